@@ -1,0 +1,1 @@
+"""The rooms: one package per bounded context, none imports another."""

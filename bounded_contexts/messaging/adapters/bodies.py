@@ -1,0 +1,153 @@
+"""What messaging's REST bodies and answers look like."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from bounded_contexts.messaging.application.ports import Listed
+from bounded_contexts.messaging.domain.conversation import MEMBER_LIMIT, TITLE_LIMIT
+from bounded_contexts.messaging.domain.message import BODY_LIMIT, CLIENT_ID_LIMIT, Message
+from infra.http import Body
+
+Text = Annotated[str, Field(min_length=1, max_length=BODY_LIMIT, examples=["Hello"])]
+ClientId = Annotated[
+    str, Field(min_length=1, max_length=CLIENT_ID_LIMIT, description="Your name for it; the same one is sent once.")
+]
+Title = Annotated[str, Field(min_length=1, max_length=TITLE_LIMIT, examples=["Harbour crew"])]
+
+
+class NewGroup(Body):
+    title: Title
+    member_ids: Annotated[list[UUID], Field(max_length=MEMBER_LIMIT, default_factory=list, description="You are in it anyway.")]
+
+
+class DirectOf(Body):
+    participant_ids: Annotated[list[UUID], Field(min_length=1, max_length=MEMBER_LIMIT)]
+
+
+class NewTitle(Body):
+    title: Title
+
+
+class NewMember(Body):
+    member_id: UUID
+
+
+class NewMessage(Body):
+    body: Text
+    client_id: ClientId | None = None
+
+
+class NewMessageTo(NewMessage):
+    participants: Annotated[
+        list[UUID], Field(min_length=2, max_length=MEMBER_LIMIT, description="You included, in any order.")
+    ]
+
+
+class NewText(Body):
+    body: Text
+
+
+class Accepted(BaseModel):
+    """The broker has it; `position` reads your own write through `min_position`."""
+
+    message_id: UUID
+    conversation_id: UUID
+    client_id: str | None = None
+    status: Literal["accepted", "stored"]
+    position: str
+
+
+class ConversationAnswer(BaseModel):
+    id: UUID
+    kind: Literal["direct", "group"]
+    title: str | None
+    member_ids: list[UUID]
+    started_at: datetime | None = None
+    last_message_at: datetime | None = None
+
+
+class MessageAnswer(BaseModel):
+    id: UUID
+    conversation_id: UUID
+    seq: int
+    client_id: str
+    sender_id: UUID
+    body: Annotated[str, Field(description="Empty once deleted.")]
+    version: int
+    created_at: datetime
+    edited_at: datetime | None
+    deleted_at: datetime | None
+
+
+class VersionAnswer(BaseModel):
+    version: int
+    body: str
+    written_at: datetime
+
+
+class PageAnswer(BaseModel):
+    next_cursor: str | None
+    prev_cursor: str | None = None
+    has_more: bool
+
+
+class MessagePage(BaseModel):
+    data: list[MessageAnswer]
+    page: PageAnswer
+    position: Annotated[
+        str, Field(description="Connect a socket with it: everything after this list follows, nothing is missed.")
+    ]
+
+
+class ConversationPage(BaseModel):
+    data: list[ConversationAnswer]
+    page: PageAnswer
+
+
+class VersionList(BaseModel):
+    data: list[VersionAnswer]
+
+
+def message_answer(message: Message) -> MessageAnswer:
+    return MessageAnswer(
+        id=message.message_id,
+        conversation_id=message.conversation_id,
+        seq=message.seq,
+        client_id=message.client_id,
+        sender_id=message.sender_id,
+        body=message.body,
+        version=message.version,
+        created_at=message.sent_at,
+        edited_at=message.edited_at,
+        deleted_at=message.deleted_at,
+    )
+
+
+def conversation_answer(listed: Listed) -> ConversationAnswer:
+    return ConversationAnswer(
+        id=listed.conversation_id,
+        kind=listed.kind,
+        title=listed.title,
+        member_ids=list(listed.member_ids),
+        started_at=listed.started_at,
+        last_message_at=listed.last_message_at,
+    )
+
+
+def message_page(
+    messages: list[Message], limit: int, seal: Callable[[str, int], str], order: str, position: str
+) -> MessagePage:
+    """Return the page with cursors that go on and back: `seal` takes a direction and the seq to start from."""
+    more = len(messages) > limit
+    shown = messages[:limit]
+    forward, back = ("before", "after") if order == "newest" else ("after", "before")
+    page = PageAnswer(
+        next_cursor=seal(forward, shown[-1].seq) if more else None,
+        prev_cursor=seal(back, shown[0].seq) if shown else None,
+        has_more=more,
+    )
+    return MessagePage(data=[message_answer(message) for message in shown], page=page, position=position)

@@ -1,0 +1,102 @@
+"""The list of conversations: ports `ConversationWriter` and `ConversationReader`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from bounded_contexts.messaging.adapters.tables import conversation
+from bounded_contexts.messaging.application.ports import Listed
+from bounded_contexts.messaging.domain.conversation import ConversationEvent
+from bounded_contexts.messaging.domain.identity import direct_id
+from infra.postgres import Database
+from schemas.messaging.events import ConversationRenamed, ConversationStarted, MemberJoined, MemberLeft, MessageSent
+
+members = conversation.c.member_ids
+
+
+class PostgresConversations:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def changed(self, event: ConversationEvent) -> None:
+        async with self._database.transaction() as connection:
+            await connection.execute(_change(event))
+
+    async def talked(self, messages: Sequence[MessageSent]) -> None:
+        latest = {message.conversation_id: message for message in messages}
+        async with self._database.transaction() as connection:
+            for message in latest.values():
+                at = sa.func.greatest(conversation.c.last_message_at, message.sent_at)
+                noted = sa.update(conversation).values(last_message_at=at)
+                noted = noted.where(conversation.c.conversation_id == message.conversation_id)
+                if (await connection.execute(noted)).rowcount == 0 and (listed := _unopened(message)):
+                    await connection.execute(sa.insert(conversation).values(listed))
+
+    async def of_member(self, member: UUID, limit: int, before: tuple[datetime, UUID] | None) -> list[Listed]:
+        # Last started first: unlike the latest message, that order stands still while somebody pages through it.
+        query = sa.select(conversation).where(members.contains([member]))
+        order = sa.tuple_(conversation.c.started_at, conversation.c.conversation_id)
+        if before:
+            query = query.where(order < sa.tuple_(*before))
+        query = query.order_by(conversation.c.started_at.desc(), conversation.c.conversation_id.desc()).limit(limit)
+        async with self._database.transaction() as connection:
+            return [_listed(row) for row in (await connection.execute(query)).mappings()]
+
+    async def listed(self, conversation_id: UUID) -> Listed | None:
+        query = sa.select(conversation).where(conversation.c.conversation_id == conversation_id)
+        async with self._database.transaction() as connection:
+            row = (await connection.execute(query)).mappings().first()
+        return _listed(row) if row else None
+
+
+def _change(event: ConversationEvent) -> sa.Executable:
+    this = conversation.c.conversation_id == event.conversation_id
+    match event:
+        case ConversationStarted():
+            return _started(event)
+        case ConversationRenamed():
+            return sa.update(conversation).where(this).values(title=event.title)
+        case MemberJoined():
+            absent = ~members.contains([event.member_id])
+            return (
+                sa.update(conversation)
+                .where(this, absent)
+                .values(member_ids=sa.func.array_append(members, event.member_id))
+            )
+        case MemberLeft():
+            return sa.update(conversation).where(this).values(member_ids=sa.func.array_remove(members, event.member_id))
+
+
+def _started(event: ConversationStarted) -> sa.Executable:
+    """A direct conversation may be listed already, from messages sent before it was opened."""
+    values = {
+        "conversation_id": event.conversation_id,
+        "kind": event.kind,
+        "title": event.title,
+        "member_ids": list(event.member_ids),
+        "started_at": event.started_at,
+    }
+    return insert(conversation).values(values).on_conflict_do_nothing()
+
+
+def _unopened(message: MessageSent) -> dict[str, Any] | None:
+    """Return the row of a direct conversation known from a message, None for a group: its start will list it."""
+    people = (message.sender_id, *message.recipient_ids)
+    if direct_id(people) != message.conversation_id:
+        return None
+    return {
+        "conversation_id": message.conversation_id,
+        "kind": "direct",
+        "member_ids": sorted(people),
+        "started_at": message.sent_at,
+        "last_message_at": message.sent_at,
+    }
+
+
+def _listed(row: sa.RowMapping) -> Listed:
+    fields: dict[str, Any] = dict(row)
+    return Listed(**(fields | {"member_ids": tuple(row["member_ids"])}))

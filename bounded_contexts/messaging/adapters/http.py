@@ -1,0 +1,136 @@
+"""REST face of messaging, conversations: parse, call, answer."""
+
+import asyncio
+from datetime import datetime
+from time import monotonic
+from typing import Annotated
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
+
+from fastapi import APIRouter, Header, Query, Response
+
+from bounded_contexts.messaging.adapters.bodies import (
+    ConversationAnswer,
+    ConversationPage,
+    DirectOf,
+    NewGroup,
+    NewMember,
+    NewTitle,
+    PageAnswer,
+    conversation_answer,
+)
+from bounded_contexts.messaging.adapters.http_messages import message_routes
+from bounded_contexts.messaging.application.commands import change_group, start_direct, start_group
+from bounded_contexts.messaging.application.members import state_for
+from bounded_contexts.messaging.application.ports import Ports
+from bounded_contexts.messaging.domain.commands import AddMember, RemoveMember, Rename, StartDirect, StartGroup
+from bounded_contexts.messaging.domain.conversation import Conversation
+from bounded_contexts.messaging.domain.identity import direct_id, participants
+from infra.http import PreferWait, SignedIn, Tokens, problems
+
+LOOK_AGAIN_S = 0.02
+
+Limit = Annotated[int, Query(ge=1, le=200)]
+Cursor = Annotated[str | None, Query(max_length=4096)]
+IdempotencyKey = Annotated[
+    str | None, Header(min_length=1, max_length=128, description="The same key is the same request.")
+]
+
+
+def router(ports: Ports) -> APIRouter:
+    """Return every route of the context."""
+    routes = APIRouter(tags=["conversations"], responses=problems(401, 404, 422, 503))
+
+    @routes.post("/conversations", status_code=201, responses=problems(409))
+    async def start_a_group(
+        new: NewGroup, user: SignedIn, wait: PreferWait, response: Response, idempotency_key: IdempotencyKey = None
+    ) -> ConversationAnswer:
+        """Start a named group with yourself in it."""
+        id_ = uuid5(NAMESPACE_URL, f"headwater:group:{user.id}:{idempotency_key}") if idempotency_key else uuid4()
+        ask = StartGroup(
+            conversation_id=id_, title=new.title, member_ids=tuple(new.member_ids), starter_id=user.id, at=ports.now()
+        )
+        state, _, _ = await start_group(ask, ports)
+        response.headers["Location"] = f"/api/v1/conversations/{id_}"
+        return await _answer(id_, state, wait, ports)
+
+    @routes.put("/conversations/direct", responses=problems(403, 409) | {201: {"model": ConversationAnswer}})
+    async def open_a_direct_conversation(
+        of: DirectOf, user: SignedIn, wait: PreferWait, response: Response
+    ) -> ConversationAnswer:
+        """Get or create the conversation of exactly these people and you; the order does not matter."""
+        people = participants((*of.participant_ids, user.id))
+        state, _, started = await start_direct(
+            StartDirect(participants=people, starter_id=user.id, at=ports.now()), ports
+        )
+        response.status_code = 201 if started else 200
+        response.headers["Location"] = f"/api/v1/conversations/{direct_id(people)}"
+        return await _answer(direct_id(people), state, wait, ports)
+
+    @routes.get("/conversations")
+    async def list_conversations(
+        user: SignedIn, tokens: Tokens, limit: Limit = 50, cursor: Cursor = None
+    ) -> ConversationPage:
+        """List your conversations, last started first: an order that stands still while you page."""
+        before = _place(tokens.open("cursor", cursor)) if cursor else None
+        found = await ports.conversations.of_member(user.id, limit + 1, before)
+        more = len(found) > limit
+        last = found[limit - 1] if more else None
+        next_ = tokens.seal("cursor", [last.started_at.isoformat(), str(last.conversation_id)]) if last else None
+        page = PageAnswer(next_cursor=next_, has_more=more)
+        return ConversationPage(data=[conversation_answer(each) for each in found[:limit]], page=page)
+
+    @routes.get("/conversations/{conversation_id}")
+    async def read_a_conversation(conversation_id: UUID, user: SignedIn) -> ConversationAnswer:
+        """Read one of your conversations."""
+        state = await state_for(conversation_id, user.id, ports)
+        return await _answer(conversation_id, state, 0, ports)
+
+    @routes.patch("/conversations/{conversation_id}", responses=problems(409))
+    async def rename_a_group(
+        conversation_id: UUID, new: NewTitle, user: SignedIn, wait: PreferWait
+    ) -> ConversationAnswer:
+        """Give a group another title."""
+        ask = Rename(conversation_id=conversation_id, title=new.title, asker_id=user.id, at=ports.now())
+        state, _ = await change_group(ask, ports)
+        return await _answer(conversation_id, state, wait, ports)
+
+    @routes.post("/conversations/{conversation_id}/members", responses=problems(409))
+    async def add_a_member(
+        conversation_id: UUID, new: NewMember, user: SignedIn, wait: PreferWait
+    ) -> ConversationAnswer:
+        """Add somebody to a group; adding twice is adding once."""
+        ask = AddMember(conversation_id=conversation_id, member_id=new.member_id, asker_id=user.id, at=ports.now())
+        state, _ = await change_group(ask, ports)
+        return await _answer(conversation_id, state, wait, ports)
+
+    @routes.delete("/conversations/{conversation_id}/members/{member_id}", status_code=204, responses=problems(409))
+    async def remove_a_member(conversation_id: UUID, member_id: UUID, user: SignedIn) -> None:
+        """Remove somebody from a group, or leave it yourself; twice is once."""
+        ask = RemoveMember(conversation_id=conversation_id, member_id=member_id, asker_id=user.id, at=ports.now())
+        await change_group(ask, ports)
+
+    routes.include_router(message_routes(ports))
+    return routes
+
+
+async def _answer(id_: UUID, state: Conversation, wait: float, ports: Ports) -> ConversationAnswer:
+    """Return the conversation as decided, after waiting up to `wait` seconds until lists show it too."""
+    until = monotonic() + wait
+    listed = await ports.conversations.listed(id_)
+    while wait and not (listed and frozenset(listed.member_ids) == state.members and listed.title == state.title):
+        if monotonic() >= until:
+            break
+        await asyncio.sleep(LOOK_AGAIN_S)
+        listed = await ports.conversations.listed(id_)
+    return ConversationAnswer(
+        id=id_,
+        kind=state.kind,
+        title=state.title,
+        member_ids=sorted(state.members),
+        started_at=state.started_at,
+        last_message_at=listed.last_message_at if listed else None,
+    )
+
+
+def _place(cursor: list[str]) -> tuple[datetime, UUID]:
+    return datetime.fromisoformat(cursor[0]), UUID(cursor[1])

@@ -1,0 +1,205 @@
+"""REST face of messaging, messages: parse, call, answer."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Header, Query, Response
+from pydantic import AwareDatetime
+
+from bounded_contexts.messaging.adapters.bodies import (
+    Accepted,
+    MessageAnswer,
+    MessagePage,
+    NewMessage,
+    NewMessageTo,
+    NewText,
+    VersionAnswer,
+    VersionList,
+    message_answer,
+    message_page,
+)
+from bounded_contexts.messaging.application.commands import (
+    delete_message,
+    edit_message,
+    send_message,
+    send_to_participants,
+)
+from bounded_contexts.messaging.application.members import members_of, state_for
+from bounded_contexts.messaging.application.ports import Page, Ports
+from bounded_contexts.messaging.domain.commands import DeleteMessage, EditMessage, SendMessage
+from bounded_contexts.messaging.domain.identity import direct_id
+from infra.access_tokens import User
+from infra.feed_positions import seal_feed
+from infra.http import MinPosition, PreferWait, SignedIn, Tokens, problems, seal_position
+from infra.opaque import OpaqueTokens
+from schemas.messaging.events import MessageSent
+from shared_kernel.errors import NotFound, Refused, Unavailable
+from shared_kernel.events import Position
+
+READ_WAIT_S = 5.0  # how long a read waits for `min_position`
+
+Limit = Annotated[int, Query(ge=1, le=200)]
+Seq = Annotated[int | None, Query(ge=0)]
+IdempotencyKey = Annotated[
+    str | None, Header(min_length=1, max_length=128, description="Stands for `client_id` if that is absent.")
+]
+
+
+def message_routes(ports: Ports) -> APIRouter:
+    """Return the routes that read and write messages."""
+    routes = APIRouter(tags=["messages"], responses=problems(401, 404, 422, 503))
+
+    async def accepted(
+        sent: MessageSent, position: Position, wait: float, tokens: OpaqueTokens, response: Response
+    ) -> Accepted:
+        stored = bool(wait) and await ports.stored.reached(position, wait)
+        response.status_code = 201 if stored else 202
+        response.headers["Location"] = f"/api/v1/messages/{sent.message_id}"
+        return Accepted(
+            message_id=sent.message_id,
+            conversation_id=sent.conversation_id,
+            client_id=sent.client_id,
+            status="stored" if stored else "accepted",
+            position=seal_position(tokens, position),
+        )
+
+    @routes.post("/messages", status_code=202, responses=problems(403) | {201: {"model": Accepted}})
+    async def send_to_people(
+        new: NewMessageTo,
+        user: SignedIn,
+        wait: PreferWait,
+        tokens: Tokens,
+        response: Response,
+        idempotency_key: IdempotencyKey = None,
+    ) -> Accepted:
+        """Send to exactly these people; the conversation follows from them, whatever their order."""
+        ask = _send(direct_id(new.participants), new, user, idempotency_key, ports)
+        sent, position = await send_to_participants(ask, tuple(new.participants), ports)
+        return await accepted(sent, position, wait, tokens, response)
+
+    @routes.post("/conversations/{conversation_id}/messages", status_code=202, responses={201: {"model": Accepted}})
+    async def send_to_a_conversation(
+        conversation_id: UUID,
+        new: NewMessage,
+        user: SignedIn,
+        wait: PreferWait,
+        tokens: Tokens,
+        response: Response,
+        idempotency_key: IdempotencyKey = None,
+    ) -> Accepted:
+        """Send to a conversation you belong to. Accepted once the broker has it; `Prefer: wait=S` waits until it is stored."""
+        sent, position = await send_message(_send(conversation_id, new, user, idempotency_key, ports), ports)
+        return await accepted(sent, position, wait, tokens, response)
+
+    @routes.get("/conversations/{conversation_id}/messages")
+    async def read_messages(
+        conversation_id: UUID,
+        user: SignedIn,
+        tokens: Tokens,
+        min_position: MinPosition,
+        limit: Limit = 50,
+        order: Literal["newest", "oldest"] = "newest",
+        cursor: Annotated[str | None, Query(max_length=4096)] = None,
+        before_seq: Seq = None,
+        after_seq: Seq = None,
+        around_seq: Seq = None,
+        at: Annotated[AwareDatetime | None, Query(description="Around the message sent last before this time.")] = None,
+    ) -> MessagePage:
+        """Read a conversation by cursor, or from an anchor: before, after or around a seq, or at a time."""
+        await _wait_for(min_position, ports)
+        await state_for(conversation_id, user.id, ports)
+        position = seal_feed(tokens, await ports.stored.positions())
+        if cursor:
+            conversation, order, before_seq, after_seq = _opened(tokens, cursor)
+            if conversation != conversation_id:
+                raise Refused("invalid_cursor", "the cursor is of another conversation")
+        if at is not None:
+            around_seq = await _seq_at(conversation_id, at, ports)
+        if around_seq is not None:
+            order, before_seq, after_seq = "oldest", None, max(around_seq - limit // 2 - 1, 0)
+        messages = await ports.history.page(conversation_id, Page(limit + 1, order, before_seq, after_seq))
+
+        def seal(direction: str, seq: int) -> str:
+            """A cursor that goes on keeps the order; one that goes back reads the other way round."""
+            onward = direction == ("before" if order == "newest" else "after")
+            towards = order if onward else {"newest": "oldest", "oldest": "newest"}[order]
+            return tokens.seal("cursor", [str(conversation_id), towards, direction, seq])
+
+        return message_page(messages, limit, seal, order, position)
+
+    @routes.get("/messages/{message_id}")
+    async def read_a_message(message_id: UUID, user: SignedIn, min_position: MinPosition) -> MessageAnswer:
+        """Read one message of a conversation you belong to."""
+        await _wait_for(min_position, ports)
+        message = await ports.history.message(message_id)
+        if message is None or user.id not in await members_of(message.conversation_id, ports):
+            raise NotFound("message_not_found")
+        return message_answer(message)
+
+    @routes.patch("/messages/{message_id}", status_code=202, responses=problems(403))
+    async def edit_a_message(
+        message_id: UUID,
+        new: NewText,
+        user: SignedIn,
+        tokens: Tokens,
+        min_position: MinPosition,
+        wait: PreferWait,
+        idempotency_key: IdempotencyKey = None,
+    ) -> dict[str, str]:
+        """Replace the text of your own message. Former texts stay readable for moderators."""
+        await _wait_for(min_position, ports)
+        key = idempotency_key or str(uuid4())
+        ask = EditMessage(message_id=message_id, editor_id=user.id, body=new.body, request_key=key, at=ports.now())
+        return await _changed(await edit_message(ask, ports), message_id, wait, tokens, ports)
+
+    @routes.delete("/messages/{message_id}", status_code=202, responses=problems(403))
+    async def delete_a_message(
+        message_id: UUID, user: SignedIn, tokens: Tokens, min_position: MinPosition, wait: PreferWait
+    ) -> dict[str, str]:
+        """Take back your own message; twice is once."""
+        await _wait_for(min_position, ports)
+        ask = DeleteMessage(message_id=message_id, asker_id=user.id, at=ports.now())
+        return await _changed(await delete_message(ask, ports), message_id, wait, tokens, ports)
+
+    @routes.get("/messages/{message_id}/versions")
+    async def read_versions(message_id: UUID, user: SignedIn) -> VersionList:
+        """Read every text a message has had, oldest first; for moderators."""
+        if not user.roles & {"moderator", "admin"}:
+            raise NotFound("message_not_found")
+        versions = await ports.history.versions(message_id)
+        if not versions:
+            raise NotFound("message_not_found")
+        data = [VersionAnswer(version=each.version, body=each.body, written_at=each.written_at) for each in versions]
+        return VersionList(data=data)
+
+    return routes
+
+
+def _send(conversation_id: UUID, new: NewMessage, user: User, key: str | None, ports: Ports) -> SendMessage:
+    client_id = new.client_id or key or str(uuid4())
+    return SendMessage(
+        conversation_id=conversation_id, sender_id=user.id, client_id=client_id, body=new.body, at=ports.now()
+    )
+
+
+async def _wait_for(position: Position | None, ports: Ports) -> None:
+    if position and not await ports.stored.reached(position, READ_WAIT_S):
+        raise Unavailable("position_not_reached", "what you wrote is not stored yet; ask again")
+
+
+async def _changed(
+    position: Position, message_id: UUID, wait: float, tokens: OpaqueTokens, ports: Ports
+) -> dict[str, str]:
+    stored = bool(wait) and await ports.stored.reached(position, wait)
+    status = "stored" if stored else "accepted"
+    return {"message_id": str(message_id), "status": status, "position": seal_position(tokens, position)}
+
+
+async def _seq_at(conversation_id: UUID, at: datetime, ports: Ports) -> int:
+    return max(await ports.history.seq_at(conversation_id, at), 1)
+
+
+def _opened(tokens: OpaqueTokens, cursor: str) -> tuple[UUID, Literal["newest", "oldest"], int | None, int | None]:
+    conversation, order, direction, seq = tokens.open("cursor", cursor)
+    return UUID(conversation), order, seq if direction == "before" else None, seq if direction == "after" else None

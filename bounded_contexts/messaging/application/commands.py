@@ -1,0 +1,76 @@
+"""One function for each thing a person can do in messaging. Each writes exactly once."""
+
+from uuid import UUID
+
+from bounded_contexts.messaging.application.members import members_of, state_for
+from bounded_contexts.messaging.application.ports import Ports
+from bounded_contexts.messaging.domain import conversation, message
+from bounded_contexts.messaging.domain.commands import (
+    AddMember,
+    DeleteMessage,
+    EditMessage,
+    RemoveMember,
+    Rename,
+    SendMessage,
+    StartDirect,
+    StartGroup,
+)
+from bounded_contexts.messaging.domain.conversation import Conversation
+from bounded_contexts.messaging.domain.identity import direct_id, participants
+from schemas.messaging.events import MessageSent
+from shared_kernel.decider import execute
+from shared_kernel.errors import Forbidden, Refused
+from shared_kernel.events import Position
+
+
+async def start_direct(ask: StartDirect, ports: Ports) -> tuple[Conversation, int, bool]:
+    """Return the conversation, its version and whether this call started it."""
+    state, version, events = await execute(conversation, ports.store, direct_id(ask.participants), ask)
+    return state, version, bool(events)
+
+
+async def start_group(ask: StartGroup, ports: Ports) -> tuple[Conversation, int, bool]:
+    """Return the group, its version and whether this call started it; a repeat with the same id returns what is there.
+
+    Raise `Refused` when somebody else's group has the id."""
+    state, version, events = await execute(conversation, ports.store, ask.conversation_id, ask)
+    if ask.starter_id not in state.members:
+        raise Refused("id_taken", "choose another idempotency key")
+    return state, version, bool(events)
+
+
+async def change_group(ask: Rename | AddMember | RemoveMember, ports: Ports) -> tuple[Conversation, int]:
+    """Return the group after the change, and its version. Raise `NotFound` for outsiders."""
+    state, version, _ = await execute(conversation, ports.store, ask.conversation_id, ask)
+    return state, version
+
+
+async def send_message(ask: SendMessage, ports: Ports) -> tuple[MessageSent, Position]:
+    """Say something in a conversation that is known by its id. Raise `NotFound` for outsiders, `Refused`."""
+    state = await state_for(ask.conversation_id, ask.sender_id, ports)
+    sent = message.say(state.members, ask)
+    return sent, await ports.log.publish(sent)
+
+
+async def send_to_participants(ask: SendMessage, of: tuple[UUID, ...], ports: Ports) -> tuple[MessageSent, Position]:
+    """Say something to exactly these people: nothing is read, the conversation's id follows from them."""
+    if len(participants(of)) < 2 or len(of) > conversation.MEMBER_LIMIT:
+        raise Refused("participant_count", f"a conversation has 2 to {conversation.MEMBER_LIMIT} participants")
+    if ask.sender_id not in of:
+        raise Forbidden("not_a_member", "you are not among the participants")
+    sent = message.say(frozenset(of), ask)
+    return sent, await ports.log.publish(sent)
+
+
+async def edit_message(ask: EditMessage, ports: Ports) -> Position:
+    """Replace the text of one's own message."""
+    known = await ports.history.message(ask.message_id)
+    members = await members_of(known.conversation_id, ports) if known else frozenset[UUID]()
+    return await ports.log.publish(message.edit(known, members, ask))
+
+
+async def delete_message(ask: DeleteMessage, ports: Ports) -> Position:
+    """Take back one's own message."""
+    known = await ports.history.message(ask.message_id)
+    members = await members_of(known.conversation_id, ports) if known else frozenset[UUID]()
+    return await ports.log.publish(message.delete(known, members, ask))

@@ -1,0 +1,33 @@
+"""Who belongs to a conversation, for commands and reads alike."""
+
+from uuid import UUID
+
+from bounded_contexts.messaging.application.ports import Ports
+from bounded_contexts.messaging.domain import conversation
+from bounded_contexts.messaging.domain.conversation import Conversation
+from shared_kernel.decider import state_of
+from shared_kernel.errors import NotFound
+
+
+async def state_for(conversation_id: UUID, asker: UUID, ports: Ports) -> Conversation:
+    """Return the conversation for one of its members. Raise `NotFound` for everybody else."""
+    state = await _state(conversation_id, ports)
+    if asker not in state.members:
+        raise NotFound("conversation_not_found")
+    return state
+
+
+async def members_of(conversation_id: UUID, ports: Ports) -> frozenset[UUID]:
+    """Return the members now, nobody for a conversation that is not known."""
+    return (await _state(conversation_id, ports)).members
+
+
+async def _state(conversation_id: UUID, ports: Ports) -> Conversation:
+    """A direct conversation that nobody opened is known from its stored messages."""
+    state, version = await state_of(conversation, ports.store, conversation_id)
+    if version:
+        return state
+    listed = await ports.conversations.listed(conversation_id)
+    if listed is None or listed.kind != "direct":
+        return conversation.INITIAL
+    return Conversation(frozenset(listed.member_ids), "direct", None, listed.started_at)

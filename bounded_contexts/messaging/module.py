@@ -1,0 +1,49 @@
+"""The door of messaging. Who listens to what is decided here and nowhere else."""
+
+from functools import partial
+from pathlib import Path
+
+from bounded_contexts.messaging.adapters.http import router
+from bounded_contexts.messaging.adapters.socket import socket_commands
+from bounded_contexts.messaging.application.ports import Ports
+from bounded_contexts.messaging.application.projection import messages_sent
+from infra.opaque import OpaqueTokens
+from schemas.messaging.events import (
+    ConversationRenamed,
+    ConversationStarted,
+    MemberJoined,
+    MemberLeft,
+    MessageDeleted,
+    MessageEdited,
+    MessageSent,
+)
+from shared_kernel.module import Consumer, Module, Topic, on, on_batch
+
+NAME = "messaging"
+HISTORY = "messaging.history"
+MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
+
+
+def module(ports: Ports, tokens: OpaqueTokens) -> Module:
+    """Return the context as wiring knows it."""
+    return Module(
+        name=NAME,
+        topics=(Topic("messages"), Topic("conversations")),
+        router=router(ports),
+        socket_commands=socket_commands(ports, tokens),
+        has_outbox=True,
+        consumers=(
+            Consumer(
+                HISTORY,
+                (
+                    on_batch(MessageSent, partial(messages_sent, ports=ports)),
+                    on(MessageEdited, ports.history_writer.edited),
+                    on(MessageDeleted, ports.history_writer.deleted),
+                    on(ConversationStarted, ports.conversation_writer.changed),
+                    on(ConversationRenamed, ports.conversation_writer.changed),
+                    on(MemberJoined, ports.conversation_writer.changed),
+                    on(MemberLeft, ports.conversation_writer.changed),
+                ),
+            ),
+        ),
+    )

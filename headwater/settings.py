@@ -1,0 +1,170 @@
+"""Every setting, read once from the environment and checked before anything starts.
+
+Each field is `HEADWATER_<NAME>`; a secret may come as `HEADWATER_<NAME>_FILE`, whose content is the value. A context may be
+given its own database by `HEADWATER_DATABASE_URL_<CONTEXT>`. An unknown `HEADWATER_` variable is an error. The table
+in docs/settings.md and `.env.template` are generated from here by `make docs`.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "HEADWATER_"
+CONTEXT_DATABASE = f"{PREFIX}DATABASE_URL_"
+SECRET_MIN_BYTES = 32  # RFC 7518 3.2: an HMAC key is at least as long as the hash
+
+
+class SettingsError(ValueError):
+    """The environment is not usable. The message names the variable and what to do."""
+
+
+class Settings(BaseSettings):
+    """What a process may be told from outside. Sizes are bytes, times seconds, unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    mode: Literal["development", "production"] = Field(
+        "development", description="`production` refuses development switches such as HS256 tokens."
+    )
+    home: Path = Field(Path(".headwater"), description="Data, logs and state of the local stack.")
+    host: str = Field("127.0.0.1", description="Address the public port is bound to.")
+    port: int = Field(8080, ge=0, le=65535, description="Public port; 0 asks the system for one.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+
+    secret_key: SecretStr | None = Field(
+        None,
+        description="Signs cursors and positions and derives the database passwords of contexts; 32 bytes or more.",
+    )
+
+    kafka_bootstrap_servers: str | None = Field(
+        None, description="`host:port,…`; unset: `headwater up` starts a broker."
+    )
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How to talk to the broker."
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = Field(
+        None, description="Needed with a SASL protocol."
+    )
+    kafka_sasl_username: str | None = Field(None, description="SASL user.")
+    kafka_sasl_password: SecretStr | None = Field(None, description="SASL password.")
+    kafka_ssl_ca_file: Path | None = Field(None, description="PEM file of the authority that signed the broker.")
+    kafka_ssl_certificate_file: Path | None = Field(None, description="PEM client certificate, for mutual TLS.")
+    kafka_ssl_key_file: Path | None = Field(None, description="PEM key of the client certificate.")
+    topic_prefix: str = Field(
+        "", pattern=r"^[a-zA-Z0-9._-]{0,64}$", description="Put before every topic and consumer group name."
+    )
+    topic_replication: int = Field(1, ge=1, le=7, description="Replicas of new topics; 3 on a real cluster.")
+
+    database_url: SecretStr | None = Field(
+        None,
+        description="`postgresql://user:password@host:port/name[?sslmode=…]` of a role that may create schemas and roles; "
+        "unset: `headwater up` starts PostgreSQL.",
+    )
+    database_ssl_ca_file: Path | None = Field(
+        None, description="PEM file of the authority that signed the database server."
+    )
+    database_pool_size: int = Field(8, ge=1, le=200, description="Connections per context and process.")
+
+    schema_registry_url: str | None = Field(
+        None, description="Confluent-compatible API; unset: `headwater up` starts Apicurio."
+    )
+    schema_registry_username: str | None = Field(None, description="Basic authentication at the registry.")
+    schema_registry_password: SecretStr | None = Field(None, description="Basic authentication at the registry.")
+    schema_registry_ca_file: Path | None = Field(
+        None, description="PEM file of the authority that signed the registry."
+    )
+
+    jwt_jwks_url: str | None = Field(None, description="Where the public keys of access tokens are (ES256, EdDSA).")
+    jwt_issuer: str | None = Field(None, description="Required `iss` of access tokens.")
+    jwt_audience: str | None = Field(None, description="Required `aud` of access tokens.")
+    jwt_hs256_secret: SecretStr | None = Field(None, description="Shared key of access tokens; development only.")
+
+    messaging_history: Literal["postgres", "jsonl"] = Field("postgres", description="Where messages are kept.")
+    messaging_history_directory: Path | None = Field(
+        None, description="Directory of the JSON-lines history; default `<home>/history`."
+    )
+
+    realtime_queue_limit: int = Field(
+        1_000, ge=10, le=100_000, description="Events waiting for one client before it is cut off."
+    )
+    realtime_connections_per_user: int = Field(50, ge=1, le=10_000, description="Open sockets of one user per process.")
+    realtime_allowed_origins: str = Field(
+        "", description="Comma-separated browser origins that may open a socket beside the own one; `*` for all."
+    )
+
+    local_kafka_port: int = Field(19092, ge=0, le=65535, description="Port of the local broker.")
+    local_database_port: int = Field(15432, ge=0, le=65535, description="Port of the local PostgreSQL.")
+    local_registry_port: int = Field(18081, ge=0, le=65535, description="Port of the local schema registry.")
+
+    database_urls: dict[str, SecretStr] = Field(default_factory=dict, exclude=True, description="")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name in ("secret_key", "jwt_hs256_secret"):
+            secret = getattr(self, name)
+            if secret is not None and len(secret.get_secret_value().encode()) < SECRET_MIN_BYTES:
+                raise ValueError(f"{PREFIX}{name.upper()} must have at least {SECRET_MIN_BYTES} bytes")
+        if self.kafka_security_protocol.startswith("SASL") and not (
+            self.kafka_sasl_mechanism and self.kafka_sasl_username
+        ):
+            raise ValueError(f"{PREFIX}KAFKA_SASL_MECHANISM and {PREFIX}KAFKA_SASL_USERNAME are needed with SASL")
+        if self.jwt_jwks_url and self.jwt_hs256_secret:
+            raise ValueError(f"set {PREFIX}JWT_JWKS_URL or {PREFIX}JWT_HS256_SECRET, not both")
+        if self.mode == "production":
+            if self.jwt_hs256_secret:
+                raise ValueError(f"{PREFIX}JWT_HS256_SECRET is for development; use {PREFIX}JWT_JWKS_URL in production")
+            if not self.secret_key:
+                raise ValueError(f"{PREFIX}SECRET_KEY is required in production")
+            if not self.jwt_issuer or not self.jwt_audience:
+                raise ValueError(f"{PREFIX}JWT_ISSUER and {PREFIX}JWT_AUDIENCE are required in production")
+        return self
+
+
+SECRETS = tuple(
+    name
+    for name, field in Settings.model_fields.items()
+    if "SecretStr" in str(field.annotation) or name == "database_url"
+)
+
+
+def load(environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
+    """Return the settings from `environ` (default: the process's own), `overrides` winning. Raise `SettingsError`."""
+    given = os.environ if environ is None else environ
+    values: dict[str, object] = {}
+    databases: dict[str, str] = {}
+    for variable, value in given.items():
+        if not variable.startswith(PREFIX):
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        if name.endswith("_file") and (plain := name.removesuffix("_file")) in SECRETS:
+            if variable.removesuffix("_FILE") in given:
+                raise SettingsError(f"set {variable} or {variable.removesuffix('_FILE')}, not both")
+            values[plain] = _content(variable, value)
+        elif name in Settings.model_fields and name != "database_urls":
+            values[name] = value
+        elif variable.startswith(CONTEXT_DATABASE):
+            databases[variable.removeprefix(CONTEXT_DATABASE).lower()] = value
+        else:
+            raise SettingsError(f"unknown variable {variable}; `headwater settings` lists the known ones")
+    try:
+        return Settings(**(values | {"database_urls": databases} | overrides))  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise SettingsError("; ".join(_sentence(problem) for problem in error.errors())) from None
+
+
+def _content(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"{variable}: cannot read {path}: {error.strerror}") from None
+
+
+def _sentence(problem: Mapping[str, object]) -> str:
+    """Name the variable and what is wrong, without repeating its value, which may be a secret."""
+    where = problem["loc"]
+    name = f"{PREFIX}{str(where[0]).upper()}: " if isinstance(where, tuple) and where else ""
+    return name + str(problem["msg"]).removeprefix("Value error, ")

@@ -1,0 +1,88 @@
+"""Verify the JWTs that say who asks: ES256 or EdDSA by a key set, HS256 in development (docs/security.md)."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+from uuid import UUID, uuid4
+
+import jwt
+
+from shared_kernel.errors import HeadwaterError
+
+ASYMMETRIC = ("ES256", "EdDSA")  # pinned: `none` and a public key used as an HMAC secret never pass
+LEEWAY = timedelta(seconds=10)  # clocks differ
+KEYS_LIFESPAN_S = 300
+DEVELOPMENT_LIFETIME = timedelta(hours=12)
+
+
+class Unauthenticated(HeadwaterError):
+    """No or no valid token. The code is `unauthenticated` or `token_expired`."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who asks."""
+
+    id: UUID
+    roles: frozenset[str]
+    expires_at: datetime  # when the token ends
+
+
+class AccessTokens(Protocol):
+    async def verify(self, token: str) -> User:
+        """Return who the token speaks for. Raise `Unauthenticated`."""
+        ...
+
+
+class SharedKeyTokens:
+    """HS256 with one secret. For development: whoever verifies could also sign."""
+
+    def __init__(self, secret: str, issuer: str | None = None, audience: str | None = None) -> None:
+        self._secret = secret
+        self._issuer, self._audience = issuer, audience
+
+    def issue(self, user: UUID, roles: tuple[str, ...] = (), lifetime: timedelta = DEVELOPMENT_LIFETIME) -> str:
+        """Return a token for `user`."""
+        now = datetime.now(UTC)
+        claims = {"sub": str(user), "roles": list(roles), "iat": now, "exp": now + lifetime, "jti": str(uuid4())}
+        claims |= {name: value for name, value in (("iss", self._issuer), ("aud", self._audience)) if value}
+        return jwt.encode(claims, self._secret, algorithm="HS256")
+
+    async def verify(self, token: str) -> User:
+        return _user(token, self._secret, ("HS256",), self._issuer, self._audience)
+
+
+class KeySetTokens:
+    """Public keys from a JWKS URL; an unknown `kid` fetches the set again, at most as often as the client's cache allows."""
+
+    def __init__(self, url: str, issuer: str | None = None, audience: str | None = None) -> None:
+        self._keys = jwt.PyJWKClient(url, lifespan=KEYS_LIFESPAN_S, timeout=5)
+        self._issuer, self._audience = issuer, audience
+
+    async def verify(self, token: str) -> User:
+        try:
+            key = await asyncio.to_thread(self._keys.get_signing_key_from_jwt, token)
+        except jwt.PyJWTError as error:
+            raise Unauthenticated("unauthenticated", "the token's key is not known") from error
+        return _user(token, key, ASYMMETRIC, self._issuer, self._audience)
+
+
+def _user(token: str, key: Any, algorithms: tuple[str, ...], issuer: str | None, audience: str | None) -> User:
+    try:
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=list(algorithms),
+            issuer=issuer,
+            audience=audience,
+            leeway=LEEWAY,
+            options={"require": ["exp", "sub"], "verify_aud": audience is not None},
+        )
+        roles = claims.get("roles", [])
+        expires_at = datetime.fromtimestamp(claims["exp"], UTC)
+        return User(UUID(claims["sub"]), frozenset(roles) if isinstance(roles, list) else frozenset(), expires_at)
+    except jwt.ExpiredSignatureError as error:
+        raise Unauthenticated("token_expired", "the token has expired") from error
+    except (jwt.PyJWTError, ValueError, TypeError) as error:
+        raise Unauthenticated("unauthenticated", "the token is not valid") from error

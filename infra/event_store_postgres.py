@@ -1,0 +1,161 @@
+"""Port `EventStore` on PostgreSQL: one statement writes the events and their outbox rows for all who wait (docs/event-store.md).
+
+Group commit: while one statement runs, further appends gather; the next statement carries them all. A row that did
+not come back was not at the expected version: that append is a conflict, the others stand.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar, cast
+from uuid import UUID, uuid4
+
+from infra.avro import Codec
+from infra.envelope import seal
+from infra.postgres import Database
+from shared_kernel.errors import Conflict
+from shared_kernel.events import Event, event_key
+
+E = TypeVar("E", bound=Event)
+
+GROUP_LIMIT = 500  # appends in one statement
+
+LOAD = "select body, version from {schema}.event where stream = $1 order by version"
+# An event is stored only behind its predecessor; the unique (stream, version) lets one of two writers win. Outbox rows
+# are drawn in the order given, so the events of a stream leave in their order.
+APPEND = """
+with given as (
+    select * from unnest($1::uuid[], $2::int[], $3::uuid[], $4::text[], $5::bytea[], $6::timestamptz[], $7::text[], $8::text[],
+                         $9::text[], $10::int[])
+           with ordinality as g(stream, version, id, type, body, recorded_at, topic, key, headers, first, place)
+), stored as (
+    insert into {schema}.event (stream, version, id, type, body, recorded_at, headers)
+    select stream, version, id, type, body, recorded_at, headers::jsonb from given
+    where first = 1 or exists (select from {schema}.event e where e.stream = given.stream and e.version = given.first - 1)
+    order by place
+    on conflict (stream, version) do nothing
+    returning id
+), sent as (
+    insert into {schema}.outbox (topic, key, body, headers)
+    select topic, key, body, headers::jsonb from given where id in (select id from stored) order by place
+)
+select id from stored
+"""
+
+
+@dataclass(slots=True)
+class _Append:
+    """One caller's events, waiting for their turn."""
+
+    rows: list[tuple[Any, ...]]
+    ids: list[UUID]
+    done: "asyncio.Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class PostgresEventStore(Generic[E]):
+    """All streams of one context. Several processes may append; readers see a stream's events in order."""
+
+    def __init__(self, database: Database, schema: str, codec: Codec) -> None:
+        self._database = database
+        self._codec = codec
+        self._load = LOAD.format(schema=schema)
+        self._append = APPEND.format(schema=schema)
+        self._waiting: list[_Append] = []
+        self._flusher: asyncio.Task[None] | None = None
+        self.appended = asyncio.Event()  # set after each append: wakes a relay in this process
+
+    async def load(self, stream: UUID) -> tuple[Sequence[E], int]:
+        async with self._database.transaction() as connection:
+            rows = (await connection.exec_driver_sql(self._load, (stream,))).all()
+        await self._codec.learn(row.body for row in rows)
+        events = [cast("E", self._codec.decode(row.body)) for row in rows]
+        return events, rows[-1].version if rows else 0
+
+    async def append(self, stream: UUID, version: int, events: Sequence[E]) -> None:
+        if not events:
+            return
+        append = self._prepared(stream, version, events)
+        if self._database.in_transaction:
+            await self._join(append)
+            return
+        self._waiting.append(append)
+        if self._flusher is None or self._flusher.done():
+            self._flusher = asyncio.create_task(self._flush())
+        await append.done
+        self.appended.set()
+
+    def _prepared(self, stream: UUID, version: int, events: Sequence[E]) -> _Append:
+        now = datetime.now(UTC)
+        append = _Append([], [])
+        for number, event in enumerate(events, start=version + 1):
+            id_ = uuid4()
+            headers = json.dumps([[name, value.decode()] for name, value in seal(event, now, id_)])
+            row = (
+                stream,
+                number,
+                id_,
+                event.NAME,
+                self._codec.encode(event),
+                now,
+                event.TOPIC,
+                event_key(event),
+                headers,
+            )
+            append.rows.append((*row, version + 1))
+            append.ids.append(id_)
+        return append
+
+    async def _join(self, append: _Append) -> None:
+        async with self._database.transaction() as connection:
+            stored = (await connection.exec_driver_sql(self._append, _columns([append]))).all()
+        if len(stored) < len(append.ids):
+            raise Conflict("version_conflict", "the stream has moved on")
+
+    async def _flush(self) -> None:
+        """Write what waits until nothing does. A failure is told to those whose statement it was."""
+        while self._waiting:
+            group, self._waiting = self._waiting[:GROUP_LIMIT], self._waiting[GROUP_LIMIT:]
+            try:
+                await self._write(group)
+            except Exception as error:
+                for append in group:
+                    if not append.done.done():
+                        append.done.set_exception(error)
+
+    async def _write(self, group: list[_Append]) -> None:
+        if any(len(append.ids) > 1 for append in group):
+            stored = await self._write_whole(group)
+        else:
+            async with self._database.driver() as connection:
+                stored = {row["id"] for row in await connection.fetch(self._append, *_columns(group))}
+        for append in group:
+            if not append.done.done():
+                _tell(append, stored)
+
+    async def _write_whole(self, group: list[_Append]) -> set[UUID]:
+        """Several events of one append are stored all or none: half of one means another writer came between."""
+        async with self._database.driver() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            stored = {row["id"] for row in await connection.fetch(self._append, *_columns(group))}
+            halves = [append for append in group if 0 < len(stored.intersection(append.ids)) < len(append.ids)]
+            if not halves:
+                await transaction.commit()
+                return stored
+            await transaction.rollback()
+        rest = [append for append in group if append not in halves]
+        return await self._write_whole(rest) if rest else set()
+
+
+def _tell(append: _Append, stored: set[UUID]) -> None:
+    if stored.issuperset(append.ids):
+        append.done.set_result(None)
+    else:
+        append.done.set_exception(Conflict("version_conflict", "the stream has moved on"))
+
+
+def _columns(group: list[_Append]) -> tuple[list[Any], ...]:
+    rows = [row for append in group for row in append.rows]
+    return tuple(list(column) for column in zip(*rows, strict=True))

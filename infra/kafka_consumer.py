@@ -1,0 +1,143 @@
+"""An asyncio face for confluent-kafka's consumer: one thread reads, batches and rebalances reach the loop.
+
+The thread waits in `poll` for the first record and takes what else is there with `consume(n, 0)`: waiting for a full batch
+would add its time limit to every latency. Heartbeats run in the library's own threads, so a busy loop keeps its membership.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import CancelledError as FutureCancelled
+from threading import Thread
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
+from infra.kafka_client import KafkaConfig
+
+BATCH = 500  # records handed over at once; more gained nothing
+POLL_S = 0.1
+REVOKE_S = 30  # how long running handlers may take to finish when partitions move away
+
+Partition = tuple[str, int]  # topic on the broker, number
+
+log = structlog.get_logger()
+
+
+class KafkaConsumer:
+    """One member of a group. The callbacks run on the loop; the rebalance waits for them.
+
+    `assigned` returns where to begin in each partition; `revoked` returns, after it stopped working on them, the
+    offsets to commit."""
+
+    def __init__(
+        self,
+        config: KafkaConfig,
+        group: str,
+        topics: Sequence[str],
+        *,
+        deliver: Callable[[list[Message]], None],
+        assigned: Callable[[list[Partition]], Awaitable[Mapping[Partition, int]]],
+        revoked: Callable[[list[Partition]], Awaitable[Mapping[Partition, int]]],
+    ) -> None:
+        self._topics = [config.topic(topic) for topic in topics]
+        self._deliver, self._assigned, self._revoked = deliver, assigned, revoked
+        self._loop = asyncio.get_running_loop()
+        self._consumer = Consumer(
+            config.confluent()
+            | {
+                "group.id": config.topic(group),
+                "group.protocol": "consumer",
+                "auto.offset.reset": "earliest",
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "fetch.wait.max.ms": 100,
+                "queued.max.messages.kbytes": 16_384,
+            }
+        )
+        self._closing = False
+        self._thread = Thread(target=self._read, name=f"kafka-consumer {group}", daemon=True)
+
+    def start(self) -> None:
+        """Join the group and begin to deliver."""
+        self._consumer.subscribe(
+            self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+        self._thread.start()
+
+    def pause(self, partition: Partition) -> None:
+        """Deliver nothing more of the partition until `resume`, except what is on its way."""
+        self._consumer.pause([TopicPartition(*partition)])
+
+    def resume(self, partition: Partition) -> None:
+        """Deliver again."""
+        self._consumer.resume([TopicPartition(*partition)])
+
+    def seek(self, partition: Partition, offset: int) -> None:
+        """Go on reading at `offset`."""
+        self._consumer.seek(TopicPartition(*partition, offset))
+
+    def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """Tell the broker, without waiting, where the group stands; only tools read it, positions are in the database."""
+        with contextlib.suppress(KafkaException):  # a rebalance is under way or the broker is away: the next one counts
+            self._consumer.commit(offsets=_partitions(offsets), asynchronous=True)
+
+    async def close(self) -> None:
+        """Give the partitions back (`revoked` is called) and leave the group."""
+        self._closing = True
+        await asyncio.to_thread(self._thread.join)
+
+    def _read(self) -> None:
+        while not self._closing:
+            try:
+                first = self._consumer.poll(POLL_S)
+                if first is not None:
+                    self._hand_over([first, *self._consumer.consume(BATCH - 1, 0)])
+            except (KafkaException, RuntimeError) as error:
+                log.warning("consumer.read_failed", error=str(error))
+        with contextlib.suppress(KafkaException, RuntimeError):
+            self._consumer.close()
+
+    def _hand_over(self, messages: list[Message]) -> None:
+        records = [message for message in messages if message.error() is None]
+        for message in messages:
+            if error := message.error():
+                log.warning("consumer.broker_error", error=error.str())
+        if records:
+            self._loop.call_soon_threadsafe(self._deliver, records)
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        begin = self._ask(self._assigned(_keys(partitions)))
+        if begin is not None:
+            consumer.incremental_assign(_partitions(begin))
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        offsets = self._ask(self._revoked(_keys(partitions)))
+        if offsets:
+            with contextlib.suppress(KafkaException):
+                consumer.commit(offsets=_partitions(offsets), asynchronous=False)
+        consumer.incremental_unassign(partitions)
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Somebody else has them already: stop, commit nothing."""
+        self._ask(self._revoked(_keys(partitions)))
+        consumer.incremental_unassign(partitions)
+
+    def _ask(self, call: Awaitable[Any]) -> Any:
+        async def awaited() -> Any:
+            return await call
+
+        try:
+            return asyncio.run_coroutine_threadsafe(awaited(), self._loop).result(REVOKE_S)
+        except (TimeoutError, FutureCancelled) as error:
+            log.error("consumer.rebalance_slow", error=repr(error))
+            return None
+
+
+def _keys(partitions: list[TopicPartition]) -> list[Partition]:
+    return [(partition.topic, partition.partition) for partition in partitions]
+
+
+def _partitions(offsets: Mapping[Partition, int]) -> list[TopicPartition]:
+    return [TopicPartition(topic, number, offset) for (topic, number), offset in offsets.items()]

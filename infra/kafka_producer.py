@@ -1,0 +1,88 @@
+"""An asyncio face for confluent-kafka's producer: one thread polls, acknowledgements reach the loop in bursts.
+
+confluent-kafka's own asyncio producer answers 64 awaiting tasks at 32 messages a second with its defaults (docs/adr/0004).
+"""
+
+import asyncio
+import contextlib
+from threading import Thread
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from infra.envelope import Headers
+from infra.kafka_client import KafkaConfig
+from shared_kernel.errors import Unavailable
+from shared_kernel.events import Position
+
+POLL_S = 0.1  # how long the thread waits for the first acknowledgement; it notices `close` after that
+DELIVERY_TIMEOUT_S = 30  # an unacknowledged record is given up after this long
+
+
+class KafkaProducer:
+    """Sends with acks=all, idempotent: order per partition holds and the broker drops its own repeats."""
+
+    def __init__(
+        self, config: KafkaConfig, *, linger_ms: int = 0, delivery_timeout_s: int = DELIVERY_TIMEOUT_S
+    ) -> None:
+        self._prefix = config.prefix
+        self._producer = Producer(
+            config.confluent()
+            | {
+                "enable.idempotence": True,
+                "acks": "all",
+                "linger.ms": linger_ms,
+                "delivery.timeout.ms": delivery_timeout_s * 1000,
+                "queue.buffering.max.messages": 100_000,
+                "partitioner": "murmur2_random",  # the JVM clients' choice: one key, one partition, whoever writes
+            }
+        )
+        self._loop = asyncio.get_running_loop()
+        self._acknowledged: list[tuple[asyncio.Future[Position], Position | KafkaError]] = []
+        self._closed = False
+        self._thread = Thread(target=self._poll, name="kafka-producer", daemon=True)
+        self._thread.start()
+
+    def send(
+        self, topic: str, key: str | bytes | None, value: bytes | None, headers: Headers
+    ) -> "asyncio.Future[Position]":
+        """Hand one record over; the future ends with its position, or `Unavailable` when it was not acknowledged."""
+        future: asyncio.Future[Position] = self._loop.create_future()
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            self._acknowledged.append(
+                (future, error or Position(topic, message.partition() or 0, message.offset() or 0))
+            )
+
+        try:
+            wire_headers: Any = headers
+            self._producer.produce(self._prefix + topic, value, key, on_delivery=delivered, headers=wire_headers)
+        except BufferError:
+            future.set_exception(Unavailable("broker_unavailable", "too many records wait for the broker"))
+        except KafkaException as error:
+            future.set_exception(Unavailable("broker_unavailable", str(error)))
+        return future
+
+    async def close(self) -> None:
+        """Wait for what was handed over, then stop."""
+        await asyncio.to_thread(self._producer.flush, DELIVERY_TIMEOUT_S)
+        self._closed = True
+        await asyncio.to_thread(self._thread.join)
+
+    def _poll(self) -> None:
+        while not self._closed:
+            self._producer.poll(POLL_S)
+            if self._acknowledged:
+                burst, self._acknowledged = self._acknowledged, []
+                with contextlib.suppress(RuntimeError):  # the loop is gone, and with it whoever waited
+                    self._loop.call_soon_threadsafe(_resolve, burst)
+
+
+def _resolve(burst: list[tuple["asyncio.Future[Position]", Position | KafkaError]]) -> None:
+    for future, result in burst:
+        if future.done():  # the caller went away
+            continue
+        if isinstance(result, Position):
+            future.set_result(result)
+        else:
+            future.set_exception(Unavailable("broker_unavailable", result.str()))

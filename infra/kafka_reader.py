@@ -1,0 +1,120 @@
+"""Read topics without a group: audit, live tails, sockets that resume. On aiokafka, where asyncio reading is natural."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from infra.avro import Codec, Undecodable
+from infra.envelope import event_type, open_headers
+from infra.kafka_client import KafkaConfig
+from shared_kernel.errors import Unavailable
+from shared_kernel.events import Position, Recorded
+
+BATCH = 500  # records
+WAIT_MS = 200
+
+Partition = tuple[str, int]  # topic without prefix, number
+Raw: TypeAlias = Any  # aiokafka's ConsumerRecord, which has no types: key, value and headers as they lie on the topic
+
+
+class KafkaReader:
+    """Reads any partition from any offset; several readers do not disturb each other."""
+
+    def __init__(self, config: KafkaConfig) -> None:
+        self._config = config
+
+    @asynccontextmanager
+    async def open(self, topics: Sequence[str]) -> AsyncIterator["OpenReader"]:
+        """Connect and take every partition of the topics, standing at their ends. Raise `Unavailable`."""
+        consumer = AIOKafkaConsumer(**self._config.aiokafka(), enable_auto_commit=False, auto_offset_reset="earliest")
+        try:
+            await consumer.start()
+            partitions = await _partitions_of(consumer, [self._config.topic(topic) for topic in topics])
+            consumer.assign(partitions)
+            await consumer.seek_to_end(*partitions)
+            yield OpenReader(consumer, self._config.prefix, partitions)
+        except KafkaError as error:
+            raise Unavailable("broker_unavailable", type(error).__name__) from error
+        finally:
+            await consumer.stop()
+
+
+class OpenReader:
+    """A connected reader."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, prefix: str, partitions: Sequence[TopicPartition]) -> None:
+        self._consumer = consumer
+        self._prefix = prefix
+        self._partitions = partitions
+
+    async def beginnings(self) -> dict[Partition, int]:
+        """Return the offset of the oldest record that is still there, per partition."""
+        return self._keyed(await self._consumer.beginning_offsets(self._partitions))
+
+    async def ends(self) -> dict[Partition, int]:
+        """Return the offset the next record will get, per partition."""
+        return self._keyed(await self._consumer.end_offsets(self._partitions))
+
+    async def at(self, timestamp_ms: int) -> dict[Partition, int]:
+        """Return the offset of the first record at or after the time, or the end where there is none."""
+        found = await self._consumer.offsets_for_times(dict.fromkeys(self._partitions, timestamp_ms))
+        ends = await self._consumer.end_offsets(self._partitions)
+        return self._keyed({p: found[p].offset if found.get(p) else ends[p] for p in self._partitions})
+
+    def seek(self, offsets: Mapping[Partition, int]) -> None:
+        """Go on reading at these offsets; partitions that are not named stay where they are."""
+        for (topic, number), offset in offsets.items():
+            self._consumer.seek(TopicPartition(self._prefix + topic, number), offset)
+
+    async def batches(self) -> AsyncIterator[list[Raw]]:
+        """Yield what arrives, for ever; an empty list when nothing did for a while. Order holds per partition."""
+        while True:
+            got = await self._consumer.getmany(timeout_ms=WAIT_MS, max_records=BATCH)
+            yield [record for records in got.values() for record in records]
+
+    def recorded(self, raw: Raw, codec: Codec) -> Recorded | None:
+        """Return the record's event, or None for one of somebody else. Call `codec.learn` before. Raise `Undecodable`."""
+        event = codec.decode(raw.value)
+        if event is None:
+            return None
+        envelope = open_headers(raw.headers)
+        position = Position(raw.topic.removeprefix(self._prefix), raw.partition, raw.offset)
+        return Recorded(
+            event,
+            position,
+            envelope.id,
+            envelope.source,
+            envelope.subject,
+            envelope.time,
+            envelope.correlation_id,
+            envelope.traceparent,
+        )
+
+    async def decoded(self, batch: Sequence[Raw], codec: Codec, names: frozenset[str]) -> list[Recorded]:
+        """Return the events of the named types, in order; what cannot be decoded is left to the consumer groups."""
+        wanted = [raw for raw in batch if (event_type(raw.headers) or "") in names]
+        await codec.learn(raw.value for raw in wanted)
+        events = [self._or_none(raw, codec) for raw in wanted]
+        return [event for event in events if event is not None]
+
+    def _or_none(self, raw: Raw, codec: Codec) -> Recorded | None:
+        try:
+            return self.recorded(raw, codec)
+        except Undecodable:
+            return None
+
+    def _keyed(self, offsets: Mapping[TopicPartition, int]) -> dict[Partition, int]:
+        return {(p.topic.removeprefix(self._prefix), p.partition): offset for p, offset in offsets.items()}
+
+
+async def _partitions_of(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> list[TopicPartition]:
+    known = await consumer.topics()
+    missing = [topic for topic in topics if topic not in known]
+    if missing:
+        raise Unavailable("topic_missing", f"{missing[0]} does not exist: run `headwater topics`")
+    return [
+        TopicPartition(topic, number) for topic in topics for number in sorted(consumer.partitions_for_topic(topic))
+    ]

@@ -1,0 +1,41 @@
+"""In-memory twins of `EventLog` and `EventStore` for unit tests: same contract suites as the real ones, nothing survives."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from shared_kernel.errors import Conflict
+from shared_kernel.events import Event, Position, event_key
+
+E = TypeVar("E", bound=Event)
+
+PARTITIONS = 6
+
+
+class MemoryLog:
+    def __init__(self) -> None:
+        self.events: list[Event] = []  # in the order they were published
+        self._ends: dict[tuple[str, int], int] = defaultdict(int)
+
+    async def publish(self, event: Event) -> Position:
+        partition = (event.TOPIC, sum(event_key(event).encode()) % PARTITIONS)
+        self.events.append(event)
+        self._ends[partition] += 1
+        return Position(*partition, self._ends[partition] - 1)
+
+
+class MemoryEventStore(Generic[E]):
+    def __init__(self) -> None:
+        self._streams: dict[UUID, list[E]] = defaultdict(list)
+
+    async def load(self, stream: UUID) -> tuple[Sequence[E], int]:
+        events = tuple(self._streams[stream])
+        return events, len(events)
+
+    async def append(self, stream: UUID, version: int, events: Sequence[E]) -> None:
+        if not events:
+            return
+        if len(self._streams[stream]) != version:
+            raise Conflict("version_conflict", "the stream has moved on")
+        self._streams[stream].extend(events)

@@ -1,0 +1,76 @@
+"""Move rows from a context's outbox to Kafka: in order, at least once, one relay per database (docs/event-store.md).
+
+Rows are deleted when the broker has them and never passed by a high-water mark: ids are given out before commit, so a
+lower id can appear after a higher one was sent. A relay that dies in between sends some rows again with the same event
+id, and each stream's events come first in their order.
+"""
+
+import asyncio
+import json
+import zlib
+from typing import Any
+
+import structlog
+
+from infra.kafka_producer import KafkaProducer
+from infra.postgres import Database, is_transient
+
+BATCH = 1_000  # rows
+NAP_S = 0.01  # while the outbox is empty
+AGAIN_S = 0.5  # after a failure
+
+NEXT = "select id, topic, key, body, headers from {schema}.outbox order by id limit $1"
+SENT = "delete from {schema}.outbox where id = any($1)"
+
+log = structlog.get_logger()
+
+
+class OutboxRelay:
+    """Sends one context's events. A second relay of the same context waits for the lock and takes over."""
+
+    def __init__(self, database: Database, schema: str, producer: KafkaProducer) -> None:
+        self._database = database
+        self._schema = schema
+        self._producer = producer
+        self._lock = zlib.crc32(f"outbox {schema}".encode())
+        self.sending = False  # whether this process holds the lock
+
+    async def run(self) -> None:
+        """Relay until cancelled; after a lost connection begin anew, lock first."""
+        while True:
+            try:
+                async with self._database.driver() as connection:
+                    await self._drain(connection)
+            except Exception as error:
+                if not is_transient(error):
+                    log.error("relay.failed", schema=self._schema, exc_info=error)
+                await asyncio.sleep(AGAIN_S)
+            finally:
+                self.sending = False
+
+    async def _drain(self, connection: Any) -> None:
+        await connection.execute("set statement_timeout = 0")  # the lock may take as long as another relay lives
+        await connection.execute("select pg_advisory_lock($1)", self._lock)
+        await connection.execute("reset statement_timeout")
+        self.sending = True
+        try:
+            while True:
+                if not await self._send_batch(connection):
+                    await asyncio.sleep(NAP_S)
+        finally:
+            if not connection.is_closed():
+                await connection.execute("select pg_advisory_unlock($1)", self._lock)
+
+    async def _send_batch(self, connection: Any) -> int:
+        rows = await connection.fetch(NEXT.format(schema=self._schema), BATCH)
+        if rows:
+            sends = [
+                self._producer.send(row["topic"], row["key"], row["body"], _headers(row["headers"])) for row in rows
+            ]
+            await asyncio.gather(*sends)
+            await connection.execute(SENT.format(schema=self._schema), [row["id"] for row in rows])
+        return len(rows)
+
+
+def _headers(stored: str) -> list[tuple[str, bytes]]:
+    return [(name, value.encode()) for name, value in json.loads(stored)]

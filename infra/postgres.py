@@ -1,0 +1,123 @@
+"""PostgreSQL: one pool per context and process, transactions that nested calls join."""
+
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from shared_kernel.errors import Unavailable
+
+CONNECT_TIMEOUT_S = 5
+POOL_TIMEOUT_S = 10
+STATEMENT_TIMEOUT_MS = 30_000
+IDLE_TRANSACTION_TIMEOUT_MS = 60_000  # a forgotten transaction would hold locks and vacuum back
+TLS_MODES = ("require", "verify-ca", "verify-full")
+# https://www.postgresql.org/docs/18/errcodes-appendix.html: asking again may help
+TRANSIENT_STATES = ("08", "53", "57P", "40001", "40P01", "55P03", "25006")
+
+
+class Database:
+    """One context's database. Connections are made when first needed."""
+
+    def __init__(
+        self, url: str, *, pool_size: int = 8, ssl_ca_file: Path | None = None, name: str = "headwater"
+    ) -> None:
+        target, tls = _target(url, ssl_ca_file)
+        self._engine = create_async_engine(
+            target,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=POOL_TIMEOUT_S,
+            connect_args={
+                "timeout": CONNECT_TIMEOUT_S,
+                "ssl": tls,
+                "server_settings": {
+                    "application_name": name,
+                    "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+                    "idle_in_transaction_session_timeout": str(IDLE_TRANSACTION_TIMEOUT_MS),
+                },
+            },
+        )
+        self._current: ContextVar[AsyncConnection | None] = ContextVar("transaction", default=None)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Return whether the running code is inside `transaction`."""
+        return self._current.get() is not None
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Join the surrounding transaction, or run the block in a new one. Raise `Unavailable` for what may pass."""
+        if (outer := self._current.get()) is not None:
+            yield outer
+            return
+        async with _translated(), self._engine.begin() as connection:
+            token = self._current.set(connection)
+            try:
+                yield connection
+            finally:
+                self._current.reset(token)
+
+    @asynccontextmanager
+    async def driver(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        """Lend a bare asyncpg connection, outside of any transaction: each statement commits by itself."""
+        async with _translated(), self._engine.connect() as connection:
+            raw = await connection.get_raw_connection()
+            driver: Any = raw.driver_connection
+            yield driver
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._engine.dispose()
+
+
+def is_transient(error: BaseException) -> bool:
+    """Return whether the same call may succeed later: connections, time limits, deadlocks, serialisation."""
+    if isinstance(error, DBAPIError):
+        state = str(getattr(error.orig, "sqlstate", None) or "")
+        return error.connection_invalidated or state.startswith(TRANSIENT_STATES) or _is_connection(error.orig)
+    if isinstance(error, asyncpg.PostgresError):
+        return str(error.sqlstate or "").startswith(TRANSIENT_STATES)
+    return isinstance(error, Unavailable) or _is_connection(error)
+
+
+def _is_connection(error: BaseException | None) -> bool:
+    # A bare OSError is what asyncio raises when several addresses refuse; its subclasses about files are no connections.
+    kinds = (ConnectionError, TimeoutError, socket.gaierror, PoolTimeout, asyncpg.InterfaceError)
+    return isinstance(error, kinds) or type(error) is OSError or isinstance(getattr(error, "__cause__", None), kinds)
+
+
+@asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    """Turn what may pass into `Unavailable`, so that callers need not know the driver."""
+    try:
+        yield
+    except Unavailable:
+        raise
+    except (DBAPIError, asyncpg.PostgresError, PoolTimeout, OSError, asyncpg.InterfaceError) as error:
+        if is_transient(error):
+            raise Unavailable("database_unavailable", type(getattr(error, "orig", error)).__name__) from error
+        raise
+
+
+def _target(url: str, ca_file: Path | None) -> tuple[URL, ssl.SSLContext | bool]:
+    """Return the URL for the driver and its TLS, from the `sslmode` that libpq users know."""
+    parsed = make_url(url)
+    mode = parsed.query.get("sslmode", "verify-full" if ca_file else "disable")
+    target = parsed.difference_update_query(["sslmode"]).set(drivername="postgresql+asyncpg")
+    if mode not in TLS_MODES:
+        return target, False
+    context = ssl.create_default_context(cafile=ca_file)
+    context.check_hostname = mode == "verify-full"
+    if mode == "require" and not ca_file:
+        context.verify_mode = ssl.CERT_NONE
+    return target, context

@@ -1,0 +1,88 @@
+"""Create the topics the modules declare; verify those that are there."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+
+from infra.consumer import dead_letter_topic
+from infra.kafka_client import KafkaConfig
+from shared_kernel.errors import Unavailable
+from shared_kernel.module import Module, Topic
+
+TIMEOUT_S = 30
+DEAD_LETTER_RETENTION = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicReport:
+    """What was found or done about one topic."""
+
+    name: str
+    partitions: int
+    outcome: str  # created, as declared, or what differs
+
+    @property
+    def ok(self) -> bool:
+        return self.outcome in ("created", "as declared")
+
+
+def declared_topics(modules: Iterable[Module]) -> list[Topic]:
+    """Return every topic of the modules and the dead-letter topics of their groups."""
+    modules = list(modules)
+    own = [topic for module in modules for topic in module.topics]
+    pairs = {
+        (handler.event.TOPIC, consumer.group)
+        for module in modules
+        for consumer in module.consumers
+        for handler in consumer.handlers
+    }
+    letters = [dead_letter_topic(topic, group) for topic, group in sorted(pairs)]
+    return own + [Topic(name, partitions=1, retention=DEAD_LETTER_RETENTION) for name in letters]
+
+
+async def ensure_topics(config: KafkaConfig, topics: Iterable[Topic], replication: int) -> list[TopicReport]:
+    """Create what is missing and compare the rest. Existing topics are never changed. Raise `Unavailable`."""
+    return await asyncio.to_thread(_ensure, config, list(topics), replication)
+
+
+def _ensure(config: KafkaConfig, topics: list[Topic], replication: int) -> list[TopicReport]:
+    admin = AdminClient(config.confluent())
+    try:
+        there = admin.list_topics(timeout=TIMEOUT_S).topics
+        missing = [topic for topic in topics if config.topic(topic.name) not in there]
+        new = [_new(config, topic, replication) for topic in missing]
+        for created in (admin.create_topics(new) if new else {}).values():
+            created.result(TIMEOUT_S)
+        reports = [TopicReport(topic.name, topic.partitions, "created") for topic in missing]
+        for topic in topics:
+            if topic not in missing:
+                found = len(there[config.topic(topic.name)].partitions)
+                reports.append(TopicReport(topic.name, found, _difference(admin, config, topic, found)))
+    except KafkaException as error:
+        raise Unavailable("broker_unavailable", str(error)) from error
+    return sorted(reports, key=lambda report: report.name)
+
+
+def _new(config: KafkaConfig, topic: Topic, replication: int) -> NewTopic:
+    settings = _settings(topic) | ({"min.insync.replicas": "2"} if replication >= 3 else {})
+    return NewTopic(config.topic(topic.name), topic.partitions, replication, config=settings)
+
+
+def _settings(topic: Topic) -> dict[str, str]:
+    retention = int(topic.retention.total_seconds() * 1000) if topic.retention else -1
+    return {"cleanup.policy": "compact" if topic.compacted else "delete", "retention.ms": str(retention)}
+
+
+def _difference(admin: AdminClient, config: KafkaConfig, topic: Topic, partitions: int) -> str:
+    if partitions != topic.partitions:
+        return f"{partitions} partitions, declared {topic.partitions}"
+    resource = ConfigResource(ConfigResource.Type.TOPIC, config.topic(topic.name))
+    actual = admin.describe_configs([resource])[resource].result(TIMEOUT_S)
+    for name, value in _settings(topic).items():
+        if actual[name].value != value:
+            return f"{name}={actual[name].value}, declared {value}"
+    return "as declared"

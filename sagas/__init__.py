@@ -1,0 +1,1 @@
+"""Flows that cross contexts, one file each, written as tables."""

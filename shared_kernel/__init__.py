@@ -1,0 +1,1 @@
+"""Ideas every context uses. Standard library only, no I/O."""

@@ -1,0 +1,41 @@
+"""What caused what: carried along every call so that each event names its command and its cause."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why something happens now."""
+
+    correlation_id: str  # of the request at the very beginning, the same through the whole flow
+    causation_id: str  # of the request or event directly before
+    traceparent: str | None = None  # W3C trace context
+    actor: UUID | None = None  # who asked, if somebody did
+
+
+_cause: ContextVar[Cause | None] = ContextVar("cause", default=None)
+
+
+def current_cause() -> Cause | None:
+    """Return why the running code runs, or None outside of any request or event."""
+    return _cause.get()
+
+
+@contextmanager
+def because(cause: Cause) -> Iterator[None]:
+    """Run the block as caused by `cause`."""
+    token = _cause.set(cause)
+    try:
+        yield
+    finally:
+        _cause.reset(token)
+
+
+def identify(actor: UUID) -> None:
+    """Say who asked for what runs now, once that is known."""
+    if (cause := _cause.get()) is not None:
+        _cause.set(replace(cause, actor=actor))

@@ -1,0 +1,54 @@
+"""Aggregates as deciders: a pure function from state and request to events, and one from state and event to state."""
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from shared_kernel.errors import Conflict
+from shared_kernel.events import Event, EventStore
+
+E = TypeVar("E", bound=Event)
+S = TypeVar("S")
+C_contra = TypeVar("C_contra", contravariant=True)
+
+ATTEMPTS = 3  # the first and two on newer state; more would hide a hot aggregate
+
+
+class Decider(Protocol[S, C_contra, E]):
+    """What a domain module offers for one aggregate. The module itself satisfies this protocol."""
+
+    @property
+    def INITIAL(self) -> S: ...  # noqa: N802 – a constant of a module
+
+    def decide(self, state: S, ask: C_contra, /) -> tuple[E, ...]:
+        """Return what happens, nothing if it already has. Raise `Refused`."""
+        ...
+
+    def evolve(self, state: S, event: E, /) -> S: ...
+
+
+async def state_of(decider: Decider[S, C_contra, E], store: EventStore[E], stream: UUID) -> tuple[S, int]:
+    """Return the aggregate as its events left it, and its version."""
+    events, version = await store.load(stream)
+    return reduce(decider.evolve, events, decider.INITIAL), version
+
+
+async def execute(
+    decider: Decider[S, C_contra, E], store: EventStore[E], stream: UUID, ask: C_contra, attempts: int = ATTEMPTS
+) -> tuple[S, int, Sequence[E]]:
+    """Decide and append; on `Conflict` decide again on the newer state, `attempts` times in all.
+
+    Return the state and version after it and the new events. Raise `Refused`, `Conflict` or `Unavailable`."""
+    for left in range(attempts - 1, -1, -1):
+        state, version = await state_of(decider, store, stream)
+        events = decider.decide(state, ask)
+        try:
+            if events:
+                await store.append(stream, version, events)
+        except Conflict:
+            if not left:
+                raise
+        else:
+            return reduce(decider.evolve, events, state), version + len(events), events
+    raise AssertionError("attempts must be at least 1")

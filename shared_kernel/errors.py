@@ -1,0 +1,41 @@
+"""What can go wrong, as far as every context agrees on it.
+
+HeadwaterError
+├── Refused           a rule says no; asking again does not help
+│   ├── Forbidden     … because of who asks
+│   └── NotFound      … because it is not there, or the asker may not know that it is
+├── Conflict          somebody else wrote first; asking again may help
+└── Unavailable       something this process depends on is away; asking again later helps
+"""
+
+
+class HeadwaterError(Exception):
+    """`code` is a stable snake_case word from docs/errors.md that clients may branch on; `detail` is for people."""
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(code, detail)
+        self.code = code
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.detail}" if self.detail else self.code
+
+
+class Refused(HeadwaterError):
+    """A rule of the domain says no."""
+
+
+class Forbidden(Refused):
+    """The asker may not do this."""
+
+
+class NotFound(Refused):
+    """There is no such thing as far as the asker may know."""
+
+
+class Conflict(HeadwaterError):
+    """The stream is not at the version the decision was made on."""
+
+
+class Unavailable(HeadwaterError):
+    """A broker, database or registry did not answer in time. Whether it took effect is not known."""

@@ -1,0 +1,76 @@
+"""What a bounded context shows at its door: topics, consumers, HTTP routes, sockets."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from shared_kernel.events import Event, Recorded
+
+E = TypeVar("E", bound=Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic the context owns. Partitions and compaction of an existing topic are verified, never changed."""
+
+    name: str
+    partitions: int = 6
+    retention: timedelta | None = None  # None: for ever, because read models are rebuilt from it
+    compacted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A function that hears one type of event."""
+
+    event: type[Event]
+    call: Callable[[Any], Awaitable[object]]
+    batch: bool  # whether it takes a sequence of consecutive events of this type
+
+
+def on(event: type[E], handle: Callable[[E], Awaitable[object]]) -> Handler:
+    """Pair an event with the function that hears it, one event a call."""
+    return Handler(event, handle, batch=False)
+
+
+def on_batch(event: type[E], handle: Callable[[Sequence[E]], Awaitable[object]]) -> Handler:
+    """Pair an event with a function that takes consecutive ones together, in order; one event may be in there twice."""
+    return Handler(event, handle, batch=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A consumer group: its members share the partitions. Effects in the context's database happen once.
+
+    `group` is also the role's name; renaming it reads its topics from the beginning again."""
+
+    group: str
+    handlers: tuple[Handler, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A role whose every process hears every event from its start on, without a group: what sockets need."""
+
+    name: str
+    events: tuple[type[Event], ...]
+    deliver: Callable[[Sequence[Recorded]], Awaitable[None]]  # in order per key; raising ends the process's feed
+
+
+# Takes who asks and the payload; returns the ack's data. Raises `HeadwaterError`, or what the payload's parser raises.
+SocketCommand = Callable[[Any, Any], Awaitable[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One context's door."""
+
+    name: str
+    topics: tuple[Topic, ...] = ()
+    consumers: tuple[Consumer, ...] = ()
+    feed: Feed | None = None
+    router: object | None = None  # HTTP routes under /api/v1, served by role `web`
+    sockets: object | None = None  # ASGI application under /socket.io, served by the feed's role
+    socket_commands: Mapping[str, SocketCommand] = field(default_factory=dict)  # event name → what a client may ask
+    has_outbox: bool = False  # whether role `relay` empties an outbox of the context
