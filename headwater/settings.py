@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "HEADWATER_"
 CONTEXT_DATABASE = f"{PREFIX}DATABASE_URL_"
@@ -100,6 +100,18 @@ class Settings(BaseSettings):
     local_database_port: int = Field(15432, ge=0, le=65535, description="Port of the local PostgreSQL.")
     local_registry_port: int = Field(18081, ge=0, le=65535, description="Port of the local schema registry.")
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from `load` alone, which knows files, contexts and unknown names."""
+        return (init_settings,)
+
     database_urls: dict[str, SecretStr] = Field(default_factory=dict, exclude=True, description="")
 
     @model_validator(mode="after")
@@ -154,6 +166,21 @@ def load(environ: Mapping[str, str] | None = None, **overrides: object) -> Setti
         return Settings(**(values | {"database_urls": databases} | overrides))  # type: ignore[arg-type]
     except ValidationError as error:
         raise SettingsError("; ".join(_sentence(problem) for problem in error.errors())) from None
+
+
+def table() -> list[dict[str, str]]:
+    """Return every setting as it stands in documentation."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        if name == "database_urls":
+            continue
+        default = "" if field.default is None else str(field.default)
+        more = f" `{PREFIX}{name.upper()}_FILE` names a file with it." if name in SECRETS else ""
+        rows.append(
+            {"variable": f"{PREFIX}{name.upper()}", "default": default, "meaning": f"{field.description}{more}"}
+        )
+    own = {"variable": f"{CONTEXT_DATABASE}<CONTEXT>", "default": "", "meaning": "A context's own database."}
+    return [*rows, own]
 
 
 def _content(variable: str, path: str) -> str:

@@ -1,9 +1,12 @@
 """How to reach the broker, said once for both Kafka libraries."""
 
+import logging
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+LOG_WARNING = 4  # syslog's number
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,8 @@ class KafkaConfig:
             "ssl.key.location": self.ssl_key_file and str(self.ssl_key_file),
             # A broker that was away is tried again at once: the default backs off up to 10 s.
             "reconnect.backoff.max.ms": 500,
-            "log_level": 3,
+            "logger": logging.getLogger("librdkafka"),
+            "log_level": LOG_WARNING,
         }
         return {name: value for name, value in settings.items() if value is not None}
 

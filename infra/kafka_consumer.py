@@ -2,12 +2,14 @@
 
 The thread waits in `poll` for the first record and takes what else is there with `consume(n, 0)`: waiting for a full batch
 would add its time limit to every latency. Heartbeats run in the library's own threads, so a busy loop keeps its membership.
+Nothing but that thread touches the library's consumer: a commit from the loop's thread during a rebalance never returned.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import CancelledError as FutureCancelled
+from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
@@ -57,6 +59,7 @@ class KafkaConsumer:
             }
         )
         self._closing = False
+        self._requests: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self._thread = Thread(target=self._read, name=f"kafka-consumer {group}", daemon=True)
 
     def start(self) -> None:
@@ -68,20 +71,19 @@ class KafkaConsumer:
 
     def pause(self, partition: Partition) -> None:
         """Deliver nothing more of the partition until `resume`, except what is on its way."""
-        self._consumer.pause([TopicPartition(*partition)])
+        self._requests.put(lambda: self._consumer.pause([TopicPartition(*partition)]))
 
     def resume(self, partition: Partition) -> None:
         """Deliver again."""
-        self._consumer.resume([TopicPartition(*partition)])
+        self._requests.put(lambda: self._consumer.resume([TopicPartition(*partition)]))
 
     def seek(self, partition: Partition, offset: int) -> None:
         """Go on reading at `offset`."""
-        self._consumer.seek(TopicPartition(*partition, offset))
+        self._requests.put(lambda: self._consumer.seek(TopicPartition(*partition, offset)))
 
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Tell the broker, without waiting, where the group stands; only tools read it, positions are in the database."""
-        with contextlib.suppress(KafkaException):  # a rebalance is under way or the broker is away: the next one counts
-            self._consumer.commit(offsets=_partitions(offsets), asynchronous=True)
+        self._requests.put(lambda: self._consumer.commit(offsets=_partitions(offsets), asynchronous=True))
 
     async def close(self) -> None:
         """Give the partitions back (`revoked` is called) and leave the group."""
@@ -90,6 +92,7 @@ class KafkaConsumer:
 
     def _read(self) -> None:
         while not self._closing:
+            self._do_what_was_asked()
             try:
                 first = self._consumer.poll(POLL_S)
                 if first is not None:
@@ -98,6 +101,11 @@ class KafkaConsumer:
                 log.warning("consumer.read_failed", error=str(error))
         with contextlib.suppress(KafkaException, RuntimeError):
             self._consumer.close()
+
+    def _do_what_was_asked(self) -> None:
+        while not self._requests.empty():
+            with contextlib.suppress(KafkaException):  # the partition has just moved, or the broker is away
+                self._requests.get()()
 
     def _hand_over(self, messages: list[Message]) -> None:
         records = [message for message in messages if message.error() is None]

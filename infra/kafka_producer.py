@@ -26,22 +26,30 @@ class KafkaProducer:
         self, config: KafkaConfig, *, linger_ms: int = 0, delivery_timeout_s: int = DELIVERY_TIMEOUT_S
     ) -> None:
         self._prefix = config.prefix
-        self._producer = Producer(
-            config.confluent()
-            | {
-                "enable.idempotence": True,
-                "acks": "all",
-                "linger.ms": linger_ms,
-                "delivery.timeout.ms": delivery_timeout_s * 1000,
-                "queue.buffering.max.messages": 100_000,
-                "partitioner": "murmur2_random",  # the JVM clients' choice: one key, one partition, whoever writes
-            }
-        )
-        self._loop = asyncio.get_running_loop()
+        self._settings = config.confluent() | {
+            "enable.idempotence": True,
+            "acks": "all",
+            "linger.ms": linger_ms,
+            "delivery.timeout.ms": delivery_timeout_s * 1000,
+            "queue.buffering.max.messages": 100_000,
+            "partitioner": "murmur2_random",  # the JVM clients' choice: one key, one partition, whoever writes
+        }
         self._acknowledged: list[tuple[asyncio.Future[Position], Position | KafkaError]] = []
         self._closed = False
         self._thread = Thread(target=self._poll, name="kafka-producer", daemon=True)
+
+    def start(self) -> None:
+        """Begin, on the running loop. The broker is reached when there is something to send."""
+        self._loop = asyncio.get_running_loop()
+        self._producer = Producer(self._settings)
         self._thread.start()
+
+    async def ping(self, timeout_s: float) -> None:
+        """Ask the cluster for its metadata. Raise `Unavailable`."""
+        try:
+            await asyncio.to_thread(self._producer.list_topics, timeout=timeout_s)
+        except KafkaException as error:
+            raise Unavailable("broker_unavailable", str(error)) from error
 
     def send(
         self, topic: str, key: str | bytes | None, value: bytes | None, headers: Headers

@@ -29,11 +29,12 @@ class KafkaReader:
     @asynccontextmanager
     async def open(self, topics: Sequence[str]) -> AsyncIterator["OpenReader"]:
         """Connect and take every partition of the topics, standing at their ends. Raise `Unavailable`."""
-        consumer = AIOKafkaConsumer(**self._config.aiokafka(), enable_auto_commit=False, auto_offset_reset="earliest")
+        names = [self._config.topic(topic) for topic in topics]
+        settings = self._config.aiokafka()
+        consumer = AIOKafkaConsumer(*names, **settings, enable_auto_commit=False, auto_offset_reset="earliest")
         try:
             await consumer.start()
-            partitions = await _partitions_of(consumer, [self._config.topic(topic) for topic in topics])
-            consumer.assign(partitions)
+            partitions = _partitions_of(consumer, names)
             await consumer.seek_to_end(*partitions)
             yield OpenReader(consumer, self._config.prefix, partitions)
         except KafkaError as error:
@@ -63,6 +64,10 @@ class OpenReader:
         found = await self._consumer.offsets_for_times(dict.fromkeys(self._partitions, timestamp_ms))
         ends = await self._consumer.end_offsets(self._partitions)
         return self._keyed({p: found[p].offset if found.get(p) else ends[p] for p in self._partitions})
+
+    async def positions(self) -> dict[Partition, int]:
+        """Return the offset read next, per partition."""
+        return self._keyed({partition: await self._consumer.position(partition) for partition in self._partitions})
 
     def seek(self, offsets: Mapping[Partition, int]) -> None:
         """Go on reading at these offsets; partitions that are not named stay where they are."""
@@ -110,11 +115,9 @@ class OpenReader:
         return {(p.topic.removeprefix(self._prefix), p.partition): offset for p, offset in offsets.items()}
 
 
-async def _partitions_of(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> list[TopicPartition]:
-    known = await consumer.topics()
-    missing = [topic for topic in topics if topic not in known]
+def _partitions_of(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> list[TopicPartition]:
+    partitions = sorted(consumer.assignment())
+    missing = set(topics) - {partition.topic for partition in partitions}
     if missing:
-        raise Unavailable("topic_missing", f"{missing[0]} does not exist: run `headwater topics`")
-    return [
-        TopicPartition(topic, number) for topic in topics for number in sorted(consumer.partitions_for_topic(topic))
-    ]
+        raise Unavailable("topic_missing", f"{min(missing)} does not exist: run `headwater topics`")
+    return partitions

@@ -75,6 +75,11 @@ class Database:
             driver: Any = raw.driver_connection
             yield driver
 
+    async def ping(self) -> None:
+        """Ask the server for an answer. Raise `Unavailable`."""
+        async with self.driver() as connection:
+            await connection.execute("select 1")
+
     async def close(self) -> None:
         """Close the connections."""
         await self._engine.dispose()

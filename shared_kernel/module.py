@@ -72,5 +72,7 @@ class Module:
     feed: Feed | None = None
     router: object | None = None  # HTTP routes under /api/v1, served by role `web`
     sockets: object | None = None  # ASGI application under /socket.io, served by the feed's role
+    drain: Callable[[], Awaitable[None]] | None = None  # says good-bye to the sockets before the process ends
     socket_commands: Mapping[str, SocketCommand] = field(default_factory=dict)  # event name → what a client may ask
+    socket_events: Mapping[str, str] = field(default_factory=dict)  # event name → what a client hears by it
     has_outbox: bool = False  # whether role `relay` empties an outbox of the context

@@ -21,7 +21,9 @@ Title = Annotated[str, Field(min_length=1, max_length=TITLE_LIMIT, examples=["Ha
 
 class NewGroup(Body):
     title: Title
-    member_ids: Annotated[list[UUID], Field(max_length=MEMBER_LIMIT, default_factory=list, description="You are in it anyway.")]
+    member_ids: Annotated[
+        list[UUID], Field(max_length=MEMBER_LIMIT, default_factory=list, description="You are in it anyway.")
+    ]
 
 
 class DirectOf(Body):

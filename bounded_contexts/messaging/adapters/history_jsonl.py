@@ -82,7 +82,6 @@ class _Conversation:
 
 class JsonLinesHistory:
     def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._conversations: dict[UUID, _Conversation] = {}
         self._conversation_of: dict[UUID, UUID] = {}  # message id → conversation
@@ -174,6 +173,7 @@ def _lines_from(path: Path, offset: int) -> list[bytes]:
 
 def _append(path: Path, at: int, data: bytes) -> None:
     """Write after the last whole line and wait for the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("r+b" if path.exists() else "x+b") as file:
         file.truncate(at)
         file.seek(at)

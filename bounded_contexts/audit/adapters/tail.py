@@ -1,0 +1,80 @@
+"""Read a topic as auditors do: every record, decoded, with its position and headers."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from infra.avro import Codec, Undecodable
+from infra.kafka_reader import KafkaReader, OpenReader, Raw
+from shared_kernel.errors import Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Which part of a topic: from `beginning`, `end`, an offset or a time on; up to now or going on for ever."""
+
+    start: str
+    follow: bool
+
+
+async def tail(reader: KafkaReader, codec: Codec, topic: str, stretch: Stretch) -> AsyncIterator[dict[str, Any]]:
+    """Yield each record as a JSON-like dict. Order holds per partition. A record that cannot be decoded says why.
+
+    Raise `Refused` for a start that is none, `Unavailable` when topic or broker is not there."""
+    async with reader.open([topic]) as opened:
+        ends = await opened.ends()
+        start = await _start(opened, stretch.start)
+        opened.seek(start)
+        async for batch in opened.batches():
+            await codec.learn(raw.value for raw in batch)
+            for raw in batch:
+                if stretch.follow or raw.offset < ends[topic, raw.partition]:
+                    yield described(raw, opened, codec)
+            if not stretch.follow and all(at >= ends[key] for key, at in (await opened.positions()).items()):
+                return
+
+
+def described(raw: Raw, opened: OpenReader, codec: Codec) -> dict[str, Any]:
+    """Return the record in words."""
+    record: dict[str, Any] = {
+        "topic": raw.topic,
+        "partition": raw.partition,
+        "offset": raw.offset,
+        "timestamp": datetime.fromtimestamp(raw.timestamp / 1000, UTC).isoformat(),
+        "key": _text(raw.key),
+        "headers": {name: _text(value) for name, value in raw.headers},
+    }
+    try:
+        recorded = opened.recorded(raw, codec)
+    except Undecodable as error:
+        return record | {"type": None, "undecodable": str(error), "bytes": len(raw.value or b"")}
+    if recorded is None:
+        return record | {"type": record["headers"].get("ce_type"), "undecodable": "an event of somebody else"}
+    return record | {"type": recorded.event.NAME, "data": recorded.event.to_record()}
+
+
+def line(record: dict[str, Any]) -> str:
+    """Return the record as one line of JSON."""
+    return json.dumps(record, ensure_ascii=False, default=str)
+
+
+async def _start(opened: OpenReader, start: str) -> dict[tuple[str, int], int]:
+    match start:
+        case "beginning":
+            return await opened.beginnings()
+        case "end":
+            return await opened.ends()
+    if start.isdecimal():
+        begin = await opened.beginnings()
+        return {key: max(int(start), first) for key, first in begin.items()}
+    try:
+        moment = datetime.fromisoformat(start)
+    except ValueError:
+        raise Refused("invalid_start", "say beginning, end, an offset or an ISO 8601 time") from None
+    return await opened.at(int(moment.astimezone(UTC).timestamp() * 1000))
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("utf-8", "replace")

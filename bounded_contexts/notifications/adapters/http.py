@@ -1,0 +1,122 @@
+"""REST face of notifications: parse, call, answer."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import AwareDatetime, BaseModel, Field, model_validator
+
+from bounded_contexts.notifications.application.commands import mark_read
+from bounded_contexts.notifications.application.ports import InboxItem, Ports
+from infra.http import Body, MinPosition, PreferWait, SignedIn, Tokens, problems, seal_position
+from shared_kernel.errors import Unavailable
+from shared_kernel.events import Position
+
+READ_WAIT_S = 5.0  # how long a read waits for `min_position`
+
+
+class NotificationAnswer(BaseModel):
+    id: UUID
+    kind: str
+    message_id: UUID
+    conversation_id: UUID
+    actor_id: UUID
+    preview: str
+    created_at: datetime
+    read_at: datetime | None
+
+
+class InboxPageAnswer(BaseModel):
+    next_cursor: str | None
+    has_more: bool
+
+
+class InboxPage(BaseModel):
+    data: list[NotificationAnswer]
+    page: InboxPageAnswer
+
+
+class Counts(BaseModel):
+    total: int
+    unread: int
+
+
+class Mark(Body):
+    """Which notifications have been seen: some by id, all up to a time, or both."""
+
+    state: Literal["read"]
+    ids: Annotated[list[UUID], Field(default_factory=list, max_length=200)]
+    all_until: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> "Mark":
+        if not self.ids and self.all_until is None:
+            raise ValueError("name ids, all_until or both")
+        return self
+
+
+class Marked(BaseModel):
+    status: Literal["accepted", "stored"]
+    position: str
+
+
+def router(ports: Ports) -> APIRouter:
+    """Return every route of the context."""
+    routes = APIRouter(tags=["notifications"], responses=problems(401, 422, 503))
+
+    async def wait_for(position: Position | None) -> None:
+        if position and not await ports.stored.reached(position, READ_WAIT_S):
+            raise Unavailable("position_not_reached", "what you wrote is not stored yet; ask again")
+
+    @routes.get("/notifications")
+    async def list_notifications(
+        user: SignedIn,
+        tokens: Tokens,
+        min_position: MinPosition,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        cursor: Annotated[str | None, Query(max_length=4096)] = None,
+        unread: Annotated[bool, Query(description="Only what has not been read.")] = False,
+    ) -> InboxPage:
+        """List your notifications, newest first."""
+        await wait_for(min_position)
+        before = _place(tokens.open("cursor", cursor)) if cursor else None
+        found = await ports.inbox.page(user.id, limit + 1, before, unread_only=unread)
+        more = len(found) > limit
+        last = found[limit - 1] if more else None
+        next_ = tokens.seal("cursor", [last.raised_at.isoformat(), str(last.notification_id)]) if last else None
+        data = [_answer(item) for item in found[:limit]]
+        return InboxPage(data=data, page=InboxPageAnswer(next_cursor=next_, has_more=more))
+
+    @routes.get("/notifications/counts")
+    async def count_notifications(user: SignedIn, min_position: MinPosition) -> Counts:
+        """Count your notifications and the unread ones."""
+        await wait_for(min_position)
+        total, unread = await ports.inbox.counts(user.id)
+        return Counts(total=total, unread=unread)
+
+    @routes.post("/notifications:mark", status_code=202, responses=problems(404))
+    async def mark_notifications(marks: Mark, user: SignedIn, tokens: Tokens, wait: PreferWait) -> Marked:
+        """Mark notifications read; twice is once."""
+        position = await mark_read(user.id, marks.ids, marks.all_until, ports)
+        stored = bool(wait) and await ports.stored.reached(position, wait)
+        return Marked(status="stored" if stored else "accepted", position=seal_position(tokens, position))
+
+    return routes
+
+
+def _answer(item: InboxItem) -> NotificationAnswer:
+    return NotificationAnswer(
+        id=item.notification_id,
+        kind=item.kind,
+        message_id=item.cause_id,
+        conversation_id=item.conversation_id,
+        actor_id=item.actor_id,
+        preview=item.preview,
+        created_at=item.raised_at,
+        read_at=item.read_at,
+    )
+
+
+def _place(cursor: list[str]) -> tuple[datetime, UUID]:
+    return datetime.fromisoformat(cursor[0]), UUID(cursor[1])

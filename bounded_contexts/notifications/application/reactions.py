@@ -1,0 +1,58 @@
+"""What other contexts' events mean for somebody's inbox."""
+
+from collections.abc import Iterator, Sequence
+from uuid import UUID, uuid5
+
+from bounded_contexts.notifications.application.ports import Entry, Ports
+from schemas.messaging.events import MessageDeleted, MessageEdited, MessageSent
+from schemas.notifications.events import NotificationsRead
+
+PREVIEW_LIMIT = 120  # characters
+
+
+async def messages_sent(messages: Sequence[MessageSent], ports: Ports) -> None:
+    """Raise one entry for each recipient of each message."""
+    entries = [entry for message in messages for entry in entries_of(message)]
+    if entries:
+        await ports.inbox_writer.raised(entries)
+
+
+async def message_edited(edit: MessageEdited, ports: Ports) -> None:
+    """Show the new text."""
+    await ports.inbox_writer.revised(edit.message_id, preview_of(edit.body))
+
+
+async def message_deleted(deletion: MessageDeleted, ports: Ports) -> None:
+    """Withdraw what the message raised."""
+    await ports.inbox_writer.withdrawn(deletion.message_id, deletion.deleted_at)
+
+
+async def notifications_read(seen: NotificationsRead, ports: Ports) -> None:
+    """Mark them."""
+    await ports.inbox_writer.read(seen.recipient_id, seen.notification_ids, seen.all_until, seen.read_at)
+
+
+def entries_of(message: MessageSent) -> Iterator[Entry]:
+    """Yield the entries a message raises; their ids follow from it, so that a repeat raises none."""
+    for recipient in message.recipient_ids:
+        yield Entry(
+            notification_id=notification_id(message.message_id, recipient),
+            recipient_id=recipient,
+            kind="message.received",
+            cause_id=message.message_id,
+            conversation_id=message.conversation_id,
+            actor_id=message.sender_id,
+            preview=preview_of(message.body),
+            raised_at=message.sent_at,
+        )
+
+
+def notification_id(cause: UUID, recipient: UUID) -> UUID:
+    """Return the id of what `cause` raises for `recipient`."""
+    return uuid5(cause, f"notification/{recipient}")
+
+
+def preview_of(body: str) -> str:
+    """Return the beginning of the text in one line."""
+    line = " ".join(body.split())
+    return line if len(line) <= PREVIEW_LIMIT else line[: PREVIEW_LIMIT - 1] + "…"

@@ -1,0 +1,35 @@
+"""The door of notifications. Who listens to what is decided here and nowhere else."""
+
+from functools import partial
+from pathlib import Path
+
+from bounded_contexts.notifications.adapters.http import router
+from bounded_contexts.notifications.application import reactions
+from bounded_contexts.notifications.application.ports import Ports
+from schemas.messaging.events import MessageDeleted, MessageEdited, MessageSent
+from schemas.notifications.events import NotificationsRead
+from shared_kernel.module import Consumer, Module, Topic, on, on_batch
+
+NAME = "notifications"
+INBOX = "notifications.inbox"
+MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
+
+
+def module(ports: Ports) -> Module:
+    """Return the context as wiring knows it."""
+    return Module(
+        name=NAME,
+        topics=(Topic("notifications"),),
+        router=router(ports),
+        consumers=(
+            Consumer(
+                INBOX,
+                (
+                    on_batch(MessageSent, partial(reactions.messages_sent, ports=ports)),
+                    on(MessageEdited, partial(reactions.message_edited, ports=ports)),
+                    on(MessageDeleted, partial(reactions.message_deleted, ports=ports)),
+                    on(NotificationsRead, partial(reactions.notifications_read, ports=ports)),
+                ),
+            ),
+        ),
+    )

@@ -1,0 +1,227 @@
+"""The command line. Every command says what it does with `--help`; `--json` where a script would read it."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Annotated, Any
+from uuid import NAMESPACE_DNS, UUID, uuid5
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from headwater import settings as settings_module
+from headwater import wiring
+from headwater.settings import Settings, SettingsError
+from headwater.stack_cli import stack
+from headwater.supervisor import attach
+from infra.local.errors import StackError
+from infra.schema_compiler import SchemaError, check, write
+from infra.schema_registry import SchemaRejected
+from shared_kernel.errors import HeadwaterError
+
+app = typer.Typer(
+    no_args_is_help=True, pretty_exceptions_enable=False, help="Headwater: an event-driven backend on Kafka."
+)
+schemas = typer.Typer(no_args_is_help=True, help="The Avro schemas and the classes generated from them.")
+audit = typer.Typer(no_args_is_help=True, help="What happened, from the topics themselves.")
+app.add_typer(stack)
+app.add_typer(schemas, name="schemas")
+app.add_typer(audit, name="audit")
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+@app.command()
+def run(
+    roles: Annotated[list[str], typer.Argument(help="One or several of `headwater roles`.")],
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of this process; default HEADWATER_PORT.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to bind; default HEADWATER_HOST.")] = None,
+) -> None:
+    """Run roles in this process, against the configured servers or those of a running `headwater up`."""
+    from headwater.roles import run as run_roles
+
+    with _told():
+        unknown = sorted(set(roles) - set(wiring.all_roles()))
+        if unknown:
+            raise StackError(f"no role {unknown[0]}; `headwater roles` lists them")
+        given = {"port": port, "host": host}
+        run_roles(_settings(**{name: value for name, value in given.items() if value is not None}), roles)
+
+
+@app.command()
+def roles(as_json: Json = False) -> None:
+    """List the roles a process may take."""
+    found = [{"name": role, "does": _does(role)} for role in wiring.all_roles()]
+    _show(found, as_json)
+
+
+@app.command()
+def prepare() -> None:
+    """Make the servers ready for the roles: migrate, topics, schemas. Safe to repeat."""
+    with _told():
+        wiring.prepare(_settings())
+        out.print("ready")
+
+
+@app.command()
+def migrate() -> None:
+    """Bring every context's database schema to its newest version and renew its role."""
+    with _told():
+        asyncio.run(wiring.migrate_all(_settings()))
+        out.print(f"migrated: {', '.join(wiring.MIGRATIONS)}")
+
+
+@app.command()
+def topics(as_json: Json = False) -> None:
+    """Create the topics that are missing and verify the others. Exit code 1 when one differs from its declaration."""
+    with _told():
+        reports = asyncio.run(wiring.make_topics(_settings()))
+        rows = [{"topic": each.name, "partitions": each.partitions, "outcome": each.outcome} for each in reports]
+        _show(rows, as_json)
+        if not all(each.ok for each in reports):
+            raise typer.Exit(1)
+
+
+@schemas.command("generate")
+def schemas_generate() -> None:
+    """Generate the event classes, the catalogue and the lock from the Avro files."""
+    with _told():
+        changed = write()
+        out.print("\n".join(f"wrote {path.name} ({path.parent.name})" for path in changed) or "nothing has changed")
+
+
+@schemas.command("check")
+def schemas_check() -> None:
+    """Check that generated files are fresh and published versions unchanged. Exit code 1 when not."""
+    with _told():
+        problems = check()
+        out.print("\n".join(problems) or "schemas are fine")
+        if problems:
+            raise typer.Exit(1)
+
+
+@schemas.command("register")
+def schemas_register(as_json: Json = False) -> None:
+    """Register every event's newest version at the schema registry, which refuses incompatible ones."""
+    with _told():
+        ids = asyncio.run(wiring.register_schemas(_settings()))
+        _show([{"subject": subject, "id": id_} for subject, id_ in ids.items()], as_json)
+
+
+@audit.command("tail")
+def audit_tail(
+    topic: Annotated[str, typer.Argument(help="Name of the topic, without a prefix.")],
+    start: Annotated[str, typer.Option("--from", help="`beginning`, `end`, an offset, or an ISO 8601 time.")] = "end",
+    follow: Annotated[
+        bool, typer.Option("--follow/--no-follow", help="Go on with what comes, or stop at the end.")
+    ] = True,
+) -> None:
+    """Print a topic's events, decoded, one JSON object a line: position, headers, data."""
+    with _told():
+        asyncio.run(_tail(_settings(), topic, start, follow))
+
+
+@app.command()
+def token(
+    user: Annotated[str, typer.Argument(help="A UUID, or any name: the same name is the same user.")],
+    role: Annotated[list[str] | None, typer.Option(help="A role to carry; may be repeated.")] = None,
+    hours: Annotated[float, typer.Option(min=0.001, max=24 * 30, help="How long it is valid.")] = 12.0,
+) -> None:
+    """Print an access token for development. Refused in production mode."""
+    with _told():
+        settings = _settings()
+        if settings.mode == "production":
+            raise SettingsError(
+                "`headwater token` is for development; in production tokens come from the identity provider"
+            )
+        tokens = wiring.shared_key_tokens(settings)
+        print(tokens.issue(user_id(user), tuple(role or ()), timedelta(hours=hours)))  # noqa: T201 – nothing else may be on the line
+
+
+@app.command()
+def user(name: Annotated[str, typer.Argument(help="Any name.")]) -> None:
+    """Print the user id that `headwater token NAME` speaks for."""
+    print(user_id(name))  # noqa: T201
+
+
+@app.command("settings")
+def settings_table(as_json: Json = False) -> None:
+    """List every setting with its default and meaning."""
+    _show(settings_module.table(), as_json)
+
+
+@app.command()
+def asyncapi() -> None:
+    """Print the AsyncAPI document of topics and sockets."""
+    _print_json(wiring.asyncapi())
+
+
+@app.command()
+def openapi() -> None:
+    """Print the OpenAPI document of the REST interface."""
+    from headwater.web import openapi_document
+
+    _print_json(openapi_document())
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def user_id(name: str) -> UUID:
+    """Return the id a development name stands for: itself if it is a UUID."""
+    try:
+        return UUID(name)
+    except ValueError:
+        return uuid5(NAMESPACE_DNS, f"{name}.headwater.invalid")
+
+
+def _settings(**overrides: object) -> Settings:
+    return attach(settings_module.load(None, **overrides))
+
+
+async def _tail(settings: Settings, topic: str, start: str, follow: bool) -> None:
+    async for line in wiring.audit_lines(settings, topic, start, follow):
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+
+def _does(role: str) -> str:
+    known = {"web": "REST interface", "relay": "moves outbox rows to Kafka", "realtime.delivery": "Socket.IO gateway"}
+    return known.get(role, "consumer group")
+
+
+def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        _print_json(rows)
+        return
+    table = Table(*(rows[0] if rows else ()), box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    out.print(table)
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell what a person can act on in one line; a pipe that closes and Ctrl-C are no failures."""
+    try:
+        yield
+    except (SettingsError, StackError, SchemaError, SchemaRejected, HeadwaterError) as error:
+        err.print(f"headwater: {error}", style="red")
+        raise typer.Exit(1) from None
+    except (BrokenPipeError, KeyboardInterrupt):
+        raise typer.Exit(0) from None

@@ -1,0 +1,151 @@
+"""Run roles in this process until it is told to stop."""
+
+import asyncio
+import contextlib
+import gc
+import signal
+from collections.abc import Collection, Coroutine, Iterator
+from typing import Any
+
+import structlog
+import uvicorn
+import uvloop
+from infra.feed import FeedRunner
+
+from headwater.settings import Settings
+from headwater.web import application
+from headwater.wiring import House, build
+from infra.consumer import ConsumerRunner, backoff
+from infra.health import TIMEOUT_S, Check, Health
+from infra.logs import configure
+from infra.outbox_relay import OutboxRelay
+from shared_kernel.errors import Unavailable
+
+STOP_S = 20  # how long open requests may take after a stop
+
+log = structlog.get_logger()
+
+
+class RoleEnded(RuntimeError):
+    """A role's work ended by itself, which it never should."""
+
+
+def run(settings: Settings, roles: Collection[str]) -> None:
+    """Run the roles until SIGTERM or SIGINT; then drain, commit and leave. Raise what ended a role."""
+    configure(settings.log_level, roles=sorted(roles))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(settings, roles))
+
+
+async def _run(settings: Settings, roles: Collection[str]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    house = build(settings)
+    if not await _connected(house, stop):
+        return
+    health = Health(tuple(sorted(roles)), _checks(house))
+    server = _Server(_server_config(house, roles, health))
+    work = [asyncio.create_task(each) for each in _work(house, roles)]
+    serving = asyncio.create_task(server.serve())
+    _calm_the_collector()
+    log.info("process.started", port=settings.port)
+    try:
+        stopped = asyncio.create_task(stop.wait())
+        done, _ = await asyncio.wait([stopped, serving, *work], return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {stopped}:
+            task.result()
+            raise RoleEnded("the server or a role ended by itself")
+    finally:
+        health.stopping = True
+        await _stop(house, roles, server, serving, work)
+        log.info("process.stopped")
+
+
+async def _connected(house: House, stop: asyncio.Event) -> bool:
+    """Connect, as often as it takes while the registry is away; False when told to stop meanwhile."""
+    for pause in backoff():
+        try:
+            await house.start()
+            return True
+        except Unavailable as error:
+            log.warning("process.waiting", code=error.code, detail=error.detail)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), pause)
+            return False
+    raise AssertionError("backoff never ends")
+
+
+def _work(house: House, roles: Collection[str]) -> Iterator[Coroutine[Any, Any, None]]:
+    """Yield what the roles do beside answering requests."""
+    for module in house.modules:
+        for consumer in module.consumers:
+            if consumer.group in roles:
+                positions = house.positions[module.name]
+                yield ConsumerRunner(consumer, house.kafka, house.codec, positions, house.bulk).run()
+        if module.feed and module.feed.name in roles:
+            yield FeedRunner(module.feed, house.kafka, house.codec).run()
+        if module.has_outbox and "relay" in roles:
+            yield OutboxRelay(house.databases[module.name], module.name, house.bulk).run()
+
+
+async def _stop(
+    house: House,
+    roles: Collection[str],
+    server: uvicorn.Server,
+    serving: "asyncio.Task[None]",
+    work: list["asyncio.Task[None]"],
+) -> None:
+    for module in house.modules:
+        if module.feed and module.feed.name in roles and module.drain:
+            await module.drain()
+    server.should_exit = True
+    await asyncio.wait([serving])
+    for task in work:
+        task.cancel()
+    if work:
+        await asyncio.wait(work)
+    await house.close()
+
+
+def _checks(house: House) -> dict[str, Check]:
+    async def kafka() -> None:
+        await house.commands.ping(TIMEOUT_S)
+
+    async def postgres() -> None:
+        await asyncio.gather(*(database.ping() for database in house.databases.values()))
+
+    return {"kafka": kafka, "postgres": postgres}
+
+
+def _server_config(house: House, roles: Collection[str], health: Health) -> uvicorn.Config:
+    return uvicorn.Config(
+        application(house, roles, health),
+        host=house.settings.host,
+        port=house.settings.port,
+        loop="none",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=STOP_S,
+        backlog=4096,
+    )
+
+
+class _Server(uvicorn.Server):
+    """Signals are for the whole process, not for its server."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _calm_the_collector() -> None:
+    """What start-up made lives for ever; without this every full collection walks it (docs/adr/0006)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1000)

@@ -1,0 +1,58 @@
+"""The ASGI application of a process: probes always, REST for role `web`, sockets for the feed's role."""
+
+from collections.abc import Collection
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.types import ASGIApp
+
+from headwater.wiring import SHAPE, House, build
+from infra.asyncapi import asyncapi_document
+from infra.health import Health, health_routes
+from infra.http import RequestContext, install, open_to_all, require_policies
+
+ABOUT: dict[str, Any] = {
+    "title": "Headwater",
+    "version": "1",
+    "description": "An event-driven backend: commands go in here, events come out of Kafka and Socket.IO (`/asyncapi.json`).",
+}
+API = "/api/v1"
+SOCKETS = "/socket.io"
+
+
+def application(house: House, roles: Collection[str], health: Health) -> ASGIApp:
+    """Return what the process serves. Raise `RuntimeError` for a route without an access policy."""
+    app = FastAPI(
+        **ABOUT,
+        docs_url="/docs" if "web" in roles else None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if "web" in roles else None,
+    )
+    app.state.access_tokens, app.state.opaque_tokens = house.access_tokens, house.opaque_tokens
+    install(app)
+    app.include_router(health_routes(health))
+    if "web" in roles:
+        _add_api(app, house)
+    require_policies(app)
+    for module in house.modules:
+        if module.feed and module.feed.name in roles:
+            app.mount(SOCKETS, module.sockets)  # type: ignore[arg-type]
+    return RequestContext(app)
+
+
+def openapi_document() -> dict[str, Any]:
+    """Return the OpenAPI document of a process with every role, without starting one."""
+    app = FastAPI(**ABOUT)
+    _add_api(app, build(SHAPE))
+    return app.openapi()
+
+
+def _add_api(app: FastAPI, house: House) -> None:
+    for module in house.modules:
+        if isinstance(module.router, APIRouter):
+            app.include_router(module.router, prefix=API)
+
+    @app.get("/asyncapi.json", tags=["meta"], dependencies=[Depends(open_to_all)])
+    async def asyncapi() -> dict[str, object]:
+        """The topics and socket events, as AsyncAPI 3.0."""
+        return asyncapi_document(house.modules, house.codec.events)

@@ -1,0 +1,266 @@
+"""Pick the adapters: the only place that knows which technology stands behind a port."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import SecretStr
+
+from bounded_contexts.audit import module as audit
+from bounded_contexts.audit.adapters.tail import Stretch, line, tail
+from bounded_contexts.messaging import module as messaging
+from bounded_contexts.messaging.adapters.conversations_postgres import PostgresConversations
+from bounded_contexts.messaging.adapters.history_jsonl import JsonLinesHistory
+from bounded_contexts.messaging.adapters.history_postgres import PostgresHistory
+from bounded_contexts.messaging.application.ports import Ports as MessagingPorts
+from bounded_contexts.notifications import module as notifications
+from bounded_contexts.notifications.adapters.inbox_postgres import PostgresInbox
+from bounded_contexts.notifications.application.ports import Ports as NotificationsPorts
+from headwater.settings import PREFIX, Settings, SettingsError
+from infra.access_tokens import AccessTokens, KeySetTokens, SharedKeyTokens
+from infra.asyncapi import asyncapi_document
+from infra.avro import Codec, schema_text
+from infra.event_store_postgres import PostgresEventStore
+from infra.kafka_client import KafkaConfig
+from infra.kafka_log import KafkaLog
+from infra.kafka_producer import KafkaProducer
+from infra.kafka_reader import KafkaReader
+from infra.migrations import ContextSchema, migrate, role_url
+from infra.opaque import OpaqueTokens
+from infra.positions import PostgresPositions, ReadModel
+from infra.postgres import Database
+from infra.schema_registry import SchemaRegistry
+from infra.topics import TopicReport, declared_topics, ensure_topics
+from schemas.catalogue import EVENTS
+from shared_kernel.module import Module
+
+T = TypeVar("T")
+
+# Enough to ask for the shape of the house: nothing is reached with it.
+SHAPE = Settings(
+    kafka_bootstrap_servers="nowhere:1",
+    database_url=SecretStr("postgresql://nowhere/headwater"),
+    schema_registry_url="http://nowhere",
+    secret_key=SecretStr("0" * 32),
+    jwt_hs256_secret=SecretStr("0" * 32),
+)
+MIGRATIONS: Mapping[str, Path] = {messaging.NAME: messaging.MIGRATIONS, notifications.NAME: notifications.MIGRATIONS}
+
+
+@dataclass(slots=True)
+class House:
+    """Everything a process needs, built without touching a server; `start` connects."""
+
+    settings: Settings
+    kafka: KafkaConfig
+    codec: Codec
+    commands: KafkaProducer  # linger 0: somebody waits for each acknowledgement
+    bulk: KafkaProducer  # linger 5 ms: relay and dead letters
+    access_tokens: AccessTokens
+    opaque_tokens: OpaqueTokens
+    databases: dict[str, Database]
+    modules: tuple[Module, ...] = ()
+    positions: dict[str, PostgresPositions] = field(default_factory=dict)
+
+    async def start(self) -> None:
+        """Connect. Raise `Unavailable` while the registry is away."""
+        await self.codec.start()
+        self.commands.start()
+        self.bulk.start()
+
+    async def close(self) -> None:
+        """Send what waits, then let go of everything."""
+        await asyncio.gather(self.commands.close(), self.bulk.close())
+        await self.codec.registry.close()
+        for database in self.databases.values():
+            await database.close()
+
+
+def build(settings: Settings) -> House:
+    """Return the house for these settings."""
+    kafka = kafka_config(settings)
+    house = House(
+        settings=settings,
+        kafka=kafka,
+        codec=Codec(registry(settings), EVENTS),
+        commands=KafkaProducer(kafka),
+        bulk=KafkaProducer(kafka, linger_ms=5),
+        access_tokens=access_tokens(settings),
+        opaque_tokens=OpaqueTokens(secret_key(settings)),
+        databases={name: _context_database(settings, name) for name in MIGRATIONS},
+    )
+    house.positions = {name: PostgresPositions(database, name) for name, database in house.databases.items()}
+    house.modules = (_messaging(house), _notifications(house), audit.module())
+    return house
+
+
+def all_roles() -> tuple[str, ...]:
+    """Return every role a process may take: `web`, `relay`, and each consumer group and feed by its name."""
+    house = build(SHAPE)
+    groups = [consumer.group for module in house.modules for consumer in module.consumers]
+    return ("web", "relay", *groups, *(module.feed.name for module in house.modules if module.feed))
+
+
+def kafka_config(settings: Settings) -> KafkaConfig:
+    """Return how to reach the broker."""
+    password = settings.kafka_sasl_password
+    return KafkaConfig(
+        bootstrap_servers=_set(settings.kafka_bootstrap_servers, "KAFKA_BOOTSTRAP_SERVERS"),
+        prefix=settings.topic_prefix,
+        security_protocol=settings.kafka_security_protocol,
+        sasl_mechanism=settings.kafka_sasl_mechanism,
+        sasl_username=settings.kafka_sasl_username,
+        sasl_password=password.get_secret_value() if password else None,
+        ssl_ca_file=settings.kafka_ssl_ca_file,
+        ssl_certificate_file=settings.kafka_ssl_certificate_file,
+        ssl_key_file=settings.kafka_ssl_key_file,
+    )
+
+
+def registry(settings: Settings) -> SchemaRegistry:
+    """Return the registry's client."""
+    password = settings.schema_registry_password
+    return SchemaRegistry(
+        _set(settings.schema_registry_url, "SCHEMA_REGISTRY_URL"),
+        username=settings.schema_registry_username,
+        password=password.get_secret_value() if password else None,
+        ca_file=settings.schema_registry_ca_file,
+    )
+
+
+def access_tokens(settings: Settings) -> AccessTokens:
+    """Return what verifies tokens."""
+    if settings.jwt_jwks_url:
+        return KeySetTokens(settings.jwt_jwks_url, settings.jwt_issuer, settings.jwt_audience)
+    return shared_key_tokens(settings)
+
+
+def shared_key_tokens(settings: Settings) -> SharedKeyTokens:
+    """Return the development tokens. Raise `SettingsError` where there is no key for them."""
+    secret = _set(settings.jwt_hs256_secret, "JWT_HS256_SECRET (development) or HEADWATER_JWT_JWKS_URL")
+    return SharedKeyTokens(secret.get_secret_value(), settings.jwt_issuer, settings.jwt_audience)
+
+
+def secret_key(settings: Settings) -> str:
+    """Return the installation's secret. Raise `SettingsError` where there is none."""
+    return _set(settings.secret_key, "SECRET_KEY (32 bytes or more, the same for every process)").get_secret_value()
+
+
+async def migrate_all(settings: Settings) -> None:
+    """Bring every context's schema and role to the newest version."""
+    owner = _database(settings, _url(settings), "headwater migrate")
+    schemas = [
+        ContextSchema(name, path, _context_database(settings, name) if name in settings.database_urls else None)
+        for name, path in MIGRATIONS.items()
+    ]
+    try:
+        await migrate(owner, schemas, secret_key(settings))
+    finally:
+        await owner.close()
+
+
+async def make_topics(settings: Settings) -> list[TopicReport]:
+    """Create the topics that are missing and report on all."""
+    return await ensure_topics(
+        kafka_config(settings), declared_topics(build(settings).modules), settings.topic_replication
+    )
+
+
+async def register_schemas(settings: Settings) -> dict[str, int]:
+    """Register every event's newest version; return subject → id. Raise `SchemaRejected` for an incompatible one."""
+    client = registry(settings)
+    try:
+        ids = {}
+        for event in EVENTS:
+            ids[event.NAME] = await client.register(event.NAME, schema_text(event))
+            await client.require_compatibility(event.NAME)
+        return ids
+    finally:
+        await client.close()
+
+
+def asyncapi() -> dict[str, object]:
+    """Return the AsyncAPI document."""
+    return asyncapi_document(build(SHAPE).modules, EVENTS)
+
+
+async def audit_lines(settings: Settings, topic: str, start: str, follow: bool) -> AsyncIterator[str]:
+    """Yield the topic's records as lines of JSON."""
+    codec = Codec(registry(settings), EVENTS)
+    try:
+        await codec.start()
+        async for record in tail(KafkaReader(kafka_config(settings)), codec, topic, Stretch(start, follow)):
+            yield line(record)
+    finally:
+        await codec.registry.close()
+
+
+def prepare(settings: Settings) -> None:
+    """Make servers ready for the roles: migrations, topics, schemas. Safe to repeat."""
+
+    async def all_three() -> None:
+        await asyncio.gather(migrate_all(settings), make_topics(settings), register_schemas(settings))
+
+    asyncio.run(all_three())
+
+
+def _messaging(house: House) -> Module:
+    database = house.databases[messaging.NAME]
+    history = _history(house.settings, database)
+    conversations = PostgresConversations(database)
+    ports = MessagingPorts(
+        store=PostgresEventStore(database, messaging.NAME, house.codec),
+        log=KafkaLog(house.commands, house.codec),
+        history_writer=history,
+        history=history,
+        conversation_writer=conversations,
+        conversations=conversations,
+        stored=ReadModel(house.positions[messaging.NAME], messaging.HISTORY, house.kafka.prefix),
+        now=_now,
+    )
+    return messaging.module(ports, house.opaque_tokens)
+
+
+def _history(settings: Settings, database: Database) -> PostgresHistory | JsonLinesHistory:
+    if settings.messaging_history == "postgres":
+        return PostgresHistory(database)
+    return JsonLinesHistory(settings.messaging_history_directory or settings.home / "history")
+
+
+def _notifications(house: House) -> Module:
+    inbox = PostgresInbox(house.databases[notifications.NAME])
+    ports = NotificationsPorts(
+        log=KafkaLog(house.commands, house.codec),
+        inbox_writer=inbox,
+        inbox=inbox,
+        stored=ReadModel(house.positions[notifications.NAME], notifications.INBOX, house.kafka.prefix),
+        now=_now,
+    )
+    return notifications.module(ports)
+
+
+def _context_database(settings: Settings, context: str) -> Database:
+    own = settings.database_urls.get(context)
+    url = own.get_secret_value() if own else role_url(_url(settings), context, secret_key(settings))
+    return _database(settings, url, f"headwater {context}")
+
+
+def _database(settings: Settings, url: str, name: str) -> Database:
+    return Database(url, pool_size=settings.database_pool_size, ssl_ca_file=settings.database_ssl_ca_file, name=name)
+
+
+def _url(settings: Settings) -> str:
+    return _set(settings.database_url, "DATABASE_URL").get_secret_value()
+
+
+def _set(value: T | None, name: str) -> T:
+    if value is None:
+        raise SettingsError(f"set {PREFIX}{name}, or start the local servers with `headwater up`")
+    return value
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,66 @@
+"""Whether a process lives and can do its work: `/health/live`, `/health/ready`, `/health` (docs/operations.md)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import JSONResponse
+
+from infra.http import open_to_all
+
+TIMEOUT_S = 2.0  # a dependency that takes longer is away
+FRESH_S = 1.0  # answers are kept so long, so that probes cannot load the dependencies
+
+Check = Callable[[], Awaitable[None]]  # raises when the dependency is away
+
+
+@dataclass(slots=True)
+class Health:
+    """A process's own account of itself."""
+
+    roles: tuple[str, ...]
+    checks: Mapping[str, Check]
+    stopping: bool = False
+    _known: dict[str, Any] = field(default_factory=dict)
+    _asked_at: float = float("-inf")
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Return whether work can be done, and why not."""
+        async with self._lock:
+            if monotonic() - self._asked_at > FRESH_S:
+                found = await asyncio.gather(*(self._ask(check) for check in self.checks.values()))
+                self._known, self._asked_at = dict(zip(self.checks, found, strict=True)), monotonic()
+        ok = not self.stopping and all(check["ok"] for check in self._known.values())
+        status = "stopping" if self.stopping else "ok" if ok else "unavailable"
+        return ok, {"status": status, "roles": list(self.roles), "checks": self._known}
+
+    async def _ask(self, check: Check) -> dict[str, Any]:
+        began = monotonic()
+        try:
+            await asyncio.wait_for(check(), TIMEOUT_S)
+        except Exception as error:
+            return {"ok": False, "error": type(error).__name__}
+        return {"ok": True, "latency_ms": round((monotonic() - began) * 1000, 1)}
+
+
+def health_routes(health: Health) -> APIRouter:
+    """Return the probes; anybody may ask, and learns only what is up."""
+    routes = APIRouter(tags=["health"], dependencies=[Depends(open_to_all)])
+
+    @routes.get("/health/live")
+    async def live() -> dict[str, str]:
+        """The process runs."""
+        return {"status": "ok"}
+
+    @routes.get("/health/ready", responses={503: {"description": "Something it depends on is away."}})
+    @routes.get("/health", responses={503: {"description": "Something it depends on is away."}})
+    async def ready() -> JSONResponse:
+        """The process and what it depends on are up."""
+        ok, report = await health.ready()
+        return JSONResponse(report, 200 if ok else 503)
+
+    return routes

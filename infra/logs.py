@@ -1,0 +1,54 @@
+"""One JSON object per line on standard output; secrets never get that far."""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+from shared_kernel.causation import current_cause
+
+SECRET_WORDS = ("password", "secret", "token", "authorization")
+
+
+def configure(level: str, **always: object) -> None:
+    """Log at `level` and above; `always` stands in every line. Other libraries' warnings come along."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _cause,
+            _masked,
+            structlog.processors.dict_tracebacks,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(**always)
+    logging.basicConfig(level=logging.WARNING, handlers=[_ToStructlog()], force=True)
+
+
+class _ToStructlog(logging.Handler):
+    """Carries the standard library's records over."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logger = structlog.get_logger()
+        logger.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None)
+
+
+def _cause(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if (cause := current_cause()) is not None:
+        line.setdefault("correlation_id", cause.correlation_id)
+        line.setdefault("causation_id", cause.causation_id)
+    return line
+
+
+def _masked(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name in line:
+        if any(word in name.lower() for word in SECRET_WORDS):
+            line[name] = "***"
+    return line

@@ -1,0 +1,107 @@
+"""Port `EventStore`: the twin and PostgreSQL keep the same promises."""
+
+import asyncio
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import pytest
+
+from bounded_contexts.messaging.domain.conversation import ConversationEvent
+from headwater.wiring import House
+from infra.event_store_postgres import PostgresEventStore
+from infra.memory import MemoryEventStore
+from schemas.messaging.events import ConversationRenamed, ConversationStarted
+from shared_kernel.errors import Conflict
+from shared_kernel.events import EventStore
+
+Store = EventStore[ConversationEvent]
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
+
+
+def started(stream: UUID) -> ConversationStarted:
+    members = tuple(sorted((uuid4(), uuid4())))
+    return ConversationStarted(
+        conversation_id=stream, kind="group", title="a", started_by=members[0], member_ids=members, started_at=NOW
+    )
+
+
+def renamed(stream: UUID, title: str) -> ConversationRenamed:
+    return ConversationRenamed(conversation_id=stream, title=title, renamed_by=uuid4(), renamed_at=NOW)
+
+
+class EventStoreContract:
+    async def test_an_unknown_stream_is_empty_at_version_0(self, store: Store) -> None:
+        assert await store.load(uuid4()) == ((), 0) or await store.load(uuid4()) == ([], 0)
+
+    async def test_events_come_back_equal_and_in_order(self, store: Store) -> None:
+        stream = uuid4()
+        events = (started(stream), renamed(stream, "b"), renamed(stream, "ü" * 200))
+
+        await store.append(stream, 0, events[:1])
+        await store.append(stream, 1, events[1:])
+
+        loaded, version = await store.load(stream)
+        assert tuple(loaded) == events
+        assert version == 3
+
+    async def test_appending_nothing_changes_nothing(self, store: Store) -> None:
+        stream = uuid4()
+
+        await store.append(stream, 7, ())
+
+        assert (await store.load(stream))[1] == 0
+
+    @pytest.mark.parametrize("version", [0, 2, 5])
+    async def test_another_version_than_the_streams_is_a_conflict(self, store: Store, version: int) -> None:
+        stream = uuid4()
+        await store.append(stream, 0, (started(stream),))
+
+        with pytest.raises(Conflict):
+            await store.append(stream, version, (renamed(stream, "b"),))
+
+        assert (await store.load(stream))[1] == 1
+
+    async def test_several_events_are_appended_all_or_none(self, store: Store) -> None:
+        stream = uuid4()
+        await store.append(stream, 0, (started(stream),))
+
+        with pytest.raises(Conflict):
+            await store.append(stream, 0, (started(stream), renamed(stream, "b"), renamed(stream, "c")))
+
+        assert (await store.load(stream))[1] == 1
+
+    async def test_of_many_writers_at_one_version_one_wins(self, store: Store) -> None:
+        stream = uuid4()
+        await store.append(stream, 0, (started(stream),))
+
+        tries = [store.append(stream, 1, (renamed(stream, str(n)), renamed(stream, str(n)))) for n in range(50)]
+        results = await asyncio.gather(*tries, return_exceptions=True)
+
+        assert sum(result is None for result in results) == 1
+        assert sum(isinstance(result, Conflict) for result in results) == 49
+        events, version = await store.load(stream)
+        assert version == 3
+        assert events[1] == events[2] or events[1].conversation_id == events[2].conversation_id
+
+    async def test_a_conflict_of_one_does_not_touch_the_others(self, store: Store) -> None:
+        taken, *free = [uuid4() for _ in range(20)]
+        await store.append(taken, 0, (started(taken),))
+
+        appends = [store.append(stream, 0, (started(stream),)) for stream in (*free[:10], taken, *free[10:])]
+        results = await asyncio.gather(*appends, return_exceptions=True)
+
+        assert [index for index, result in enumerate(results) if result is not None] == [10]
+        assert all([(await store.load(stream))[1] == 1 for stream in free])
+
+
+class TestMemoryEventStore(EventStoreContract):
+    @pytest.fixture
+    def store(self) -> Store:
+        return MemoryEventStore()
+
+
+class TestPostgresEventStore(EventStoreContract):
+    @pytest.fixture
+    def store(self, house: House) -> Store:
+        return PostgresEventStore(house.databases["messaging"], "messaging", house.codec)

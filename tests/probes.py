@@ -1,0 +1,22 @@
+"""Wait for what must become true, with a limit, instead of sleeping."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import TypeVar
+
+T = TypeVar("T")
+
+LOOK_AGAIN_S = 0.02
+
+
+async def eventually(ask: Callable[[], Awaitable[T]], *, within: float = 20.0, until: Callable[[T], bool] = bool) -> T:
+    """Return the first answer that satisfies `until`; fail with the last one after `within` seconds."""
+    deadline = monotonic() + within
+    answer = await ask()
+    while not until(answer):
+        if monotonic() > deadline:
+            raise AssertionError(f"not within {within} s; the last answer was {answer!r}")
+        await asyncio.sleep(LOOK_AGAIN_S)
+        answer = await ask()
+    return answer
