@@ -19,7 +19,7 @@ BATCH = 1_000  # rows
 NAP_S = 0.01  # while the outbox is empty
 AGAIN_S = 0.5  # after a failure
 
-NEXT = "select id, topic, key, body, headers from {schema}.outbox order by id limit $1"
+NEXT = "select id, topic, key, body, headers::text from {schema}.outbox order by id limit $1"
 SENT = "delete from {schema}.outbox where id = any($1)"
 
 log = structlog.get_logger()

@@ -1,0 +1,55 @@
+"""A web role in this process, and the groups it needs."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from uuid import UUID
+
+import httpx
+import pytest
+
+from headwater.web import application
+from headwater.wiring import House
+from infra.access_tokens import SharedKeyTokens
+from infra.consumer import ConsumerRunner
+from infra.health import Health
+from infra.outbox_relay import OutboxRelay
+
+Client = Callable[..., httpx.AsyncClient]
+
+
+@pytest.fixture(scope="session")
+async def groups(house: House) -> AsyncIterator[None]:
+    """Every consumer group and the relay, running."""
+    work = [
+        OutboxRelay(house.databases[module.name], module.name, house.bulk).run()
+        for module in house.modules
+        if module.has_outbox
+    ]
+    for module in house.modules:
+        for consumer in module.consumers:
+            positions = house.positions[module.name]
+            work.append(ConsumerRunner(consumer, house.kafka, house.codec, positions, house.bulk).run())
+    tasks = [asyncio.create_task(each) for each in work]
+    yield
+    for task in tasks:
+        task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture
+async def client(house: House, tokens: SharedKeyTokens) -> AsyncIterator[Client]:
+    """Return a REST client of a user, or of nobody."""
+    app = application(house, {"web"}, Health(("web",), {}))
+    opened: list[httpx.AsyncClient] = []
+
+    def of(user: UUID | None = None, *roles: str) -> httpx.AsyncClient:
+        headers = {"authorization": f"Bearer {tokens.issue(user, roles)}"} if user else {}
+        transport = httpx.ASGITransport(app=app)
+        opened.append(httpx.AsyncClient(transport=transport, base_url="http://test/api/v1", headers=headers))
+        return opened[-1]
+
+    yield of
+    for each in opened:
+        await each.aclose()

@@ -1,0 +1,358 @@
+"""Messaging over REST, on the real servers."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from tests.integration.conftest import Client
+from tests.probes import eventually
+
+pytestmark = pytest.mark.usefixtures("groups")
+
+WAIT = {"Prefer": "wait=10"}
+
+
+async def send(api: httpx.AsyncClient, participants: list[UUID], body: str = "Hello", **more: Any) -> dict[str, Any]:
+    """Send and wait until it is stored."""
+    content = {"participants": [str(each) for each in participants], "body": body, "client_id": str(uuid4())} | more
+    answer = await api.post("/messages", json=content, headers=WAIT)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
+async def history(api: httpx.AsyncClient, conversation: str, **query: Any) -> list[dict[str, Any]]:
+    answer = await api.get(f"/conversations/{conversation}/messages", params=query)
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["data"])
+
+
+class TestSending:
+    async def test_accepted_once_the_broker_has_it_and_readable_by_its_position(self, client: Client) -> None:
+        ann, bob = uuid4(), uuid4()
+        body = {"participants": [str(ann), str(bob)], "body": "Hello", "client_id": "first"}
+
+        answer = await client(ann).post("/messages", json=body)
+
+        assert answer.status_code == 202
+        accepted = answer.json()
+        assert answer.headers["location"] == f"/api/v1/messages/{accepted['message_id']}"
+        (message,) = await history(client(bob), accepted["conversation_id"], min_position=accepted["position"])
+        assert message["id"] == accepted["message_id"]
+        assert message["body"] == "Hello"
+        assert message["sender_id"] == str(ann)
+        assert message["seq"] == 1
+
+    async def test_the_order_of_participants_does_not_matter(self, client: Client) -> None:
+        ann, bob, eve = uuid4(), uuid4(), uuid4()
+
+        first = await send(client(ann), [ann, bob, eve])
+        second = await send(client(bob), [eve, bob, ann, ann])
+
+        assert first["conversation_id"] == second["conversation_id"]
+
+    async def test_fifty_parallel_retries_are_one_message(self, client: Client) -> None:
+        ann, bob = uuid4(), uuid4()
+        body = {"participants": [str(ann), str(bob)], "body": "once", "client_id": "the same"}
+        api = client(ann)
+
+        answers = await asyncio.gather(*(api.post("/messages", json=body, headers=WAIT) for _ in range(50)))
+
+        assert {answer.json()["message_id"] for answer in answers} == {answers[0].json()["message_id"]}
+        assert len(await history(api, answers[0].json()["conversation_id"])) == 1
+
+    async def test_the_idempotency_key_stands_for_the_client_id(self, client: Client) -> None:
+        ann, bob = uuid4(), uuid4()
+        body = {"participants": [str(ann), str(bob)], "body": "once"}
+        headers = {"Idempotency-Key": str(uuid4())}
+
+        first, second = [await client(ann).post("/messages", json=body, headers=headers) for _ in range(2)]
+
+        assert first.json()["message_id"] == second.json()["message_id"]
+
+    async def test_an_outsider_neither_sends_nor_reads(self, client: Client) -> None:
+        ann, bob, eve = uuid4(), uuid4(), uuid4()
+        sent = await send(client(ann), [ann, bob])
+        body = {"participants": [str(ann), str(bob)], "body": "let me in", "client_id": "1"}
+
+        to_people = await client(eve).post("/messages", json=body)
+        to_id = await client(eve).post(f"/conversations/{sent['conversation_id']}/messages", json={"body": "hi"})
+        read = await client(eve).get(f"/conversations/{sent['conversation_id']}/messages")
+        one = await client(eve).get(f"/messages/{sent['message_id']}")
+
+        assert to_people.status_code == 403
+        assert to_people.json()["code"] == "not_a_member"
+        assert [answer.status_code for answer in (to_id, read, one)] == [404, 404, 404]
+        assert len(await history(client(ann), sent["conversation_id"])) == 1
+
+    @pytest.mark.parametrize(
+        ("change", "pointer"),
+        [
+            ({"body": ""}, "/body"),
+            ({"body": "x" * 4001}, "/body"),
+            ({"participants": ["no uuid", "b"]}, "/participants/0"),
+            ({"participants": []}, "/participants"),
+            ({"client_id": "x" * 129}, "/client_id"),
+            ({"unknown": 1}, "/unknown"),
+        ],
+    )
+    async def test_a_bad_field_is_named(self, client: Client, change: dict[str, Any], pointer: str) -> None:
+        ann, bob = uuid4(), uuid4()
+        body = {"participants": [str(ann), str(bob)], "body": "Hello", "client_id": "1"} | change
+
+        answer = await client(ann).post("/messages", json=body)
+
+        assert answer.status_code == 422
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["code"] == "validation_failed"
+        assert pointer in [error["pointer"] for error in answer.json()["errors"]]
+
+    @pytest.mark.parametrize(
+        ("body", "code"), [("   ", "body_length"), ("a\0b", "body_length"), ("\ud800", "validation_failed")]
+    )
+    async def test_text_that_cannot_be_stored_is_refused(self, client: Client, body: str, code: str) -> None:
+        ann, bob = uuid4(), uuid4()
+        content = f'{{"participants":["{ann}","{bob}"],"client_id":"1","body":{json.dumps(body)}}}'
+
+        answer = await client(ann).post("/messages", content=content, headers={"content-type": "application/json"})
+
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["code"] == code
+
+    async def test_without_a_token_nobody_sends(self, client: Client) -> None:
+        answer = await client().post("/messages", json={})
+
+        assert answer.status_code == 401
+        assert answer.json()["code"] == "unauthenticated"
+        assert "www-authenticate" in answer.headers
+
+
+class TestReading:
+    async def test_every_reader_sees_the_same_order_without_gaps(self, client: Client) -> None:
+        people = [uuid4() for _ in range(5)]
+        apis = [client(each) for each in people]
+        content = {"participants": [str(each) for each in people]}
+
+        async def talk(api: httpx.AsyncClient) -> str:
+            for n in range(20):
+                answer = await api.post("/messages", json=content | {"body": str(n), "client_id": str(n)})
+            return str(answer.json()["conversation_id"])
+
+        conversation, *_ = await asyncio.gather(*(talk(api) for api in apis))
+
+        async def all_stored() -> list[dict[str, Any]]:
+            return await history(apis[0], conversation, order="oldest", limit=200)
+
+        expected = await eventually(all_stored, until=lambda found: len(found) == 100)
+        assert [message["seq"] for message in expected] == list(range(1, 101))
+        for api in apis[1:]:
+            assert await history(api, conversation, order="oldest", limit=200) == expected
+
+    @pytest.mark.parametrize("order", ["newest", "oldest"])
+    async def test_pages_go_on_and_back_while_writes_go_on(self, client: Client, order: str) -> None:
+        ann, bob = uuid4(), uuid4()
+        api = client(ann)
+        for n in range(25):
+            sent = await send(api, [ann, bob], str(n))
+        url = f"/conversations/{sent['conversation_id']}/messages"
+
+        pages = [(await api.get(url, params={"limit": 10, "order": order})).json()]
+        await send(api, [ann, bob], "in between")
+        while pages[-1]["page"]["has_more"]:
+            query = {"limit": 10, "cursor": pages[-1]["page"]["next_cursor"]}
+            pages.append((await api.get(url, params=query)).json())
+        back = (await api.get(url, params={"limit": 10, "cursor": pages[1]["page"]["prev_cursor"]})).json()
+
+        seqs = [message["seq"] for page in pages for message in page["data"]]
+        assert seqs == (list(range(25, 0, -1)) if order == "newest" else list(range(1, 27)))
+        assert sorted(message["seq"] for message in back["data"]) == sorted(
+            message["seq"] for message in pages[0]["data"]
+        )
+
+    async def test_a_place_is_found_by_seq_and_by_time(self, client: Client) -> None:
+        ann, bob = uuid4(), uuid4()
+        for n in range(9):
+            sent = await send(client(ann), [ann, bob], str(n))
+            if n == 4:
+                middle = datetime.now(UTC)
+        conversation = sent["conversation_id"]
+
+        async def seqs(**query: Any) -> list[int]:
+            return [message["seq"] for message in await history(client(bob), conversation, **query)]
+
+        assert await seqs(before_seq=4) == [3, 2, 1]
+        assert await seqs(after_seq=6, order="oldest") == [7, 8, 9]
+        assert await seqs(around_seq=5, limit=3) == [4, 5, 6]
+        assert await seqs(at=middle.isoformat(), limit=3) == [4, 5, 6]
+
+    async def test_a_cursor_made_up_or_of_another_conversation_is_refused(self, client: Client) -> None:
+        ann, bob, eve = uuid4(), uuid4(), uuid4()
+        for _ in range(2):
+            one = await send(client(ann), [ann, bob])
+            other = await send(client(ann), [ann, eve])
+        url = f"/conversations/{one['conversation_id']}/messages"
+        cursor = (await client(ann).get(url, params={"limit": 1})).json()["page"]["next_cursor"]
+
+        made_up = await client(ann).get(url, params={"cursor": "AAAA"})
+        foreign = await client(ann).get(
+            f"/conversations/{other['conversation_id']}/messages", params={"cursor": cursor}
+        )
+
+        assert [made_up.status_code, foreign.status_code] == [422, 422]
+        assert [made_up.json()["code"], foreign.json()["code"]] == ["invalid_cursor", "invalid_cursor"]
+
+
+class TestChanging:
+    async def test_an_edit_replaces_the_text_and_keeps_the_former_one(self, client: Client) -> None:
+        ann, bob, moderator = uuid4(), uuid4(), uuid4()
+        sent = await send(client(ann), [ann, bob], "helo")
+        url = f"/messages/{sent['message_id']}"
+
+        headers = WAIT | {"Idempotency-Key": "fix"}
+        for _ in range(2):
+            answer = await client(ann).patch(url, json={"body": "hello"}, headers=headers)
+
+        assert answer.json()["status"] == "stored"
+        message = (await client(bob).get(url)).json()
+        assert (message["body"], message["version"], message["edited_at"] is None) == ("hello", 2, False)
+        versions = await client(moderator, "moderator").get(f"{url}/versions")
+        assert [version["body"] for version in versions.json()["data"]] == ["helo", "hello"]
+        assert (await client(ann).get(f"{url}/versions")).status_code == 404
+
+    async def test_a_deleted_message_shows_no_text_and_keeps_its_place(self, client: Client) -> None:
+        ann, bob = uuid4(), uuid4()
+        sent = await send(client(ann), [ann, bob], "oops")
+        await send(client(ann), [ann, bob], "after")
+        url = f"/messages/{sent['message_id']}"
+
+        for _ in range(2):
+            answer = await client(ann).delete(url, headers=WAIT)
+            assert answer.status_code == 202
+
+        after, gone = await history(client(bob), sent["conversation_id"])
+        assert (gone["body"], gone["seq"], gone["deleted_at"] is None) == ("", 1, False)
+        assert after["body"] == "after"
+        assert (await client(ann).patch(url, json={"body": "again"})).status_code == 404
+
+    async def test_only_the_sender_changes_a_message(self, client: Client) -> None:
+        ann, bob, eve = uuid4(), uuid4(), uuid4()
+        url = f"/messages/{(await send(client(ann), [ann, bob]))['message_id']}"
+
+        answers = [
+            await client(bob).patch(url, json={"body": "x"}),
+            await client(bob).delete(url),
+            await client(eve).patch(url, json={"body": "x"}),
+            await client(eve).delete(url),
+        ]
+
+        assert [answer.status_code for answer in answers] == [403, 403, 404, 404]
+
+
+class TestGroups:
+    async def test_members_come_and_go(self, client: Client) -> None:
+        ann, bob, eve = uuid4(), uuid4(), uuid4()
+        started = await client(ann).post(
+            "/conversations", json={"title": "Crew", "member_ids": [str(bob)]}, headers=WAIT
+        )
+        assert started.status_code == 201, started.text
+        url = f"/conversations/{started.json()['id']}"
+
+        assert (await client(eve).get(url)).status_code == 404
+        added = await client(bob).post(f"{url}/members", json={"member_id": str(eve)}, headers=WAIT)
+        assert str(eve) in added.json()["member_ids"]
+        said = await client(eve).post(f"{url}/messages", json={"body": "hi"}, headers=WAIT)
+        assert said.status_code == 201
+        removed = await client(ann).delete(f"{url}/members/{eve}")
+        assert removed.status_code == 204
+        assert (await client(eve).post(f"{url}/messages", json={"body": "still here?"})).status_code == 404
+        assert (await client(eve).get(f"{url}/messages")).status_code == 404
+        assert len(await history(client(bob), started.json()["id"])) == 1
+
+    async def test_the_same_key_starts_one_group(self, client: Client) -> None:
+        ann = uuid4()
+        headers = {"Idempotency-Key": "crew"}
+
+        first, second = [
+            await client(ann).post("/conversations", json={"title": "Crew"}, headers=headers) for _ in range(2)
+        ]
+
+        assert first.json()["id"] == second.json()["id"]
+
+    async def test_renaming_and_listing(self, client: Client) -> None:
+        ann = uuid4()
+        ids = []
+        for n in range(5):
+            answer = await client(ann).post("/conversations", json={"title": f"Crew {n}"}, headers=WAIT)
+            ids.append(answer.json()["id"])
+        await client(ann).patch(f"/conversations/{ids[0]}", json={"title": " Deck "}, headers=WAIT)
+
+        first = (await client(ann).get("/conversations", params={"limit": 3})).json()
+        second = (
+            await client(ann).get("/conversations", params={"limit": 3, "cursor": first["page"]["next_cursor"]})
+        ).json()
+
+        assert [each["id"] for each in first["data"] + second["data"]] == ids[::-1]
+        assert second["data"][-1]["title"] == "Deck"
+        assert second["page"] == {"next_cursor": None, "prev_cursor": None, "has_more": False}
+
+    async def test_a_direct_conversation_is_one_and_fixed(self, client: Client) -> None:
+        ann, bob, eve = uuid4(), uuid4(), uuid4()
+        body = {"participant_ids": [str(bob)]}
+
+        first = await client(ann).put("/conversations/direct", json=body)
+        second = await client(bob).put("/conversations/direct", json={"participant_ids": [str(ann), str(bob)]})
+        url = f"/conversations/{first.json()['id']}"
+        said = await client(ann).post(f"{url}/messages", json={"body": "hi"})
+        by_people = await send(client(bob), [ann, bob])
+        added = await client(ann).post(f"{url}/members", json={"member_id": str(eve)})
+
+        assert [first.status_code, second.status_code, said.status_code] == [201, 200, 202]
+        assert first.json()["id"] == second.json()["id"] == by_people["conversation_id"]
+        assert added.status_code == 422
+        assert added.json()["code"] == "direct_is_fixed"
+
+
+class TestNotifications:
+    async def test_each_recipient_has_one_unread_entry(self, client: Client) -> None:
+        ann, bob, eve = uuid4(), uuid4(), uuid4()
+        api = client(bob)
+        for n in range(3):
+            sent = await send(client(ann), [ann, bob, eve], f"number {n}", client_id=str(n))
+        await send(client(ann), [ann, bob, eve], "number 2", client_id="2")
+
+        async def entries() -> list[dict[str, Any]]:
+            return list((await api.get("/notifications")).json()["data"])
+
+        newest, *older = await eventually(entries, until=lambda found: len(found) >= 3)
+
+        assert len(older) == 2
+        assert (newest["preview"], newest["message_id"]) == ("number 2", sent["message_id"])
+        assert (await api.get("/notifications/counts")).json() == {"total": 3, "unread": 3}
+        assert (await client(ann).get("/notifications/counts")).json() == {"total": 0, "unread": 0}
+
+        marks = {"state": "read", "ids": [newest["id"]]}
+        assert (await api.post("/notifications:mark", json=marks, headers=WAIT)).json()["status"] == "stored"
+        assert (await api.get("/notifications/counts")).json() == {"total": 3, "unread": 2}
+        assert len((await api.get("/notifications", params={"unread": True})).json()["data"]) == 2
+        assert (await client(eve).post("/notifications:mark", json=marks)).status_code == 404
+
+        marks = {"state": "read", "all_until": datetime.now(UTC).isoformat()}
+        await api.post("/notifications:mark", json=marks, headers=WAIT)
+        assert (await api.get("/notifications/counts")).json() == {"total": 3, "unread": 0}
+        assert (await client(eve).get("/notifications/counts")).json() == {"total": 3, "unread": 3}
+
+    async def test_a_deleted_message_is_withdrawn(self, client: Client) -> None:
+        ann, bob = uuid4(), uuid4()
+        sent = await send(client(ann), [ann, bob], "secret")
+
+        async def counts() -> dict[str, int]:
+            return dict((await client(bob).get("/notifications/counts")).json())
+
+        await eventually(counts, until=lambda found: found["total"] == 1)
+        await client(ann).delete(f"/messages/{sent['message_id']}", headers=WAIT)
+
+        await eventually(counts, until=lambda found: found["total"] == 0)
