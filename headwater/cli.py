@@ -1,4 +1,7 @@
-"""The command line. Every command says what it does with `--help`; `--json` where a script would read it."""
+"""The command line. Every command says what it does with `--help`; `--json` where a script would read it.
+
+What needs the contexts is imported in the commands that do: `headwater status` should not wait for FastAPI.
+"""
 
 import asyncio
 import json
@@ -14,7 +17,6 @@ from rich.console import Console
 from rich.table import Table
 
 from headwater import settings as settings_module
-from headwater import wiring
 from headwater.settings import Settings, SettingsError
 from headwater.stack_cli import stack
 from headwater.supervisor import attach
@@ -47,6 +49,7 @@ def run(
     host: Annotated[str | None, typer.Option(help="Address to bind; default HEADWATER_HOST.")] = None,
 ) -> None:
     """Run roles in this process, against the configured servers or those of a running `headwater up`."""
+    from headwater import wiring
     from headwater.roles import run as run_roles
 
     with _told():
@@ -60,6 +63,8 @@ def run(
 @app.command()
 def roles(as_json: Json = False) -> None:
     """List the roles a process may take."""
+    from headwater import wiring
+
     found = [{"name": role, "does": _does(role)} for role in wiring.all_roles()]
     _show(found, as_json)
 
@@ -67,6 +72,8 @@ def roles(as_json: Json = False) -> None:
 @app.command()
 def prepare() -> None:
     """Make the servers ready for the roles: migrate, topics, schemas. Safe to repeat."""
+    from headwater import wiring
+
     with _told():
         wiring.prepare(_settings())
         out.print("ready")
@@ -75,6 +82,8 @@ def prepare() -> None:
 @app.command()
 def migrate() -> None:
     """Bring every context's database schema to its newest version and renew its role."""
+    from headwater import wiring
+
     with _told():
         asyncio.run(wiring.migrate_all(_settings()))
         out.print(f"migrated: {', '.join(wiring.MIGRATIONS)}")
@@ -83,6 +92,8 @@ def migrate() -> None:
 @app.command()
 def topics(as_json: Json = False) -> None:
     """Create the topics that are missing and verify the others. Exit code 1 when one differs from its declaration."""
+    from headwater import wiring
+
     with _told():
         reports = asyncio.run(wiring.make_topics(_settings()))
         rows = [{"topic": each.name, "partitions": each.partitions, "outcome": each.outcome} for each in reports]
@@ -112,6 +123,8 @@ def schemas_check() -> None:
 @schemas.command("register")
 def schemas_register(as_json: Json = False) -> None:
     """Register every event's newest version at the schema registry, which refuses incompatible ones."""
+    from headwater import wiring
+
     with _told():
         ids = asyncio.run(wiring.register_schemas(_settings()))
         _show([{"subject": subject, "id": id_} for subject, id_ in ids.items()], as_json)
@@ -137,6 +150,8 @@ def token(
     hours: Annotated[float, typer.Option(min=0.001, max=24 * 30, help="How long it is valid.")] = 12.0,
 ) -> None:
     """Print an access token for development. Refused in production mode."""
+    from headwater import wiring
+
     with _told():
         settings = _settings()
         if settings.mode == "production":
@@ -162,6 +177,8 @@ def settings_table(as_json: Json = False) -> None:
 @app.command()
 def asyncapi() -> None:
     """Print the AsyncAPI document of topics and sockets."""
+    from headwater import wiring
+
     _print_json(wiring.asyncapi())
 
 
@@ -191,6 +208,8 @@ def _settings(**overrides: object) -> Settings:
 
 
 async def _tail(settings: Settings, topic: str, start: str, follow: bool) -> None:
+    from headwater import wiring
+
     async for line in wiring.audit_lines(settings, topic, start, follow):
         sys.stdout.write(line + "\n")
         sys.stdout.flush()

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -139,26 +140,22 @@ class Settings(BaseSettings):
 SECRETS = tuple(
     name
     for name, field in Settings.model_fields.items()
-    if "SecretStr" in str(field.annotation) or name == "database_url"
+    if "SecretStr" in str(field.annotation) and name != "database_urls"
 )
 
 
 def load(environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
-    """Return the settings from `environ` (default: the process's own), `overrides` winning. Raise `SettingsError`."""
-    given = os.environ if environ is None else environ
+    """Return the settings from `environ`, `overrides` winning. Raise `SettingsError`.
+
+    By default that is the process's own environment, and behind it a file `.env` in the working directory."""
+    given = {**_dotenv(), **os.environ} if environ is None else environ
     values: dict[str, object] = {}
     databases: dict[str, str] = {}
-    for variable, value in given.items():
-        if not variable.startswith(PREFIX):
-            continue
+    for variable, value in _with_files({name: given[name] for name in given if name.startswith(PREFIX)}).items():
         name = variable.removeprefix(PREFIX).lower()
-        if name.endswith("_file") and (plain := name.removesuffix("_file")) in SECRETS:
-            if variable.removesuffix("_FILE") in given:
-                raise SettingsError(f"set {variable} or {variable.removesuffix('_FILE')}, not both")
-            values[plain] = _content(variable, value)
-        elif name in Settings.model_fields and name != "database_urls":
+        if name in Settings.model_fields and name != "database_urls":
             values[name] = value
-        elif variable.startswith(CONTEXT_DATABASE):
+        elif variable.startswith(CONTEXT_DATABASE) and variable != CONTEXT_DATABASE:
             databases[variable.removeprefix(CONTEXT_DATABASE).lower()] = value
         else:
             raise SettingsError(f"unknown variable {variable}; `headwater settings` lists the known ones")
@@ -183,11 +180,32 @@ def table() -> list[dict[str, str]]:
     return [*rows, own]
 
 
+def _dotenv() -> dict[str, str]:
+    return {name: value for name, value in dotenv_values(".env").items() if value is not None}
+
+
+def _with_files(given: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables, each that names a secret's file replaced by the secret."""
+    values = dict(given)
+    for variable, path in given.items():
+        plain = variable.removesuffix("_FILE")
+        secret = plain.removeprefix(PREFIX).lower() in SECRETS or plain.startswith(CONTEXT_DATABASE)
+        if plain == variable or not secret:
+            continue
+        if plain in given:
+            raise SettingsError(f"set {variable} or {plain}, not both")
+        del values[variable]
+        values[plain] = _content(variable, path)
+    return values
+
+
 def _content(variable: str, path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise SettingsError(f"{variable}: cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{variable}: cannot read {path}: not UTF-8 text") from None
 
 
 def _sentence(problem: Mapping[str, object]) -> str:

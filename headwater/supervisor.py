@@ -1,86 +1,41 @@
 """What `headwater up` does: local servers, preparation, role processes; watched, and stopped in order."""
 
 import http.client
-import os
 import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 from pydantic import SecretStr
 
-from headwater.settings import PREFIX, Settings
+from headwater.layout import RoleProcess, is_open
+from headwater.settings import PREFIX, Settings, SettingsError
 from infra.local.artifacts import Progress
 from infra.local.errors import StackError
 from infra.local.kafka import Kafka
 from infra.local.ports import LOOPBACK, choose, free_port
 from infra.local.postgres import Passwords, Postgres
-from infra.local.processes import POLL_S, Child, Command, Interrupted, last_lines
+from infra.local.processes import POLL_S, Child, Command, Interrupted
 from infra.local.registry import Registry
 from infra.local.servers import LocalServers, Ports
 from infra.local.state import Home, Process, Stack, started, this_process
 
-WEB = ("web", "realtime.delivery")
-GATEWAY = "realtime.delivery"
-RELAY = "relay"
-WORK = "work"
+PROGRAM: tuple[str, ...] = (sys.executable, "-m", "headwater")  # how a role process is started; tests put a stub here
+READY_PATH = "/health/ready"
 READY_S = 90.0
 WATCH_S = 0.25
 ROLE_PATIENCE_S = 15.0  # a role finishes its batch and commits
-MOST = 32  # processes of one role
 
 Prepare = Callable[[Settings], None]
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class RoleProcess:
-    """One process to start: its name, what it runs, and whether people reach it from outside."""
-
-    name: str
-    roles: tuple[str, ...]
-
-    @property
-    def is_open(self) -> bool:
-        return not {*WEB}.isdisjoint(self.roles)
-
-
-def layout(roles: Sequence[str], scale: Mapping[str, int]) -> tuple[RoleProcess, ...]:
-    """Return the processes for all `roles`: `web`, `work` and `relay`, less the scaled roles, which get their own.
-
-    Raise `StackError` for a role that does not exist or a number that makes no sense.
-    """
-    for role, count in scale.items():
-        if role not in roles:
-            raise StackError(f"--scale {role}={count}: no such role; `headwater roles` lists them")
-        if not 1 <= count <= MOST:
-            raise StackError(f"--scale {role}={count}: choose 1 to {MOST}")
-    left = [role for role in roles if role not in scale]
-    groups = {
-        "web": tuple(role for role in left if role in WEB),
-        WORK: tuple(role for role in left if role not in (*WEB, RELAY)),
-        RELAY: tuple(role for role in left if role == RELAY),
-    }
-    default = [RoleProcess(name, members) for name, members in groups.items() if members]
-    return (*default, *(RoleProcess(f"{role}.{n}", (role,)) for role, count in scale.items() for n in range(1, count + 1)))
-
-
-def parse_scale(options: Sequence[str]) -> dict[str, int]:
-    """Return `ROLE=N` options as a mapping. Raise `StackError` naming the wrong one."""
-    scale = {}
-    for option in options:
-        role, equals, count = option.partition("=")
-        if not (role and equals and count.isdecimal()):
-            raise StackError(f"--scale {option}: write it as ROLE=NUMBER, for example messaging.history=2")
-        scale[role] = int(count)
-    return scale
 
 
 def attach(settings: Settings) -> Settings:
@@ -114,7 +69,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings, roles: Sequence[RoleProcess], prepare: Prepare, say: Say) -> None:
         self._settings = settings
-        self._roles = {role.name: role for role in roles}
+        self._roles = roles
         self._prepare = prepare
         self._say = say
         self._home = Home(settings.home)
@@ -165,27 +120,159 @@ class Supervisor:
         ports = self._choose_ports()
         passwords = Passwords(self._stack.database_password, self._stack.registry_password)
         self._servers = LocalServers(self._home.directory, ports, passwords, self._stopping)
+        self._say("starting the servers that are not configured")
         self._servers.start(progress)
         self._write(self._with_addresses(self._servers))
-        self._run_prepare(complete(self._settings, self._stack))
-        for role in self._roles.values():
-            self._children[role.name] = child = self._child(role)
-            child.start()
-        self._write(replace(self._stack, processes=self._processes()))
+        self._say("preparing databases, topics and schemas")
+        self._run_prepare()
+        self._say(f"starting {', '.join(role.name for role in self._roles)}")
+        self._start_roles()
         self._await_roles()
         self._write(replace(self._stack, is_ready=True))
 
     def _choose_ports(self) -> Ports:
-        wanted = self._settings
-        public = choose(wanted.port, "the public address", f"{PREFIX}PORT", wanted.host)
+        settings = self._settings
+        public = choose(settings.port, "the public address", f"{PREFIX}PORT", settings.host)
         ports = Ports(
-            None if wanted.kafka_bootstrap_servers else _local(wanted.local_kafka_port, "Kafka", "KAFKA"),
-            None if wanted.database_url else _local(wanted.local_database_port, "PostgreSQL", "DATABASE"),
-            None if wanted.schema_registry_url else _local(wanted.local_registry_port, "the registry", "REGISTRY"),
+            None if settings.kafka_bootstrap_servers else _local(settings.local_kafka_port, "kafka"),
+            None if settings.database_url else _local(settings.local_database_port, "database"),
+            None if settings.schema_registry_url else _local(settings.local_registry_port, "registry"),
         )
-        taken = {public, *(port for port in (ports.kafka, ports.database, ports.registry) if port)}
-        for name in self._roles:
-            port = public if name in ("web", "web.1") else free_port(frozenset(taken))
-            taken.add(port)
-            self._role_ports[name] = port
+        self._role_ports = {role.name: public if role == self._public else free_port() for role in self._roles}
         return ports
+
+    @property
+    def _public(self) -> RoleProcess:
+        return next(role for role in self._roles if "web" in role.roles)
+
+    def _with_addresses(self, servers: LocalServers) -> Stack:
+        settings = self._settings
+        database = settings.database_url.get_secret_value() if settings.database_url else servers.url(Postgres.name)
+        return replace(
+            self._stack,
+            url=f"http://{reached(self._public.roles, settings.host)}:{self._role_ports[self._public.name]}",
+            kafka_bootstrap_servers=settings.kafka_bootstrap_servers or servers.url(Kafka.name),
+            database_url=database,
+            schema_registry_url=settings.schema_registry_url or servers.url(Registry.name),
+            processes=self._processes(),
+        )
+
+    def _run_prepare(self) -> None:
+        # In a thread of its own, so that a request to stop need not wait for it.
+        done: Future[None] = Future()
+        settings = complete(self._settings, self._stack)
+        threading.Thread(target=_fulfil, args=(done, self._prepare, settings), daemon=True).start()
+        while not done.done():
+            if self._stopping.wait(POLL_S):
+                raise Interrupted
+        done.result()
+
+    def _start_roles(self) -> None:
+        for role in self._roles:
+            child = Child(role.name, partial(self._command, role), self._home.log(role.name), ROLE_PATIENCE_S)
+            self._children[role.name] = child
+            child.start()
+        self._write(replace(self._stack, processes=self._processes()))
+
+    def _command(self, role: RoleProcess) -> Command:
+        port = str(self._role_ports[role.name])
+        run = (*PROGRAM, "run", *role.roles, "--port", port)
+        # Names and values of the environment are for this user's eyes only; a command line is for everyone's.
+        values = _missing(self._settings, self._stack) | {
+            "home": str(self._home.directory),
+            "host": self._settings.host if is_open(role.roles) else LOOPBACK,
+        }
+        return Command(run, Path.cwd(), {f"{PREFIX}{name.upper()}": _plain(value) for name, value in values.items()})
+
+    def _await_roles(self) -> None:
+        waiting = {role.name: role for role in self._roles}
+        end = time.monotonic() + READY_S
+        while waiting:
+            for name in [name for name, role in waiting.items() if self._is_ready(role)]:
+                del waiting[name]
+            if waiting and self._stopping.wait(POLL_S):
+                raise Interrupted
+            for child in (self._children[name] for name in waiting):
+                if not child.is_alive:
+                    raise child.died()
+                if time.monotonic() > end:
+                    raise child.late(READY_S)
+
+    def _is_ready(self, role: RoleProcess) -> bool:
+        return answers(reached(role.roles, self._settings.host), self._role_ports[role.name])
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(WATCH_S):
+            for news in self._tend():
+                self._say(news)
+                self._write(replace(self._stack, processes=self._processes()))
+
+    def _tend(self) -> Iterator[str]:
+        if self._servers:
+            yield from self._servers.tend()
+        for child in self._children.values():
+            if news := child.tend():
+                yield news
+
+    def _stop(self) -> None:
+        public = {role.name for role in self._roles if "web" in role.roles}
+        inner = [child for name, child in self._children.items() if name not in public]
+        for children in (inner, [self._children[name] for name in public if name in self._children]):
+            with ThreadPoolExecutor() as pool:
+                list(pool.map(Child.stop, children))
+        if self._servers:
+            self._servers.stop()
+
+    def _write(self, stack: Stack) -> None:
+        self._stack = stack
+        self._home.write(stack)
+
+    def _processes(self) -> tuple[Process, ...]:
+        servers = self._servers.children if self._servers else {}
+        roles = {role.name: role.roles for role in self._roles}
+        return tuple(
+            Process(
+                name=name,
+                pid=child.pid,
+                started=started(child.pid) or "",
+                roles=roles.get(name, ()),
+                port=self._role_ports.get(name),
+            )
+            for name, child in (servers | self._children).items()
+            if child.pid
+        )
+
+
+def answers(host: str, port: int) -> bool:
+    """Return within seconds whether the role process at that address says it is ready."""
+    connection = http.client.HTTPConnection(host, port, timeout=2)
+    try:
+        connection.request("GET", READY_PATH)
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def reached(roles: Sequence[str], host: str) -> str:
+    """Return the address at which this machine reaches a process of these roles when the public one is `host`."""
+    return LOOPBACK if host in ("0.0.0.0", "::") or not is_open(roles) else host  # noqa: S104
+
+
+def _fulfil(done: "Future[None]", prepare: Prepare, settings: Settings) -> None:
+    try:
+        prepare(settings)
+        done.set_result(None)
+    except (StackError, SettingsError) as error:
+        done.set_exception(error)
+    except Exception as error:  # whatever the caller's code raises has to stop what was started
+        done.set_exception(StackError(f"preparing the servers failed: {error!r}", traceback.format_exc()))
+
+
+def _local(port: int, name: str) -> int:
+    return choose(port, f"the local {name}", f"{PREFIX}LOCAL_{name.upper()}_PORT")
+
+
+def _plain(value: str | SecretStr) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value

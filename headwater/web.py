@@ -4,6 +4,9 @@ from collections.abc import Collection
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from headwater.wiring import SHAPE, House, build
@@ -24,7 +27,7 @@ def application(house: House, roles: Collection[str], health: Health) -> ASGIApp
     """Return what the process serves. Raise `RuntimeError` for a route without an access policy."""
     app = FastAPI(
         **ABOUT,
-        docs_url="/docs" if "web" in roles else None,
+        docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json" if "web" in roles else None,
     )
@@ -43,6 +46,7 @@ def application(house: House, roles: Collection[str], health: Health) -> ASGIApp
 def openapi_document() -> dict[str, Any]:
     """Return the OpenAPI document of a process with every role, without starting one."""
     app = FastAPI(**ABOUT)
+    install(app)
     _add_api(app, build(SHAPE))
     return app.openapi()
 
@@ -51,6 +55,19 @@ def _add_api(app: FastAPI, house: House) -> None:
     for module in house.modules:
         if isinstance(module.router, APIRouter):
             app.include_router(module.router, prefix=API)
+
+    # Swagger UI from the package, not from a content network: it works offline and under a strict policy.
+    app.mount("/docs/assets", StaticFiles(packages=[("fastapi_swagger", "resources")]))
+
+    @app.get("/docs", include_in_schema=False, dependencies=[Depends(open_to_all)])
+    async def docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title="Headwater",
+            swagger_js_url="/docs/assets/swagger-ui-bundle.js",
+            swagger_css_url="/docs/assets/swagger-ui.css",
+            swagger_favicon_url="/docs/assets/favicon-32x32.png",
+        )
 
     @app.get("/asyncapi.json", tags=["meta"], dependencies=[Depends(open_to_all)])
     async def asyncapi() -> dict[str, object]:

@@ -1,7 +1,7 @@
 """Pick the adapters: the only place that knows which technology stands behind a port."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,10 @@ from bounded_contexts.messaging.application.ports import Ports as MessagingPorts
 from bounded_contexts.notifications import module as notifications
 from bounded_contexts.notifications.adapters.inbox_postgres import PostgresInbox
 from bounded_contexts.notifications.application.ports import Ports as NotificationsPorts
+from bounded_contexts.realtime import module as realtime
+from bounded_contexts.realtime.adapters.past_kafka import KafkaPast
+from bounded_contexts.realtime.application.limits import Limits, origins
+from bounded_contexts.realtime.application.ports import Ports as RealtimePorts
 from headwater.settings import PREFIX, Settings, SettingsError
 from infra.access_tokens import AccessTokens, KeySetTokens, SharedKeyTokens
 from infra.asyncapi import asyncapi_document
@@ -93,7 +97,8 @@ def build(settings: Settings) -> House:
         databases={name: _context_database(settings, name) for name in MIGRATIONS},
     )
     house.positions = {name: PostgresPositions(database, name) for name, database in house.databases.items()}
-    house.modules = (_messaging(house), _notifications(house), audit.module())
+    offering = (_messaging(house), _notifications(house))
+    house.modules = (*offering, _realtime(house, offering), audit.module())
     return house
 
 
@@ -240,6 +245,18 @@ def _notifications(house: House) -> Module:
         now=_now,
     )
     return notifications.module(ports)
+
+
+def _realtime(house: House, offering: Sequence[Module]) -> Module:
+    settings = house.settings
+    commands = {name: command for module in offering for name, command in module.socket_commands.items()}
+    limits = Limits(
+        queue_events=settings.realtime_queue_limit,
+        connections_per_user=settings.realtime_connections_per_user,
+        allowed_origins=origins(settings.realtime_allowed_origins),
+    )
+    ports = RealtimePorts(past=KafkaPast(KafkaReader(house.kafka), house.codec), commands=commands)
+    return realtime.module(ports, house.access_tokens, house.opaque_tokens, limits)
 
 
 def _context_database(settings: Settings, context: str) -> Database:

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
@@ -84,9 +84,9 @@ def require_policies(app: FastAPI) -> None:
             raise RuntimeError(f"{route.methods} {route.path} declares no access policy")
 
 
-def api_routes(app: FastAPI | APIRouter) -> Iterator[APIRoute]:
-    """Yield every route of the API."""
-    return (route for route in app.routes if isinstance(route, APIRoute))
+def api_routes(app: FastAPI | APIRouter) -> Iterator[RouteContext]:
+    """Yield every route of the API, those of included routers too."""
+    return (route for route in iter_route_contexts(app.routes) if isinstance(route.original_route, APIRoute))
 
 
 def _flat(dependant: Dependant) -> Iterator[Dependant]:
@@ -128,7 +128,7 @@ def seconds_to_wait(
     ] = None,
 ) -> float:
     """Return how long the client prefers to wait, 0 if it did not say, `WAIT_LIMIT_S` at most."""
-    found = re.search(r"(?:^|[,;\s])wait=\"?(\d{1,6})\"?", prefer or "")
+    found = re.search(r"(?:^|[,;\s])wait=\"?(\d{1,6})\"?", prefer or "", re.IGNORECASE)
     return min(float(found[1]), WAIT_LIMIT_S) if found else 0.0
 
 
@@ -136,10 +136,19 @@ PreferWait = Annotated[float, Depends(seconds_to_wait)]
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of the application a problem document."""
+    """Make every error of the application a problem document, in what it answers and in what it publishes."""
+    generate = app.openapi
+
+    def with_problems() -> dict[str, Any]:
+        document = generate()
+        document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+        return document
+
+    app.openapi = with_problems  # type: ignore[method-assign]
     app.add_exception_handler(HeadwaterError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(Exception, _on_unexpected)
 
 
 def answer(
@@ -174,6 +183,11 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
     return answer(request, error.status_code, problem(error.status_code, code, error.detail), dict(error.headers or {}))
 
 
+async def _on_unexpected(_: Request, error: Exception) -> JSONResponse:
+    """Leave it to `RequestContext`; without this handler Starlette answers first, in plain text."""
+    raise error
+
+
 class RequestContext:
     """ASGI: a request id and a cause for everything a request does, a limit on its body, a problem for what nobody caught."""
 
@@ -199,7 +213,11 @@ class RequestContext:
 
         with because(Cause(request_id, request_id, headers.get(b"traceparent"))):
             try:
-                if int(headers.get(b"content-length", "0") or 0) > BODY_LIMIT:
+                length = headers.get(b"content-length", "") or "0"
+                if not length.isdecimal():
+                    await self._refuse(scope, sending, 400, "bad_request", "Content-Length is no number")
+                    return
+                if int(length) > BODY_LIMIT:
                     raise _TooLarge
                 await self._app(scope, _limited(receive), sending)
             except _TooLarge:

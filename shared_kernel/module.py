@@ -9,6 +9,8 @@ from shared_kernel.events import Event, Recorded
 
 E = TypeVar("E", bound=Event)
 
+Offsets = Mapping[str, Mapping[int, int]]  # topic → partition → next offset to read
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
@@ -56,6 +58,9 @@ class Feed:
     name: str
     events: tuple[type[Event], ...]
     deliver: Callable[[Sequence[Recorded]], Awaitable[None]]  # in order per key; raising ends the process's feed
+    # Told where reading begins, then after each batch where it stands, and whether it has passed the ends it found.
+    reached: Callable[[Offsets, bool], None]
+    lookback: int = 0  # records of each partition, before its end, that a starting process reads again
 
 
 # Takes who asks and the payload; returns the ack's data. Raises `HeadwaterError`, or what the payload's parser raises.

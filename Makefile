@@ -1,0 +1,47 @@
+# Everything a developer and CI run. Needs Python >= 3.11 and make; uv is installed into .tools/ if it is not there.
+UV_VERSION := 0.13.8
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+RUN := $(UV) run --frozen
+SOURCES := headwater sagas bounded_contexts infra shared_kernel schemas tests
+
+.PHONY: up install check test unit format schemas docs clean
+
+up: install  ## start everything on this machine and stay in the foreground
+	@$(RUN) headwater up
+
+install: $(UV)  ## make the environment as locked
+	@$(UV) sync --frozen --quiet
+
+.tools/bin/uv:
+	@python3 -m venv .tools
+	@.tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+check: install  ## format, lint, types, imports, schemas, unit tests
+	$(RUN) ruff format --check $(SOURCES)
+	$(RUN) ruff check $(SOURCES)
+	$(RUN) mypy
+	$(RUN) lint-imports
+	$(RUN) headwater schemas check
+	$(RUN) pytest -q -m "not connected" tests/unit tests/architecture tests/contract
+
+test: check  ## the whole suite on the real servers, with coverage
+	$(RUN) coverage erase
+	$(RUN) coverage run -m pytest
+	$(RUN) coverage combine --quiet
+	$(RUN) coverage report --fail-under=85 --format=total
+
+unit: install  ## the quick tests only
+	$(RUN) pytest -q tests/unit
+
+format: install  ## format and sort imports
+	$(RUN) ruff format $(SOURCES)
+	$(RUN) ruff check --fix $(SOURCES)
+
+schemas: install  ## regenerate the event classes from the Avro files
+	$(RUN) headwater schemas generate
+
+docs: install  ## regenerate the settings table and .env.template
+	$(RUN) python -m headwater.settings
+
+clean:  ## remove what can be made again, not the data in .headwater/
+	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .coverage* .import_linter_cache

@@ -1,0 +1,192 @@
+"""Sessions that are not live: those that come back with a position, and those whose queue is full.
+
+They are served in order from what is kept, as fast as they take it, until nothing is left; then they are live. That last
+step is one without a pause, so nothing is lost or doubled at the seam, and nothing has to be held back for a session.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+
+import structlog
+
+from bounded_contexts.realtime.adapters import packets
+from bounded_contexts.realtime.adapters.session import Session
+from bounded_contexts.realtime.application.limits import Limits
+from bounded_contexts.realtime.application.members import KnownMembers
+from bounded_contexts.realtime.application.ports import NotKept, Past
+from bounded_contexts.realtime.application.reactions import delivery_of
+from bounded_contexts.realtime.application.recent import Entry, Recent, copied
+from shared_kernel.errors import Unavailable
+from shared_kernel.events import Recorded
+from shared_kernel.module import Offsets
+
+PAGE = 200  # deliveries
+AHEAD_S = 2.0  # how long this node may be behind the one that gave the position out
+PAST_S = 30.0  # longest time for reading the past for one client, waiting for its turn included
+ROUNDS = 5  # what is kept in memory moves on while the past is read, so one round may not be enough
+
+log = structlog.get_logger()
+
+
+class _Stalled(Exception):
+    """The client takes nothing."""
+
+
+class CatchUp:
+    def __init__(
+        self, recent: Recent, members: KnownMembers, past: Past, seal: Callable[[Offsets], str], limits: Limits
+    ) -> None:
+        self._recent, self._members, self._past = recent, members, past
+        self._seal = seal
+        self._limits = limits
+        self._slots = asyncio.Semaphore(limits.past_readers)
+        self._moved = asyncio.Event()
+
+    def moved(self) -> None:
+        """Hear that reading has gone on."""
+        self._moved.set()
+        self._moved.clear()
+
+    async def resume(self, session: Session, position: Offsets) -> None:
+        """Send what the session has missed since the position, or say that it has to load everything anew."""
+        try:
+            if await self._is_resumed(session, position):
+                await self.follow(session)
+            else:
+                self._start_over(session)
+        except Unavailable as error:
+            log.warning("realtime.past_unavailable", code=error.code)
+            self._end(session, "hang_up")
+        except _Stalled:
+            self._end(session, "stalled")
+
+    async def follow(self, session: Session) -> None:
+        """Send what this node keeps for the session until it is live or cut."""
+        while not self._sent_all(session):
+            if not await self._has_room(session):
+                self._end(session, "stalled")
+                return
+
+    def start(self, session: Session) -> None:
+        """Begin with what happens from now on."""
+        self._ready(session, self._seal(self._recent.reached), resumed=False)
+        session.go_live()
+
+    async def _is_resumed(self, session: Session, position: Offsets) -> bool:
+        """Bring the session to where memory begins and tell it so. False: that cannot be, and it was told nothing."""
+        if not await self._is_reached(position):
+            return False
+        session.progress = self._recent.within(position)
+        given = self._seal(session.progress)
+        if await self._past_is_sent(session, given):
+            self._ready(session, given, resumed=True)
+            session.seq = self._recent.start
+            return True
+        if session.is_ready:  # too late to say no; it comes back with the position it has by now
+            raise _Stalled
+        return False
+
+    async def _past_is_sent(self, session: Session, given: str) -> bool:
+        try:
+            async with asyncio.timeout(PAST_S):
+                for _ in range(ROUNDS):
+                    missing = self._recent.missing(session.progress)
+                    if not missing:
+                        return True
+                    if missing > self._limits.past_records:
+                        return False
+                    await self._send_past(session, given)
+        except (NotKept, TimeoutError):
+            return False
+        return False
+
+    async def _send_past(self, session: Session, given: str) -> None:
+        """Send what the topics have for the session before memory begins."""
+        async with self._slots:
+            stop = self._recent.begins
+            async with aclosing(self._past.read(copied(session.progress), stop)) as pages:
+                async for page in pages:
+                    self._ready(session, given, resumed=True)
+                    await self._send_page(session, page)
+        session.skip_to(stop)
+
+    async def _send_page(self, session: Session, page: Sequence[Recorded]) -> None:
+        for recorded in page:
+            if recorded.id in session.replayed or self._recent.repeats(recorded):
+                continue
+            delivery = delivery_of(recorded.event, self._members.of)
+            if delivery is None or session.id not in delivery.recipients:
+                continue
+            if session.ended or not await self._has_room(session):
+                raise _Stalled
+            session.replayed.add(recorded.id)
+            entry = Entry(0, recorded.position, recorded.id, delivery, packets.opening(recorded, delivery))
+            self._send(session, entry)
+
+    def _sent_all(self, session: Session) -> bool:
+        """Queue as much as there is room for; True when the session is live or has ended."""
+        while not session.ended:
+            entries = self._recent.after(session.id, session.seq, PAGE)
+            if entries is None:
+                self._end(session, "too_slow")
+                return True
+            for entry in entries:
+                if not session.passes(entry):
+                    if session.is_full:
+                        return False
+                    self._send(session, entry)
+                session.seq = entry.seq
+            if len(entries) < PAGE:
+                session.go_live()
+                return True
+        return True
+
+    def _send(self, session: Session, entry: Entry) -> None:
+        session.pass_by(entry)
+        session.offer(entry, packets.completed(entry.text, self._seal(session.progress)))
+
+    async def _has_room(self, session: Session) -> bool:
+        connection = session.connection
+        return connection is not None and await connection.outbox.has_room(self._limits.patience_s)
+
+    async def _is_reached(self, position: Offsets) -> bool:
+        try:
+            async with asyncio.timeout(AHEAD_S):
+                while self._recent.is_ahead(position):
+                    await self._moved.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _start_over(self, session: Session) -> None:
+        """Nothing was missed silently: the client loads what there is and comes back with the position of that."""
+        self.start(session)
+        session.say("resync.required", {"scope": "all"})
+
+    def _ready(self, session: Session, position: str, *, resumed: bool) -> None:
+        if session.is_ready or session.connection is None:
+            return
+        session.is_ready = True
+        ready = {
+            "sid": session.connection.sid,
+            "user_id": str(session.id),
+            "position": position,
+            "resumed": resumed,
+            "was_resuming": session.position is not None,
+            "heartbeat": {
+                "interval_ms": self._limits.heartbeat_s * 1000,
+                "timeout_ms": self._limits.heartbeat_timeout_s * 1000,
+            },
+        }
+        session.say("session.ready", ready)
+
+    def _end(self, session: Session, reason: str) -> None:
+        if session.ended or session.connection is None:
+            return
+        log.info("realtime.cut", user=str(session.id), reason=reason)
+        session.end()
+        if reason == "hang_up":
+            session.connection.hang_up()
+        else:
+            session.connection.cut()

@@ -1,0 +1,122 @@
+"""What clients ask over a socket: run in order, one at a time for each socket, each answered by an ack."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from pydantic import ValidationError
+
+from bounded_contexts.realtime.adapters import packets
+from bounded_contexts.realtime.adapters.session import Bucket, Session
+from bounded_contexts.realtime.application.limits import Limits
+from infra.problems import of_error, of_fields, problem
+from shared_kernel.causation import Cause, because
+from shared_kernel.errors import HeadwaterError
+from shared_kernel.module import SocketCommand
+
+REFUSALS = 200  # asked beyond the rate, without once being within it, before the socket is closed
+
+Answer = dict[str, Any]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One event from a client."""
+
+    number: int | None  # of the ack; None: the client wants none
+    name: str
+    args: tuple[Any, ...]
+
+
+class CommandLine:
+    """The commands of one socket. What has been taken is finished even if the client goes away."""
+
+    def __init__(
+        self, session: Session, commands: Mapping[str, SocketCommand], limits: Limits, too_many: Callable[[], None]
+    ) -> None:
+        self._session = session
+        self._commands = commands
+        self._bucket = Bucket(limits.commands_per_s, limits.commands_burst)
+        self._most = limits.commands_burst
+        self._too_many = too_many
+        self._refusals = 0
+        self._waiting: deque[Asked] = deque()
+        self._work: asyncio.Task[None] | None = None
+
+    def take(self, asked: Asked) -> None:
+        """Run the command after those before it; refuse it when there are too many."""
+        if not self._bucket.take() or len(self._waiting) >= self._most:
+            self._refuse(asked)
+            return
+        self._refusals = 0
+        self._waiting.append(asked)
+        if self._work is None:
+            self._work = asyncio.create_task(self._run())
+
+    def _refuse(self, asked: Asked) -> None:
+        self._refusals += 1
+        self._answer(asked, failed(problem(429, "rate_limited", "slow down")))
+        if self._refusals >= REFUSALS:
+            self._too_many()
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                asked = self._waiting.popleft()
+                self._answer(asked, await self._outcome(asked))
+        finally:
+            self._work = None
+
+    def _answer(self, asked: Asked, answer: Answer) -> None:
+        connection = self._session.connection
+        if asked.number is None or connection is None or self._session.ended:
+            return
+        try:
+            connection.send(packets.ack(asked.number, answer))
+        except TypeError:
+            log.exception("realtime.ack_unreadable", command=asked.name)
+            connection.send(packets.ack(asked.number, failed(problem(500, "internal", "the failure was logged"))))
+
+    async def _outcome(self, asked: Asked) -> Answer:
+        command = self._commands.get(asked.name)
+        if command is None:
+            return failed(problem(404, "unknown_event", "there is no such command"))
+        if len(asked.args) > 1:
+            return failed(problem(422, "validation_failed", "send one object"))
+        payload = asked.args[0] if asked.args else None
+        request_id = str(uuid4())
+        send = self._session.own.begin(asked.name, payload)
+        answer: Answer | None = None
+        try:
+            with because(Cause(request_id, request_id, actor=self._session.id)):
+                data = await command(self._session.user, payload)
+            self._session.own.acknowledged(send, data)
+            answer = {"ok": True, "data": data}
+        except Exception as error:
+            answer = failed(_problem_of(error, asked.name, request_id))
+        finally:
+            if answer is None or not answer["ok"]:
+                self._session.own.failed(send)
+        return answer
+
+
+def failed(document: Mapping[str, Any]) -> Answer:
+    """Return the answer that carries a problem document."""
+    return {"ok": False, "error": document}
+
+
+def _problem_of(error: Exception, name: str, request_id: str) -> dict[str, Any]:
+    if isinstance(error, HeadwaterError):
+        return of_error(error, request_id=request_id)
+    if isinstance(error, ValidationError):
+        fields = of_fields(error.errors(include_url=False, include_context=False, include_input=False))
+        detail = f"{len(fields)} field(s) failed"
+        return problem(422, "validation_failed", detail, request_id=request_id, errors=fields)
+    log.error("realtime.command_failed", command=name, request_id=request_id, exc_info=error)
+    return problem(500, "internal", "the failure was logged under the request id", request_id=request_id)

@@ -1,0 +1,192 @@
+"""The Socket.IO gateway of namespace `/chat` (docs/realtime.md).
+
+Every node reads every event itself and delivers it to its own sockets. Delivery never waits for a client: a packet is made
+once and put into each queue; a session whose queue is full is left to `CatchUp`.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from socketio.exceptions import ConnectionRefusedError as Refusal
+
+from bounded_contexts.realtime.adapters import packets
+from bounded_contexts.realtime.adapters.catch_up import CatchUp
+from bounded_contexts.realtime.adapters.commands import Asked, CommandLine
+from bounded_contexts.realtime.adapters.engine import GRACE_S, Connection, Engine
+from bounded_contexts.realtime.adapters.session import Session
+from bounded_contexts.realtime.application.limits import Limits
+from bounded_contexts.realtime.application.members import KnownMembers
+from bounded_contexts.realtime.application.own_messages import OwnMessages
+from bounded_contexts.realtime.application.ports import Ports
+from bounded_contexts.realtime.application.reactions import delivery_of
+from bounded_contexts.realtime.application.recent import Recent, copied
+from infra.access_tokens import AccessTokens, Unauthenticated
+from infra.feed_positions import open_feed, seal_feed
+from infra.opaque import OpaqueTokens
+from infra.problems import of_error, of_fields, problem
+from shared_kernel.errors import HeadwaterError
+from shared_kernel.events import Recorded
+from shared_kernel.module import Offsets
+
+BREATH = 32  # events delivered before writers and readers get their turn
+RETURNS_PER_S = 200  # clients that are sent to other nodes in a second when this one stops
+
+
+class Auth(BaseModel):
+    """What a client says when it connects; unknown fields are for other versions."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    token: str | None = None
+    position: str | None = Field(None, max_length=4096)
+    echo: bool = False
+
+
+class ChatGateway:
+    """Its socket side is `asgi`, its event side `deliver` and `reached`. Clients are let in once reading is live."""
+
+    def __init__(
+        self, ports: Ports, access_tokens: AccessTokens, tokens: OpaqueTokens, limits: Limits | None = None
+    ) -> None:
+        self._ports = ports
+        self._access_tokens = access_tokens
+        self._tokens = tokens
+        self._limits = limits or Limits()
+        self._recent = Recent(self._limits.recent_records, self._limits.recent_bytes)
+        self._members = KnownMembers()
+        self._catch_up = CatchUp(self._recent, self._members, ports.past, self._seal, self._limits)
+        self._sessions: dict[str, Session] = {}  # by Socket.IO id
+        self._of_user: dict[UUID, set[Session]] = {}
+        self._lines: dict[str, CommandLine] = {}
+        self._begun = self._closing = False
+        self._nobody = asyncio.Event()
+        self.asgi = Engine(self, self._limits)
+
+    async def deliver(self, batch: Sequence[Recorded]) -> None:
+        """Send each event to whom it concerns, once; one that was read before is passed by."""
+        for count, recorded in enumerate(batch, 1):
+            self._deliver(recorded)
+            if count % BREATH == 0:
+                await asyncio.sleep(0)
+
+    def reached(self, offsets: Offsets, live: bool) -> None:
+        """Hear how far reading has come."""
+        if not self._begun:
+            self._recent.begin(offsets)
+            self._begun = True
+        self._recent.reach(offsets)
+        self._catch_up.moved()
+        if live and not self._closing:
+            self.asgi.open()
+
+    async def close(self) -> None:
+        """Let nobody in, send everybody to other nodes, spread over time, and cut who is left."""
+        self._closing = True
+        self.asgi.shut()
+        loop = asyncio.get_running_loop()
+        spread_s = min(self._limits.drain_s, len(self._sessions) / RETURNS_PER_S)
+        for session in list(self._sessions.values()):
+            wait_s = random.uniform(0, spread_s)  # noqa: S311 – spreads load
+            session.say("server.draining", {"reconnect_after_ms": round(wait_s * 1000)})
+            if session.connection:
+                loop.call_later(wait_s, session.connection.hang_up)
+        if self._sessions:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._nobody.wait(), spread_s + GRACE_S)
+        await self.asgi.end()
+
+    async def admit(self, sid: str, auth: Any) -> None:
+        """Let a client in by its token. Raise `Refusal` with a problem document."""
+        try:
+            session = await self._session_of(Auth.model_validate(auth or {}))
+        except HeadwaterError as error:
+            raise _refusal(of_error(error)) from None
+        except ValidationError as error:
+            fields = of_fields(error.errors(include_url=False, include_context=False, include_input=False))
+            raise _refusal(problem(422, "validation_failed", f"{len(fields)} field(s) failed", errors=fields)) from None
+        others = self._of_user.setdefault(session.id, set())
+        if len(others) >= self._limits.connections_per_user:
+            raise _refusal(problem(429, "too_many_connections", f"{len(others)} sockets of yours are open here"))
+        others.add(session)
+        self._sessions[sid] = session
+        self._nobody.clear()
+
+    def joined(self, connection: Connection) -> None:
+        """Begin to send."""
+        session = self._sessions[connection.sid]
+        session.connection = connection
+        self._lines[connection.sid] = CommandLine(
+            session, self._ports.commands, self._limits, lambda: self._revoke(session, "rate_limited")
+        )
+        loop = asyncio.get_running_loop()
+        session.expiry = loop.call_later(session.seconds_left(), self._revoke, session, "token_expired")
+        if session.position is None:
+            self._catch_up.start(session)
+        else:
+            self.asgi.spawn(self._catch_up.resume(session, session.position))
+
+    def asked(self, sid: str, number: int | None, args: list[Any]) -> None:
+        """Run what the client asks."""
+        name, *rest = args
+        if line := self._lines.get(sid):
+            line.take(Asked(number, name, tuple(rest)))
+
+    def left(self, sid: str) -> None:
+        """Forget the session."""
+        self._lines.pop(sid, None)
+        session = self._sessions.pop(sid, None)
+        if session is None:
+            return
+        session.end()
+        others = self._of_user[session.id]
+        others.discard(session)
+        if not others:
+            del self._of_user[session.id]
+        if not self._sessions:
+            self._nobody.set()
+
+    def _deliver(self, recorded: Recorded) -> None:
+        if not self._recent.is_news(recorded):
+            self._recent.passed(recorded)
+            return
+        self._members.learn(recorded.event)
+        delivery = delivery_of(recorded.event, self._members.of)
+        if delivery is None:
+            self._recent.passed(recorded)
+            return
+        entry = self._recent.add(recorded, delivery, packets.opening(recorded, delivery))
+        listening = [s for user in delivery.recipients for s in self._of_user.get(user, ()) if s.live]
+        if not listening:
+            return
+        packet = packets.completed(entry.text, self._seal(self._recent.reached))
+        for session in listening:
+            if not session.offer(entry, packet):
+                session.lag(entry, copied(self._recent.reached))
+                self.asgi.spawn(self._catch_up.follow(session))
+
+    async def _session_of(self, auth: Auth) -> Session:
+        if auth.token is None:
+            raise Unauthenticated("unauthenticated", "send `auth: {token}`")
+        user = await self._access_tokens.verify(auth.token)
+        position = open_feed(self._tokens, auth.position) if auth.position is not None else None
+        return Session(user, position, auth.echo, OwnMessages(user.id))
+
+    def _revoke(self, session: Session, reason: str) -> None:
+        """End the session so that the client does not come back by itself."""
+        if session.ended or session.connection is None:
+            return
+        session.say("session.revoked", {"reason": reason})
+        session.end()
+        session.connection.dismiss()
+
+    def _seal(self, offsets: Offsets) -> str:
+        return seal_feed(self._tokens, offsets)
+
+
+def _refusal(document: dict[str, Any]) -> Refusal:
+    return Refusal(document.get("detail") or document["title"], document)

@@ -1,0 +1,117 @@
+"""One socket of one user: what it may still be sent, and how far it has come while it lags."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+from bounded_contexts.realtime.adapters import packets
+from bounded_contexts.realtime.adapters.engine import Connection
+from bounded_contexts.realtime.application.own_messages import OwnMessages
+from bounded_contexts.realtime.application.reactions import Delivery
+from bounded_contexts.realtime.application.recent import Entry, Reading
+from infra.access_tokens import LEEWAY, User
+from shared_kernel.module import Offsets
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """Live: events are queued as they come. Not live: they are taken from what is kept, in order, as there is room."""
+
+    user: User
+    position: Offsets | None  # where the client wants to go on
+    echo: bool
+    own: OwnMessages
+    connection: Connection | None = None  # None until the client knows it is in
+    is_ready: bool = False  # whether it was told that it begins
+    live: bool = False
+    ended: bool = False
+    seq: int = 0  # while not live: the last of this node's deliveries that was looked at
+    progress: Reading = field(default_factory=dict)  # while not live: everything before it was queued
+    replayed: set[str] = field(default_factory=set)  # while not live: ids of events that came from the past
+    expiry: asyncio.TimerHandle | None = None
+
+    @property
+    def id(self) -> UUID:
+        return self.user.id
+
+    @property
+    def is_full(self) -> bool:
+        return self.connection is None or self.connection.outbox.is_full
+
+    def seconds_left(self) -> float:
+        """Return how long the token lasts, by the same leeway it was let in with."""
+        return (self.user.expires_at + LEEWAY - datetime.now(UTC)).total_seconds()
+
+    def say(self, name: str, data: Mapping[str, Any]) -> None:
+        """Tell the client something about the session."""
+        if self.connection and not self.ended:
+            self.connection.send(packets.notice(name, data))
+
+    def offer(self, entry: Entry, packet: Any) -> bool:
+        """Queue a delivery unless it is the socket's own message. Return False, and do nothing, when there is no room."""
+        if self._is_echo(entry.delivery):
+            return True
+        if self.connection is None or self.is_full:
+            return False
+        self.connection.send(packet)
+        return True
+
+    def lag(self, entry: Entry, reached: Reading) -> None:
+        """Stop taking events as they come, beginning with this one."""
+        self.live = False
+        self.seq = entry.seq - 1
+        self.progress = reached
+        self.progress[entry.position.topic][entry.position.partition] = entry.position.offset
+
+    def passes(self, entry: Entry) -> bool:
+        """Return whether the client has had the delivery already."""
+        at = entry.position
+        return at.offset < self.progress.get(at.topic, {}).get(at.partition, 0) or entry.id in self.replayed
+
+    def pass_by(self, entry: Entry) -> None:
+        """Note that everything up to the entry was queued."""
+        self.progress.setdefault(entry.position.topic, {})[entry.position.partition] = entry.position.offset + 1
+
+    def skip_to(self, offsets: Offsets) -> None:
+        """Note that everything before `offsets` was queued."""
+        for topic, partitions in offsets.items():
+            progress = self.progress.setdefault(topic, {})
+            for number, offset in partitions.items():
+                progress[number] = max(offset, progress.get(number, 0))
+
+    def go_live(self) -> None:
+        """Take events as they come from now on."""
+        self.live = not self.ended
+        self.progress = {}
+        self.replayed = set()
+
+    def end(self) -> None:
+        """Take nothing more. May be repeated."""
+        self.ended, self.live = True, False
+        if self.expiry:
+            self.expiry.cancel()
+
+    def _is_echo(self, delivery: Delivery) -> bool:
+        return not self.echo and self.own.take(delivery)
+
+
+class Bucket:
+    """A token bucket: `rate` a second, `burst` at once."""
+
+    def __init__(self, rate: float, burst: int, now: Callable[[], float] = monotonic) -> None:
+        self._rate, self._burst, self._now = rate, burst, now
+        self._level, self._at = float(burst), now()
+
+    def take(self) -> bool:
+        """Return whether one more is within the rate."""
+        now = self._now()
+        self._level = min(self._burst, self._level + (now - self._at) * self._rate)
+        self._at = now
+        if self._level < 1:
+            return False
+        self._level -= 1
+        return True

@@ -1,0 +1,35 @@
+"""How much one client, and all of them together, may take of a node."""
+
+from dataclasses import dataclass
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes are bytes, times seconds."""
+
+    # One client.
+    queue_events: int = 1_000  # events queued for it before it lags
+    queue_bytes: int = MIB
+    patience_s: float = 5.0  # a lagging client that takes nothing for so long is cut
+    payload_bytes: int = 64 * 1024  # the largest packet it may send
+    commands_per_s: float = 50.0
+    commands_burst: int = 100
+    connections_per_user: int = 50  # on this node
+    allowed_origins: frozenset[str] = frozenset()  # beside the own one; `*` allows all
+    heartbeat_s: int = 25  # between pings
+    heartbeat_timeout_s: int = 20  # for the answer to one
+
+    # All clients.
+    recent_records: int = 20_000  # deliveries kept in memory
+    recent_bytes: int = 32 * MIB
+    lookback_records: int = 1_000  # of each partition, read again at the start
+    past_records: int = 50_000  # most that is read from the topics again for one client that returns
+    past_readers: int = 4  # clients that this is done for at once
+    drain_s: float = 5.0  # longest time over which closings are spread when the node stops
+
+
+def origins(text: str) -> frozenset[str]:
+    """Return the origins of a comma-separated list."""
+    return frozenset(origin.strip().rstrip("/") for origin in text.split(",") if origin.strip())

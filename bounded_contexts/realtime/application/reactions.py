@@ -1,0 +1,174 @@
+"""What public events mean for clients: a name, whom it concerns, and data as JSON will show it. Pure."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from schemas.messaging.events import (
+    ConversationRenamed,
+    ConversationStarted,
+    MemberJoined,
+    MemberLeft,
+    MessageDeleted,
+    MessageEdited,
+    MessageSent,
+)
+from shared_kernel.events import Event
+
+EVENTS: tuple[type[Event], ...] = (
+    MessageSent,
+    MessageEdited,
+    MessageDeleted,
+    ConversationStarted,
+    ConversationRenamed,
+    MemberJoined,
+    MemberLeft,
+)
+SUMMARIES: Mapping[str, str] = {
+    "message.created": "Somebody said something in one of your conversations.",
+    "message.updated": "The sender replaced the text of a message.",
+    "message.deleted": "A message is no longer shown.",
+    "conversation.created": "You are a member of a new conversation.",
+    "conversation.updated": "A group has another title.",
+    "member.joined": "Somebody became a member of a group.",
+    "member.left": "Somebody is no longer a member of a group.",
+}
+
+MembersOf = Callable[[UUID], frozenset[UUID]]  # who is known to be in a conversation
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """How the sender of a message asked for it."""
+
+    sender_id: UUID
+    client_id: str
+    conversation_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An event as clients hear it. Who did it is among the recipients: their other devices want to know."""
+
+    name: str
+    recipients: frozenset[UUID]
+    data: Mapping[str, Any]
+    origin: Origin | None = None  # of a new message
+
+
+def delivery_of(event: Event, members_of: MembersOf) -> Delivery | None:
+    """Return what clients hear of the event, None if they do not.
+
+    Events about messages and new conversations name everybody they concern. Those about a change of a group do not:
+    who did it and whom it was done to hear it for certain, other members as far as `members_of` knows them."""
+    match event:
+        case MessageSent():
+            return _sent(event)
+        case MessageEdited():
+            return _edited(event)
+        case MessageDeleted():
+            return _deleted(event)
+        case ConversationStarted():
+            return _started(event)
+        case ConversationRenamed():
+            return _renamed(event, members_of)
+        case MemberJoined():
+            return _joined(event, members_of)
+        case MemberLeft():
+            return _left(event, members_of)
+    return None
+
+
+def _sent(event: MessageSent) -> Delivery:
+    people = frozenset((*event.recipient_ids, event.sender_id))
+    data = {
+        "id": str(event.message_id),
+        "conversation_id": str(event.conversation_id),
+        "client_id": event.client_id,
+        "sender_id": str(event.sender_id),
+        "body": event.body,
+        "created_at": rfc3339(event.sent_at),
+        "participants": _ids(people),
+    }
+    return Delivery("message.created", people, data, Origin(event.sender_id, event.client_id, event.conversation_id))
+
+
+def _edited(event: MessageEdited) -> Delivery:
+    people = frozenset((*event.recipient_ids, event.editor_id))
+    data = {
+        "id": str(event.message_id),
+        "conversation_id": str(event.conversation_id),
+        "edit_id": str(event.edit_id),
+        "editor_id": str(event.editor_id),
+        "body": event.body,
+        "edited_at": rfc3339(event.edited_at),
+        "participants": _ids(people),
+    }
+    return Delivery("message.updated", people, data)
+
+
+def _deleted(event: MessageDeleted) -> Delivery:
+    people = frozenset((*event.recipient_ids, event.deleted_by))
+    data = {
+        "id": str(event.message_id),
+        "conversation_id": str(event.conversation_id),
+        "deleted_by": str(event.deleted_by),
+        "deleted_at": rfc3339(event.deleted_at),
+        "participants": _ids(people),
+    }
+    return Delivery("message.deleted", people, data)
+
+
+def _started(event: ConversationStarted) -> Delivery:
+    data = {
+        "id": str(event.conversation_id),
+        "kind": event.kind,
+        "title": event.title,
+        "started_by": str(event.started_by),
+        "member_ids": [str(member) for member in event.member_ids],
+        "started_at": rfc3339(event.started_at),
+    }
+    return Delivery("conversation.created", frozenset((*event.member_ids, event.started_by)), data)
+
+
+def _renamed(event: ConversationRenamed, members_of: MembersOf) -> Delivery:
+    data = {
+        "id": str(event.conversation_id),
+        "title": event.title,
+        "renamed_by": str(event.renamed_by),
+        "renamed_at": rfc3339(event.renamed_at),
+    }
+    return Delivery("conversation.updated", members_of(event.conversation_id) | {event.renamed_by}, data)
+
+
+def _joined(event: MemberJoined, members_of: MembersOf) -> Delivery:
+    data = {
+        "conversation_id": str(event.conversation_id),
+        "member_id": str(event.member_id),
+        "added_by": str(event.added_by),
+        "joined_at": rfc3339(event.joined_at),
+    }
+    people = members_of(event.conversation_id) | {event.member_id, event.added_by}
+    return Delivery("member.joined", people, data)
+
+
+def _left(event: MemberLeft, members_of: MembersOf) -> Delivery:
+    data = {
+        "conversation_id": str(event.conversation_id),
+        "member_id": str(event.member_id),
+        "removed_by": str(event.removed_by),
+        "left_at": rfc3339(event.left_at),
+    }
+    people = members_of(event.conversation_id) | {event.member_id, event.removed_by}
+    return Delivery("member.left", people, data)
+
+
+def rfc3339(at: datetime) -> str:
+    """Return the time, which must be UTC, as clients read it."""
+    return at.isoformat().replace("+00:00", "Z")
+
+
+def _ids(people: frozenset[UUID]) -> list[str]:
+    return sorted(str(person) for person in people)

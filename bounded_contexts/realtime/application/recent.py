@@ -1,0 +1,157 @@
+"""The newest deliveries of this node, within a limit of records and bytes: what lagging and returning clients get."""
+
+from bisect import bisect_right
+from collections import OrderedDict, defaultdict, deque
+from dataclasses import dataclass
+from uuid import UUID
+
+from bounded_contexts.realtime.application.reactions import Delivery
+from shared_kernel.events import Position, Recorded
+from shared_kernel.module import Offsets
+
+ENTRY_BYTES = 1_000  # what an entry takes beside its text
+RECIPIENT_BYTES = 200  # and for each recipient, mostly its place in the index
+
+Reading = dict[str, dict[int, int]]  # `Offsets` that move
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A delivery and where it lies."""
+
+    seq: int  # counts this node's deliveries
+    position: Position
+    id: str
+    delivery: Delivery
+    text: str  # as it is sent, up to the position
+
+
+class Recent:
+    """Holds deliveries in the order they were read and knows how far reading has come.
+
+    Ids are kept for longer than deliveries, so a record that comes again is recognised."""
+
+    def __init__(self, most_records: int, most_bytes: int) -> None:
+        self.reached: Reading = {}  # everything before it has been delivered
+        self._begins: Reading = {}  # everything from it on is here
+        self._most_records, self._most_bytes = most_records, most_bytes
+        self._bytes = 0
+        self._last = 0
+        self._entries: deque[Entry] = deque()
+        self._of: defaultdict[UUID, list[Entry]] = defaultdict(list)
+        self._first: OrderedDict[str, Position] = OrderedDict()  # event id → its first record
+
+    def begin(self, start: Offsets) -> None:
+        """Say where reading starts, before anything is added."""
+        self._begins, self.reached = copied(start), copied(start)
+
+    def reach(self, offsets: Offsets) -> None:
+        """Note how far reading has come, also past records that are nobody's delivery."""
+        for topic, partitions in offsets.items():
+            known = self.reached.setdefault(topic, {})
+            for number, offset in partitions.items():
+                if offset > known.setdefault(number, 0):
+                    known[number] = offset
+                # A partition that was added since is here from its beginning on.
+                self._begins.setdefault(topic, {}).setdefault(number, offset)
+
+    def is_news(self, recorded: Recorded) -> bool:
+        """Return whether neither this record nor another one with its id has been read."""
+        at = recorded.position
+        return at.offset >= self.reached.get(at.topic, {}).get(at.partition, 0) and recorded.id not in self._first
+
+    def repeats(self, recorded: Recorded) -> bool:
+        """Return whether this record, read again from the past, has the id of one that comes before it."""
+        first, at = self._first.get(recorded.id), recorded.position
+        if first is None or first == at:
+            return False
+        return (first.topic, first.partition) != (at.topic, at.partition) or first.offset < at.offset
+
+    def add(self, recorded: Recorded, delivery: Delivery, text: str) -> Entry:
+        """Keep the delivery; forget the oldest ones that are too many."""
+        self._last += 1
+        entry = Entry(self._last, recorded.position, recorded.id, delivery, text)
+        self._entries.append(entry)
+        for recipient in delivery.recipients:
+            self._of[recipient].append(entry)
+        self._bytes += _size(entry)
+        self.passed(recorded)
+        while len(self._entries) > self._most_records or (self._bytes > self._most_bytes and len(self._entries) > 1):
+            self._forget()
+        return entry
+
+    def passed(self, recorded: Recorded) -> None:
+        """Note that the record has been read."""
+        at = recorded.position
+        self._begins.setdefault(at.topic, {}).setdefault(at.partition, at.offset)
+        partitions = self.reached.setdefault(at.topic, {})
+        partitions[at.partition] = max(at.offset + 1, partitions.get(at.partition, 0))
+        if recorded.id:
+            self._first.setdefault(recorded.id, at)
+            if len(self._first) > 2 * self._most_records:
+                self._first.popitem(last=False)
+
+    @property
+    def begins(self) -> Offsets:
+        """Return from where on everything is here, per partition."""
+        return copied(self._begins)
+
+    @property
+    def start(self) -> int:
+        """Return the `seq` before the oldest delivery that is here."""
+        return self._entries[0].seq - 1 if self._entries else self._last
+
+    def missing(self, position: Offsets) -> int:
+        """Return how many records lie between the position and what is here."""
+        return sum(
+            max(begin - position.get(topic, {}).get(number, 0), 0)
+            for topic, begins in self._begins.items()
+            for number, begin in begins.items()
+        )
+
+    def is_ahead(self, position: Offsets) -> bool:
+        """Return whether the position is beyond what has been read."""
+        return any(
+            offset > reached.get(number, 0)
+            for topic, reached in self.reached.items()
+            for number, offset in position.get(topic, {}).items()
+        )
+
+    def within(self, position: Offsets) -> Reading:
+        """Return the position on the partitions that are read here; one it does not name was empty then."""
+        return {
+            topic: {number: position.get(topic, {}).get(number, 0) for number in partitions}
+            for topic, partitions in self.reached.items()
+        }
+
+    def after(self, user: UUID, seq: int, limit: int) -> list[Entry] | None:
+        """Return the user's next deliveries after `seq`, or None when some of anybody's have been forgotten."""
+        if seq < self.start:
+            return None
+        entries = self._of.get(user, [])
+        at = bisect_right(entries, seq, key=_seq)
+        return entries[at : at + limit]
+
+    def _forget(self) -> None:
+        entry = self._entries.popleft()
+        self._bytes -= _size(entry)
+        at = entry.position
+        self._begins[at.topic][at.partition] = at.offset + 1
+        for recipient in entry.delivery.recipients:
+            entries = self._of[recipient]
+            del entries[0]
+            if not entries:
+                del self._of[recipient]
+
+
+def copied(offsets: Offsets) -> Reading:
+    """Return offsets that may be changed."""
+    return {topic: dict(partitions) for topic, partitions in offsets.items()}
+
+
+def _seq(entry: Entry) -> int:
+    return entry.seq
+
+
+def _size(entry: Entry) -> int:
+    return ENTRY_BYTES + len(entry.text) + RECIPIENT_BYTES * len(entry.delivery.recipients)

@@ -1,0 +1,30 @@
+"""The door of realtime. What is delivered is decided here and nowhere else."""
+
+from bounded_contexts.realtime.adapters.gateway import ChatGateway
+from bounded_contexts.realtime.application.limits import Limits
+from bounded_contexts.realtime.application.ports import Ports
+from bounded_contexts.realtime.application.reactions import EVENTS, SUMMARIES
+from infra.access_tokens import AccessTokens
+from infra.opaque import OpaqueTokens
+from shared_kernel.module import Feed, Module
+
+NAME = "realtime"
+FEED = "realtime.delivery"
+ABOUT_THE_SESSION = {
+    "session.ready": "You are in: what follows is what happens from `position` on.",
+    "session.revoked": "The session has ended, and why; it needs a new token.",
+    "resync.required": "What was missed is too much or gone: load it over REST and connect with the position of that.",
+    "server.draining": "This node stops; connect again after `reconnect_after_ms`.",
+}
+
+
+def module(ports: Ports, access_tokens: AccessTokens, tokens: OpaqueTokens, limits: Limits) -> Module:
+    """Return the context as wiring knows it."""
+    gateway = ChatGateway(ports, access_tokens, tokens, limits)
+    return Module(
+        name=NAME,
+        feed=Feed(FEED, EVENTS, gateway.deliver, gateway.reached, limits.lookback_records),
+        sockets=gateway.asgi,
+        drain=gateway.close,
+        socket_events={**SUMMARIES, **ABOUT_THE_SESSION},
+    )

@@ -1,0 +1,97 @@
+"""The rules of the house that import-linter cannot say (its contracts are in pyproject.toml)."""
+
+import ast
+from pathlib import Path
+
+import grimp
+import pytest
+
+from headwater import wiring
+from schemas.catalogue import EVENTS
+from shared_kernel.module import Consumer, Module
+
+ROOT = Path(__file__).parent.parent.parent
+CONTEXTS = sorted(path.parent.name for path in ROOT.glob("bounded_contexts/*/__init__.py"))
+
+# Renaming a group reads its topics from the beginning again: change this list only to add to it.
+GROUPS = {
+    "messaging.history": ["conversations", "messages"],
+    "notifications.inbox": ["messages", "notifications"],
+}
+ROLES = ("web", "relay", "messaging.history", "notifications.inbox", "realtime.delivery")
+WRITES = {"append", "publish", "execute"}  # each records; `execute` appends
+
+
+@pytest.fixture(scope="module")
+def modules() -> tuple[Module, ...]:
+    return wiring.build(wiring.SHAPE).modules
+
+
+@pytest.fixture(scope="module")
+def consumers(modules: tuple[Module, ...]) -> list[tuple[str, Consumer]]:
+    return [(module.name, consumer) for module in modules for consumer in module.consumers]
+
+
+def test_group_names_are_the_pinned_ones(consumers: list[tuple[str, Consumer]]) -> None:
+    found = {each.group: sorted({handler.event.TOPIC for handler in each.handlers}) for _, each in consumers}
+
+    assert found == GROUPS
+    assert wiring.all_roles() == ROLES
+
+
+def test_a_group_is_named_after_its_context(consumers: list[tuple[str, Consumer]]) -> None:
+    assert all(consumer.group.startswith(f"{context}.") for context, consumer in consumers)
+
+
+def test_foreign_subscriptions_are_to_public_events(modules: tuple[Module, ...]) -> None:
+    heard = {
+        (module.name, event)
+        for module in modules
+        for event in (
+            *(handler.event for consumer in module.consumers for handler in consumer.handlers),
+            *(module.feed.events if module.feed else ()),
+        )
+    }
+
+    foreign = [(context, event) for context, event in heard if f".{context}." not in event.NAME]
+    assert [event.NAME for _, event in foreign if event.VISIBILITY != "public"] == []
+
+
+def test_every_event_lies_on_a_topic_of_its_own_context(modules: tuple[Module, ...]) -> None:
+    owned = {topic.name: module.name for module in modules for topic in module.topics}
+
+    assert [event.NAME for event in EVENTS if event.NAME.split(".")[1] != owned.get(event.TOPIC)] == []
+
+
+def test_a_domain_uses_only_its_own_schemas() -> None:
+    graph = grimp.build_graph("bounded_contexts", "schemas", include_external_packages=False)
+    for context in CONTEXTS:
+        for module in graph.find_descendants(f"bounded_contexts.{context}"):
+            if ".domain" not in module:
+                continue
+            foreign = [
+                imported
+                for imported in graph.find_modules_directly_imported_by(module)
+                if imported.startswith("schemas.") and not imported.startswith((f"schemas.{context}", "schemas.wire"))
+            ]
+            assert foreign == [], module
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("bounded_contexts/*/application/commands.py")), ids=lambda path: path.parts[-3]
+)
+def test_a_command_writes_exactly_once(path: Path) -> None:
+    functions = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.AsyncFunctionDef)]
+
+    assert functions
+    for function in functions:
+        calls = [node.func for node in ast.walk(function) if isinstance(node, ast.Call)]
+        names = [func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "") for func in calls]
+        assert len([name for name in names if name in WRITES]) == 1, function.name
+
+
+def test_no_module_is_longer_than_400_lines() -> None:
+    floors = ("headwater", "bounded_contexts", "infra", "shared_kernel", "sagas")
+    sources = [path for floor in floors for path in (ROOT / floor).rglob("*.py")]
+
+    assert [str(path.relative_to(ROOT)) for path in sources if len(path.read_text().splitlines()) > 400] == []

@@ -1,0 +1,360 @@
+"""What every REST answer has in common: policies, problem documents, request ids, limits."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+import structlog
+from fastapi import APIRouter, Depends, FastAPI
+from structlog.testing import capture_logs
+
+from infra.access_tokens import SharedKeyTokens
+from infra.http import (
+    BODY_LIMIT,
+    Body,
+    MinPosition,
+    PreferWait,
+    RequestContext,
+    SignedIn,
+    install,
+    open_to_all,
+    require_policies,
+    seal_position,
+    seconds_to_wait,
+)
+from infra.opaque import OpaqueTokens
+from shared_kernel.causation import current_cause
+from shared_kernel.errors import Conflict, Forbidden, HeadwaterError, NotFound, Refused, Unavailable
+from shared_kernel.events import Position
+
+ERRORS: dict[str, HeadwaterError] = {
+    "forbidden": Forbidden("not_the_sender", "only the sender"),
+    "missing": NotFound("message_not_found"),
+    "refused": Refused("body_length", "1 to 4000"),
+    "conflict": Conflict("version_conflict"),
+    "away": Unavailable("broker_unavailable", "no answer"),
+}
+ACCESS = SharedKeyTokens("k" * 32)
+OPAQUE = OpaqueTokens("o" * 32)
+
+Open = Annotated[None, Depends(open_to_all)]
+
+
+class Note(Body):
+    text: str
+    places: dict[str, int] = {}
+
+
+def application() -> FastAPI:
+    app = FastAPI()
+    app.state.access_tokens, app.state.opaque_tokens = ACCESS, OPAQUE
+    install(app)
+
+    @app.get("/errors/{name}")
+    async def fail(name: str, _: Open) -> None:
+        raise ERRORS[name]
+
+    @app.get("/broken")
+    async def broken(_: Open) -> None:
+        raise RuntimeError("the password is hunter2")
+
+    @app.post("/notes")
+    async def note(new: Note, _: Open) -> int:
+        return len(new.text)
+
+    @app.get("/numbers/{number}")
+    async def number(number: int, _: Open) -> int:
+        return number
+
+    @app.get("/me")
+    async def me(user: SignedIn) -> dict[str, str]:
+        cause = current_cause()
+        assert cause
+        return {"id": str(user.id), "actor": str(cause.actor), "correlation_id": cause.correlation_id}
+
+    @app.get("/wait")
+    async def wait(seconds: PreferWait, _: Open) -> float:
+        return seconds
+
+    @app.get("/position")
+    async def position(wanted: MinPosition, _: Open) -> list[Any] | None:
+        return [wanted.topic, wanted.partition, wanted.offset] if wanted else None
+
+    return app
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app=RequestContext(application()))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+def problem(answer: httpx.Response) -> dict[str, Any]:
+    """Return the answer's problem document, having checked what all have in common."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    document: dict[str, Any] = answer.json()
+    assert document["status"] == answer.status_code
+    assert document["type"] == f"urn:headwater:problem:{document['code']}"
+    assert document["instance"] == answer.request.url.path
+    assert document["request_id"] == answer.headers["x-request-id"]
+    return document
+
+
+class TestPolicies:
+    def test_routes_that_name_a_policy_pass(self) -> None:
+        require_policies(application())
+
+    def test_a_route_without_a_policy_is_refused(self) -> None:
+        app = application()
+
+        @app.get("/unguarded")
+        async def unguarded() -> None: ...
+
+        with pytest.raises(RuntimeError, match="/unguarded declares no access policy"):
+            require_policies(app)
+
+    def test_an_included_route_without_a_policy_is_refused(self) -> None:
+        app, inner, outer = application(), APIRouter(), APIRouter()
+
+        @inner.get("/unguarded")
+        async def unguarded() -> None: ...
+
+        outer.include_router(inner, prefix="/inner")
+        app.include_router(outer, prefix="/outer")
+
+        with pytest.raises(RuntimeError, match="/outer/inner/unguarded declares no access policy"):
+            require_policies(app)
+
+    def test_a_policy_of_the_router_counts_for_its_routes(self) -> None:
+        app, router = application(), APIRouter(dependencies=[Depends(open_to_all)])
+
+        @router.get("/guarded")
+        async def guarded() -> None: ...
+
+        app.include_router(router)
+
+        require_policies(app)
+
+
+class TestSigningIn:
+    async def test_a_valid_token_says_who_asks_and_is_the_actor_of_what_follows(self, api: httpx.AsyncClient) -> None:
+        user = uuid4()
+
+        answer = await api.get("/me", headers={"authorization": f"Bearer {ACCESS.issue(user)}", "x-request-id": "abc"})
+
+        assert answer.json() == {"id": str(user), "actor": str(user), "correlation_id": "abc"}
+
+    @pytest.mark.parametrize("headers", [{}, {"authorization": "Basic eDp5"}, {"authorization": "Bearer x"}])
+    async def test_nobody_and_an_invalid_token_are_unauthenticated(
+        self, api: httpx.AsyncClient, headers: dict[str, str]
+    ) -> None:
+        answer = await api.get("/me", headers=headers)
+
+        assert answer.status_code == 401
+        assert problem(answer)["code"] == "unauthenticated"
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+class TestProblems:
+    @pytest.mark.parametrize(
+        ("name", "status"), [("forbidden", 403), ("missing", 404), ("refused", 422), ("conflict", 409), ("away", 503)]
+    )
+    async def test_an_error_of_the_house_keeps_its_code_and_detail(
+        self, api: httpx.AsyncClient, name: str, status: int
+    ) -> None:
+        answer = await api.get(f"/errors/{name}")
+
+        assert answer.status_code == status
+        document = problem(answer)
+        assert document["code"] == ERRORS[name].code
+        assert document.get("detail", "") == ERRORS[name].detail
+
+    async def test_what_may_pass_says_when_to_ask_again(self, api: httpx.AsyncClient) -> None:
+        assert (await api.get("/errors/away")).headers["retry-after"] == "1"
+
+    async def test_an_unknown_path_is_not_found(self, api: httpx.AsyncClient) -> None:
+        answer = await api.get("/nowhere")
+
+        assert answer.status_code == 404
+        assert problem(answer)["code"] == "not_found"
+
+    async def test_a_method_that_a_path_does_not_know_is_told_which_it_does(self, api: httpx.AsyncClient) -> None:
+        answer = await api.delete("/notes")
+
+        assert answer.status_code == 405
+        assert problem(answer)["code"] == "method_not_allowed"
+        assert answer.headers["allow"] == "POST"
+
+    async def test_each_invalid_field_is_named_by_pointer_without_its_value(self, api: httpx.AsyncClient) -> None:
+        answer = await api.post("/notes", json={"places": {"a/b~c": "hunter2"}, "more": "hunter2"})
+
+        assert answer.status_code == 422
+        document = problem(answer)
+        assert document["code"] == "validation_failed"
+        assert {(each["pointer"], each["code"]) for each in document["errors"]} == {
+            ("/text", "missing"),
+            ("/places/a~1b~0c", "int_parsing"),
+            ("/more", "extra_forbidden"),
+        }
+        assert "hunter2" not in answer.text
+
+    async def test_a_parameter_is_named_behind_its_place(self, api: httpx.AsyncClient) -> None:
+        answer = await api.get("/numbers/x")
+
+        assert [each["pointer"] for each in problem(answer)["errors"]] == ["/path/number"]
+
+    @pytest.mark.parametrize("content", [b"{", b"", b"\xff", b"[]", b"1"])
+    async def test_a_body_that_is_no_object_is_invalid(self, api: httpx.AsyncClient, content: bytes) -> None:
+        answer = await api.post("/notes", content=content, headers={"content-type": "application/json"})
+
+        assert answer.status_code in (400, 422)
+        assert problem(answer)["code"] in ("bad_request", "validation_failed")
+
+    async def test_what_nobody_caught_is_logged_and_not_told(self, api: httpx.AsyncClient) -> None:
+        with capture_logs() as logs:
+            answer = await api.get("/broken")
+
+        assert answer.status_code == 500
+        document = problem(answer)
+        assert document["code"] == "internal"
+        assert "hunter2" not in answer.text
+        (line,) = [line for line in logs if line["event"] == "http.failed"]
+        assert (line["path"], line["request_id"]) == ("/broken", document["request_id"])
+
+
+class TestBodyLimit:
+    async def test_a_body_at_the_limit_is_read(self, api: httpx.AsyncClient) -> None:
+        frame = len(json.dumps({"text": ""}))
+
+        answer = await api.post(
+            "/notes",
+            content=json.dumps({"text": "x" * (BODY_LIMIT - frame)}).encode(),
+            headers={"content-type": "application/json"},
+        )
+
+        assert answer.json() == BODY_LIMIT - frame
+
+    async def test_a_larger_announced_body_is_refused(self, api: httpx.AsyncClient) -> None:
+        answer = await api.post("/notes", content=b"x" * (BODY_LIMIT + 1))
+
+        assert answer.status_code == 413
+        assert problem(answer)["code"] == "payload_too_large"
+
+    async def test_a_larger_chunked_body_is_refused(self, api: httpx.AsyncClient) -> None:
+        async def chunks() -> AsyncIterator[bytes]:
+            for _ in range(BODY_LIMIT // 1024 + 1):
+                yield b"x" * 1024
+
+        answer = await api.post("/notes", content=chunks(), headers={"content-type": "application/json"})
+
+        assert answer.status_code == 413
+        assert problem(answer)["code"] == "payload_too_large"
+
+    @pytest.mark.parametrize("length", ["many", "-", "1e9"])
+    async def test_a_content_length_that_is_no_number_is_a_bad_request(
+        self, api: httpx.AsyncClient, length: str
+    ) -> None:
+        answer = await api.post("/notes", content=b"{}", headers={"content-length": length})
+
+        assert answer.status_code == 400
+        assert problem(answer)["code"] == "bad_request"
+
+
+class TestRequestId:
+    @pytest.mark.parametrize("given", ["a", "trace-1.2_3", "x" * 100])
+    async def test_the_callers_id_comes_back(self, api: httpx.AsyncClient, given: str) -> None:
+        answer = await api.get("/numbers/1", headers={"x-request-id": given})
+
+        assert answer.headers["x-request-id"] == given
+
+    @pytest.mark.parametrize("given", ["", "x" * 101, "a b", 'a"', "a\nb", "ü"])
+    async def test_an_odd_one_is_replaced(self, api: httpx.AsyncClient, given: str) -> None:
+        answer = await api.get("/numbers/1", headers={"x-request-id": given.encode("latin-1")})
+
+        assert UUID(answer.headers["x-request-id"])
+
+    async def test_each_request_has_its_own(self, api: httpx.AsyncClient) -> None:
+        first, second = await api.get("/numbers/1"), await api.get("/numbers/1")
+
+        assert first.headers["x-request-id"] != second.headers["x-request-id"]
+
+    async def test_nothing_is_left_of_it_afterwards(self, api: httpx.AsyncClient) -> None:
+        await api.get("/numbers/1")
+
+        assert current_cause() is None
+
+
+class TestPrefer:
+    @pytest.mark.parametrize(
+        ("header", "seconds"),
+        [
+            (None, 0),
+            ("", 0),
+            ("wait=5", 5),
+            ('wait="5"', 5),
+            ("Wait=5", 5),
+            ("respond-async, wait=3", 3),
+            ("respond-async,wait=3", 3),
+            ("return=minimal; wait=4", 4),
+            ("wait=0", 0),
+            ("wait=600", 10),
+            ("wait=99999999999", 10),
+            ("nowait=5", 0),
+            ("wait=-1", 0),
+            ("wait=soon", 0),
+        ],
+    )
+    def test_wait_is_read_up_to_the_limit(self, header: str | None, seconds: float) -> None:
+        assert seconds_to_wait(header) == seconds
+
+    async def test_the_header_reaches_the_route(self, api: httpx.AsyncClient) -> None:
+        assert (await api.get("/wait", headers={"prefer": "wait=2"})).json() == 2
+
+
+class TestPositions:
+    async def test_one_that_was_given_out_here_is_read(self, api: httpx.AsyncClient) -> None:
+        sealed = seal_position(OPAQUE, Position("messages", 3, 42))
+
+        assert (await api.get("/position", params={"min_position": sealed})).json() == ["messages", 3, 42]
+
+    async def test_another_is_refused(self, api: httpx.AsyncClient) -> None:
+        answer = await api.get("/position", params={"min_position": "made-up"})
+
+        assert answer.status_code == 422
+        assert problem(answer)["code"] == "invalid_position"
+
+
+async def test_a_failure_after_the_answer_has_begun_ends_the_connection() -> None:
+    async def half(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError("lost")
+
+    transport = httpx.ASGITransport(app=RequestContext(half))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        with capture_logs(), pytest.raises(RuntimeError, match="lost"):
+            await client.get("/")
+
+
+async def test_what_is_no_http_request_passes_untouched() -> None:
+    seen: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope["type"])
+
+    async def nothing() -> Any: ...
+
+    async def nowhere(_: Any) -> None: ...
+
+    await RequestContext(app)({"type": "lifespan"}, nothing, nowhere)
+
+    assert seen == ["lifespan"]
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    """Loggers that other tests configured must not stay cached."""
+    structlog.reset_defaults()

@@ -1,0 +1,219 @@
+"""Settings from the environment: what is known, what is refused, and that no message tells a secret."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from headwater.settings import PREFIX, SECRETS, SettingsError, load, table
+
+SECRET = "s3cr3t-" * 6
+SHORT = "t00-short"
+PRODUCTION = {
+    "HEADWATER_MODE": "production",
+    "HEADWATER_SECRET_KEY": SECRET,
+    "HEADWATER_JWT_JWKS_URL": "https://id.example/keys",
+    "HEADWATER_JWT_ISSUER": "https://id.example",
+    "HEADWATER_JWT_AUDIENCE": "headwater",
+}
+
+
+def refusal(environ: Mapping[str, str]) -> str:
+    with pytest.raises(SettingsError) as refused:
+        load(environ)
+    return str(refused.value)
+
+
+def value(secret: SecretStr | None) -> str:
+    assert secret is not None
+    return secret.get_secret_value()
+
+
+def test_an_empty_environment_is_development_on_the_loopback_address() -> None:
+    settings = load({})
+
+    assert (settings.mode, settings.host, settings.port) == ("development", "127.0.0.1", 8080)
+
+
+def test_variables_of_other_programs_are_left_alone() -> None:
+    assert load({"PATH": "/bin", "KAFKA_PORT": "x"}) == load({})
+
+
+def test_a_variable_becomes_the_field_of_its_name() -> None:
+    settings = load({"HEADWATER_PORT": "9000", "HEADWATER_HOME": "here", "HEADWATER_TOPIC_PREFIX": "t."})
+
+    assert (settings.port, settings.home, settings.topic_prefix) == (9000, Path("here"), "t.")
+
+
+def test_overrides_win() -> None:
+    assert load({"HEADWATER_PORT": "9000"}, port=9001).port == 9001
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "HEADWATER_PROT",
+        "HEADWATER_PORT_FILE",
+        "HEADWATER_DATABASE_URLS",
+        "HEADWATER_DATABASE_URLS_FILE",
+        "HEADWATER_DATABASE_URL_",
+        "HEADWATER_",
+    ],
+)
+def test_an_unknown_variable_is_named(variable: str) -> None:
+    assert refusal({variable: "1"}).startswith(f"unknown variable {variable};")
+
+
+@pytest.mark.parametrize(
+    ("variable", "given"),
+    [
+        ("HEADWATER_PORT", "http"),
+        ("HEADWATER_PORT", "65536"),
+        ("HEADWATER_MODE", "test"),
+        ("HEADWATER_TOPIC_PREFIX", "a/b"),
+        ("HEADWATER_TOPIC_REPLICATION", "0"),
+        ("HEADWATER_KAFKA_SECURITY_PROTOCOL", "TLS"),
+        ("HEADWATER_REALTIME_QUEUE_LIMIT", "9"),
+    ],
+)
+def test_a_value_out_of_bounds_is_refused_by_the_variables_name(variable: str, given: str) -> None:
+    assert refusal({variable: given}).startswith(f"{variable}: ")
+
+
+def test_every_problem_is_told_at_once() -> None:
+    message = refusal({"HEADWATER_PORT": "x", "HEADWATER_MODE": "y"})
+
+    assert "HEADWATER_PORT" in message
+    assert "HEADWATER_MODE" in message
+
+
+class TestSecrets:
+    @pytest.mark.parametrize("name", SECRETS)
+    def test_every_secret_may_come_from_a_file_without_its_white_space(self, name: str, tmp_path: Path) -> None:
+        file = tmp_path / "secret"
+        file.write_text(f"  {SECRET}\n")
+
+        settings = load({f"{PREFIX}{name.upper()}_FILE": str(file)})
+
+        assert value(getattr(settings, name)) == SECRET
+
+    def test_the_value_and_its_file_are_not_both_given(self, tmp_path: Path) -> None:
+        file = tmp_path / "secret"
+        file.write_text(SECRET)
+
+        message = refusal({"HEADWATER_SECRET_KEY_FILE": str(file), "HEADWATER_SECRET_KEY": SECRET})
+
+        assert message == "set HEADWATER_SECRET_KEY_FILE or HEADWATER_SECRET_KEY, not both"
+
+    def test_a_file_that_is_not_there_is_named(self, tmp_path: Path) -> None:
+        missing = tmp_path / "missing"
+
+        message = refusal({"HEADWATER_SECRET_KEY_FILE": str(missing)})
+
+        assert message.startswith(f"HEADWATER_SECRET_KEY_FILE: cannot read {missing}: ")
+
+    def test_a_file_that_is_no_text_is_refused_without_its_bytes(self, tmp_path: Path) -> None:
+        file = tmp_path / "secret"
+        file.write_bytes(SECRET.encode() + b"\xff\xfe")
+
+        assert refusal({"HEADWATER_SECRET_KEY_FILE": str(file)}) == (
+            f"HEADWATER_SECRET_KEY_FILE: cannot read {file}: not UTF-8 text"
+        )
+
+    @pytest.mark.parametrize("name", ["secret_key", "jwt_hs256_secret"])
+    def test_a_short_key_is_refused_without_repeating_it(self, name: str) -> None:
+        message = refusal({f"{PREFIX}{name.upper()}": SHORT})
+
+        assert message == f"{PREFIX}{name.upper()} must have at least 32 bytes"
+
+    def test_the_length_of_a_key_counts_in_bytes(self) -> None:
+        assert value(load({"HEADWATER_SECRET_KEY": "ü" * 16}).secret_key) == "ü" * 16
+
+    @pytest.mark.parametrize("name", SECRETS)
+    def test_no_refusal_and_no_repr_repeats_a_secret(self, name: str) -> None:
+        secrets = {f"{PREFIX}{each.upper()}": f"{each}-{SECRET}" for each in SECRETS}
+        broken = {**secrets, "HEADWATER_PORT": "x", f"{PREFIX}{name.upper()}": SHORT}
+
+        said = [refusal(broken), refusal({**PRODUCTION, **secrets}), repr(load({f"{PREFIX}{name.upper()}": SECRET}))]
+
+        assert not any(SECRET in text or SHORT in text for text in said)
+
+
+class TestContextDatabases:
+    def test_a_context_may_have_its_own_database(self) -> None:
+        settings = load({"HEADWATER_DATABASE_URL_MESSAGING": "postgresql://own/db", "HEADWATER_DATABASE_URL": "x"})
+
+        assert value(settings.database_urls["messaging"]) == "postgresql://own/db"
+        assert value(settings.database_url) == "x"
+
+    def test_its_url_may_come_from_a_file(self, tmp_path: Path) -> None:
+        file = tmp_path / "url"
+        file.write_text("postgresql://own/db\n")
+
+        settings = load({"HEADWATER_DATABASE_URL_MESSAGING_FILE": str(file)})
+
+        assert {name: value(url) for name, url in settings.database_urls.items()} == {
+            "messaging": "postgresql://own/db"
+        }
+
+    def test_its_url_and_the_file_are_not_both_given(self, tmp_path: Path) -> None:
+        given = {"HEADWATER_DATABASE_URL_MESSAGING": "a", "HEADWATER_DATABASE_URL_MESSAGING_FILE": str(tmp_path)}
+
+        assert "not both" in refusal(given)
+
+    def test_its_url_is_not_shown(self) -> None:
+        assert SECRET not in repr(load({"HEADWATER_DATABASE_URL_MESSAGING": f"postgresql://u:{SECRET}@own/db"}))
+
+
+class TestProduction:
+    def test_what_is_complete_is_accepted(self) -> None:
+        assert load(PRODUCTION).mode == "production"
+
+    @pytest.mark.parametrize("missing", ["HEADWATER_SECRET_KEY", "HEADWATER_JWT_ISSUER", "HEADWATER_JWT_AUDIENCE"])
+    def test_what_is_missing_is_named(self, missing: str) -> None:
+        message = refusal({name: given for name, given in PRODUCTION.items() if name != missing})
+
+        assert missing in message
+        assert "in production" in message
+
+    def test_the_shared_key_of_development_is_refused(self) -> None:
+        given = {name: value for name, value in PRODUCTION.items() if name != "HEADWATER_JWT_JWKS_URL"}
+
+        message = refusal({**given, "HEADWATER_JWT_HS256_SECRET": SECRET})
+
+        assert message.startswith("HEADWATER_JWT_HS256_SECRET is for development")
+
+
+def test_tokens_are_verified_by_a_key_set_or_by_a_shared_key_not_both() -> None:
+    given = {"HEADWATER_JWT_JWKS_URL": "https://id.example/keys", "HEADWATER_JWT_HS256_SECRET": SECRET}
+
+    assert refusal(given) == "set HEADWATER_JWT_JWKS_URL or HEADWATER_JWT_HS256_SECRET, not both"
+
+
+def test_sasl_needs_a_mechanism_and_a_user() -> None:
+    sasl = {"HEADWATER_KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "HEADWATER_KAFKA_SASL_USERNAME": "u"}
+
+    assert "HEADWATER_KAFKA_SASL_MECHANISM" in refusal(sasl)
+    assert load({**sasl, "HEADWATER_KAFKA_SASL_MECHANISM": "PLAIN"}).kafka_sasl_username == "u"
+
+
+class TestTable:
+    def test_it_lists_every_variable_once_with_a_meaning(self) -> None:
+        rows = table()
+
+        assert len({row["variable"] for row in rows}) == len(rows)
+        assert [row["variable"] for row in rows if not row["meaning"].strip()] == []
+        assert "HEADWATER_DATABASE_URL_<CONTEXT>" in {row["variable"] for row in rows}
+        assert "HEADWATER_DATABASE_URLS" not in {row["variable"] for row in rows}
+
+    def test_every_default_it_shows_is_accepted(self) -> None:
+        given = {row["variable"]: row["default"] for row in table() if row["default"]}
+
+        assert load(given) == load({})
+
+    def test_it_names_the_file_variant_of_secrets_only(self) -> None:
+        rows = {row["variable"]: row["meaning"] for row in table()}
+
+        assert "HEADWATER_SECRET_KEY_FILE" in rows["HEADWATER_SECRET_KEY"]
+        assert "HEADWATER_PORT_FILE" not in rows["HEADWATER_PORT"]
