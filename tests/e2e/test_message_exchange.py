@@ -132,7 +132,11 @@ async def test_a_message_sent_over_a_socket_is_acknowledged_and_not_echoed(stack
         assert await eventually(heard) == ["over the wire"]
         await send(api(ann), [ann, bob], "over REST")
         await eventually(heard, until=lambda found: len(found) == 2)
-        assert sending.bodies() == ["over REST"]
+
+        async def own() -> list[str]:
+            return sending.bodies()
+
+        assert await eventually(own) == ["over REST"]
         assert receiving.bodies() == ["over the wire", "over REST"]
 
 
@@ -205,15 +209,17 @@ async def test_what_was_acknowledged_survives_the_death_of_web_and_of_history(st
         return conversation
 
     talking = [asyncio.create_task(talk(user)) for user in people]
+
+    async def going_on(than: int) -> None:
+        async def more() -> bool:
+            return len(acknowledged) > than + 50
+
+        await eventually(more, within=60)
+
     for victim in ("messaging.history.1", "web", "messaging.history.2", "work", "web"):
-        before = len(acknowledged)
-
-        async def going_on(before: int = before) -> bool:
-            return len(acknowledged) > before + 50
-
-        await eventually(going_on, within=60)
+        await going_on(len(acknowledged))
         stack.kill(victim)
-    await eventually(going_on, within=60)
+    await going_on(len(acknowledged))
     stop.set()
     conversation, *_ = await asyncio.gather(*talking)
 
@@ -238,9 +244,8 @@ async def test_a_second_terminal_finds_the_stack(stack: Stack, api: Api) -> None
 
     tail = await asyncio.to_thread(stack.headwater, "audit", "tail", "messages", "--from", "beginning", "--no-follow")
     token = (await asyncio.to_thread(stack.headwater, "token", str(ann))).strip()
-    answer = await httpx.AsyncClient().get(
-        f"{stack.url}/api/v1/conversations", headers={"authorization": f"Bearer {token}"}
-    )
+    async with httpx.AsyncClient(headers={"authorization": f"Bearer {token}"}) as client:
+        answer = await client.get(f"{stack.url}/api/v1/conversations")
 
     assert sent["message_id"] in tail
     assert "for the record" in tail

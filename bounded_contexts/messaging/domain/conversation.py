@@ -20,12 +20,12 @@ Request = StartDirect | StartGroup | Rename | AddMember | RemoveMember
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """Who belongs to it now. No members: it has not been started."""
+    """Who belongs to it now. One that everybody left is still there, without members."""
 
     members: frozenset[UUID] = frozenset()
     kind: Literal["direct", "group"] = "group"
     title: str | None = None
-    started_at: datetime | None = None
+    started_at: datetime | None = None  # None: it has not been started
 
 
 INITIAL = Conversation()
@@ -34,9 +34,9 @@ INITIAL = Conversation()
 def decide(state: Conversation, ask: Request) -> tuple[ConversationEvent, ...]:
     match ask:
         case StartDirect():
-            return () if state.members else (_direct(ask),)
+            return () if state.started_at else (_direct(ask),)
         case StartGroup():
-            return () if state.members else (_group(ask),)
+            return () if state.started_at else (_group(ask),)
         case Rename():
             _require_group_member(state, ask.asker_id)
             title = checked(ask.title.strip(), TITLE_LIMIT, "title_length")
@@ -106,7 +106,8 @@ def _joined(state: Conversation, ask: AddMember) -> tuple[ConversationEvent, ...
 
 
 def _left(state: Conversation, ask: RemoveMember) -> tuple[ConversationEvent, ...]:
-    if ask.asker_id == ask.member_id and ask.asker_id not in state.members and state.members:
+    group = state.started_at and state.kind == "group"  # whoever knows a group's id has been in it
+    if group and ask.asker_id == ask.member_id and ask.asker_id not in state.members:
         return ()  # has left already
     _require_group_member(state, ask.asker_id)
     if ask.member_id not in state.members:

@@ -1,0 +1,198 @@
+"""Conversation: given what happened, when somebody asks, then this happens."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import reduce
+from uuid import UUID, uuid4
+
+import pytest
+
+from bounded_contexts.messaging.domain import conversation
+from bounded_contexts.messaging.domain.commands import AddMember, RemoveMember, Rename, StartDirect, StartGroup
+from bounded_contexts.messaging.domain.conversation import (
+    INITIAL,
+    MEMBER_LIMIT,
+    TITLE_LIMIT,
+    Conversation,
+    ConversationEvent,
+    Request,
+)
+from bounded_contexts.messaging.domain.identity import direct_id, participants
+from schemas.messaging.events import ConversationRenamed, ConversationStarted, MemberJoined, MemberLeft
+from shared_kernel.errors import Forbidden, NotFound, Refused
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+GROUP = UUID(int=7)
+ANN, BOB, EVE = UUID(int=1), UUID(int=2), UUID(int=3)
+TITLE = "Harbour crew"
+
+STARTED = ConversationStarted(
+    conversation_id=GROUP, kind="group", title=TITLE, started_by=ANN, member_ids=(ANN, BOB), started_at=NOW
+)
+DIRECT = ConversationStarted(
+    conversation_id=direct_id((ANN, BOB)), kind="direct", started_by=ANN, member_ids=(ANN, BOB), started_at=NOW
+)
+EVE_JOINED = MemberJoined(conversation_id=GROUP, member_id=EVE, added_by=ANN, joined_at=NOW)
+
+
+def left(member: UUID, removed_by: UUID | None = None) -> MemberLeft:
+    return MemberLeft(conversation_id=GROUP, member_id=member, removed_by=removed_by or member, left_at=NOW)
+
+
+def rename(asker: UUID, title: str = "Night shift") -> Rename:
+    return Rename(conversation_id=GROUP, title=title, asker_id=asker, at=NOW)
+
+
+def add(asker: UUID, member: UUID) -> AddMember:
+    return AddMember(conversation_id=GROUP, member_id=member, asker_id=asker, at=NOW)
+
+
+def remove(asker: UUID, member: UUID) -> RemoveMember:
+    return RemoveMember(conversation_id=GROUP, member_id=member, asker_id=asker, at=NOW)
+
+
+def start(starter: UUID = ANN, *members: UUID, title: str = TITLE) -> StartGroup:
+    return StartGroup(conversation_id=GROUP, title=title, member_ids=members, starter_id=starter, at=NOW)
+
+
+def open_direct(starter: UUID, *people: UUID) -> StartDirect:
+    return StartDirect(participants=participants(people), starter_id=starter, at=NOW)
+
+
+def given(*events: ConversationEvent) -> Conversation:
+    return reduce(conversation.evolve, events, INITIAL)
+
+
+def refusal(state: Conversation, ask: Request) -> Refused:
+    with pytest.raises(Refused) as refused:
+        conversation.decide(state, ask)
+    return refused.value
+
+
+class TestStartingADirectConversation:
+    def test_it_is_named_after_its_participants(self) -> None:
+        assert conversation.decide(given(), open_direct(ANN, BOB, ANN)) == (DIRECT,)
+
+    def test_opening_it_again_changes_nothing_whoever_does(self) -> None:
+        assert conversation.decide(given(DIRECT), open_direct(BOB, ANN, BOB)) == ()
+
+    def test_an_outsider_does_not_open_it(self) -> None:
+        refused = refusal(given(), open_direct(EVE, ANN, BOB))
+
+        assert isinstance(refused, Forbidden)
+        assert refused.code == "not_a_member"
+
+    def test_nobody_talks_alone(self) -> None:
+        assert refusal(given(), open_direct(ANN, ANN)).code == "participant_count"
+
+    def test_as_many_as_the_limit_may_talk_and_no_more(self) -> None:
+        people = tuple(UUID(int=n) for n in range(1, MEMBER_LIMIT + 2))
+
+        assert conversation.decide(given(), open_direct(ANN, *people[:-1]))
+        assert refusal(given(), open_direct(ANN, *people)).code == "participant_count"
+
+
+class TestStartingAGroup:
+    def test_the_starter_belongs_to_it_and_members_are_sorted_each_once(self) -> None:
+        assert conversation.decide(given(), start(ANN, BOB, BOB)) == (STARTED,)
+
+    def test_one_may_start_alone(self) -> None:
+        (started,) = conversation.decide(given(), start(ANN))
+
+        assert isinstance(started, ConversationStarted)
+        assert started.member_ids == (ANN,)
+
+    def test_spaces_around_the_title_are_dropped(self) -> None:
+        assert conversation.decide(given(), start(ANN, BOB, title=f"  {TITLE}\n")) == (STARTED,)
+
+    def test_starting_it_again_changes_nothing(self) -> None:
+        assert conversation.decide(given(STARTED), start(ANN, EVE)) == ()
+
+    def test_one_that_everybody_left_is_not_started_again(self) -> None:
+        assert conversation.decide(given(STARTED, left(ANN), left(BOB)), start(ANN, BOB)) == ()
+
+    @pytest.mark.parametrize("title", ["", "   ", "x" * (TITLE_LIMIT + 1), "nul\0", "\ud800"])
+    def test_a_title_that_is_none_is_refused(self, title: str) -> None:
+        assert refusal(given(), start(ANN, title=title)).code == "title_length"
+
+    def test_it_has_as_many_members_as_the_limit_and_no_more(self) -> None:
+        others = tuple(UUID(int=n) for n in range(2, MEMBER_LIMIT + 2))
+
+        assert conversation.decide(given(), start(ANN, *others[:-1]))
+        assert refusal(given(), start(ANN, *others)).code == "participant_count"
+
+
+class TestRenaming:
+    def test_a_member_gives_another_title(self) -> None:
+        renamed = ConversationRenamed(conversation_id=GROUP, title="Night shift", renamed_by=BOB, renamed_at=NOW)
+
+        assert conversation.decide(given(STARTED), rename(BOB, " Night shift ")) == (renamed,)
+        assert given(STARTED, renamed).title == "Night shift"
+
+    def test_the_same_title_is_no_change(self) -> None:
+        assert conversation.decide(given(STARTED), rename(ANN, f" {TITLE} ")) == ()
+
+    @pytest.mark.parametrize("title", ["", "   ", "x" * (TITLE_LIMIT + 1)])
+    def test_a_title_that_is_none_is_refused(self, title: str) -> None:
+        assert refusal(given(STARTED), rename(ANN, title)).code == "title_length"
+
+
+class TestMembers:
+    def test_a_member_adds_somebody(self) -> None:
+        assert conversation.decide(given(STARTED), add(ANN, EVE)) == (EVE_JOINED,)
+        assert given(STARTED, EVE_JOINED).members == {ANN, BOB, EVE}
+
+    def test_adding_twice_is_adding_once(self) -> None:
+        assert conversation.decide(given(STARTED), add(ANN, BOB)) == ()
+
+    def test_a_full_group_takes_nobody_more(self) -> None:
+        full = Conversation(frozenset(UUID(int=n) for n in range(1, MEMBER_LIMIT + 1)), "group", TITLE, NOW)
+
+        assert refusal(full, add(ANN, uuid4())).code == "participant_count"
+        assert conversation.decide(full, add(ANN, BOB)) == ()
+
+    def test_a_member_removes_another(self) -> None:
+        assert conversation.decide(given(STARTED), remove(ANN, BOB)) == (left(BOB, removed_by=ANN),)
+
+    def test_a_member_leaves(self) -> None:
+        assert conversation.decide(given(STARTED), remove(BOB, BOB)) == (left(BOB),)
+        assert given(STARTED, left(BOB)).members == {ANN}
+
+    def test_an_outsider_does_not_learn_by_leaving_that_two_people_talk(self) -> None:
+        assert isinstance(refusal(given(DIRECT), remove(EVE, EVE)), NotFound)
+        assert isinstance(refusal(given(), remove(EVE, EVE)), NotFound)
+
+    def test_removing_who_is_not_there_is_no_change(self) -> None:
+        assert conversation.decide(given(STARTED), remove(ANN, EVE)) == ()
+
+    @pytest.mark.parametrize("before", [(left(BOB),), (left(ANN), left(BOB))], ids=["others stayed", "the last one"])
+    def test_leaving_twice_is_leaving_once(self, before: tuple[MemberLeft, ...]) -> None:
+        assert conversation.decide(given(STARTED, *before), remove(BOB, BOB)) == ()
+
+    def test_who_left_may_come_back(self) -> None:
+        assert given(STARTED, EVE_JOINED, left(EVE), EVE_JOINED).members == {ANN, BOB, EVE}
+
+
+ANYTHING: list[Callable[[UUID], Request]] = [
+    rename,
+    lambda asker: add(asker, uuid4()),
+    lambda asker: remove(asker, ANN),
+]
+
+
+@pytest.mark.parametrize("ask", ANYTHING, ids=["rename", "add", "remove"])
+class TestWhoMayNot:
+    def test_to_an_outsider_there_is_no_conversation(self, ask: Callable[[UUID], Request]) -> None:
+        refused = refusal(given(STARTED), ask(EVE))
+
+        assert isinstance(refused, NotFound)
+        assert refused.code == "conversation_not_found"
+
+    def test_what_was_never_started_is_not_found(self, ask: Callable[[UUID], Request]) -> None:
+        assert isinstance(refusal(given(), ask(EVE)), NotFound)
+
+    def test_who_has_left_is_an_outsider(self, ask: Callable[[UUID], Request]) -> None:
+        assert isinstance(refusal(given(STARTED, left(BOB)), ask(BOB)), NotFound)
+
+    def test_a_direct_conversation_never_changes(self, ask: Callable[[UUID], Request]) -> None:
+        assert refusal(given(DIRECT), ask(BOB)).code == "direct_is_fixed"

@@ -1,0 +1,215 @@
+"""What clients hear of public events, and who."""
+
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+
+from bounded_contexts.realtime.application.members import KnownMembers
+from bounded_contexts.realtime.application.own_messages import MOST, OwnMessages
+from bounded_contexts.realtime.application.reactions import EVENTS, SUMMARIES, Delivery, delivery_of
+from schemas.messaging.events import (
+    ConversationRenamed,
+    ConversationStarted,
+    MemberJoined,
+    MemberLeft,
+    MessageDeleted,
+    MessageEdited,
+    MessageSent,
+)
+from schemas.notifications.events import NotificationsRead
+from shared_kernel.events import Event
+
+NOW = datetime(2026, 3, 1, 12, 30, 0, 123456, tzinfo=UTC)
+ANN, BOB, CEM, DAN = (UUID(int=n) for n in (1, 2, 3, 4))
+TALK = UUID(int=99)
+
+
+def sent(
+    sender: UUID = ANN, others: tuple[UUID, ...] = (BOB,), client_id: str = "c1", talk: UUID = TALK
+) -> MessageSent:
+    return MessageSent(
+        message_id=UUID(int=7),
+        conversation_id=talk,
+        sender_id=sender,
+        recipient_ids=others,
+        client_id=client_id,
+        body="Grüße",
+        sent_at=NOW,
+    )
+
+
+def started(*members: UUID) -> ConversationStarted:
+    return ConversationStarted(
+        conversation_id=TALK, kind="group", title="Plans", started_by=ANN, member_ids=members, started_at=NOW
+    )
+
+
+def joined(member: UUID) -> MemberJoined:
+    return MemberJoined(conversation_id=TALK, member_id=member, added_by=ANN, joined_at=NOW)
+
+
+def left(member: UUID, by: UUID | None = None) -> MemberLeft:
+    return MemberLeft(conversation_id=TALK, member_id=member, removed_by=by or member, left_at=NOW)
+
+
+RENAMED = ConversationRenamed(conversation_id=TALK, title="Trips", renamed_by=ANN, renamed_at=NOW)
+EDITED = MessageEdited(
+    edit_id=UUID(int=8),
+    message_id=UUID(int=7),
+    conversation_id=TALK,
+    editor_id=ANN,
+    recipient_ids=(BOB,),
+    body="new",
+    edited_at=NOW,
+)
+DELETED = MessageDeleted(
+    message_id=UUID(int=7), conversation_id=TALK, deleted_by=ANN, recipient_ids=(BOB,), deleted_at=NOW
+)
+EXAMPLES: tuple[Event, ...] = (sent(), EDITED, DELETED, started(ANN, BOB), RENAMED, joined(CEM), left(CEM))
+
+
+def delivered(event: Event, members: KnownMembers | None = None) -> Delivery:
+    delivery = delivery_of(event, (members or KnownMembers()).of)
+    assert delivery is not None
+    return delivery
+
+
+def test_a_message_tells_all_that_rest_would_and_reaches_its_sender_too() -> None:
+    delivery = delivered(sent())
+
+    assert delivery.name == "message.created"
+    assert delivery.recipients == {ANN, BOB}
+    assert delivery.data == {
+        "id": str(UUID(int=7)),
+        "conversation_id": str(TALK),
+        "client_id": "c1",
+        "sender_id": str(ANN),
+        "body": "Grüße",
+        "created_at": "2026-03-01T12:30:00.123456Z",
+        "participants": [str(ANN), str(BOB)],
+    }
+
+
+@pytest.mark.parametrize(("event", "name"), list(zip(EXAMPLES, SUMMARIES, strict=True)))
+def test_each_event_has_its_name_reaches_who_did_it_and_is_plain_json(event: Event, name: str) -> None:
+    delivery = delivered(event)
+
+    assert delivery.name == name
+    assert ANN in delivery.recipients or delivery.data.get("member_id") == delivery.data.get("removed_by")
+    assert msgspec.json.decode(msgspec.json.encode(delivery.data, enc_hook=_no_hook)) == delivery.data
+
+
+def test_there_is_an_example_of_every_event() -> None:
+    assert {type(event) for event in EXAMPLES} == set(EVENTS)
+
+
+def test_an_event_that_is_nobodys_business_is_not_delivered() -> None:
+    read = NotificationsRead(recipient_id=ANN, notification_ids=(), all_until=None, read_at=NOW)
+
+    assert delivery_of(read, KnownMembers().of) is None
+
+
+def test_a_change_of_a_group_reaches_whom_it_concerns_even_if_nobody_knows_the_group() -> None:
+    assert delivered(joined(CEM)).recipients == {ANN, CEM}
+    assert delivered(left(CEM, by=BOB)).recipients == {BOB, CEM}
+    assert delivered(RENAMED).recipients == {ANN}
+
+
+def test_a_change_of_a_group_reaches_every_member_that_is_known() -> None:
+    members = KnownMembers()
+    members.learn(started(ANN, BOB))
+    members.learn(joined(CEM))
+    members.learn(left(BOB))
+
+    assert delivered(RENAMED, members).recipients == {ANN, CEM}
+
+
+def test_a_group_whose_start_was_not_read_stays_unknown() -> None:
+    members = KnownMembers()
+    members.learn(joined(CEM))
+
+    assert members.of(TALK) == frozenset()
+
+
+def test_groups_are_forgotten_beyond_the_limit_those_that_changed_longest_ago_first() -> None:
+    members = KnownMembers(most=3)
+    members.learn(started(ANN, BOB))
+    members.learn(
+        ConversationStarted(
+            conversation_id=UUID(int=98),
+            kind="direct",
+            started_by=ANN,
+            member_ids=(ANN, BOB),
+            started_at=NOW,
+        )
+    )
+
+    assert members.of(TALK) == frozenset()
+    assert members.of(UUID(int=98)) == {ANN, BOB}
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"client_id": "c1", "conversation_id": str(TALK), "body": "x"},
+        {"client_id": "c1", "conversation_id": TALK.hex.upper(), "body": "x"},
+        {"client_id": "c1", "participants": [str(BOB), str(ANN)], "body": "x"},
+    ],
+)
+def test_a_socket_knows_its_own_message_before_the_ack(payload: object) -> None:
+    own = OwnMessages(ANN)
+    own.begin("message.send", payload)
+
+    assert own.take(delivered(sent()))
+    assert not own.take(delivered(sent()))
+
+
+def test_a_socket_knows_its_own_message_after_the_ack() -> None:
+    own = OwnMessages(ANN)
+    send = own.begin("message.send", {"client_id": "c1", "participants": [str(ANN), str(BOB)]})
+    own.acknowledged(send, {"conversation_id": str(TALK)})
+
+    assert not own.take(delivered(sent(talk=uuid4())))
+    assert own.take(delivered(sent()))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        sent(client_id="c2"),
+        sent(talk=UUID(int=98)),
+        sent(sender=BOB, others=(ANN,)),
+    ],
+)
+def test_what_others_sent_or_went_elsewhere_is_no_echo(other: MessageSent) -> None:
+    own = OwnMessages(ANN)
+    own.begin("message.send", {"client_id": "c1", "conversation_id": str(TALK)})
+
+    assert not own.take(delivered(other))
+
+
+def test_a_send_that_failed_is_heard_of_if_it_became_a_message_after_all() -> None:
+    own = OwnMessages(ANN)
+    own.failed(own.begin("message.send", {"client_id": "c1", "conversation_id": str(TALK)}))
+
+    assert not own.take(delivered(sent()))
+
+
+@pytest.mark.parametrize("payload", [None, [], "x", {}, {"client_id": 1}, {"client_id": "c", "participants": "abc"}])
+def test_a_payload_that_makes_no_sense_is_no_send(payload: object) -> None:
+    assert OwnMessages(ANN).begin("message.send", payload) is None
+
+
+def test_only_so_many_sends_are_remembered() -> None:
+    own = OwnMessages(ANN)
+    for number in range(MOST + 1):
+        own.begin("message.send", {"client_id": f"c{number}", "conversation_id": str(TALK)})
+
+    assert not own.take(delivered(sent(client_id="c0")))
+    assert own.take(delivered(sent(client_id="c1")))
+
+
+def _no_hook(value: object) -> object:
+    raise AssertionError(f"{value!r} is no plain JSON")
