@@ -10,12 +10,12 @@ from typing import Any
 import structlog
 import uvicorn
 import uvloop
-from infra.feed import FeedRunner
 
 from headwater.settings import Settings
 from headwater.web import application
 from headwater.wiring import House, build
 from infra.consumer import ConsumerRunner, backoff
+from infra.feed import FeedRunner
 from infra.health import TIMEOUT_S, Check, Health
 from infra.logs import configure
 from infra.outbox_relay import OutboxRelay
@@ -42,38 +42,44 @@ async def _run(settings: Settings, roles: Collection[str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     house = build(settings)
-    if not await _connected(house, stop):
-        return
-    health = Health(tuple(sorted(roles)), _checks(house))
+    health = Health(tuple(sorted(roles)), _checks(house), started=False)
     server = _Server(_server_config(house, roles, health))
-    work = [asyncio.create_task(each) for each in _work(house, roles)]
     serving = asyncio.create_task(server.serve())
-    _calm_the_collector()
-    log.info("process.started", port=settings.port)
+    stopped = asyncio.create_task(stop.wait())
+    work: list[asyncio.Task[None]] = []
     try:
-        stopped = asyncio.create_task(stop.wait())
-        done, _ = await asyncio.wait([stopped, serving, *work], return_when=asyncio.FIRST_COMPLETED)
-        for task in done - {stopped}:
-            task.result()
-            raise RoleEnded("the server or a role ended by itself")
+        connecting = asyncio.create_task(_connected(house))
+        await asyncio.wait([stopped, serving, connecting], return_when=asyncio.FIRST_COMPLETED)
+        if not stop.is_set() and connecting.done():
+            connecting.result()
+            health.started = True
+            work += [asyncio.create_task(each) for each in _work(house, roles)]
+            _calm_the_collector()
+            log.info("process.started", port=settings.port)
+        await _until_one_ends(stopped, [serving, *work])
     finally:
+        connecting.cancel()
         health.stopping = True
         await _stop(house, roles, server, serving, work)
         log.info("process.stopped")
 
 
-async def _connected(house: House, stop: asyncio.Event) -> bool:
-    """Connect, as often as it takes while the registry is away; False when told to stop meanwhile."""
+async def _until_one_ends(stopped: "asyncio.Task[bool]", others: list["asyncio.Task[None]"]) -> None:
+    done, _ = await asyncio.wait([stopped, *others], return_when=asyncio.FIRST_COMPLETED)
+    for task in done - {stopped}:
+        task.result()
+        raise RoleEnded("the server or a role ended by itself")
+
+
+async def _connected(house: House) -> None:
+    """Connect, as often as it takes while the registry is away."""
     for pause in backoff():
         try:
             await house.start()
-            return True
+            return
         except Unavailable as error:
             log.warning("process.waiting", code=error.code, detail=error.detail)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), pause)
-            return False
-    raise AssertionError("backoff never ends")
+            await asyncio.sleep(pause)
 
 
 def _work(house: House, roles: Collection[str]) -> Iterator[Coroutine[Any, Any, None]]:

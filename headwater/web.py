@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from headwater.wiring import SHAPE, House, build
 from infra.asyncapi import asyncapi_document
-from infra.health import Health, health_routes
+from infra.health import Health, StartupGate, health_routes
 from infra.http import RequestContext, install, open_to_all, require_policies
 
 ABOUT: dict[str, Any] = {
@@ -40,7 +40,7 @@ def application(house: House, roles: Collection[str], health: Health) -> ASGIApp
     for module in house.modules:
         if module.feed and module.feed.name in roles:
             app.mount(SOCKETS, module.sockets)  # type: ignore[arg-type]
-    return RequestContext(app)
+    return RequestContext(StartupGate(app, health))
 
 
 def openapi_document() -> dict[str, Any]:

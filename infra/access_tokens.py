@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import jwt
 
-from shared_kernel.errors import HeadwaterError
+from shared_kernel.errors import HeadwaterError, Unavailable
 
 ASYMMETRIC = ("ES256", "EdDSA")  # pinned: `none` and a public key used as an HMAC secret never pass
 LEEWAY = timedelta(seconds=10)  # clocks differ
@@ -31,7 +31,7 @@ class User:
 
 class AccessTokens(Protocol):
     async def verify(self, token: str) -> User:
-        """Return who the token speaks for. Raise `Unauthenticated`."""
+        """Return who the token speaks for. Raise `Unauthenticated`, or `Unavailable` while that cannot be known."""
         ...
 
 
@@ -62,7 +62,13 @@ class KeySetTokens:
 
     async def verify(self, token: str) -> User:
         try:
-            key = await asyncio.to_thread(self._keys.get_signing_key_from_jwt, token)
+            kid = jwt.get_unverified_header(token).get("kid", "")
+        except (jwt.PyJWTError, ValueError) as error:
+            raise Unauthenticated("unauthenticated", "the token is not valid") from error
+        try:
+            key = await asyncio.to_thread(self._keys.get_signing_key, kid)
+        except (jwt.PyJWKClientConnectionError, jwt.PyJWKSetError, OSError, ValueError) as error:
+            raise Unavailable("key_set_unavailable", "the public keys cannot be fetched") from error
         except jwt.PyJWTError as error:
             raise Unauthenticated("unauthenticated", "the token's key is not known") from error
         return _user(token, key, ASYMMETRIC, self._issuer, self._audience)
@@ -84,5 +90,5 @@ def _user(token: str, key: Any, algorithms: tuple[str, ...], issuer: str | None,
         return User(UUID(claims["sub"]), frozenset(roles) if isinstance(roles, list) else frozenset(), expires_at)
     except jwt.ExpiredSignatureError as error:
         raise Unauthenticated("token_expired", "the token has expired") from error
-    except (jwt.PyJWTError, ValueError, TypeError) as error:
+    except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as error:
         raise Unauthenticated("unauthenticated", "the token is not valid") from error

@@ -65,7 +65,7 @@ class FeedRunner:
                 self._tell()
 
     async def _seek(self, reader: OpenReader) -> None:
-        begins, ends = await reader.beginnings(), await reader.ends()
+        begins, ends = await asyncio.gather(reader.beginnings(), reader.ends())
         if self._next:
             self._check(begins, ends)
         else:

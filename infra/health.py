@@ -8,10 +8,13 @@ from typing import Any
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from infra.http import open_to_all
+from infra.problems import CONTENT_TYPE, RETRY_AFTER_S, problem
 
 TIMEOUT_S = 2.0  # a dependency that takes longer is away
+TRY_AGAIN_LATER = 1013  # WebSocket close code
 FRESH_S = 1.0  # answers are kept so long, so that probes cannot load the dependencies
 
 Check = Callable[[], Awaitable[None]]  # raises when the dependency is away
@@ -23,6 +26,7 @@ class Health:
 
     roles: tuple[str, ...]
     checks: Mapping[str, Check]
+    started: bool = True  # whether it has connected to what it depends on
     stopping: bool = False
     _known: dict[str, Any] = field(default_factory=dict)
     _asked_at: float = float("-inf")
@@ -45,6 +49,24 @@ class Health:
         except Exception as error:
             return {"ok": False, "error": type(error).__name__}
         return {"ok": True, "latency_ms": round((monotonic() - began) * 1000, 1)}
+
+
+class StartupGate:
+    """ASGI: until the process has connected, it lives but does nothing else."""
+
+    def __init__(self, app: ASGIApp, health: Health) -> None:
+        self._app = app
+        self._health = health
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._health.started or scope.get("path") == "/health/live":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": TRY_AGAIN_LATER})
+        else:
+            document = problem(503, "starting", "the process waits for what it depends on")
+            headers = {"Retry-After": str(RETRY_AFTER_S)}
+            await JSONResponse(document, 503, headers, CONTENT_TYPE)(scope, receive, send)
 
 
 def health_routes(health: Health) -> APIRouter:

@@ -1,12 +1,18 @@
 """How to reach the broker, said once for both Kafka libraries."""
 
-import logging
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-LOG_WARNING = 4  # syslog's number
+import structlog
+from confluent_kafka import KafkaError
+
+# syslog's number. Below it the library writes a line for each try to connect, several a second while the broker is away;
+# what matters comes to `_note`.
+LOG_CRITICAL = 2
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +42,8 @@ class KafkaConfig:
             "ssl.key.location": self.ssl_key_file and str(self.ssl_key_file),
             # A broker that was away is tried again at once: the default backs off up to 10 s.
             "reconnect.backoff.max.ms": 500,
-            "logger": logging.getLogger("librdkafka"),
-            "log_level": LOG_WARNING,
+            "log_level": LOG_CRITICAL,
+            "error_cb": _note,
         }
         return {name: value for name, value in settings.items() if value is not None}
 
@@ -63,3 +69,8 @@ class KafkaConfig:
         if self.ssl_certificate_file:
             context.load_cert_chain(self.ssl_certificate_file, self.ssl_key_file)
         return context
+
+
+def _note(error: KafkaError) -> None:
+    if error.fatal() or error.code() == KafkaError._ALL_BROKERS_DOWN:
+        log.warning("kafka.unreachable", error=error.str(), fatal=error.fatal())

@@ -72,7 +72,9 @@ class KafkaProducer:
         return future
 
     async def close(self) -> None:
-        """Wait for what was handed over, then stop."""
+        """Wait for what was handed over, then stop. Does nothing before `start`."""
+        if not self._thread.is_alive():
+            return
         await asyncio.to_thread(self._producer.flush, DELIVERY_TIMEOUT_S)
         self._closed = True
         await asyncio.to_thread(self._thread.join)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import httpx
 import pytest
+from starlette.types import ASGIApp
 
 from headwater.web import application
 from headwater.wiring import House
@@ -39,17 +40,23 @@ async def groups(house: House) -> AsyncIterator[None]:
 
 
 @pytest.fixture
-async def client(house: House, tokens: SharedKeyTokens) -> AsyncIterator[Client]:
+def client(house: House, tokens: SharedKeyTokens) -> Client:
     """Return a REST client of a user, or of nobody."""
     app = application(house, {"web"}, Health(("web",), {}))
-    opened: list[httpx.AsyncClient] = []
 
     def of(user: UUID | None = None, *roles: str) -> httpx.AsyncClient:
-        headers = {"authorization": f"Bearer {tokens.issue(user, roles)}"} if user else {}
-        transport = httpx.ASGITransport(app=app)
-        opened.append(httpx.AsyncClient(transport=transport, base_url="http://test/api/v1", headers=headers))
-        return opened[-1]
+        return _client(app, tokens, user, roles)
 
-    yield of
-    for each in opened:
-        await each.aclose()
+    return of
+
+
+def rest_client(house: House, tokens: SharedKeyTokens, user: UUID) -> httpx.AsyncClient:
+    """Return the REST client of a user of another house."""
+    return _client(application(house, {"web"}, Health(("web",), {})), tokens, user, ())
+
+
+def _client(app: ASGIApp, tokens: SharedKeyTokens, user: UUID | None, roles: tuple[str, ...]) -> httpx.AsyncClient:
+    """It opens no socket, so it need not be closed."""
+    headers = {"authorization": f"Bearer {tokens.issue(user, roles)}"} if user else {}
+    transport = httpx.ASGITransport(app=app)
+    return httpx.AsyncClient(transport=transport, base_url="http://test/api/v1", headers=headers)

@@ -190,7 +190,7 @@ class TestChangingAGroup:
     async def test_members_rename_add_and_remove(self, world: World) -> None:
         await world.group(BOB)
 
-        asks = [
+        asks: list[Rename | AddMember | RemoveMember] = [
             Rename(conversation_id=GROUP, title="Night shift", asker_id=BOB, at=NOW),
             AddMember(conversation_id=GROUP, member_id=EVE, asker_id=BOB, at=NOW),
             RemoveMember(conversation_id=GROUP, member_id=ANN, asker_id=BOB, at=NOW),
@@ -199,7 +199,7 @@ class TestChangingAGroup:
 
         assert versions == [2, 3, 4]
         state = await state_for(GROUP, EVE, world.ports)
-        assert (state.title, state.members) == ("Night shift", {BOB, EVE})
+        assert (state.title, state.members) == ("Night shift", frozenset((BOB, EVE)))
 
     async def test_an_outsider_changes_nothing(self, world: World) -> None:
         await world.group(BOB)

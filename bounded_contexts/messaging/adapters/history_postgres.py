@@ -34,11 +34,12 @@ class PostgresHistory:
         self._database = database
 
     async def sent(self, messages: Sequence[MessageSent]) -> None:
-        first = {each.message_id: each for each in reversed(messages)}  # a repeat keeps what came first
+        first: dict[UUID, MessageSent] = {}
+        for each in messages:
+            first.setdefault(each.message_id, each)  # a repeat keeps what came first
         rows = [
             (each.message_id, each.conversation_id, each.sender_id, each.client_id, each.body, each.sent_at)
-            for each in messages
-            if first.get(each.message_id) is each
+            for each in first.values()
         ]
         async with self._database.transaction() as connection:
             await connection.exec_driver_sql(SENT, tuple(list(column) for column in zip(*rows, strict=True)))

@@ -13,6 +13,8 @@ from urllib.parse import parse_qs
 import engineio
 import socketio
 import structlog
+from engineio.packet import NOOP
+from engineio.packet import Packet as EnginePacket
 from socketio.exceptions import ConnectionRefusedError as Refusal
 from socketio.packet import Packet
 from starlette.types import Receive, Scope, Send
@@ -115,7 +117,8 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
             self.cut(engine_sid)
         for deadline in self._deadlines.values():
             deadline.cancel()
-        await self.shutdown()
+        if self.eio.service_task_handle:
+            await self.shutdown()
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run the work beside everything else."""
@@ -207,6 +210,9 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
 
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
         await super()._handle_eio_disconnect(eio_sid, reason)
+        socket = self.eio.sockets.get(eio_sid)
+        if socket is not None and not socket.upgraded:
+            socket.queue.put_nowait(EnginePacket(NOOP))  # answers the poll that is waiting
         if deadline := self._deadlines.pop(eio_sid, None):
             deadline.cancel()
         if link := self._links.pop(eio_sid, None):

@@ -16,7 +16,7 @@ from socketio.exceptions import ConnectionRefusedError as Refusal
 
 from bounded_contexts.realtime.adapters import packets
 from bounded_contexts.realtime.adapters.catch_up import CatchUp
-from bounded_contexts.realtime.adapters.commands import Asked, CommandLine
+from bounded_contexts.realtime.adapters.commands import Asked, CommandLine, invalid
 from bounded_contexts.realtime.adapters.engine import GRACE_S, Connection, Engine
 from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.application.limits import Limits
@@ -28,7 +28,7 @@ from bounded_contexts.realtime.application.recent import Recent, copied
 from infra.access_tokens import AccessTokens, Unauthenticated
 from infra.feed_positions import open_feed, seal_feed
 from infra.opaque import OpaqueTokens
-from infra.problems import of_error, of_fields, problem
+from infra.problems import of_error, problem
 from shared_kernel.errors import HeadwaterError
 from shared_kernel.events import Recorded
 from shared_kernel.module import Offsets
@@ -107,8 +107,7 @@ class ChatGateway:
         except HeadwaterError as error:
             raise _refusal(of_error(error)) from None
         except ValidationError as error:
-            fields = of_fields(error.errors(include_url=False, include_context=False, include_input=False))
-            raise _refusal(problem(422, "validation_failed", f"{len(fields)} field(s) failed", errors=fields)) from None
+            raise _refusal(invalid(error)) from None
         others = self._of_user.setdefault(session.id, set())
         if len(others) >= self._limits.connections_per_user:
             raise _refusal(problem(429, "too_many_connections", f"{len(others)} sockets of yours are open here"))

@@ -9,7 +9,7 @@ from shared_kernel.module import Offsets, SocketCommand
 
 
 class NotKept(Exception):
-    """Some of the records asked for are gone, or have never been."""
+    """Some of the records asked for are gone."""
 
 
 class Past(Protocol):
@@ -18,7 +18,8 @@ class Past(Protocol):
     def read(self, start: Offsets, stop: Offsets) -> AsyncGenerator[Sequence[Recorded], None]:
         """Yield the events of the feed from `start` up to `stop`, in order per partition; end when all were yielded.
 
-        Raise `NotKept`, before anything was yielded, if not every record from `start` on is there, and `Unavailable`."""
+        `stop` has been written. Raise `NotKept`, before anything is yielded, if records after `start` are gone, and
+        `Unavailable`."""
         ...
 
 

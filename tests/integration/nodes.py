@@ -1,0 +1,203 @@
+"""Gateway nodes in this process, and devices that connect to them."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4, uuid5
+
+import socketio
+import uvicorn
+
+from bounded_contexts.realtime import module as realtime
+from bounded_contexts.realtime.adapters.gateway import ChatGateway
+from bounded_contexts.realtime.adapters.past_kafka import KafkaPast
+from bounded_contexts.realtime.application.limits import Limits
+from bounded_contexts.realtime.application.ports import Ports
+from bounded_contexts.realtime.application.reactions import EVENTS
+from headwater.wiring import House
+from infra.feed import FeedRunner
+from infra.kafka_reader import KafkaReader
+from infra.opaque import OpaqueTokens
+from schemas.messaging.events import MessageSent
+from shared_kernel.module import Feed, SocketCommand
+from tests.conftest import SECRET
+from tests.probes import eventually
+
+CHAT = "/chat"
+QUIET: Mapping[str, Any] = {"logger": False, "engineio_logger": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A running gateway."""
+
+    url: str
+    gateway: ChatGateway
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def node(
+    house: House, commands: Mapping[str, SocketCommand] | None = None, limits: Limits | None = None
+) -> AsyncIterator[Node]:
+    """Run a gateway, its feed and a server while the block lasts; enter once it is ready."""
+    limits = limits or Limits(drain_s=0.1)
+    ports = Ports(KafkaPast(KafkaReader(house.kafka), house.codec), commands or {})
+    gateway = ChatGateway(ports, house.access_tokens, OpaqueTokens(SECRET), limits)
+    runner = FeedRunner(
+        Feed(realtime.FEED, EVENTS, gateway.deliver, gateway.reached, limits.lookback_records), house.kafka, house.codec
+    )
+    reading = asyncio.create_task(runner.run())
+    await asyncio.wait_for(runner.ready.wait(), 20)
+    async with _served(gateway) as url:
+        yield Node(url, gateway)
+        await gateway.close()
+    reading.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await reading
+
+
+@asynccontextmanager
+async def _served(gateway: ChatGateway) -> AsyncIterator[str]:
+    config = uvicorn.Config(
+        gateway.asgi,
+        port=0,
+        loop="none",
+        lifespan="off",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        log_config=None,
+        timeout_graceful_shutdown=1,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve())
+
+    async def started() -> bool:
+        return server.started
+
+    await eventually(started)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    await serving
+
+
+class Device:
+    """One client that notes what it hears."""
+
+    def __init__(self, url: str, auth: Any, transports: Sequence[str] = ("websocket",)) -> None:
+        self._url, self._auth, self._transports = url, auth, list(transports)
+        self.client = socketio.AsyncClient(reconnection=False, **QUIET)
+        self.events: list[dict[str, Any]] = []  # those that carry a position
+        self.about: list[tuple[str, dict[str, Any]]] = []  # those about the session
+        self.refusal: Any = None
+        self.client.on("*", self._heard, namespace=CHAT)
+        self.client.on("connect_error", self._refused, namespace=CHAT)
+
+    async def connect(self) -> "Device":
+        """Connect and wait for what the gateway says to that; `refusal` is what it says when it does not let us in."""
+        with contextlib.suppress(socketio.exceptions.ConnectionError):
+            await self.client.connect(
+                self._url, namespaces=[CHAT], auth=self._auth, transports=self._transports, wait_timeout=10
+            )
+
+        async def answered() -> bool:
+            return bool(self.about or self.refusal)
+
+        await eventually(answered)
+        return self
+
+    async def ask(self, name: str, payload: Any = None) -> Any:
+        """Emit and return the ack."""
+        return await self.client.call(name, payload, namespace=CHAT, timeout=20)
+
+    async def hears(self, *bodies: str) -> None:
+        """Wait until these are the messages heard, in this order and none else."""
+
+        async def heard() -> list[str]:
+            return self.bodies
+
+        await eventually(heard, until=lambda found: len(found) >= len(bodies))
+        assert self.bodies == list(bodies)
+
+    async def is_told(self, name: str) -> dict[str, Any]:
+        """Wait for something about the session."""
+
+        async def told() -> list[dict[str, Any]]:
+            return [data for known, data in self.about if known == name]
+
+        return (await eventually(told))[0]
+
+    async def is_gone(self) -> None:
+        """Wait until the connection has ended."""
+
+        async def gone() -> bool:
+            return not self.client.connected and not self.client.eio.sid
+
+        await eventually(gone)
+
+    @property
+    def session(self) -> dict[str, Any]:
+        return next(data for name, data in self.about if name == "session.ready")
+
+    @property
+    def position(self) -> str:
+        return str(self.events[-1]["position"] if self.events else self.session["position"])
+
+    @property
+    def bodies(self) -> list[str]:
+        return [event["data"]["body"] for event in self.events if event["type"] == "message.created"]
+
+    async def _heard(self, name: str, event: dict[str, Any]) -> None:
+        if name.startswith(("session.", "server.", "resync.")):
+            self.about.append((name, event))
+        else:
+            assert event["type"] == name
+            self.events.append(event)
+
+    async def _refused(self, data: Any = None) -> None:
+        self.refusal = data
+
+
+@asynccontextmanager
+async def device(
+    at: Node, user: UUID, house: House, *, transports: Sequence[str] = ("websocket",), **auth: Any
+) -> AsyncIterator[Device]:
+    """Connect while the block lasts."""
+    connected = Device(at.url, {"token": token(house, user)} | auth, transports)
+    await connected.connect()
+    assert connected.refusal is None, connected.refusal
+    try:
+        yield connected
+    finally:
+        await connected.client.disconnect()
+
+
+def token(house: House, user: UUID) -> str:
+    """Return an access token."""
+    tokens: Any = house.access_tokens
+    return str(tokens.issue(user))
+
+
+def message(sender: UUID, others: Sequence[UUID], body: str, client_id: str = "") -> MessageSent:
+    """Return a message of a direct conversation."""
+    people = sorted({sender, *others})
+    conversation = uuid5(UUID(int=0), ",".join(map(str, people)))
+    client_id = client_id or uuid4().hex
+    return MessageSent(
+        message_id=uuid5(conversation, f"{sender}/{client_id}"),
+        conversation_id=conversation,
+        sender_id=sender,
+        recipient_ids=tuple(person for person in people if person != sender),
+        client_id=client_id,
+        body=body,
+        sent_at=datetime.now(UTC),
+    )

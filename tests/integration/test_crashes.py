@@ -1,0 +1,181 @@
+"""What happens when parts are away or die: the others go on, and what was acknowledged is there once afterwards."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from headwater import wiring
+from headwater.settings import Settings
+from headwater.wiring import House
+from infra.access_tokens import SharedKeyTokens
+from infra.consumer import ConsumerRunner
+from shared_kernel.errors import Unavailable
+from tests.conftest import settings_for
+from tests.integration.conftest import rest_client
+from tests.probes import eventually
+from tests.servers import Servers
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+async def own_house(servers: Servers) -> AsyncIterator[House]:
+    """A house of its own topics, whose groups nobody else runs; its database is shared."""
+    settings = settings_for(servers, f"c{uuid4().hex[:8]}.")
+    await wiring.migrate_all(settings)
+    await wiring.make_topics(settings)
+    house = wiring.build(settings)
+
+    async def started() -> bool:
+        with contextlib.suppress(Unavailable):  # the registry needs a moment after its database was killed
+            await house.start()
+            return True
+        return False
+
+    await eventually(started)
+    yield house
+    await house.close()
+
+
+@asynccontextmanager
+async def running(house: House, group: str) -> AsyncIterator[None]:
+    """Run one member of a group while the block lasts."""
+    pairs = [(module, consumer) for module in house.modules for consumer in module.consumers if consumer.group == group]
+    ((module, consumer),) = pairs
+    runner = ConsumerRunner(consumer, house.kafka, house.codec, house.positions[module.name], house.bulk)
+    task = asyncio.create_task(runner.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def send(api: httpx.AsyncClient, people: list[UUID], number: int) -> dict[str, Any]:
+    body = {"participants": [str(each) for each in people], "body": str(number), "client_id": str(number)}
+    answer = await api.post("/messages", json=body)
+    assert answer.status_code == 202, answer.text
+    return dict(answer.json())
+
+
+async def stored(api: httpx.AsyncClient, conversation: str) -> list[str]:
+    """Return the texts in history, oldest first."""
+    answer = await api.get(f"/conversations/{conversation}/messages", params={"order": "oldest", "limit": 200})
+    return [message["body"] for message in answer.json()["data"]] if answer.status_code == 200 else []
+
+
+async def unread(api: httpx.AsyncClient) -> int:
+    answer = await api.get("/notifications/counts")
+    return int(answer.json()["unread"]) if answer.status_code == 200 else -1
+
+
+async def test_each_group_goes_on_without_the_other_and_catches_up_once(
+    own_house: House, tokens: SharedKeyTokens
+) -> None:
+    ann, bob = uuid4(), uuid4()
+    api = rest_client(own_house, tokens, ann)
+    bobs = rest_client(own_house, tokens, bob)
+
+    sent = [await send(api, [ann, bob], number) for number in range(10)]
+    async with running(own_house, "notifications.inbox"):
+        await eventually(lambda: unread(bobs), until=lambda count: count == 10)
+        assert await stored(api, sent[0]["conversation_id"]) == []
+    async with running(own_house, "messaging.history"):
+        await send(api, [ann, bob], 10)
+        found = await eventually(lambda: stored(api, sent[0]["conversation_id"]), until=lambda texts: len(texts) >= 11)
+        assert found == [str(number) for number in range(11)]
+        assert await unread(bobs) == 10
+    async with running(own_house, "notifications.inbox"):
+        await eventually(lambda: unread(bobs), until=lambda count: count == 11)
+
+
+@pytest.mark.parametrize("batches", [1, 3])
+async def test_death_between_effect_and_commit_neither_loses_nor_doubles(
+    own_house: House, tokens: SharedKeyTokens, tmp_path: Path, batches: int
+) -> None:
+    ann, bob = uuid4(), uuid4()
+    api = rest_client(own_house, tokens, ann)
+    conversation = (await send(api, [ann, bob], 0))["conversation_id"]
+    marker = tmp_path / "died"
+
+    member = await _member(own_house.settings, batches, marker)
+    count = 1
+    while member.returncode is None:
+        await send(api, [ann, bob], count)
+        count += 1
+        await asyncio.sleep(0.05)  # so that it all stays within one page of history
+    assert await member.wait() == -9
+    heir = await _member(own_house.settings, batches, marker)
+    found = await eventually(lambda: stored(api, conversation), within=60, until=lambda texts: len(texts) >= count)
+    heir.kill()
+    await heir.wait()
+
+    assert found == [str(number) for number in range(count)]
+
+
+async def test_without_the_database_sending_goes_on_and_history_catches_up(
+    own_house: House, tokens: SharedKeyTokens, servers: Servers
+) -> None:
+    ann, bob = uuid4(), uuid4()
+    api = rest_client(own_house, tokens, ann)
+    async with running(own_house, "messaging.history"):
+        conversation = (await send(api, [ann, bob], 0))["conversation_id"]
+        await eventually(lambda: stored(api, conversation))
+
+        servers.kill_postgres()
+        for number in range(1, 100):
+            await send(api, [ann, bob], number)
+        read = await api.get(f"/conversations/{conversation}/messages")
+        await asyncio.to_thread(servers.start_postgres)
+        found = await eventually(lambda: stored(api, conversation), within=60, until=lambda texts: len(texts) >= 100)
+
+    assert read.status_code == 503
+    assert read.json()["code"] == "database_unavailable"
+    assert "retry-after" in read.headers
+    assert found == [str(number) for number in range(100)]
+
+
+async def test_a_broker_that_dies_and_comes_back_loses_nothing(
+    own_house: House, tokens: SharedKeyTokens, servers: Servers
+) -> None:
+    ann, bob = uuid4(), uuid4()
+    api = rest_client(own_house, tokens, ann)
+    async with running(own_house, "messaging.history"):
+        conversation = (await send(api, [ann, bob], 0))["conversation_id"]
+        await eventually(lambda: stored(api, conversation))
+
+        servers.kill_kafka()
+        waiting = asyncio.create_task(send(api, [ann, bob], 1))
+        await asyncio.to_thread(servers.start_kafka)
+        await waiting
+        for number in range(2, 50):
+            await send(api, [ann, bob], number)
+        found = await eventually(lambda: stored(api, conversation), within=60, until=lambda texts: len(texts) >= 50)
+
+    assert found == [str(number) for number in range(50)]
+
+
+async def _member(settings: Settings, batches: int, marker: Path) -> asyncio.subprocess.Process:
+    assert settings.database_url and settings.secret_key and settings.jwt_hs256_secret  # noqa: PT018
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "HEADWATER_KAFKA_BOOTSTRAP_SERVERS": str(settings.kafka_bootstrap_servers),
+        "HEADWATER_SCHEMA_REGISTRY_URL": str(settings.schema_registry_url),
+        "HEADWATER_DATABASE_URL": settings.database_url.get_secret_value(),
+        "HEADWATER_SECRET_KEY": settings.secret_key.get_secret_value(),
+        "HEADWATER_JWT_HS256_SECRET": settings.jwt_hs256_secret.get_secret_value(),
+        "HEADWATER_TOPIC_PREFIX": settings.topic_prefix,
+    }
+    script = (sys.executable, "-m", "tests.integration.member_that_dies", str(batches), str(marker))
+    return await asyncio.create_subprocess_exec(*script, env=environment, cwd=ROOT)

@@ -1,0 +1,219 @@
+"""Migrations on a fresh database: up, down, up again, and each context fenced off from the others."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import make_url
+from sqlalchemy.exc import ProgrammingError
+
+from bounded_contexts.messaging.adapters.tables import metadata as messaging_tables
+from bounded_contexts.notifications.adapters.tables import metadata as notifications_tables
+from headwater import wiring
+from infra.migrations import ContextSchema, migrate, role_name, role_password, role_url
+from infra.postgres import Database
+from tests.conftest import SECRET
+from tests.servers import Servers
+
+TABLES = {"messaging": messaging_tables, "notifications": notifications_tables}
+SHARED = {"event", "outbox", "position", "alembic_version"}  # infra's own, made by its functions
+SCHEMAS = [ContextSchema(name, path) for name, path in wiring.MIGRATIONS.items()]
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Database]:
+    database = Database(url, pool_size=2)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def execute(database: Database, statement: str) -> Any:
+    async with database.transaction() as connection:
+        result = await connection.execute(sa.text(statement))
+        return result.all() if result.returns_rows else None
+
+
+@pytest.fixture
+async def url(servers: Servers) -> AsyncIterator[str]:
+    """The URL of a database that nobody has used."""
+    name = f"fresh_{uuid4().hex[:12]}"
+    async with connected(servers.database_url) as server:
+        async with server.driver() as connection:
+            await connection.execute(f"create database {name}")
+        yield make_url(servers.database_url).set(database=name).render_as_string(hide_password=False)
+        async with server.driver() as connection:
+            await connection.execute(f"drop database {name} with (force)")
+            for context in wiring.MIGRATIONS:
+                await connection.execute(f"drop role if exists {role_name(name, context)}")
+
+
+@pytest.fixture
+async def owner(url: str) -> AsyncIterator[Database]:
+    async with connected(url) as database:
+        yield database
+
+
+async def tables(owner: Database) -> set[tuple[str, str]]:
+    """Return (schema, table) of all that contexts have."""
+    rows = await execute(
+        owner,
+        "select table_schema, table_name from information_schema.tables "
+        "where table_schema not in ('pg_catalog', 'information_schema', 'public')",
+    )
+    return {(row[0], row[1]) for row in rows}
+
+
+async def columns(owner: Database) -> list[tuple[Any, ...]]:
+    rows = await execute(
+        owner,
+        "select table_schema, table_name, column_name, data_type, is_nullable, column_default "
+        "from information_schema.columns where table_schema not in ('pg_catalog', 'information_schema') order by 1, 2, 3",
+    )
+    return [tuple(row) for row in rows]
+
+
+def test_every_context_with_migrations_is_looked_at() -> None:
+    assert set(TABLES) == set(wiring.MIGRATIONS)
+
+
+async def test_from_an_empty_database_to_base_and_up_again(owner: Database) -> None:
+    await migrate(owner, SCHEMAS, SECRET)
+    first = await columns(owner)
+    await migrate(owner, SCHEMAS, SECRET, revision="base")
+    emptied = await tables(owner)
+    await migrate(owner, SCHEMAS, SECRET)
+
+    assert emptied == {(context, "alembic_version") for context in TABLES}
+    assert first
+    assert await columns(owner) == first
+
+
+async def test_migrating_twice_is_migrating_once(owner: Database) -> None:
+    await migrate(owner, SCHEMAS, SECRET)
+    first = await columns(owner)
+
+    await migrate(owner, SCHEMAS, SECRET)
+
+    assert await columns(owner) == first
+
+
+async def test_processes_may_migrate_at_the_same_time(owner: Database, url: str) -> None:
+    async with connected(url) as another:
+        await asyncio.gather(migrate(owner, SCHEMAS, SECRET), migrate(another, SCHEMAS, SECRET))
+
+    assert {schema for schema, _ in await tables(owner)} == set(TABLES)
+
+
+async def test_what_is_stored_survives_migrating_again(owner: Database) -> None:
+    await migrate(owner, SCHEMAS, SECRET)
+    await execute(owner, "insert into messaging.\"position\" values ('g', 't', 0, 5)")
+
+    await migrate(owner, SCHEMAS, SECRET)
+
+    assert [tuple(row) for row in await execute(owner, 'select consumer, next from messaging."position"')] == [("g", 5)]
+
+
+@pytest.mark.parametrize("context", sorted(TABLES))
+async def test_the_migrated_schema_is_what_the_code_believes(owner: Database, context: str) -> None:
+    await migrate(owner, SCHEMAS, SECRET)
+
+    def is_ours(name: str | None, kind: str, parents: Any) -> bool:
+        if kind == "schema":
+            return name == context
+        return kind != "table" or (name or "") not in SHARED
+
+    def difference(connection: sa.Connection, believed: sa.MetaData) -> list[Any]:
+        options = {"include_schemas": True, "include_name": is_ours, "compare_server_default": True}
+        found: list[Any] = compare_metadata(MigrationContext.configure(connection, opts=options), believed)
+        return found
+
+    async with owner.transaction() as connection:
+        assert await connection.run_sync(difference, TABLES[context]) == []
+        surplus = await connection.run_sync(difference, sa.MetaData())
+
+    assert {str(each[1]) for each in surplus if each[0] == "remove_table"} == set(TABLES[context].tables)
+
+
+class TestFence:
+    @pytest.fixture
+    async def role(self, owner: Database, url: str) -> AsyncIterator[Database]:
+        """Messaging's own connection."""
+        await migrate(owner, SCHEMAS, SECRET)
+        async with connected(role_url(url, "messaging", SECRET)) as database:
+            yield database
+
+    async def test_a_context_reads_and_writes_its_own_tables(self, role: Database) -> None:
+        for table in sorted(messaging_tables.tables):
+            await execute(role, f"select * from {table}")
+            await execute(role, f"delete from {table}")
+        await execute(role, "insert into messaging.outbox (topic, key, body, headers) values ('t', 'k', '', '[]')")
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            *(f"select * from {table}" for table in sorted(notifications_tables.tables)),
+            "insert into notifications.\"position\" values ('g', 't', 0, 5)",
+            "select * from notifications.alembic_version",
+            "create table notifications.mine (id int)",
+            "create table messaging.mine (id int)",
+            "create table public.mine (id int)",
+            "create schema mine",
+            "create role mine",
+            "alter table messaging.message add column mine int",
+            "drop table messaging.message",
+            "truncate messaging.message",
+            "delete from messaging.alembic_version",
+            "update messaging.alembic_version set version_num = '0'",
+        ],
+    )
+    async def test_it_does_nothing_else(self, role: Database, statement: str) -> None:
+        with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"):
+            await execute(role, statement)
+
+    async def test_another_secret_does_not_open_it(self, role: Database, url: str) -> None:
+        async with connected(role_url(url, "messaging", "another " * 5)) as wrong:
+            with pytest.raises(asyncpg.InvalidPasswordError):
+                await wrong.ping()
+
+    async def test_migrating_renews_the_password_when_the_secret_has_changed(
+        self, owner: Database, role: Database, url: str
+    ) -> None:
+        changed = "changed " * 5
+
+        await migrate(owner, SCHEMAS, changed)
+
+        assert role_password(changed, "messaging") != role_password(SECRET, "messaging")
+        async with connected(role_url(url, "messaging", changed)) as renewed:
+            await renewed.ping()
+
+
+async def test_a_context_may_have_its_own_database(owner: Database, servers: Servers) -> None:
+    name = f"own_{uuid4().hex[:12]}"
+    url = make_url(servers.database_url).set(database=name).render_as_string(hide_password=False)
+    async with owner.driver() as connection:
+        await connection.execute(f"create database {name}")
+    async with connected(url) as own:
+        schemas = [
+            ContextSchema(each.name, each.migrations, own if each.name == "messaging" else None) for each in SCHEMAS
+        ]
+        await migrate(owner, schemas, SECRET)
+
+        assert {schema for schema, _ in await tables(own)} == {"messaging"}
+        assert {schema for schema, _ in await tables(owner)} == {"notifications"}
+    async with owner.driver() as connection:
+        await connection.execute(f"drop database {name} with (force)")
+
+
+@pytest.mark.parametrize("name", ["", "Messaging", "a-b", "a;drop", "1a", "x" * 50])
+async def test_a_name_that_could_be_more_than_a_name_is_refused(owner: Database, name: str) -> None:
+    with pytest.raises(ValueError, match="is no name of a context"):
+        await migrate(owner, [ContextSchema(name, wiring.MIGRATIONS["messaging"])], SECRET)
