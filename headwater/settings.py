@@ -89,6 +89,7 @@ class Settings(BaseSettings):
         None, description="Directory of the JSON-lines history; default `<home>/history`."
     )
 
+    compat_routes: bool = Field(False, description="Also serve the routes of older chat services (docs/messaging.md).")
     realtime_queue_limit: int = Field(
         1_000, ge=10, le=100_000, description="Events waiting for one client before it is cut off."
     )

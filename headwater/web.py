@@ -55,6 +55,8 @@ def _add_api(app: FastAPI, house: House) -> None:
     for module in house.modules:
         if isinstance(module.router, APIRouter):
             app.include_router(module.router, prefix=API)
+        if house.settings.compat_routes and isinstance(module.compat_router, APIRouter):
+            app.include_router(module.compat_router)
 
     # Swagger UI from the package, not from a content network: it works offline and under a strict policy.
     app.mount("/docs/assets", StaticFiles(packages=[("fastapi_swagger", "resources")]))

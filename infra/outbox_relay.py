@@ -49,17 +49,18 @@ class OutboxRelay:
                 self.sending = False
 
     async def _drain(self, connection: Any) -> None:
-        await connection.execute("set statement_timeout = 0")  # the lock may take as long as another relay lives
-        await connection.execute("select pg_advisory_lock($1)", self._lock)
-        await connection.execute("reset statement_timeout")
-        self.sending = True
         try:
+            await connection.execute("set statement_timeout = 0")  # the lock may take as long as another relay lives
+            await connection.execute("select pg_advisory_lock($1)", self._lock)
+            await connection.execute("reset statement_timeout")
+            self.sending = True
             while True:
                 if not await self._send_batch(connection):
                     await asyncio.sleep(NAP_S)
         finally:
-            if not connection.is_closed():
-                await connection.execute("select pg_advisory_unlock($1)", self._lock)
+            # The lock ends with its session. Unlocking would not do: a wait that is cancelled here may still be granted
+            # there, and the lock would stay with a connection in the pool.
+            connection.terminate()
 
     async def _send_batch(self, connection: Any) -> int:
         rows = await connection.fetch(NEXT.format(schema=self._schema), BATCH)

@@ -73,7 +73,11 @@ class Database:
         async with _translated(), self._engine.connect() as connection:
             raw = await connection.get_raw_connection()
             driver: Any = raw.driver_connection
-            yield driver
+            try:
+                yield driver
+            finally:
+                if driver.is_closed():  # SQLAlchemy did not see it happen and would lend the dead connection again
+                    await connection.invalidate()
 
     async def ping(self) -> None:
         """Ask the server for an answer. Raise `Unavailable`."""

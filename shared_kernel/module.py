@@ -76,6 +76,7 @@ class Module:
     consumers: tuple[Consumer, ...] = ()
     feed: Feed | None = None
     router: object | None = None  # HTTP routes under /api/v1, served by role `web`
+    compat_router: object | None = None  # routes of older services, at their own paths, when they are switched on
     sockets: object | None = None  # ASGI application under /socket.io, served by the feed's role
     drain: Callable[[], Awaitable[None]] | None = None  # says good-bye to the sockets before the process ends
     socket_commands: Mapping[str, SocketCommand] = field(default_factory=dict)  # event name → what a client may ask

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from bounded_contexts.messaging.adapters.http import router
+from bounded_contexts.messaging.adapters.http_compat import compat_routes
 from bounded_contexts.messaging.adapters.socket import socket_commands
 from bounded_contexts.messaging.application.ports import Ports
 from bounded_contexts.messaging.application.projection import messages_sent
@@ -30,6 +31,7 @@ def module(ports: Ports, tokens: OpaqueTokens) -> Module:
         name=NAME,
         topics=(Topic("messages"), Topic("conversations")),
         router=router(ports),
+        compat_router=compat_routes(ports),
         socket_commands=socket_commands(ports, tokens),
         has_outbox=True,
         consumers=(

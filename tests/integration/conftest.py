@@ -45,18 +45,24 @@ def client(house: House, tokens: SharedKeyTokens) -> Client:
     app = application(house, {"web"}, Health(("web",), {}))
 
     def of(user: UUID | None = None, *roles: str) -> httpx.AsyncClient:
-        return _client(app, tokens, user, roles)
+        return client_of(app, tokens, user, roles)
 
     return of
 
 
 def rest_client(house: House, tokens: SharedKeyTokens, user: UUID) -> httpx.AsyncClient:
     """Return the REST client of a user of another house."""
-    return _client(application(house, {"web"}, Health(("web",), {})), tokens, user, ())
+    return client_of(application(house, {"web"}, Health(("web",), {})), tokens, user)
 
 
-def _client(app: ASGIApp, tokens: SharedKeyTokens, user: UUID | None, roles: tuple[str, ...]) -> httpx.AsyncClient:
-    """It opens no socket, so it need not be closed."""
+def client_of(
+    app: ASGIApp,
+    tokens: SharedKeyTokens,
+    user: UUID | None,
+    roles: tuple[str, ...] = (),
+    base_url: str = "http://test/api/v1",
+) -> httpx.AsyncClient:
+    """Return a client of the application. It opens no socket, so it need not be closed."""
     headers = {"authorization": f"Bearer {tokens.issue(user, roles)}"} if user else {}
     transport = httpx.ASGITransport(app=app)
-    return httpx.AsyncClient(transport=transport, base_url="http://test/api/v1", headers=headers)
+    return httpx.AsyncClient(transport=transport, base_url=base_url, headers=headers)

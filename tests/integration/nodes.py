@@ -57,13 +57,14 @@ async def node(
         Feed(realtime.FEED, EVENTS, gateway.deliver, gateway.reached, limits.lookback_records), house.kafka, house.codec
     )
     reading = asyncio.create_task(runner.run())
-    await asyncio.wait_for(runner.ready.wait(), 20)
-    async with _served(gateway) as url:
-        yield Node(url, gateway)
-        await gateway.close()
-    reading.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await reading
+    try:
+        await asyncio.wait_for(runner.ready.wait(), 20)
+        async with _served(gateway) as url:
+            yield Node(url, gateway)
+    finally:
+        reading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reading
 
 
 @asynccontextmanager
@@ -85,9 +86,12 @@ async def _served(gateway: ChatGateway) -> AsyncIterator[str]:
         return server.started
 
     await eventually(started)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    await serving
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        await gateway.close()
+        server.should_exit = True
+        await serving
 
 
 class Device:

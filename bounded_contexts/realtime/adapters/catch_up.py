@@ -24,7 +24,6 @@ from shared_kernel.module import Offsets
 PAGE = 200  # deliveries
 AHEAD_S = 2.0  # how long this node may be behind the one that gave the position out
 PAST_S = 30.0  # longest time for reading the past for one client, waiting for its turn included
-ROUNDS = 5  # what is kept in memory moves on while the past is read, so one round may not be enough
 
 log = structlog.get_logger()
 
@@ -88,28 +87,28 @@ class CatchUp:
         return False
 
     async def _past_is_sent(self, session: Session, given: str) -> bool:
+        """Send what the topics have for the session before memory begins, if that is little enough."""
+        missing = self._recent.missing(session.progress)
+        if not missing or missing > self._limits.past_records:
+            return not missing
         try:
-            async with asyncio.timeout(PAST_S):
-                for _ in range(ROUNDS):
-                    missing = self._recent.missing(session.progress)
-                    if not missing:
-                        return True
-                    if missing > self._limits.past_records:
+            async with (
+                asyncio.timeout(PAST_S),
+                self._slots,
+                aclosing(self._past.read(copied(session.progress))) as stretches,
+            ):
+                async for stretch in stretches:
+                    # What this node has not read itself yet would come once more when the session is live.
+                    if not await self._is_reached(stretch.reached):
                         return False
-                    await self._send_past(session, given)
+                    self._ready(session, given, resumed=True)
+                    await self._send_page(session, stretch.events)
+                    session.skip_to(stretch.reached)
+                    if not self._recent.missing(session.progress):
+                        return True
         except (NotKept, TimeoutError):
             return False
         return False
-
-    async def _send_past(self, session: Session, given: str) -> None:
-        """Send what the topics have for the session before memory begins."""
-        async with self._slots:
-            stop = self._recent.begins
-            async with aclosing(self._past.read(copied(session.progress), stop)) as pages:
-                async for page in pages:
-                    self._ready(session, given, resumed=True)
-                    await self._send_page(session, page)
-        session.skip_to(stop)
 
     async def _send_page(self, session: Session, page: Sequence[Recorded]) -> None:
         for recorded in page:

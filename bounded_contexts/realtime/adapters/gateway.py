@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -47,6 +48,15 @@ class Auth(BaseModel):
     echo: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a node holds for its clients."""
+
+    sessions: int
+    queued_events: int  # in all queues together
+    queued_bytes: int  # counted once for each client, though a packet is one object
+
+
 class ChatGateway:
     """Its socket side is `asgi`, its event side `deliver` and `reached`. Clients are let in once reading is live."""
 
@@ -83,6 +93,11 @@ class ChatGateway:
         self._catch_up.moved()
         if live and not self._closing:
             self.asgi.open()
+
+    @property
+    def load(self) -> Load:
+        outboxes = [session.connection.outbox for session in self._sessions.values() if session.connection]
+        return Load(len(self._sessions), sum(box.qsize() for box in outboxes), sum(box.bytes for box in outboxes))
 
     async def close(self) -> None:
         """Let nobody in, send everybody to other nodes, spread over time, and cut who is left."""

@@ -13,19 +13,19 @@ class Outbox(asyncio.Queue[Any]):
 
     def __init__(self, most_events: int, most_bytes: int) -> None:
         self._most_events, self._most_bytes = most_events, most_bytes
-        self._bytes = 0
+        self.bytes = 0
         self._page_packets = self._page_bytes = 0
         self._taken: asyncio.Event | None = None  # set when something is taken, while somebody waits for that
         super().__init__()
 
     @property
     def is_full(self) -> bool:
-        return self.qsize() >= self._most_events or self._bytes >= self._most_bytes
+        return self.qsize() >= self._most_events or self.bytes >= self._most_bytes
 
     @property
     def is_crowded(self) -> bool:
         """Whether less than half of the room is left."""
-        return 2 * self.qsize() >= self._most_events or 2 * self._bytes >= self._most_bytes
+        return 2 * self.qsize() >= self._most_events or 2 * self.bytes >= self._most_bytes
 
     async def has_room(self, patience_s: float) -> bool:
         """Wait while it is crowded; return False once the client has taken nothing for `patience_s` seconds."""
@@ -53,12 +53,12 @@ class Outbox(asyncio.Queue[Any]):
 
     def _put(self, item: Any) -> None:
         self._queue.append(item)
-        self._bytes += _size(item)
+        self.bytes += _size(item)
 
     def _get(self) -> Any:
         item = self._queue.popleft()
         size = _size(item)
-        self._bytes -= size
+        self.bytes -= size
         self._page_packets += 1
         self._page_bytes += size
         if self._taken is not None:

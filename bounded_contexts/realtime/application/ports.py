@@ -12,14 +12,21 @@ class NotKept(Exception):
     """Some of the records asked for are gone."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Some records of the topics."""
+
+    events: Sequence[Recorded]  # those of the feed
+    reached: Offsets  # what comes after all of them
+
+
 class Past(Protocol):
     """The topics, as far back as they go."""
 
-    def read(self, start: Offsets, stop: Offsets) -> AsyncGenerator[Sequence[Recorded], None]:
-        """Yield the events of the feed from `start` up to `stop`, in order per partition; end when all were yielded.
+    def read(self, start: Offsets) -> AsyncGenerator[Stretch, None]:
+        """Yield what follows `start`, in order per partition, for ever; stretches without events too.
 
-        `stop` has been written. Raise `NotKept`, before anything is yielded, if records after `start` are gone, and
-        `Unavailable`."""
+        Raise `NotKept`, before anything is yielded, if records after `start` are gone, and `Unavailable`."""
         ...
 
 

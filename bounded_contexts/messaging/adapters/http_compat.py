@@ -1,0 +1,73 @@
+"""The routes of an older chat service, for clients that move over: switched on by `HEADWATER_COMPAT_ROUTES`."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from bounded_contexts.messaging.application.commands import send_to_participants
+from bounded_contexts.messaging.application.ports import Page, Ports
+from bounded_contexts.messaging.domain.commands import SendMessage
+from bounded_contexts.messaging.domain.conversation import MEMBER_LIMIT
+from bounded_contexts.messaging.domain.identity import direct_id
+from bounded_contexts.messaging.domain.message import BODY_LIMIT
+from infra.http import Body, SignedIn, problems
+from shared_kernel.errors import Forbidden, Refused
+
+
+class OldMessage(Body):
+    participants: Annotated[list[UUID], Field(min_length=2, max_length=MEMBER_LIMIT)]
+    content: Annotated[str, Field(min_length=1, max_length=BODY_LIMIT)]
+
+
+class OldAnswer(BaseModel):
+    id: UUID
+    sender: UUID
+    content: str
+    created_at: datetime
+
+
+def compat_routes(ports: Ports) -> APIRouter:
+    """Return the old routes under /api."""
+    routes = APIRouter(prefix="/api/messages", tags=["compatibility"], responses=problems(401, 403, 422, 503))
+
+    @routes.post("", status_code=202)
+    async def send(old: OldMessage, user: SignedIn) -> dict[str, str]:
+        """Send to exactly these people. Without a name of the client's own a repeat is another message."""
+        conversation = direct_id(old.participants)
+        ask = SendMessage(
+            conversation_id=conversation, sender_id=user.id, client_id=str(uuid4()), body=old.content, at=ports.now()
+        )
+        sent, _ = await send_to_participants(ask, tuple(old.participants), ports)
+        return {"status": "message queued", "id": str(sent.message_id)}
+
+    @routes.get("/get")
+    async def read(
+        user: SignedIn,
+        participants: Annotated[str, Query(max_length=40 * MEMBER_LIMIT, description="Comma-separated ids.")],
+        page: Annotated[int, Query(ge=1, le=10_000)] = 1,
+        size: Annotated[int, Query(ge=1, le=100)] = 50,
+    ) -> list[OldAnswer]:
+        """Read newest first by page number; pages shift while others write, which is why the newer routes use cursors."""
+        people = _ids(participants)
+        if user.id not in people:
+            raise Forbidden("not_a_member", "you are not among the participants")
+        conversation = direct_id(people)
+        newest = await ports.history.page(conversation, Page(1))
+        before = newest[0].seq + 1 - (page - 1) * size if newest else 0
+        found = await ports.history.page(conversation, Page(size, "newest", before)) if before > 0 else []
+        return [
+            OldAnswer(id=each.message_id, sender=each.sender_id, content=each.body, created_at=each.sent_at)
+            for each in found
+        ]
+
+    return routes
+
+
+def _ids(text: str) -> list[UUID]:
+    try:
+        return [UUID(each) for each in text.split(",")]
+    except ValueError:
+        raise Refused("validation_failed", "participants: comma-separated UUIDs") from None

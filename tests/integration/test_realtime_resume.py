@@ -1,0 +1,223 @@
+"""A client that comes back with a position misses nothing and hears nothing twice, on any node."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from itertools import cycle
+from uuid import uuid4
+
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from bounded_contexts.realtime.application.limits import Limits
+from headwater.wiring import House
+from infra.feed_positions import open_feed, seal_feed
+from infra.kafka_log import KafkaLog
+from infra.kafka_producer import KafkaProducer
+from infra.kafka_reader import KafkaReader
+from infra.opaque import OpaqueTokens
+from infra.topics import ensure_topics
+from shared_kernel.module import Topic
+from tests.conftest import SECRET
+from tests.integration.nodes import Node, device, message, node
+
+TOKENS = OpaqueTokens(SECRET)
+# So little is kept in memory that the topics have to be read again.
+FORGETFUL = Limits(recent_records=20, lookback_records=10, drain_s=0.1)
+
+
+@pytest.fixture
+async def log(house: House) -> KafkaLog:
+    return KafkaLog(house.commands, house.codec)
+
+
+@pytest.fixture(params=["memory", "topics"])
+def limits(request: pytest.FixtureRequest) -> Limits:
+    """From where what was missed is taken."""
+    return Limits(drain_s=0.1) if request.param == "memory" else FORGETFUL
+
+
+@pytest.fixture
+async def nodes(house: House, limits: Limits) -> AsyncIterator[list[Node]]:
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(node(house, limits=limits)) for _ in range(2)]
+
+
+class Talk:
+    """Ann tells bob a number of things, beside what others say."""
+
+    def __init__(self, log: KafkaLog) -> None:
+        self._log = log
+        self.ann, self.bob = uuid4(), uuid4()
+        self.said: list[str] = []
+
+    async def go_on(self, count: int) -> list[str]:
+        bodies = [str(len(self.said) + number) for number in range(count)]
+        for body in bodies:
+            await self._log.publish(message(self.ann, [self.bob], body))
+            self.said.append(body)
+        return bodies
+
+    async def others(self, count: int) -> None:
+        people = [uuid4() for _ in range(10)]
+        await asyncio.gather(
+            *(self._log.publish(message(people[n % 10], [people[(n + 1) % 10]], "noise")) for n in range(count))
+        )
+
+
+@pytest.fixture
+async def talk(log: KafkaLog) -> Talk:
+    return Talk(log)
+
+
+async def test_what_was_missed_comes_first_then_what_happens(house: House, nodes: list[Node], talk: Talk) -> None:
+    position = None
+    for at in (nodes[0], nodes[0], nodes[1], nodes[0]):
+        missed: list[str] = await talk.go_on(30) if position else []
+        await talk.others(50)
+        async with device(at, talk.bob, house, **({"position": position} if position else {})) as phone:
+            assert (phone.session["resumed"], phone.session["was_resuming"]) == (bool(position), bool(position))
+            await phone.hears(*missed)
+            now = await talk.go_on(5)
+            await phone.hears(*missed, *now)
+            position = phone.position
+
+
+async def test_one_comes_back_before_anything_happened(house: House, nodes: list[Node], talk: Talk) -> None:
+    async with device(nodes[0], talk.bob, house) as phone:
+        position = phone.position
+    await talk.others(50)
+    for at in (nodes[1], nodes[0], nodes[1]):
+        async with device(at, talk.bob, house, position=position) as phone:
+            assert phone.session["resumed"] is True
+            assert phone.events == []
+            position = phone.position
+    said = await talk.go_on(3)
+    async with device(nodes[0], talk.bob, house, position=position) as phone:
+        await phone.hears(*said)
+
+
+async def test_every_event_is_a_place_to_come_back_to(house: House, nodes: list[Node], talk: Talk) -> None:
+    async with device(nodes[0], talk.bob, house) as phone:
+        start = phone.position
+    said = await talk.go_on(30)
+    async with device(nodes[1], talk.bob, house, position=start) as phone:
+        await phone.hears(*said)
+        halfway = phone.events[14]["position"]
+    async with device(nodes[0], talk.bob, house, position=halfway) as phone:
+        await phone.hears(*said[15:])
+
+
+async def test_the_seam_holds_while_messages_keep_coming(house: House, nodes: list[Node], talk: Talk) -> None:
+    heard: list[str] = []
+    async with device(nodes[0], talk.bob, house) as phone:
+        position = phone.position
+    talking = asyncio.create_task(talk.go_on(1500))
+    turns = 0
+    for at in cycle(nodes):
+        async with device(at, talk.bob, house, position=position) as phone:
+            assert phone.session["resumed"] is True
+            turns += 1
+            if talking.done():
+                await phone.hears(*talk.said[len(heard) :])
+            heard += phone.bodies
+            position = phone.events[-1]["position"] if phone.events else position
+        if talking.done() and len(heard) == len(talk.said):
+            break
+
+    assert heard == talk.said
+    assert turns > 2
+
+
+async def test_a_position_from_a_list_over_rest_is_one_to_start_from(
+    house: House, nodes: list[Node], talk: Talk
+) -> None:
+    async with device(nodes[0], talk.bob, house) as phone:
+        stored = {topic: dict(partitions) for topic, partitions in open_feed(TOKENS, phone.position).items()}
+    stored["elsewhere"] = {0: 7}
+    said = await talk.go_on(3)
+    async with device(nodes[1], talk.bob, house, position=seal_feed(TOKENS, stored)) as phone:
+        await phone.hears(*said)
+
+
+async def test_a_record_that_comes_again_is_sent_once_when_one_comes_back(
+    house: House, nodes: list[Node], talk: Talk, log: KafkaLog
+) -> None:
+    async with device(nodes[0], talk.bob, house) as phone:
+        position = phone.position
+    again = message(talk.ann, [talk.bob], "again")
+    for _ in range(3):
+        await log.publish(again)
+        await talk.go_on(1)
+    async with device(nodes[0], talk.bob, house, position=position) as phone:
+        await phone.hears("again", "0", "1", "2")
+        await log.publish(again)
+        await talk.go_on(1)
+        await phone.hears("again", "0", "1", "2", "3")
+
+
+async def test_who_was_away_hears_nothing_of_what_went_on_without_it(
+    house: House, nodes: list[Node], talk: Talk, log: KafkaLog
+) -> None:
+    cem = uuid4()
+    async with device(nodes[0], talk.bob, house) as phone:
+        position = phone.position
+    await log.publish(message(talk.ann, [talk.bob, cem], "with bob"))
+    await log.publish(message(talk.ann, [cem], "without bob"))
+    async with device(nodes[1], talk.bob, house, position=position) as phone:
+        await talk.go_on(1)
+        await phone.hears("with bob", "0")
+
+
+@pytest.fixture
+async def apart(house: House) -> AsyncIterator[House]:
+    """A house with topics of its own, whose records may be deleted."""
+    kafka = replace(house.kafka, prefix=f"{house.kafka.prefix}apart.")
+    await ensure_topics(kafka, [Topic("messages"), Topic("conversations")], 1)
+    producer = KafkaProducer(kafka)
+    producer.start()
+    yield replace(house, kafka=kafka, commands=producer)
+    await producer.close()
+
+
+@pytest.mark.parametrize("what", ["too much", "beyond the end", "gone"])
+async def test_what_cannot_be_made_up_for_is_said_so_and_nothing_is_sent(apart: House, what: str) -> None:
+    talk = Talk(KafkaLog(apart.commands, apart.codec))
+    limits = Limits(recent_records=20, lookback_records=0, past_records=30, drain_s=0.1)
+    async with node(apart, limits=limits) as small:
+        async with device(small, talk.bob, apart) as phone:
+            position = await _unusable(apart, what, phone.position, talk)
+        async with device(small, talk.bob, apart, position=position) as phone:
+            assert await phone.is_told("resync.required") == {"scope": "all"}
+            assert (phone.session["resumed"], phone.session["was_resuming"]) == (False, True)
+            said = await talk.go_on(2)
+            await phone.hears(*said)
+            fresh = phone.position
+        async with device(small, talk.bob, apart, position=fresh) as phone:
+            assert phone.session["resumed"] is True
+
+
+async def _unusable(house: House, what: str, position: str, talk: Talk) -> str:
+    """Return a position that the node cannot go on from."""
+    offsets = {topic: dict(partitions) for topic, partitions in open_feed(TOKENS, position).items()}
+    match what:
+        case "too much":
+            await talk.go_on(60)
+        case "beyond the end":
+            offsets["messages"] = {number: at + 1000 for number, at in offsets["messages"].items()}
+        case "gone":
+            await talk.go_on(25)
+            await _delete_records(house)
+    return seal_feed(TOKENS, offsets)
+
+
+async def _delete_records(house: House) -> None:
+    """Have the broker forget everything so far, as retention does."""
+    async with KafkaReader(house.kafka).open(["messages"]) as reader:
+        ends = await reader.ends()
+    partitions = [TopicPartition(house.kafka.topic(topic), number, end) for (topic, number), end in ends.items()]
+    admin = AdminClient(house.kafka.confluent())
+    for done in admin.delete_records(partitions).values():
+        await asyncio.to_thread(done.result, 20)
