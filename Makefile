@@ -4,10 +4,13 @@ UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --frozen
 SOURCES := headwater sagas bounded_contexts infra shared_kernel schemas tests
 
-.PHONY: up install check test unit format schemas docs clean
+.PHONY: up dev install check test unit format schemas docs clean
 
 up: install  ## start everything on this machine and stay in the foreground
 	@$(RUN) headwater up
+
+dev: install  ## the same, and the roles start again whenever the code changes
+	@$(RUN) headwater up --reload
 
 install: $(UV)  ## make the environment as locked
 	@$(UV) sync --frozen --quiet

@@ -42,6 +42,9 @@ def up(
         list[str] | None,
         typer.Option(metavar="ROLE=N", help="Run ROLE in N processes of its own. May be repeated."),
     ] = None,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Start the roles again whenever the code changes, for development.")
+    ] = False,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Return when all is ready, and leave it running.")
     ] = False,
@@ -52,7 +55,7 @@ def up(
         if detach:
             _up_detached(settings, scale or [])
         else:
-            _up(settings, scale or [])
+            _up(settings, scale or [], reload=reload)
 
 
 @stack.command()
@@ -132,13 +135,13 @@ def reset(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] 
         console.print(f"emptied {home.directory}", soft_wrap=True)
 
 
-def _up(settings: Settings, scale: Sequence[str]) -> None:
+def _up(settings: Settings, scale: Sequence[str], *, reload: bool) -> None:
     # Imported here: the commands above have to work fast, and without every context.
     from headwater.wiring import all_roles, prepare
 
     processes = layout(all_roles(), parse_scale(scale))
     with _download_bar() as progress:
-        supervisor.Supervisor(settings, processes, prepare, _say).run(
+        supervisor.Supervisor(settings, processes, prepare, _say, reload=reload).run(
             lambda found: _announce(found, settings), progress
         )
 

@@ -29,6 +29,8 @@ from infra.local.servers import LocalServers, Ports
 from infra.local.state import Home, Process, Stack, started, this_process
 
 PROGRAM: tuple[str, ...] = (sys.executable, "-m", "headwater")  # how a role process is started; tests put a stub here
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("headwater", "sagas", "bounded_contexts", "infra", "shared_kernel", "schemas")
 READY_PATH = "/health/ready"
 READY_S = 90.0
 WATCH_S = 0.25
@@ -67,11 +69,14 @@ def _missing(settings: Settings, stack: Stack) -> dict[str, str | SecretStr]:
 class Supervisor:
     """Everything between `up` and the end. Made and run in the main thread, since it takes over the signals."""
 
-    def __init__(self, settings: Settings, roles: Sequence[RoleProcess], prepare: Prepare, say: Say) -> None:
+    def __init__(
+        self, settings: Settings, roles: Sequence[RoleProcess], prepare: Prepare, say: Say, *, reload: bool = False
+    ) -> None:
         self._settings = settings
         self._roles = roles
         self._prepare = prepare
         self._say = say
+        self._reload = reload
         self._home = Home(settings.home)
         self._stopping = threading.Event()
         self._children: dict[str, Child] = {}
@@ -202,10 +207,22 @@ class Supervisor:
         return answers(reached(role.roles, self._settings.host), self._role_ports[role.name])
 
     def _watch(self) -> None:
+        seen = _newest_source()
         while not self._stopping.wait(WATCH_S):
+            if self._reload and (newest := _newest_source()) > seen:
+                seen = newest
+                self._restart_roles()
             for news in self._tend():
                 self._say(news)
                 self._write(replace(self._stack, processes=self._processes()))
+
+    def _restart_roles(self) -> None:
+        self._say("the code has changed: starting the roles again")
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Child.stop, self._children.values()))
+        for child in self._children.values():
+            child.start()
+        self._write(replace(self._stack, processes=self._processes()))
 
     def _tend(self) -> Iterator[str]:
         if self._servers:
@@ -258,6 +275,12 @@ def answers(host: str, port: int) -> bool:
 def reached(roles: Sequence[str], host: str) -> str:
     """Return the address at which this machine reaches a process of these roles when the public one is `host`."""
     return LOOPBACK if host in ("0.0.0.0", "::") or not is_open(roles) else host  # noqa: S104
+
+
+def _newest_source() -> float:
+    """Return when any of our modules was last written, as seconds since the epoch."""
+    sources = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    return max(path.stat().st_mtime for path in sources)
 
 
 def _fulfil(done: "Future[None]", prepare: Prepare, settings: Settings) -> None:

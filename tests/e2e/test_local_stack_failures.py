@@ -277,6 +277,22 @@ def test_a_detached_stack_outlives_its_terminal_until_down(machine: Machine) -> 
     assert not any(gateway.is_running for gateway in gateways)
 
 
+def test_with_reload_changed_code_starts_the_roles_again(machine: Machine) -> None:
+    machine.up("--reload", **ELSEWHERE)
+    before = machine.stack.processes
+    source = Path(artifacts.__file__)
+    written = source.stat()
+
+    try:
+        os.utime(source)
+        eventually(lambda: not any(process.is_running for process in before), "free of the old processes")
+        eventually(lambda: all(process.is_running for process in machine.stack.processes), "running again")
+    finally:
+        os.utime(source, (written.st_atime, written.st_mtime))
+
+    assert {process.name for process in machine.stack.processes} == {process.name for process in before}
+
+
 def test_the_servers_keep_their_data_through_kill_9_of_every_process(machine: Machine) -> None:
     supervisor = machine.up()
     first = machine.stack
