@@ -43,8 +43,10 @@ format: install  ## format and sort imports
 schemas: install  ## regenerate the event classes from the Avro files
 	$(RUN) headwater schemas generate
 
-docs: install  ## regenerate the settings table and .env.template
+docs: install  ## regenerate the settings table, .env.template and the interface documents
 	$(RUN) python -m headwater.settings
+	@$(RUN) headwater openapi > docs/openapi.json
+	@$(RUN) headwater asyncapi > docs/asyncapi.json
 
 clean:  ## remove what can be made again, not the data in .headwater/
 	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .coverage* .import_linter_cache

@@ -207,14 +207,24 @@ def _item(field: dict[str, Any]) -> str:
 
 
 def _literal(value: object) -> str:
-    return json.dumps(value) if isinstance(value, str) else repr(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
 def _field(field: dict[str, Any]) -> str:
     line = f"    {field['name']}: {_hint(field['type'])}"
     if "default" in field:
-        line += f" = {_literal(field['default']) if field['default'] != [] else '()'}"
+        line += f" = {_default(field['type'], field['default'])}"
     return (f"    # {field['doc']}\n" if "doc" in field else "") + line
+
+
+def _default(kind: Any, value: object) -> str:
+    """Return the default in Python, where all instances of a class share it."""
+    if value == []:
+        return "()"
+    plain = isinstance(kind, str) and kind != "bytes"
+    if value is None or plain or (isinstance(kind, dict) and kind["type"] == "enum"):
+        return _literal(value)
+    raise SchemaError(f"the generator knows no default {value} of {kind}")
 
 
 def _nullable(kind: Any) -> Any:
@@ -229,7 +239,7 @@ def _nullable(kind: Any) -> Any:
 def _hint(kind: Any) -> str:
     if other := _nullable(kind):
         return f"{_hint(other)} | None"
-    if isinstance(kind, str):
+    if isinstance(kind, str) and kind in SIMPLE:
         return SIMPLE[kind]
     match kind:
         case {"logicalType": "uuid"}:
@@ -257,6 +267,8 @@ def _out(kind: Any, value: str) -> str:
         case {"type": "array", "items": items}:
             inner = _out(items, "item")
             return f"list({value})" if inner == "item" else f"[{inner} for item in {value}]"
+        case {"type": "map", "values": values} if (inner := _out(values, "item")) != "item":
+            return f"{{key: {inner} for key, item in {value}.items()}}"
     return value
 
 
@@ -272,4 +284,6 @@ def _in(kind: Any, value: str) -> str:
         case {"type": "array", "items": items}:
             inner = _in(items, "item")
             return f"tuple({value})" if inner == "item" else f"tuple([{inner} for item in {value}])"
+        case {"type": "map", "values": values} if (inner := _in(values, "item")) != "item":
+            return f"{{key: {inner} for key, item in {value}.items()}}"
     return value

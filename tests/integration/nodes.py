@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
 import socketio
 import uvicorn
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from bounded_contexts.realtime import module as realtime
 from bounded_contexts.realtime.adapters.gateway import ChatGateway
@@ -20,10 +22,13 @@ from bounded_contexts.realtime.application.ports import Ports
 from bounded_contexts.realtime.application.reactions import EVENTS
 from headwater.wiring import House
 from infra.feed import FeedRunner
+from infra.kafka_client import KafkaConfig
+from infra.kafka_producer import KafkaProducer
 from infra.kafka_reader import KafkaReader
 from infra.opaque import OpaqueTokens
+from infra.topics import ensure_topics
 from schemas.messaging.events import MessageSent
-from shared_kernel.module import Feed, SocketCommand
+from shared_kernel.module import Feed, SocketCommand, Topic
 from tests.conftest import SECRET
 from tests.probes import eventually
 
@@ -37,6 +42,29 @@ class Node:
 
     url: str
     gateway: ChatGateway
+
+
+@asynccontextmanager
+async def own_topics(house: House) -> AsyncIterator[House]:
+    """Yield the house with topics of its own, whose records may be deleted."""
+    kafka = replace(house.kafka, prefix=f"{house.kafka.prefix}{uuid4().hex[:8]}.")
+    await ensure_topics(kafka, [Topic("messages"), Topic("conversations")], 1)
+    producer = KafkaProducer(kafka)
+    producer.start()
+    try:
+        yield replace(house, kafka=kafka, commands=producer)
+    finally:
+        await producer.close()
+
+
+async def delete_records(kafka: KafkaConfig, topic: str) -> None:
+    """Have the broker forget everything on the topic, as retention does."""
+    async with KafkaReader(kafka).open([topic]) as reader:
+        ends = await reader.ends()
+    partitions = [TopicPartition(kafka.topic(name), number, end) for (name, number), end in ends.items()]
+    admin = AdminClient(kafka.confluent())
+    for done in admin.delete_records(partitions).values():
+        await asyncio.to_thread(done.result, 20)
 
 
 class _Server(uvicorn.Server):

@@ -3,25 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from itertools import cycle
 from uuid import uuid4
 
 import pytest
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from bounded_contexts.realtime.application.limits import Limits
 from headwater.wiring import House
 from infra.feed_positions import open_feed, seal_feed
 from infra.kafka_log import KafkaLog
-from infra.kafka_producer import KafkaProducer
-from infra.kafka_reader import KafkaReader
 from infra.opaque import OpaqueTokens
-from infra.topics import ensure_topics
-from shared_kernel.module import Topic
 from tests.conftest import SECRET
-from tests.integration.nodes import Node, device, message, node
+from tests.integration.nodes import Node, delete_records, device, message, node, own_topics
 
 TOKENS = OpaqueTokens(SECRET)
 # So little is kept in memory that the topics have to be read again.
@@ -171,22 +164,11 @@ async def test_who_was_away_hears_nothing_of_what_went_on_without_it(
         await phone.hears("with bob", "0")
 
 
-@pytest.fixture
-async def apart(house: House) -> AsyncIterator[House]:
-    """A house with topics of its own, whose records may be deleted."""
-    kafka = replace(house.kafka, prefix=f"{house.kafka.prefix}apart.")
-    await ensure_topics(kafka, [Topic("messages"), Topic("conversations")], 1)
-    producer = KafkaProducer(kafka)
-    producer.start()
-    yield replace(house, kafka=kafka, commands=producer)
-    await producer.close()
-
-
 @pytest.mark.parametrize("what", ["too much", "beyond the end", "gone"])
-async def test_what_cannot_be_made_up_for_is_said_so_and_nothing_is_sent(apart: House, what: str) -> None:
-    talk = Talk(KafkaLog(apart.commands, apart.codec))
+async def test_what_cannot_be_made_up_for_is_said_so_and_nothing_is_sent(house: House, what: str) -> None:
     limits = Limits(recent_records=20, lookback_records=0, past_records=30, drain_s=0.1)
-    async with node(apart, limits=limits) as small:
+    async with own_topics(house) as apart, node(apart, limits=limits) as small:
+        talk = Talk(KafkaLog(apart.commands, apart.codec))
         async with device(small, talk.bob, apart) as phone:
             position = await _unusable(apart, what, phone.position, talk)
         async with device(small, talk.bob, apart, position=position) as phone:
@@ -209,15 +191,5 @@ async def _unusable(house: House, what: str, position: str, talk: Talk) -> str:
             offsets["messages"] = {number: at + 1000 for number, at in offsets["messages"].items()}
         case "gone":
             await talk.go_on(25)
-            await _delete_records(house)
+            await delete_records(house.kafka, "messages")
     return seal_feed(TOKENS, offsets)
-
-
-async def _delete_records(house: House) -> None:
-    """Have the broker forget everything so far, as retention does."""
-    async with KafkaReader(house.kafka).open(["messages"]) as reader:
-        ends = await reader.ends()
-    partitions = [TopicPartition(house.kafka.topic(topic), number, end) for (topic, number), end in ends.items()]
-    admin = AdminClient(house.kafka.confluent())
-    for done in admin.delete_records(partitions).values():
-        await asyncio.to_thread(done.result, 20)

@@ -25,11 +25,12 @@ function connect({ id, url, token, position, echo, transports, reconnection = fa
     reconnectionDelay: 50,
     ...(transports ? { transports } : {}),
   });
-  socket.on("connect", () => {
+  socket.io.on("open", () => {
     const { engine } = socket.io;
-    tell("connected", id, { sid: socket.id, transport: engine.transport.name });
+    tell("transport", id, { transport: engine.transport.name });
     engine.on("upgrade", ({ name }) => tell("transport", id, { transport: name }));
   });
+  socket.on("connect", () => tell("connected", id, { sid: socket.id }));
   socket.on("connect_error", (error) => tell("refused", id, { message: error.message, data: error.data ?? null }));
   socket.on("disconnect", (reason) => tell("disconnected", id, { reason }));
   socket.onAny((name, ...args) => {

@@ -1,0 +1,126 @@
+"""Logs: one JSON object a line, why it happened in it, secrets not."""
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+import structlog
+
+from infra.logs import configure
+from shared_kernel.causation import Cause, because
+
+
+class Lines:
+    """What was logged since the last look."""
+
+    def __init__(self, capture: pytest.CaptureFixture[str]) -> None:
+        self._capture = capture
+
+    def text(self) -> str:
+        return self._capture.readouterr().out
+
+    def all(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text().splitlines()]
+
+    def one(self) -> dict[str, Any]:
+        (line,) = self.all()
+        return line
+
+
+@pytest.fixture
+def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
+    """Logging as processes have it, undone afterwards."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    configure("info", roles=["web"])
+    yield Lines(capsys)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_a_line_is_one_json_object_with_level_time_and_roles(lines: Lines) -> None:
+    structlog.get_logger().info("thing.happened", size=3, text='two\nlines "quoted" ü')
+
+    line = lines.one()
+    assert (line["event"], line["level"], line["size"], line["roles"]) == ("thing.happened", "info", 3, ["web"])
+    assert line["text"] == 'two\nlines "quoted" ü'
+    assert line["timestamp"].endswith("Z")
+
+
+def test_what_json_does_not_know_is_told_in_words(lines: Lines) -> None:
+    structlog.get_logger().info("thing.happened", id=UUID(int=7))
+
+    assert str(UUID(int=7)) in lines.one()["id"]
+
+
+def test_less_than_the_level_is_not_logged(lines: Lines) -> None:
+    structlog.get_logger().debug("unseen")
+
+    assert lines.all() == []
+
+
+@pytest.mark.parametrize("name", ["password", "kafka_sasl_password", "SECRET_KEY", "access_token", "Authorization"])
+def test_what_is_called_like_a_secret_is_masked(lines: Lines, name: str) -> None:
+    structlog.get_logger().info("thing.happened", **{name: "hunter2"}, other="kept")
+
+    line = lines.one()
+    assert (line[name], line["other"]) == ("***", "kept")
+
+
+@pytest.mark.parametrize("deep", [{"password": "hunter2"}, [{"token": "hunter2"}], {"a": {"secret": ["hunter2"]}}])
+def test_a_secret_inside_of_something_is_masked_too(lines: Lines, deep: Any) -> None:
+    structlog.get_logger().info("thing.happened", request=deep)
+
+    text = lines.text()
+    assert "hunter2" not in text
+    assert "***" in text
+
+
+def test_a_failure_shows_where_but_not_with_what(lines: Lines) -> None:
+    def connect(password: str) -> None:
+        raise ValueError("no such host")
+
+    try:
+        connect("hunter2")
+    except ValueError:
+        structlog.get_logger().exception("connect.failed")
+
+    text = lines.text()
+    (trace,) = json.loads(text)["exception"]
+    assert (trace["exc_type"], trace["exc_value"]) == ("ValueError", "no such host")
+    assert trace["frames"][-1]["name"] == "connect"
+    assert "hunter2" not in text
+
+
+def test_inside_of_a_request_a_line_says_which(lines: Lines) -> None:
+    with because(Cause("the request", "the command")):
+        structlog.get_logger().info("inside")
+    structlog.get_logger().info("outside")
+
+    inside, outside = lines.all()
+    assert (inside["correlation_id"], inside["causation_id"]) == ("the request", "the command")
+    assert "correlation_id" not in outside
+
+
+def test_warnings_of_libraries_are_lines_too(lines: Lines) -> None:
+    logging.getLogger("aiokafka").warning("lost %s", "broker 1")
+    logging.getLogger("aiokafka").info("unseen")
+
+    line = lines.one()
+    assert (line["event"], line["level"], line["logger"]) == ("lost broker 1", "warning", "aiokafka")
+
+
+def test_a_failure_in_a_library_comes_with_its_trace(lines: Lines) -> None:
+    try:
+        raise ValueError("odd")
+    except ValueError:
+        logging.getLogger("aiokafka").exception("failed")
+
+    line = lines.one()
+    assert line["level"] == "error"
+    assert line["exception"][0]["exc_value"] == "odd"
