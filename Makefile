@@ -44,7 +44,7 @@ schemas: install  ## regenerate the event classes from the Avro files
 	$(RUN) headwater schemas generate
 
 docs: install  ## regenerate the settings table, .env.template and the interface documents
-	$(RUN) python -m headwater.settings
+	@$(RUN) python -m headwater.settings_docs
 	@$(RUN) headwater openapi > docs/openapi.json
 	@$(RUN) headwater asyncapi > docs/asyncapi.json
 

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any, Protocol
 from uuid import UUID, uuid4
 
@@ -13,6 +14,8 @@ from shared_kernel.errors import HeadwaterError, Unavailable
 ASYMMETRIC = ("ES256", "EdDSA")  # pinned: `none` and a public key used as an HMAC secret never pass
 LEEWAY = timedelta(seconds=10)  # clocks differ
 KEYS_LIFESPAN_S = 300
+KEYS_TIMEOUT_S = 5
+UNKNOWN_KEY_S = 5
 DEVELOPMENT_LIFETIME = timedelta(hours=12)
 
 
@@ -54,24 +57,40 @@ class SharedKeyTokens:
 
 
 class KeySetTokens:
-    """Public keys from a JWKS URL; an unknown `kid` fetches the set again, at most as often as the client's cache allows."""
+    """Public keys from a JWKS URL. An unknown `kid` fetches the set again, but not more often than every
+    `UNKNOWN_KEY_S`: anybody may send tokens with made-up ones."""
 
     def __init__(self, url: str, issuer: str | None = None, audience: str | None = None) -> None:
-        self._keys = jwt.PyJWKClient(url, lifespan=KEYS_LIFESPAN_S, timeout=5)
+        self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=KEYS_TIMEOUT_S)
         self._issuer, self._audience = issuer, audience
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._fetched_at = float("-inf")
+        self._lock = asyncio.Lock()
 
     async def verify(self, token: str) -> User:
         try:
-            kid = jwt.get_unverified_header(token).get("kid", "")
+            kid = str(jwt.get_unverified_header(token).get("kid", ""))
         except (jwt.PyJWTError, ValueError) as error:
             raise Unauthenticated("unauthenticated", "the token is not valid") from error
-        try:
-            key = await asyncio.to_thread(self._keys.get_signing_key, kid)
-        except (jwt.PyJWKClientConnectionError, jwt.PyJWKSetError, OSError, ValueError) as error:
-            raise Unavailable("key_set_unavailable", "the public keys cannot be fetched") from error
-        except jwt.PyJWTError as error:
-            raise Unauthenticated("unauthenticated", "the token's key is not known") from error
+        key = await self._key(kid)
+        if key is None:
+            raise Unauthenticated("unauthenticated", "the token's key is not known")
         return _user(token, key, ASYMMETRIC, self._issuer, self._audience)
+
+    async def _key(self, kid: str) -> jwt.PyJWK | None:
+        async with self._lock:
+            age = monotonic() - self._fetched_at
+            if age > KEYS_LIFESPAN_S or (kid not in self._keys and age > UNKNOWN_KEY_S):
+                await self._fetch()
+        return self._keys.get(kid)
+
+    async def _fetch(self) -> None:
+        try:
+            found = await asyncio.to_thread(self._client.get_jwk_set)
+        except (jwt.PyJWTError, OSError, ValueError) as error:
+            raise Unavailable("key_set_unavailable", "the public keys cannot be fetched") from error
+        self._fetched_at = monotonic()
+        self._keys = {key.key_id: key for key in found.keys if key.key_id}
 
 
 def _user(token: str, key: Any, algorithms: tuple[str, ...], issuer: str | None, audience: str | None) -> User:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import uuid4
@@ -13,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,6 +27,8 @@ from shared_kernel.events import Position
 
 BODY_LIMIT = 1 << 20  # bytes
 WAIT_LIMIT_S = 10.0  # longest a client may ask to wait
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context, version 00
+YEARS = range(1970, 9000)  # what every store and language can hold, in every time zone
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 log = structlog.get_logger()
@@ -49,6 +52,15 @@ class Problem(BaseModel):
     instance: str = ""
     request_id: str = ""
     errors: list[dict[str, str]] = []
+
+
+def _sane(moment: datetime) -> datetime:
+    if moment.year not in YEARS:
+        raise ValueError(f"a year from {YEARS.start} to {YEARS.stop - 1}")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_sane)]
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -211,7 +223,8 @@ class RequestContext:
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
             await send(message)
 
-        with because(Cause(request_id, request_id, headers.get(b"traceparent"))):
+        traceparent = headers.get(b"traceparent", "")
+        with because(Cause(request_id, request_id, traceparent if TRACEPARENT.fullmatch(traceparent) else None)):
             try:
                 length = headers.get(b"content-length", "") or "0"
                 if not length.isdecimal():

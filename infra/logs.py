@@ -6,6 +6,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 
 from shared_kernel.causation import current_cause
 
@@ -21,7 +22,8 @@ def configure(level: str, **always: object) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _cause,
             _masked,
-            structlog.processors.dict_tracebacks,
+            # Without locals: they are where passwords, tokens and people's texts are.
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -48,7 +50,14 @@ def _cause(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[st
 
 
 def _masked(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    for name in line:
-        if any(word in name.lower() for word in SECRET_WORDS):
-            line[name] = "***"
+    for name, value in line.items():
+        line[name] = _hidden(name, value)
     return line
+
+
+def _hidden(name: str, value: Any) -> Any:
+    if any(word in name.lower() for word in SECRET_WORDS):
+        return "***"
+    if isinstance(value, dict):
+        return {key: _hidden(str(key), item) for key, item in value.items()}
+    return [_hidden("", item) for item in value] if isinstance(value, list) else value

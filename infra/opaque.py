@@ -15,26 +15,26 @@ TOKEN_LIMIT = 4096  # characters
 
 
 class OpaqueTokens:
-    """`kind` says what a token is for; one of another kind is refused. Values are JSON-like."""
+    """`kind` says what a token is and `of` where it belongs; one of another kind or place is refused. Values are JSON-like."""
 
     def __init__(self, secret: str) -> None:
         self._key = hashlib.sha256(b"headwater opaque tokens " + secret.encode()).digest()
 
-    def seal(self, kind: str, value: Any) -> str:
+    def seal(self, kind: str, value: Any, of: str = "") -> str:
         """Return the token, safe in URLs and headers."""
         body = msgspec.msgpack.encode(value)
-        return base64.urlsafe_b64encode(self._signature(kind, body) + body).rstrip(b"=").decode()
+        return base64.urlsafe_b64encode(self._signature(kind, of, body) + body).rstrip(b"=").decode()
 
-    def open(self, kind: str, token: str) -> Any:
+    def open(self, kind: str, token: str, of: str = "") -> Any:
         """Return the value. Raise `Refused` (`invalid_<kind>`) for anything this installation did not seal."""
         try:
             raw = base64.urlsafe_b64decode(token[:TOKEN_LIMIT] + "=" * (-len(token) % 4))
         except (ValueError, binascii.Error):
             raw = b""
         signature, body = raw[:SIGNATURE_BYTES], raw[SIGNATURE_BYTES:]
-        if not hmac.compare_digest(signature, self._signature(kind, body)):
+        if not hmac.compare_digest(signature, self._signature(kind, of, body)):
             raise Refused(f"invalid_{kind}", f"this {kind} was not given out here")
         return msgspec.msgpack.decode(body)
 
-    def _signature(self, kind: str, body: bytes) -> bytes:
-        return hmac.digest(self._key, kind.encode() + b"\0" + body, "sha256")[:SIGNATURE_BYTES]
+    def _signature(self, kind: str, of: str, body: bytes) -> bytes:
+        return hmac.digest(self._key, f"{kind}\0{of}\0".encode() + body, "sha256")[:SIGNATURE_BYTES]

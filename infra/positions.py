@@ -10,7 +10,7 @@ from infra.postgres import Database
 from shared_kernel.events import Position
 
 Partition = tuple[str, int]
-LOOK_AGAIN_S = 0.01  # read models are mostly a few milliseconds behind
+LOOK_AGAIN_S = (0.01, 0.25)  # read models are mostly a few milliseconds behind; who waits longer asks less often
 
 
 class Fenced(Exception):
@@ -96,10 +96,12 @@ class ReadModel:
         """Wait until the group is past `position`; return False when it was not within `timeout_s` seconds."""
         partition = (self._prefix + position.topic, position.partition)
         until = monotonic() + timeout_s
+        pause, longest = LOOK_AGAIN_S
         while (await self._positions.load(self._group)).get(partition, 0) <= position.offset:
             if monotonic() >= until:
                 return False
-            await asyncio.sleep(LOOK_AGAIN_S)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, longest)
         return True
 
     async def positions(self) -> dict[str, dict[int, int]]:

@@ -14,7 +14,7 @@ from infra.feed_positions import open_feed, seal_feed
 from infra.kafka_log import KafkaLog
 from infra.opaque import OpaqueTokens
 from tests.conftest import SECRET
-from tests.integration.nodes import Node, delete_records, device, message, node, own_topics
+from tests.integration.nodes import Device, Node, delete_records, device, message, node, own_topics
 
 TOKENS = OpaqueTokens(SECRET)
 # So little is kept in memory that the topics have to be read again.
@@ -170,7 +170,7 @@ async def test_what_cannot_be_made_up_for_is_said_so_and_nothing_is_sent(house: 
     async with own_topics(house) as apart, node(apart, limits=limits) as small:
         talk = Talk(KafkaLog(apart.commands, apart.codec))
         async with device(small, talk.bob, apart) as phone:
-            position = await _unusable(apart, what, phone.position, talk)
+            position = await _unusable(apart, what, phone, talk)
         async with device(small, talk.bob, apart, position=position) as phone:
             assert await phone.is_told("resync.required") == {"scope": "all"}
             assert (phone.session["resumed"], phone.session["was_resuming"]) == (False, True)
@@ -181,15 +181,15 @@ async def test_what_cannot_be_made_up_for_is_said_so_and_nothing_is_sent(house: 
             assert phone.session["resumed"] is True
 
 
-async def _unusable(house: House, what: str, position: str, talk: Talk) -> str:
-    """Return a position that the node cannot go on from."""
-    offsets = {topic: dict(partitions) for topic, partitions in open_feed(TOKENS, position).items()}
+async def _unusable(house: House, what: str, phone: Device, talk: Talk) -> str:
+    """Return a position that the node cannot go on from; it has read all that was said by then."""
+    offsets = {topic: dict(partitions) for topic, partitions in open_feed(TOKENS, phone.position).items()}
     match what:
         case "too much":
-            await talk.go_on(60)
+            await phone.hears(*await talk.go_on(60))
         case "beyond the end":
             offsets["messages"] = {number: at + 1000 for number, at in offsets["messages"].items()}
         case "gone":
-            await talk.go_on(25)
+            await phone.hears(*await talk.go_on(25))
             await delete_records(house.kafka, "messages")
     return seal_feed(TOKENS, offsets)

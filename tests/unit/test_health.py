@@ -48,7 +48,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health_module, "FRESH_S", -1.0)
 
 
-@pytest.mark.parametrize("path", ["/ready", ""])
+@pytest.mark.parametrize("path", ["/ready", "http://test/health"])
 async def test_a_process_whose_dependencies_answer_is_ready(path: str) -> None:
     async with asking(Health(("web", "relay"), {"kafka": Dependency().check})) as client:
         answer = await client.get(path)
@@ -91,7 +91,7 @@ async def test_dependencies_are_asked_side_by_side() -> None:
     async def check() -> None:
         await together.wait()
 
-    assert (await Health((), {name: check for name in "abc"}).ready())[0]
+    assert (await Health((), dict.fromkeys("abc", check)).ready())[0]
 
 
 async def test_probes_do_not_load_the_dependencies() -> None:

@@ -1,7 +1,9 @@
 """Logs: one JSON object a line, why it happened in it, secrets not."""
 
+import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -14,13 +16,13 @@ from shared_kernel.causation import Cause, because
 
 
 class Lines:
-    """What was logged since the last look."""
+    """What was logged."""
 
-    def __init__(self, capture: pytest.CaptureFixture[str]) -> None:
-        self._capture = capture
+    def __init__(self) -> None:
+        self.file = io.StringIO()
 
     def text(self) -> str:
-        return self._capture.readouterr().out
+        return self.file.getvalue()
 
     def all(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.text().splitlines()]
@@ -31,12 +33,14 @@ class Lines:
 
 
 @pytest.fixture
-def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
+def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     """Logging as processes have it, undone afterwards."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    lines = Lines()
+    monkeypatch.setattr(sys, "stdout", lines.file)
     configure("info", roles=["web"])
-    yield Lines(capsys)
+    yield lines
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
     root.handlers[:] = handlers

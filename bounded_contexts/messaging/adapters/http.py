@@ -71,11 +71,15 @@ def router(ports: Ports) -> APIRouter:
         user: SignedIn, tokens: Tokens, limit: Limit = 50, cursor: Cursor = None
     ) -> ConversationPage:
         """List your conversations, last started first: an order that stands still while you page."""
-        before = _place(tokens.open("cursor", cursor)) if cursor else None
+        before = _place(tokens.open("cursor", cursor, of="conversations")) if cursor else None
         found = await ports.conversations.of_member(user.id, limit + 1, before)
         more = len(found) > limit
         last = found[limit - 1] if more else None
-        next_ = tokens.seal("cursor", [last.started_at.isoformat(), str(last.conversation_id)]) if last else None
+        next_ = (
+            tokens.seal("cursor", [last.started_at.isoformat(), str(last.conversation_id)], of="conversations")
+            if last
+            else None
+        )
         page = PageAnswer(next_cursor=next_, has_more=more)
         return ConversationPage(data=[conversation_answer(each) for each in found[:limit]], page=page)
 

@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Header, Query, Response
-from pydantic import AwareDatetime
 
 from bounded_contexts.messaging.adapters.bodies import (
     Accepted,
@@ -31,7 +30,7 @@ from bounded_contexts.messaging.domain.commands import DeleteMessage, EditMessag
 from bounded_contexts.messaging.domain.identity import direct_id
 from infra.access_tokens import User
 from infra.feed_positions import seal_feed
-from infra.http import MinPosition, PreferWait, SignedIn, Tokens, problems, seal_position
+from infra.http import MinPosition, Moment, PreferWait, SignedIn, Tokens, problems, seal_position
 from infra.opaque import OpaqueTokens
 from schemas.messaging.events import MessageSent
 from shared_kernel.errors import NotFound, Refused, Unavailable
@@ -40,7 +39,7 @@ from shared_kernel.events import Position
 READ_WAIT_S = 5.0  # how long a read waits for `min_position`
 
 Limit = Annotated[int, Query(ge=1, le=200)]
-Seq = Annotated[int | None, Query(ge=0)]
+Seq = Annotated[int | None, Query(ge=0, le=2**53)]
 IdempotencyKey = Annotated[
     str | None, Header(min_length=1, max_length=128, description="Stands for `client_id` if that is absent.")
 ]
@@ -104,7 +103,7 @@ def message_routes(ports: Ports) -> APIRouter:
         before_seq: Seq = None,
         after_seq: Seq = None,
         around_seq: Seq = None,
-        at: Annotated[AwareDatetime | None, Query(description="Around the message sent last before this time.")] = None,
+        at: Annotated[Moment | None, Query(description="Around the message sent last before this time.")] = None,
     ) -> MessagePage:
         """Read a conversation by cursor, or from an anchor: before, after or around a seq, or at a time."""
         await _wait_for(min_position, ports)
@@ -124,7 +123,7 @@ def message_routes(ports: Ports) -> APIRouter:
             """A cursor that goes on keeps the order; one that goes back reads the other way round."""
             onward = direction == ("before" if order == "newest" else "after")
             towards = order if onward else {"newest": "oldest", "oldest": "newest"}[order]
-            return tokens.seal("cursor", [str(conversation_id), towards, direction, seq])
+            return tokens.seal("cursor", [str(conversation_id), towards, direction, seq], of="messages")
 
         return message_page(messages, limit, seal, order, position)
 
@@ -201,5 +200,5 @@ async def _seq_at(conversation_id: UUID, at: datetime, ports: Ports) -> int:
 
 
 def _opened(tokens: OpaqueTokens, cursor: str) -> tuple[UUID, Literal["newest", "oldest"], int | None, int | None]:
-    conversation, order, direction, seq = tokens.open("cursor", cursor)
+    conversation, order, direction, seq = tokens.open("cursor", cursor, of="messages")
     return UUID(conversation), order, seq if direction == "before" else None, seq if direction == "after" else None

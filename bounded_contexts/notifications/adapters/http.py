@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from bounded_contexts.notifications.application.commands import mark_read
 from bounded_contexts.notifications.application.ports import InboxItem, Ports
-from infra.http import Body, MinPosition, PreferWait, SignedIn, Tokens, problems, seal_position
+from infra.http import Body, MinPosition, Moment, PreferWait, SignedIn, Tokens, problems, seal_position
 from shared_kernel.errors import Unavailable
 from shared_kernel.events import Position
 
@@ -47,7 +47,7 @@ class Mark(Body):
 
     state: Literal["read"]
     ids: Annotated[list[UUID], Field(default_factory=list, max_length=200)]
-    all_until: AwareDatetime | None = None
+    all_until: Moment | None = None
 
     @model_validator(mode="after")
     def _something(self) -> "Mark":
@@ -80,11 +80,15 @@ def router(ports: Ports) -> APIRouter:
     ) -> InboxPage:
         """List your notifications, newest first."""
         await wait_for(min_position)
-        before = _place(tokens.open("cursor", cursor)) if cursor else None
+        before = _place(tokens.open("cursor", cursor, of="notifications")) if cursor else None
         found = await ports.inbox.page(user.id, limit + 1, before, unread_only=unread)
         more = len(found) > limit
         last = found[limit - 1] if more else None
-        next_ = tokens.seal("cursor", [last.raised_at.isoformat(), str(last.notification_id)]) if last else None
+        next_ = (
+            tokens.seal("cursor", [last.raised_at.isoformat(), str(last.notification_id)], of="notifications")
+            if last
+            else None
+        )
         data = [_answer(item) for item in found[:limit]]
         return InboxPage(data=data, page=InboxPageAnswer(next_cursor=next_, has_more=more))
 

@@ -1,0 +1,192 @@
+"""The command line, as far as it needs no server."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import typer
+from click.testing import Result
+from typer.testing import CliRunner
+
+from headwater import settings as settings_module
+from headwater import wiring
+from headwater.cli import app, user_id
+from infra.access_tokens import SharedKeyTokens
+
+SECRET = "s3cr3t-" * 6
+PRODUCTION = {
+    "HEADWATER_MODE": "production",
+    "HEADWATER_SECRET_KEY": SECRET,
+    "HEADWATER_JWT_JWKS_URL": "https://id.example/keys",
+    "HEADWATER_JWT_ISSUER": "https://id.example",
+    "HEADWATER_JWT_AUDIENCE": "headwater",
+}
+
+
+def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield every command and group with the words that call it."""
+    yield path, command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from commands(inner, (*path, name))
+
+
+ALL = dict(commands(typer.main.get_command(app)))
+LEAVES = [path for path, command in ALL.items() if not hasattr(command, "commands")]
+
+
+@pytest.fixture(autouse=True)
+def _nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty directory and an environment without our variables."""
+    monkeypatch.chdir(tmp_path)
+    for variable in [name for name in os.environ if name.startswith("HEADWATER_")]:
+        monkeypatch.delenv(variable)
+
+
+def run(*words: str, **environ: str) -> Result:
+    return CliRunner().invoke(app, list(words), env=environ)
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
+    result = run(*path, "--help")
+
+    assert result.exit_code == 0
+    assert (ALL[path].help or "").strip()
+    assert "Usage:" in result.stdout
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_every_option_and_argument_says_what_it_is_for(path: tuple[str, ...]) -> None:
+    silent = [each.name for each in ALL[path].params if not getattr(each, "help", None)]
+
+    assert silent == []
+
+
+def test_without_a_command_the_commands_are_listed() -> None:
+    result = run()
+
+    assert all(path[0] in result.output for path in ALL if path)
+
+
+def test_an_unknown_command_is_an_error() -> None:
+    assert run("fly").exit_code == 2
+
+
+class TestRoles:
+    def test_they_are_listed_for_scripts(self) -> None:
+        rows = json.loads(run("roles", "--json").stdout)
+
+        assert tuple(row["name"] for row in rows) == wiring.all_roles()
+        assert all(row["does"] for row in rows)
+
+    def test_they_are_listed_for_people(self) -> None:
+        listed = run("roles").stdout
+
+        assert all(role in listed for role in wiring.all_roles())
+
+    def test_an_unknown_role_does_not_run(self) -> None:
+        result = run("run", "web", "fly")
+
+        assert result.exit_code == 1
+        assert result.stderr.strip() == "headwater: no role fly; `headwater roles` lists them"
+
+
+class TestTokens:
+    async def test_a_token_speaks_for_the_named_user_with_the_named_roles(self) -> None:
+        result = run("token", "ann", "--role", "moderator", "--role", "admin", HEADWATER_JWT_HS256_SECRET=SECRET)
+
+        assert result.exit_code == 0
+        assert len(result.stdout.splitlines()) == 1
+        user = await SharedKeyTokens(SECRET).verify(result.stdout.strip())
+        assert (user.id, user.roles) == (user_id("ann"), frozenset(("moderator", "admin")))
+
+    def test_a_name_is_always_the_same_user(self) -> None:
+        first, second, other = (run("user", name).stdout.strip() for name in ("ann", "ann", "bob"))
+
+        assert UUID(first) == UUID(second) != UUID(other)
+
+    def test_a_uuid_is_itself(self) -> None:
+        id_ = uuid4()
+
+        assert run("user", str(id_)).stdout.strip() == str(id_)
+
+    def test_production_gives_none_out(self) -> None:
+        result = run("token", "ann", **PRODUCTION)
+
+        assert result.exit_code == 1
+        assert result.stdout == ""
+        assert "`headwater token` is for development" in result.stderr
+
+    def test_without_a_key_there_is_no_token(self) -> None:
+        result = run("token", "ann")
+
+        assert result.exit_code == 1
+        assert "HEADWATER_JWT_HS256_SECRET" in result.stderr
+
+    @pytest.mark.parametrize("hours", ["0", "-1", "100000", "x"])
+    def test_a_lifetime_out_of_bounds_is_refused(self, hours: str) -> None:
+        assert run("token", "ann", "--hours", hours, HEADWATER_JWT_HS256_SECRET=SECRET).exit_code == 2
+
+
+class TestSettings:
+    def test_they_are_listed_for_scripts(self) -> None:
+        assert json.loads(run("settings", "--json").stdout) == settings_module.table()
+
+    def test_they_are_listed_for_people_word_for_word(self) -> None:
+        listed = " ".join(run("settings").stdout.split())
+
+        for row in settings_module.table():
+            assert row["variable"] in listed
+            assert " ".join(row["meaning"].split()) in listed
+
+    def test_they_are_listed_even_where_the_environment_is_wrong(self) -> None:
+        assert run("settings", HEADWATER_PROT="1").exit_code == 0
+
+
+class TestWrongEnvironment:
+    @pytest.mark.parametrize(
+        "words", [("token", "ann"), ("run", "web"), ("migrate",), ("topics",), ("prepare",), ("status",)], ids=" ".join
+    )
+    def test_an_unknown_variable_is_told_in_one_line(self, words: tuple[str, ...]) -> None:
+        result = run(*words, HEADWATER_PROT="1")
+
+        assert result.exit_code == 1
+        assert result.stdout == ""
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("headwater: unknown variable HEADWATER_PROT;")
+
+    @pytest.mark.parametrize("path", ["[/etc/x]", "[red]", "[link=x]y"])
+    def test_brackets_in_an_error_are_just_brackets(self, path: str) -> None:
+        result = run("token", "ann", HEADWATER_SECRET_KEY_FILE=path)
+
+        assert result.exit_code == 1
+        assert f"cannot read {path}:" in result.stderr
+
+    @pytest.mark.parametrize("words", [("migrate",), ("topics",), ("schemas", "register")], ids=" ".join)
+    def test_what_needs_servers_says_which_variable_is_missing(self, words: tuple[str, ...]) -> None:
+        result = run(*words)
+
+        assert result.exit_code == 1
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("headwater: set HEADWATER_")
+        assert "headwater up" in line
+
+
+class TestDocuments:
+    def test_asyncapi_is_printed_as_json(self) -> None:
+        assert json.loads(run("asyncapi").stdout) == json.loads(json.dumps(wiring.asyncapi()))
+
+    def test_openapi_is_printed_as_json_with_the_routes(self) -> None:
+        document = json.loads(run("openapi").stdout)
+
+        assert document["openapi"].startswith("3.")
+        assert "/api/v1/messages" in document["paths"]
+
+    def test_the_schemas_are_checked(self) -> None:
+        result = run("schemas", "check")
+
+        assert (result.exit_code, result.stdout.strip()) == (0, "schemas are fine")
