@@ -224,7 +224,9 @@ def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         _print_json(rows)
         return
-    table = Table(*(rows[0] if rows else ()), box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for number, name in enumerate(rows[0] if rows else ()):
+        table.add_column(name, no_wrap=number == 0, overflow="fold")  # names are for copying: whole, on one line
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     out.print(table)
@@ -240,7 +242,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except (SettingsError, StackError, SchemaError, SchemaRejected, HeadwaterError) as error:
-        err.print(f"headwater: {error}", style="red")
+        err.print(f"headwater: {error}", style="red", markup=False)
         raise typer.Exit(1) from None
     except (BrokenPipeError, KeyboardInterrupt):
         raise typer.Exit(0) from None
