@@ -158,7 +158,7 @@ class Device:
             return self.bodies
 
         await eventually(heard, until=lambda found: len(found) >= len(bodies))
-        assert self.bodies == list(bodies)
+        assert self.bodies == list(bodies), [body[:20] for body in self.bodies]
 
     async def is_told(self, name: str) -> dict[str, Any]:
         """Wait for something about the session."""

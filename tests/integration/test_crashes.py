@@ -108,17 +108,15 @@ async def test_death_between_effect_and_commit_neither_loses_nor_doubles(
     conversation = (await send(api, [ann, bob], 0))["conversation_id"]
     marker = tmp_path / "died"
 
-    member = await _member(own_house.settings, batches, marker)
     count = 1
-    while member.returncode is None:
-        await send(api, [ann, bob], count)
-        count += 1
-        await asyncio.sleep(0.05)  # so that it all stays within one page of history
-    assert await member.wait() == -9
-    heir = await _member(own_house.settings, batches, marker)
-    found = await eventually(lambda: stored(api, conversation), within=60, until=lambda texts: len(texts) >= count)
-    heir.kill()
-    await heir.wait()
+    async with _member(own_house.settings, batches, marker) as member:
+        while member.returncode is None:
+            await send(api, [ann, bob], count)
+            count += 1
+            await asyncio.sleep(0.05)  # so that it all stays within one page of history
+        assert member.returncode == -9
+    async with _member(own_house.settings, batches, marker):
+        found = await eventually(lambda: stored(api, conversation), within=60, until=lambda texts: len(texts) >= count)
 
     assert found == [str(number) for number in range(count)]
 
@@ -165,7 +163,9 @@ async def test_a_broker_that_dies_and_comes_back_loses_nothing(
     assert found == [str(number) for number in range(50)]
 
 
-async def _member(settings: Settings, batches: int, marker: Path) -> asyncio.subprocess.Process:
+@asynccontextmanager
+async def _member(settings: Settings, batches: int, marker: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run the member that dies while the block lasts."""
     assert settings.database_url and settings.secret_key and settings.jwt_hs256_secret  # noqa: PT018
     environment = {
         "PATH": os.environ["PATH"],
@@ -178,4 +178,10 @@ async def _member(settings: Settings, batches: int, marker: Path) -> asyncio.sub
         "HEADWATER_TOPIC_PREFIX": settings.topic_prefix,
     }
     script = (sys.executable, "-m", "tests.integration.member_that_dies", str(batches), str(marker))
-    return await asyncio.create_subprocess_exec(*script, env=environment, cwd=ROOT)
+    process = await asyncio.create_subprocess_exec(*script, env=environment, cwd=ROOT)
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

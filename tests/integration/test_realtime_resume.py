@@ -160,6 +160,7 @@ async def test_who_was_away_hears_nothing_of_what_went_on_without_it(
     await log.publish(message(talk.ann, [talk.bob, cem], "with bob"))
     await log.publish(message(talk.ann, [cem], "without bob"))
     async with device(nodes[1], talk.bob, house, position=position) as phone:
+        await phone.hears("with bob")
         await talk.go_on(1)
         await phone.hears("with bob", "0")
 

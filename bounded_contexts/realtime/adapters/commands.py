@@ -18,7 +18,7 @@ from shared_kernel.causation import Cause, because
 from shared_kernel.errors import HeadwaterError
 from shared_kernel.module import SocketCommand
 
-REFUSALS = 200  # asked beyond the rate, without once being within it, before the socket is closed
+REFUSALS = 200  # at once; a socket that asks for more, or for long at more than twice its rate, is closed
 
 Answer = dict[str, Any]
 
@@ -45,7 +45,7 @@ class CommandLine:
         self._bucket = Bucket(limits.commands_per_s, limits.commands_burst)
         self._most = limits.commands_burst
         self._too_many = too_many
-        self._refusals = 0
+        self._refusals = Bucket(limits.commands_per_s, REFUSALS)
         self._waiting: deque[Asked] = deque()
         self._work: asyncio.Task[None] | None = None
 
@@ -54,15 +54,13 @@ class CommandLine:
         if not self._bucket.take() or len(self._waiting) >= self._most:
             self._refuse(asked)
             return
-        self._refusals = 0
         self._waiting.append(asked)
         if self._work is None:
             self._work = asyncio.create_task(self._run())
 
     def _refuse(self, asked: Asked) -> None:
-        self._refusals += 1
         self._answer(asked, failed(problem(429, "rate_limited", "slow down")))
-        if self._refusals >= REFUSALS:
+        if not self._refusals.take():
             self._too_many()
 
     async def _run(self) -> None:
