@@ -182,7 +182,10 @@ def table() -> list[dict[str, str]]:
 
 
 def _dotenv() -> dict[str, str]:
-    return {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    """A setting of the environment wins over one of the file, whichever of them is given as a secret's `_FILE`."""
+    given = {name.removesuffix("_FILE") for name in os.environ}
+    found = dotenv_values(".env").items()
+    return {name: value for name, value in found if value is not None and name.removesuffix("_FILE") not in given}
 
 
 def _with_files(given: Mapping[str, str]) -> dict[str, str]:

@@ -30,7 +30,7 @@ from infra.avro import Codec, schema_text
 from infra.event_store_postgres import PostgresEventStore
 from infra.kafka_client import KafkaConfig
 from infra.kafka_log import KafkaLog
-from infra.kafka_producer import KafkaProducer
+from infra.kafka_producer import FOR_EVER, KafkaProducer
 from infra.kafka_reader import KafkaReader
 from infra.migrations import ContextSchema, migrate, role_url
 from infra.opaque import OpaqueTokens
@@ -84,14 +84,17 @@ class House:
 
 
 def build(settings: Settings) -> House:
-    """Return the house for these settings."""
+    """Return the house for these settings. Raise `SettingsError` for what only the house can know to be wrong."""
+    if unknown := sorted(settings.database_urls.keys() - MIGRATIONS.keys()):
+        raise SettingsError(f"{PREFIX}DATABASE_URL_{unknown[0].upper()}: there is no such context with a database")
     kafka = kafka_config(settings)
     house = House(
         settings=settings,
         kafka=kafka,
         codec=Codec(registry(settings), EVENTS),
         commands=KafkaProducer(kafka),
-        bulk=KafkaProducer(kafka, linger_ms=5),
+        # The relay must not go past a record that timed out: the next of its stream would come first.
+        bulk=KafkaProducer(kafka, linger_ms=5, delivery_timeout_s=FOR_EVER),
         access_tokens=access_tokens(settings),
         opaque_tokens=OpaqueTokens(secret_key(settings)),
         databases={name: _context_database(settings, name) for name in MIGRATIONS},

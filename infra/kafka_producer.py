@@ -16,6 +16,7 @@ from shared_kernel.errors import Unavailable
 from shared_kernel.events import Position
 
 POLL_S = 0.1  # how long the thread waits for the first acknowledgement; it notices `close` after that
+FOR_EVER = 0  # librdkafka's word for no limit
 DELIVERY_TIMEOUT_S = 30  # an unacknowledged record is given up after this long
 
 

@@ -3,18 +3,23 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from starlette.types import ASGIApp
 
+from headwater import wiring
 from headwater.web import application
 from headwater.wiring import House
 from infra.access_tokens import SharedKeyTokens
 from infra.consumer import ConsumerRunner
 from infra.health import Health
 from infra.outbox_relay import OutboxRelay
+from shared_kernel.errors import Unavailable
+from tests.conftest import settings_for
+from tests.probes import eventually
+from tests.servers import Servers
 
 Client = Callable[..., httpx.AsyncClient]
 
@@ -37,6 +42,25 @@ async def groups(house: House) -> AsyncIterator[None]:
         task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture
+async def own_house(servers: Servers) -> AsyncIterator[House]:
+    """A house of its own topics, whose groups nobody else runs; its database is shared."""
+    settings = settings_for(servers, f"c{uuid4().hex[:8]}.")
+    await wiring.migrate_all(settings)
+    await wiring.make_topics(settings)
+    house = wiring.build(settings)
+
+    async def started() -> bool:
+        with contextlib.suppress(Unavailable):  # the registry needs a moment after its database was killed
+            await house.start()
+            return True
+        return False
+
+    await eventually(started)
+    yield house
+    await house.close()
 
 
 @pytest.fixture

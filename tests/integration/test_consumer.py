@@ -197,7 +197,8 @@ async def test_bytes_that_are_no_event_go_to_the_dead_letters(
     assert value in [letter.value for letter in found]
 
 
-async def test_a_batch_handler_gets_consecutive_events_together(house: House, log: KafkaLog) -> None:
+async def test_a_batch_handler_gets_consecutive_events_together(own_house: House) -> None:
+    house, log = own_house, KafkaLog(own_house.commands, own_house.codec)
     key, group = uuid4(), f"g{uuid4().hex}"
     messages = [sent(key) for _ in range(200)]
     await publish(log, messages)

@@ -13,37 +13,15 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from headwater import wiring
 from headwater.settings import Settings
 from headwater.wiring import House
 from infra.access_tokens import SharedKeyTokens
 from infra.consumer import ConsumerRunner
-from shared_kernel.errors import Unavailable
-from tests.conftest import settings_for
 from tests.integration.conftest import rest_client
 from tests.probes import eventually
 from tests.servers import Servers
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-async def own_house(servers: Servers) -> AsyncIterator[House]:
-    """A house of its own topics, whose groups nobody else runs; its database is shared."""
-    settings = settings_for(servers, f"c{uuid4().hex[:8]}.")
-    await wiring.migrate_all(settings)
-    await wiring.make_topics(settings)
-    house = wiring.build(settings)
-
-    async def started() -> bool:
-        with contextlib.suppress(Unavailable):  # the registry needs a moment after its database was killed
-            await house.start()
-            return True
-        return False
-
-    await eventually(started)
-    yield house
-    await house.close()
 
 
 @asynccontextmanager

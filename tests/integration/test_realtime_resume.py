@@ -151,6 +151,21 @@ async def test_a_record_that_comes_again_is_sent_once_when_one_comes_back(
         await phone.hears("again", "0", "1", "2", "3")
 
 
+async def test_a_record_that_was_heard_and_comes_again_is_not_sent_when_one_comes_back(
+    house: House, nodes: list[Node], talk: Talk, log: KafkaLog
+) -> None:
+    again = message(talk.ann, [talk.bob], "again")
+    async with device(nodes[0], talk.bob, house) as phone:
+        await log.publish(again)
+        await phone.hears("again")
+        position = phone.position
+    await log.publish(again)
+    await talk.others(10)
+    said = await talk.go_on(2)
+    async with device(nodes[0], talk.bob, house, position=position) as phone:
+        await phone.hears(*said)
+
+
 async def test_who_was_away_hears_nothing_of_what_went_on_without_it(
     house: House, nodes: list[Node], talk: Talk, log: KafkaLog
 ) -> None:

@@ -22,7 +22,7 @@ from shared_kernel.events import Recorded
 from shared_kernel.module import Offsets
 
 PAGE = 200  # deliveries
-AHEAD_S = 2.0  # how long this node may be behind the one that gave the position out
+AHEAD_S = 5.0  # how long this node may be behind the one that gave the position out
 PAST_S = 30.0  # longest time for reading the past for one client, waiting for its turn included
 
 log = structlog.get_logger()
