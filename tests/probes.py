@@ -10,7 +10,7 @@ T = TypeVar("T")
 LOOK_AGAIN_S = 0.02
 
 
-async def eventually(ask: Callable[[], Awaitable[T]], *, within: float = 20.0, until: Callable[[T], bool] = bool) -> T:
+async def eventually(ask: Callable[[], Awaitable[T]], *, within: float = 45.0, until: Callable[[T], bool] = bool) -> T:
     """Return the first answer that satisfies `until`; fail with the last one after `within` seconds."""
     deadline = monotonic() + within
     answer = await ask()

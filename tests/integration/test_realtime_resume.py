@@ -160,7 +160,7 @@ async def test_a_record_that_was_heard_and_comes_again_is_not_sent_when_one_come
         await phone.hears("again")
         position = phone.position
     await log.publish(again)
-    await talk.others(10)
+    await talk.others(25)
     said = await talk.go_on(2)
     async with device(nodes[0], talk.bob, house, position=position) as phone:
         await phone.hears(*said)

@@ -1,0 +1,208 @@
+"""Sessions that are not live: the seams between past, memory and what happens now, step by step."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bounded_contexts.realtime.adapters import packets
+from bounded_contexts.realtime.adapters.catch_up import CatchUp
+from bounded_contexts.realtime.adapters.outbox import Outbox
+from bounded_contexts.realtime.adapters.session import Session
+from bounded_contexts.realtime.application.limits import Limits
+from bounded_contexts.realtime.application.members import KnownMembers
+from bounded_contexts.realtime.application.own_messages import OwnMessages
+from bounded_contexts.realtime.application.ports import NotKept, Stretch
+from bounded_contexts.realtime.application.reactions import delivery_of
+from bounded_contexts.realtime.application.recent import Recent, copied
+from infra.access_tokens import User
+from shared_kernel.events import Recorded
+from shared_kernel.module import Offsets
+from tests.unit.test_realtime_reactions import BOB
+from tests.unit.test_realtime_recent import recorded
+
+LIMITS = Limits(queue_events=4, patience_s=0.05, recent_records=10, past_records=100)
+
+
+class Wire:
+    """A connection that notes what becomes of it."""
+
+    sid = "s"
+
+    def __init__(self) -> None:
+        self.outbox = Outbox(LIMITS.queue_events, LIMITS.queue_bytes)
+        self.ended = ""
+
+    def send(self, packet: Any) -> None:
+        self.outbox.put_nowait(packet)
+
+    def cut(self) -> None:
+        self.ended = "cut"
+
+    def hang_up(self) -> None:
+        self.ended = "hung up"
+
+    async def take(self) -> str:
+        """Return the next packet as the client gets it."""
+        return str((await asyncio.wait_for(self.outbox.get(), 5)).data)
+
+    async def takes(self, count: int) -> list[int]:
+        """Return the offsets of the next events, by their ids."""
+        return [int((await self.take()).split('"id":"id-0-')[1].split('"')[0]) for _ in range(count)]
+
+
+class Node:
+    """What a gateway does around `CatchUp`, without sockets and Kafka."""
+
+    def __init__(self, past: "Past") -> None:
+        self.recent = Recent(LIMITS.recent_records, 1 << 20)
+        self.recent.begin({"messages": {0: 0}})
+        self.catch_up = CatchUp(self.recent, KnownMembers(), past, str, LIMITS)
+        self.wire = Wire()
+        wire: Any = self.wire
+        user = User(BOB, frozenset(), datetime.now(UTC) + timedelta(hours=1))
+        self.session = Session(user, None, False, OwnMessages(BOB), wire)
+
+    def read(self, *offsets: int) -> None:
+        """Read records as the gateway delivers them."""
+        for offset in offsets:
+            record = recorded(offset)
+            delivery = delivery_of(record.event, lambda _: frozenset())
+            assert delivery
+            entry = self.recent.add(record, delivery, packets.opening(record, delivery))
+            packet = packets.completed(entry.text, "p")
+            if self.session.live and not self.session.offer(entry, packet):
+                self.session.lag(entry, copied(self.recent.reached))
+        self.catch_up.moved()
+
+    def resumes(self, offset: int) -> "asyncio.Task[None]":
+        position = {"messages": {0: offset}}
+        self.session.position = position
+        return asyncio.create_task(self.catch_up.resume(self.session, position))
+
+
+class Past:
+    """Stretches that a test hands over one by one."""
+
+    def __init__(self) -> None:
+        self.stretches: asyncio.Queue[Stretch | Exception] = asyncio.Queue()
+        self.asked: list[Offsets] = []
+
+    def give(self, *offsets: int, reached: int) -> None:
+        events: list[Recorded] = [recorded(offset) for offset in offsets]
+        self.stretches.put_nowait(Stretch(events, {"messages": {0: reached}}))
+
+    async def read(self, start: Offsets) -> AsyncGenerator[Stretch, None]:
+        self.asked.append(start)
+        while True:
+            stretch = await self.stretches.get()
+            if isinstance(stretch, Exception):
+                raise stretch
+            yield stretch
+
+
+async def test_past_then_memory_then_what_happens() -> None:
+    past = Past()
+    node = Node(past)
+    node.read(*range(20))  # memory holds 10 to 19
+    resuming = node.resumes(5)
+    past.give(5, 6, 7, reached=8)
+    past.give(8, 9, 10, 11, reached=12)
+
+    assert '"resumed":true' in await node.wire.take()
+    assert await node.wire.takes(15) == list(range(5, 20))
+    await resuming
+    node.read(20)
+    assert await node.wire.takes(1) == [20]
+    assert past.asked == [{"messages": {0: 5}}]
+
+
+async def test_what_the_past_has_before_this_node_has_read_it_comes_once() -> None:
+    past = Past()
+    node = Node(past)
+    node.read(*range(20))
+    resuming = node.resumes(9)
+    past.give(*range(9, 22), reached=22)
+    await asyncio.sleep(0)
+    node.read(20, 21)
+
+    await node.wire.take()
+    assert await node.wire.takes(13) == list(range(9, 22))
+    await resuming
+    node.read(22)
+    assert await node.wire.takes(1) == [22]
+
+
+async def test_memory_that_moves_on_while_the_past_is_read_leaves_no_gap() -> None:
+    past = Past()
+    node = Node(past)
+    node.read(*range(20))
+    resuming = node.resumes(9)
+    past.give(9, 10, reached=11)
+    await node.wire.take()
+    assert await node.wire.takes(2) == [9, 10]
+    node.read(*range(20, 30))  # memory holds 20 to 29 now
+    past.give(*range(11, 20), reached=20)
+
+    assert await node.wire.takes(19) == list(range(11, 30))
+    await resuming
+    assert node.session.live
+
+
+async def test_records_that_are_gone_are_said_so_before_anything_is_sent() -> None:
+    past = Past()
+    node = Node(past)
+    node.read(*range(20))
+    past.stretches.put_nowait(NotKept())
+    await node.resumes(5)
+
+    assert '"resumed":false' in await node.wire.take()
+    assert "resync.required" in await node.wire.take()
+    node.read(20)
+    assert await node.wire.takes(1) == [20]
+
+
+async def test_a_failure_in_the_middle_cuts_so_that_the_client_goes_on_from_there() -> None:
+    past = Past()
+    node = Node(past)
+    node.read(*range(20))
+    past.give(5, reached=6)
+    past.stretches.put_nowait(NotKept())
+    await node.resumes(5)
+
+    assert '"resumed":true' in await node.wire.take()
+    assert await node.wire.takes(1) == [5]
+    assert node.wire.ended == "cut"
+
+
+async def test_a_client_that_takes_nothing_is_cut() -> None:
+    node = Node(Past())
+    node.read(*range(10))
+    await node.resumes(0)
+
+    assert node.wire.ended == "cut"
+    assert node.wire.outbox.qsize() <= LIMITS.queue_events + 1
+
+
+async def test_a_session_that_lags_gets_all_in_order_and_is_live_again() -> None:
+    node = Node(Past())
+    node.catch_up.start(node.session)
+    assert '"resumed":false' in await node.wire.take()
+    node.read(*range(10))
+    assert not node.session.live
+    following = asyncio.create_task(node.catch_up.follow(node.session))
+
+    assert await node.wire.takes(10) == list(range(10))
+    await following
+    assert node.session.live
+    node.read(10)
+    assert await node.wire.takes(1) == [10]
+
+
+async def test_a_session_that_lags_further_than_memory_goes_is_cut() -> None:
+    node = Node(Past())
+    node.catch_up.start(node.session)
+    node.read(*range(30))
+    await node.catch_up.follow(node.session)
+
+    assert node.wire.ended == "cut"
