@@ -13,7 +13,7 @@ dev: install  ## the same, and the roles start again whenever the code changes
 	@$(RUN) headwater up --reload
 
 install: $(UV)  ## make the environment as locked
-	@$(UV) sync --frozen --quiet
+	@$(UV) sync --frozen --quiet --compile-bytecode
 
 .tools/bin/uv:
 	@python3 -m venv .tools

@@ -37,6 +37,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=POOL_TIMEOUT_S,
+            pool_pre_ping=True,  # a server that was restarted costs nobody an error
             connect_args={
                 "timeout": CONNECT_TIMEOUT_S,
                 "ssl": tls,

@@ -76,6 +76,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     finally:
         process.terminate()
         assert process.wait(60) == 0, log.read_text()
+        running.headwater("reset", "--yes")
 
 
 @pytest.fixture

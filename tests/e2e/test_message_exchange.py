@@ -50,6 +50,8 @@ async def device(stack: Stack, user: UUID, gateway: str, position: str | None = 
 
     async def connect() -> bool:
         with contextlib.suppress(socketio.exceptions.ConnectionError):
+            if connected.client.eio.http:  # of a try that failed
+                await connected.client.eio.http.close()
             await connected.client.connect(url, namespaces=["/chat"], auth=auth, transports=["websocket"])
         return bool(connected.client.connected)
 

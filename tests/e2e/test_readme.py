@@ -97,6 +97,7 @@ def printed(clone: Path, environment: dict[str, str]) -> Iterator[list[str]]:
     process.stdout.close()
     assert process.wait(60) in (0, 2, -signal.SIGINT), rest  # that is make's own way to end
     assert not Home(clone / ".headwater").is_locked()
+    subprocess.run((".venv/bin/headwater", "reset", "--yes"), cwd=clone, env=environment, check=True, timeout=60)
 
 
 def test_the_first_message_goes_its_way(
