@@ -64,7 +64,9 @@ def port() -> int:
 def environment(port: int) -> dict[str, str]:
     """A person's environment, with ports that nobody else uses."""
     clean = {
-        name: value for name, value in os.environ.items() if not name.startswith(("HEADWATER_", "VIRTUAL_ENV", "UV_"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("HEADWATER_", "VIRTUAL_ENV", "UV_", "COVERAGE_"))
     }
     local = {f"HEADWATER_LOCAL_{name}_PORT": "0" for name in ("KAFKA", "DATABASE", "REGISTRY")}
     return clean | local | {"HEADWATER_PORT": str(port)}

@@ -96,7 +96,7 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
             ping_timeout=limits.heartbeat_timeout_s,
         )
         self._listener = listener
-        self._open = False
+        self._open = self._warned = False
         self._links: dict[str, asyncio.Transport] = {}  # engine id → its WebSocket's
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -156,7 +156,7 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
             await self.handle_request(scope, receive, send)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send, engine_sid: str) -> None:
-        link = _transport_of(send)
+        link = self._transport_of(send)
         scope["headwater.link"] = link
         if link and engine_sid in self.eio.sockets:
             self._links[engine_sid] = link
@@ -168,6 +168,14 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
                 # The upgrade failed. python-engineio forgets that in one case and would hold back packets for ever.
                 socket.upgrading = False
                 self._links.pop(engine_sid, None)
+
+    def _transport_of(self, send: Send) -> asyncio.Transport | None:
+        """Return what uvicorn's `send` writes to; a wrapper around it hides that."""
+        transport: asyncio.Transport | None = getattr(getattr(send, "__self__", None), "transport", None)
+        if transport is None and not self._warned:
+            self._warned = True
+            log.warning("realtime.no_transport", detail="stalled clients cannot be cut: mount the sockets outermost")
+        return transport
 
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
@@ -285,14 +293,6 @@ class _Log:
     def exception(self, text: str, *_: Any) -> None:
         malformed = isinstance(sys.exception(), ValueError)  # what a client sent, not what we did
         log.warning("realtime.engine", detail=text, exc_info=not malformed)
-
-
-def _transport_of(send: Send) -> asyncio.Transport | None:
-    """Return what uvicorn's `send` writes to; a wrapper around it hides that."""
-    transport: asyncio.Transport | None = getattr(getattr(send, "__self__", None), "transport", None)
-    if transport is None:
-        log.warning("realtime.no_transport", detail="stalled clients cannot be cut: mount the sockets outermost")
-    return transport
 
 
 def _checked(receive: Receive, limit: int) -> Receive:
