@@ -21,7 +21,8 @@ from infra.logs import configure
 from infra.outbox_relay import OutboxRelay
 from shared_kernel.errors import Unavailable
 
-STOP_S = 20  # how long open requests may take after a stop
+SOCKET_PACKET_LIMIT = 65_536  # bytes
+STOP_S = 10  # how long open requests may take after a stop
 
 log = structlog.get_logger()
 
@@ -133,6 +134,8 @@ def _server_config(house: House, roles: Collection[str], health: Health) -> uvic
         http="httptools",
         ws="websockets-sansio",
         ws_per_message_deflate=False,
+        ws_max_size=SOCKET_PACKET_LIMIT,
+        ws_ping_interval=None,  # Engine.IO pings by itself
         lifespan="off",
         log_config=None,
         access_log=False,

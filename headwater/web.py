@@ -1,13 +1,13 @@
 """The ASGI application of a process: probes always, REST for role `web`, sockets for the feed's role."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, cast
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headwater.wiring import SHAPE, House, build
 from infra.asyncapi import asyncapi_document
@@ -37,10 +37,23 @@ def application(house: House, roles: Collection[str], health: Health) -> ASGIApp
     if "web" in roles:
         _add_api(app, house)
     require_policies(app)
+    served: ASGIApp = RequestContext(StartupGate(app, health))
     for module in house.modules:
         if module.feed and module.feed.name in roles:
-            app.mount(SOCKETS, module.sockets)  # type: ignore[arg-type]
-    return RequestContext(StartupGate(app, health))
+            served = SocketsFirst(served, cast("ASGIApp", module.sockets))
+    return served
+
+
+class SocketsFirst:
+    """ASGI: sockets go past the rest, which would hide the connection that a stalled client has to be cut from."""
+
+    def __init__(self, app: ASGIApp, sockets: ASGIApp) -> None:
+        self._app = app
+        self._sockets = sockets
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        first = scope["type"] in ("http", "websocket") and scope["path"].startswith(f"{SOCKETS}/")
+        await (self._sockets if first else self._app)(scope, receive, send)
 
 
 def openapi_document() -> dict[str, Any]:

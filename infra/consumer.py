@@ -31,11 +31,16 @@ from shared_kernel.module import Consumer, Handler
 QUEUE_LIMIT = 4 * BATCH  # records waiting per partition before it is paused
 COMMIT_S = 0.5  # how often the broker is told where the group stands
 ATTEMPTS = 3  # before an event that fails for good is a dead letter
+FENCES = 5  # in a row, before it is believed that reading can never reach the stored position
 BACKOFF_S = (0.05, 5.0)  # first and longest pause between tries, jittered
 
 log = structlog.get_logger()
 
 Heard = tuple[Message, Event, Handler]
+
+
+class PositionLost(RuntimeError):
+    """Where the group stands is not on the topic. The process ends: nothing it could do would be right."""
 
 
 class ConsumerRunner:
@@ -132,6 +137,7 @@ class _Partition:
         self._stopping = asyncio.Event()
         self._paused = False
         self._moved = False
+        self._fences = 0  # in a row
         self._task = asyncio.create_task(self._run())
 
     def add(self, records: list[Message]) -> None:
@@ -176,6 +182,8 @@ class _Partition:
             try:
                 await self._apply(batch)
                 return
+            except PositionLost:
+                raise
             except Exception as error:
                 failures += not self._passes(error)
                 if failures and len(batch) > 1:
@@ -221,6 +229,7 @@ class _Partition:
         except Fenced:
             await self._start_over()
         else:
+            self._fences = 0
             self._done(batch)
 
     async def _heard(self, batch: Sequence[Message]) -> list[Heard]:
@@ -241,6 +250,9 @@ class _Partition:
 
     async def _start_over(self) -> None:
         """Forget what waits and read on from where the group stands by now."""
+        self._fences += 1
+        if self._fences > FENCES:
+            raise PositionLost(f"{self._runner.group} stands behind the end of {self.key}: was the topic made anew?")
         self._waiting.clear()
         stored = await self._runner.positions.load(self._runner.group)
         self.next = stored[self.key]

@@ -64,7 +64,6 @@ class PostgresEventStore(Generic[E]):
         self._append = APPEND.format(schema=schema)
         self._waiting: list[_Append] = []
         self._flusher: asyncio.Task[None] | None = None
-        self.appended = asyncio.Event()  # set after each append: wakes a relay in this process
 
     async def load(self, stream: UUID) -> tuple[Sequence[E], int]:
         async with self._database.transaction() as connection:
@@ -84,7 +83,6 @@ class PostgresEventStore(Generic[E]):
         if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush())
         await append.done
-        self.appended.set()
 
     def _prepared(self, stream: UUID, version: int, events: Sequence[E]) -> _Append:
         now = datetime.now(UTC)

@@ -15,6 +15,7 @@ from shared_kernel.events import Position, Recorded
 
 BATCH = 500  # records
 WAIT_MS = 200
+FETCH_WAIT_MS = 50  # questions about offsets queue behind a fetch that waits for records
 
 Partition = tuple[str, int]  # topic without prefix, number
 Raw: TypeAlias = Any  # aiokafka's ConsumerRecord, which has no types: key, value and headers as they lie on the topic
@@ -31,7 +32,8 @@ class KafkaReader:
         """Connect and take every partition of the topics, standing at their ends. Raise `Unavailable`."""
         names = [self._config.topic(topic) for topic in topics]
         settings = self._config.aiokafka()
-        consumer = AIOKafkaConsumer(*names, **settings, enable_auto_commit=False, auto_offset_reset="earliest")
+        settings |= {"enable_auto_commit": False, "auto_offset_reset": "earliest", "fetch_max_wait_ms": FETCH_WAIT_MS}
+        consumer = AIOKafkaConsumer(*names, **settings)
         try:
             await consumer.start()
             partitions = _partitions_of(consumer, names)

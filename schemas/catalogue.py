@@ -4,6 +4,8 @@ from schemas.messaging import events as messaging
 from schemas.notifications import events as notifications
 
 EVENTS = (
+    messaging.ConversationArchived,
+    messaging.ConversationDescribed,
     messaging.ConversationRenamed,
     messaging.ConversationStarted,
     messaging.MemberJoined,

@@ -10,6 +10,8 @@ from bounded_contexts.messaging.application.ports import Ports
 from bounded_contexts.messaging.application.projection import messages_sent
 from infra.opaque import OpaqueTokens
 from schemas.messaging.events import (
+    ConversationArchived,
+    ConversationDescribed,
     ConversationRenamed,
     ConversationStarted,
     MemberJoined,
@@ -42,6 +44,8 @@ def module(ports: Ports, tokens: OpaqueTokens) -> Module:
                     on(MessageEdited, ports.history_writer.edited),
                     on(MessageDeleted, ports.history_writer.deleted),
                     on(ConversationStarted, ports.conversation_writer.changed),
+                    on(ConversationDescribed, ports.conversation_writer.changed),
+                    on(ConversationArchived, ports.conversation_writer.changed),
                     on(ConversationRenamed, ports.conversation_writer.changed),
                     on(MemberJoined, ports.conversation_writer.changed),
                     on(MemberLeft, ports.conversation_writer.changed),

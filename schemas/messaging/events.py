@@ -9,6 +9,78 @@ from schemas.wire import micros, moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationArchived:
+    """A group is over: it is read, but nobody writes, joins or leaves any more."""
+
+    NAME: ClassVar[str] = "headwater.messaging.ConversationArchived"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "conversations"
+    KEY: ClassVar[str] = "conversation_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "public"
+    SCHEMA: ClassVar[str] = "messaging/conversation_archived.1.avsc"
+
+    conversation_id: UUID
+    archived_by: UUID
+    archived_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "conversation_id": str(self.conversation_id),
+            "archived_by": str(self.archived_by),
+            "archived_at": micros(self.archived_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return the event Avro decoded."""
+        return cls(
+            conversation_id=UUID(record["conversation_id"]),
+            archived_by=UUID(record["archived_by"]),
+            archived_at=moment(record["archived_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationDescribed:
+    """A group has other metadata; what stood there before is gone."""
+
+    NAME: ClassVar[str] = "headwater.messaging.ConversationDescribed"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "conversations"
+    KEY: ClassVar[str] = "conversation_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "public"
+    SCHEMA: ClassVar[str] = "messaging/conversation_described.1.avsc"
+
+    conversation_id: UUID
+    # All of it, at most 20.
+    metadata: dict[str, str]
+    described_by: UUID
+    described_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "conversation_id": str(self.conversation_id),
+            "metadata": self.metadata,
+            "described_by": str(self.described_by),
+            "described_at": micros(self.described_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return the event Avro decoded."""
+        return cls(
+            conversation_id=UUID(record["conversation_id"]),
+            metadata=record["metadata"],
+            described_by=UUID(record["described_by"]),
+            described_at=moment(record["described_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConversationRenamed:
     """A group has another title."""
 
@@ -62,6 +134,10 @@ class ConversationStarted:
     kind: Literal["direct", "group"]
     # 1 to 200 characters; null for a direct conversation.
     title: str | None = None
+    # Anybody may find the group and join it.
+    public: bool = False
+    # The clients' own words about it, at most 20.
+    metadata: dict[str, str]
     started_by: UUID
     # Sorted, the starter included.
     member_ids: tuple[UUID, ...]
@@ -73,6 +149,8 @@ class ConversationStarted:
             "conversation_id": str(self.conversation_id),
             "kind": self.kind,
             "title": self.title,
+            "public": self.public,
+            "metadata": self.metadata,
             "started_by": str(self.started_by),
             "member_ids": [str(item) for item in self.member_ids],
             "started_at": micros(self.started_at),
@@ -85,6 +163,8 @@ class ConversationStarted:
             conversation_id=UUID(record["conversation_id"]),
             kind=record["kind"],
             title=record["title"],
+            public=record["public"],
+            metadata=record["metadata"],
             started_by=UUID(record["started_by"]),
             member_ids=tuple([UUID(item) for item in record["member_ids"]]),
             started_at=moment(record["started_at"]),

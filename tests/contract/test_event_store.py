@@ -22,7 +22,13 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
 def started(stream: UUID) -> ConversationStarted:
     members = tuple(sorted((uuid4(), uuid4())))
     return ConversationStarted(
-        conversation_id=stream, kind="group", title="a", started_by=members[0], member_ids=members, started_at=NOW
+        metadata={},
+        conversation_id=stream,
+        kind="group",
+        title="a",
+        started_by=members[0],
+        member_ids=members,
+        started_at=NOW,
     )
 
 

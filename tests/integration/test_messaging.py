@@ -3,6 +3,7 @@
 import asyncio
 import json
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -271,6 +272,64 @@ class TestGroups:
         assert (await client(eve).post(f"{url}/messages", json={"body": "still here?"})).status_code == 404
         assert (await client(eve).get(f"{url}/messages")).status_code == 404
         assert len(await history(client(bob), started.json()["id"])) == 1
+
+    async def test_a_public_group_is_found_joined_and_left(self, client: Client) -> None:
+        ann, bob = uuid4(), uuid4()
+        new = {"title": "Harbour", "public": True, "metadata": {"colour": "blue"}}
+        harbour = (await client(ann).post("/conversations", json=new, headers=WAIT)).json()
+        closed = (await client(ann).post("/conversations", json={"title": "Crew"}, headers=WAIT)).json()
+        members = f"/conversations/{harbour['id']}/members"
+
+        found = (await client(bob).get("/conversations/public", params={"limit": 200})).json()["data"]
+        joined = await client(bob).post(members, json={"member_id": str(bob)})
+        refused = await client(bob).post(f"/conversations/{closed['id']}/members", json={"member_id": str(bob)})
+        others = await client(uuid4()).post(members, json={"member_id": str(uuid4())})
+        left = await client(bob).delete(f"{members}/{bob}")
+
+        assert [each["metadata"] for each in found if each["id"] == harbour["id"]] == [{"colour": "blue"}]
+        assert closed["id"] not in [each["id"] for each in found]
+        assert [joined.status_code, refused.status_code, others.status_code, left.status_code] == [200, 404, 404, 204]
+        assert str(bob) in joined.json()["member_ids"]
+
+    async def test_metadata_is_replaced_as_a_whole(self, client: Client) -> None:
+        ann = client(uuid4())
+        new = {"title": "Crew", "metadata": {"a": "1"}}
+        url = f"/conversations/{(await ann.post('/conversations', json=new)).json()['id']}"
+
+        changed = await ann.patch(url, json={"metadata": {"b": "2"}}, headers=WAIT)
+        both = await ann.patch(url, json={"metadata": {}, "title": "x"})
+        too_many = await ann.patch(url, json={"metadata": {str(n): "x" for n in range(21)}})
+
+        assert changed.json()["metadata"] == {"b": "2"}
+        assert (await ann.get(url)).json()["metadata"] == {"b": "2"}
+        assert [both.status_code, too_many.status_code] == [422, 422]
+
+    async def test_an_archived_group_is_read_and_that_is_all(self, client: Client) -> None:
+        ann, bob = uuid4(), uuid4()
+        new = {"title": "Crew", "member_ids": [str(bob)]}
+        group = (await client(ann).post("/conversations", json=new, headers=WAIT)).json()
+        url = f"/conversations/{group['id']}"
+        await client(bob).post(f"{url}/messages", json={"body": "before"}, headers=WAIT)
+
+        not_his = await client(bob).delete(url)
+        over = [await client(ann).delete(url) for _ in range(2)]
+        refused = [
+            await client(bob).post(f"{url}/messages", json={"body": "after"}),
+            await client(ann).patch(url, json={"title": "x"}),
+            await client(ann).post(f"{url}/members", json={"member_id": str(uuid4())}),
+        ]
+
+        assert not_his.status_code == 403
+        assert [answer.status_code for answer in over] == [204, 204]
+        assert [answer.json()["code"] for answer in refused] == ["conversation_archived"] * 3
+        assert [message["body"] for message in await history(client(bob), group["id"])] == ["before"]
+
+        async def listed(archived: bool) -> list[str]:
+            answer = await client(bob).get("/conversations", params={"archived": archived})
+            return [each["id"] for each in answer.json()["data"]]
+
+        await eventually(partial(listed, True), until=lambda ids: ids == [group["id"]])
+        assert await listed(False) == []
 
     async def test_the_same_key_starts_one_group(self, client: Client) -> None:
         ann = uuid4()

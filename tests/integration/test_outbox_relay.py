@@ -74,7 +74,7 @@ async def relaying(house: House) -> AsyncIterator[OutboxRelay]:
 def events_of(stream: UUID, count: int) -> list[ConversationEvent]:
     """Return what happens in a stream: its start, then one title after the other."""
     started = ConversationStarted(
-        conversation_id=stream, kind="group", title="0", started_by=ANN, member_ids=(ANN,), started_at=NOW
+        metadata={}, conversation_id=stream, kind="group", title="0", started_by=ANN, member_ids=(ANN,), started_at=NOW
     )
     titles = [
         ConversationRenamed(conversation_id=stream, title=str(n), renamed_by=ANN, renamed_at=NOW)

@@ -129,6 +129,7 @@ async def test_a_group_tells_its_members_what_becomes_of_it(house: House, log: K
     async with device(gateway, bob, house) as members, device(gateway, cem, house) as newcomer:
         await log.publish(
             ConversationStarted(
+                metadata={},
                 conversation_id=group,
                 kind="group",
                 title="Plans",

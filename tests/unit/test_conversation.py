@@ -8,7 +8,15 @@ from uuid import UUID, uuid4
 import pytest
 
 from bounded_contexts.messaging.domain import conversation
-from bounded_contexts.messaging.domain.commands import AddMember, RemoveMember, Rename, StartDirect, StartGroup
+from bounded_contexts.messaging.domain.commands import (
+    AddMember,
+    Archive,
+    Describe,
+    RemoveMember,
+    Rename,
+    StartDirect,
+    StartGroup,
+)
 from bounded_contexts.messaging.domain.conversation import (
     INITIAL,
     MEMBER_LIMIT,
@@ -16,6 +24,8 @@ from bounded_contexts.messaging.domain.conversation import (
     Conversation,
     ConversationEvent,
     Request,
+    decide,
+    evolve,
 )
 from bounded_contexts.messaging.domain.identity import direct_id, participants
 from schemas.messaging.events import ConversationRenamed, ConversationStarted, MemberJoined, MemberLeft
@@ -27,10 +37,15 @@ ANN, BOB, EVE = UUID(int=1), UUID(int=2), UUID(int=3)
 TITLE = "Harbour crew"
 
 STARTED = ConversationStarted(
-    conversation_id=GROUP, kind="group", title=TITLE, started_by=ANN, member_ids=(ANN, BOB), started_at=NOW
+    metadata={}, conversation_id=GROUP, kind="group", title=TITLE, started_by=ANN, member_ids=(ANN, BOB), started_at=NOW
 )
 DIRECT = ConversationStarted(
-    conversation_id=direct_id((ANN, BOB)), kind="direct", started_by=ANN, member_ids=(ANN, BOB), started_at=NOW
+    metadata={},
+    conversation_id=direct_id((ANN, BOB)),
+    kind="direct",
+    started_by=ANN,
+    member_ids=(ANN, BOB),
+    started_at=NOW,
 )
 EVE_JOINED = MemberJoined(conversation_id=GROUP, member_id=EVE, added_by=ANN, joined_at=NOW)
 
@@ -196,3 +211,63 @@ class TestWhoMayNot:
 
     def test_a_direct_conversation_never_changes(self, ask: Callable[[UUID], Request]) -> None:
         assert refusal(given(DIRECT), ask(BOB)).code == "direct_is_fixed"
+
+
+class TestPublicAndArchived:
+    def test_a_public_group_is_joined_by_oneself_only(self) -> None:
+        group = uuid4()
+        state = evolve(INITIAL, _group(group, public=True))
+
+        (joined,) = decide(state, AddMember(conversation_id=group, member_id=NEW, asker_id=NEW, at=AT))
+
+        assert isinstance(joined, MemberJoined)
+        with pytest.raises(NotFound):
+            decide(state, AddMember(conversation_id=group, member_id=uuid4(), asker_id=NEW, at=AT))
+        private = evolve(INITIAL, _group(group, public=False))
+        with pytest.raises(NotFound):
+            decide(private, AddMember(conversation_id=group, member_id=NEW, asker_id=NEW, at=AT))
+
+    def test_only_the_starter_archives_and_nothing_changes_afterwards(self) -> None:
+        group = uuid4()
+        state = evolve(INITIAL, _group(group, public=True))
+
+        with pytest.raises(Forbidden, match="not_the_starter"):
+            decide(state, Archive(conversation_id=group, asker_id=OTHER, at=AT))
+        (archived,) = decide(state, Archive(conversation_id=group, asker_id=STARTER, at=AT))
+        over = evolve(state, archived)
+
+        assert decide(over, Archive(conversation_id=group, asker_id=STARTER, at=AT)) == ()
+        for ask in (
+            Rename(conversation_id=group, title="x", asker_id=STARTER, at=AT),
+            Describe(conversation_id=group, metadata={}, asker_id=STARTER, at=AT),
+            AddMember(conversation_id=group, member_id=NEW, asker_id=NEW, at=AT),
+            RemoveMember(conversation_id=group, member_id=OTHER, asker_id=OTHER, at=AT),
+        ):
+            with pytest.raises(Refused, match="conversation_archived"):
+                decide(over, ask)
+
+    def test_the_same_metadata_is_no_change_and_too_much_is_refused(self) -> None:
+        group = uuid4()
+        state = evolve(INITIAL, _group(group, public=False))
+
+        assert decide(state, Describe(conversation_id=group, metadata={"a": "b"}, asker_id=STARTER, at=AT)) == ()
+        too_many = {str(number): "x" for number in range(21)}
+        with pytest.raises(Refused, match="metadata_length"):
+            decide(state, Describe(conversation_id=group, metadata=too_many, asker_id=STARTER, at=AT))
+
+
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+STARTER, OTHER, NEW = UUID(int=1), UUID(int=2), UUID(int=3)
+
+
+def _group(group: UUID, *, public: bool) -> ConversationStarted:
+    return ConversationStarted(
+        conversation_id=group,
+        kind="group",
+        title="Crew",
+        public=public,
+        metadata={"a": "b"},
+        started_by=STARTER,
+        member_ids=(STARTER, OTHER),
+        started_at=AT,
+    )

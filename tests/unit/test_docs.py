@@ -1,12 +1,14 @@
 """Documents that follow from code are fresh, links lead somewhere, and every error code is explained."""
 
+import ast
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from headwater.settings_docs import documents
-from infra.problems import BY_STATUS
+from infra.problems import BY_STATUS, STATUS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -15,9 +17,7 @@ SOURCES = [
     for floor in ("headwater", "infra", "bounded_contexts", "shared_kernel")
     for path in (ROOT / floor).rglob("*.py")
 ]
-RAISED = re.compile(
-    r"(?:Refused|Forbidden|NotFound|Conflict|Unavailable|Unauthenticated)\(\s*\"([a-z_]+)\"|problem\(\s*\d+, \"([a-z_]+)\""
-)
+STATUSES = {kind.__name__: int(status) for kind, status in STATUS}
 
 
 @pytest.mark.parametrize("path", sorted(documents()), ids=lambda path: str(path.name))
@@ -41,13 +41,39 @@ def test_every_page_that_code_names_is_there() -> None:
     assert [number for number in sorted(decisions) if not list((ROOT / "docs" / "adr").glob(f"{number}-*.md"))] == []
 
 
-def test_every_error_code_is_explained() -> None:
-    raised = {code for path in SOURCES for pair in RAISED.findall(path.read_text()) for code in pair if code}
-    explained = set(
-        re.findall(
-            r"`([a-z_]+)`",
-            "".join(re.findall(r"^\| (`.*?) \|", (ROOT / "docs" / "errors.md").read_text(), re.MULTILINE)),
-        )
-    )
+def test_the_error_codes_are_exactly_those_of_the_code() -> None:
+    rows = re.findall(r"^\| (`.*?) \| (\d{3}) \|", (ROOT / "docs" / "errors.md").read_text(), re.MULTILINE)
+    explained = {(code, int(status)) for codes, status in rows for code in re.findall(r"`([a-z_]+)`", codes)}
+    raised = {found for path in SOURCES for found in codes_in(ast.parse(path.read_text()))}
 
-    assert raised | set(BY_STATUS.values()) <= explained
+    assert explained == raised | {(code, status) for status, code in BY_STATUS.items()}
+
+
+def codes_in(module: ast.Module) -> Iterator[tuple[str, int]]:
+    """Yield each code with its status. Codes that are handed on are found where they are handed over."""
+    words = {name: word for node in module.body for name, word in named_words(node)}
+    for call in ast.walk(module):
+        if not isinstance(call, ast.Call):
+            continue
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        given = [word_of(argument, words) for argument in call.args]
+        match name, given:
+            case str(kind), [str(code), *_] if kind in STATUSES:
+                yield code, STATUSES[kind]
+            case "checked", [_, _, str(code)]:
+                yield code, 422
+            case "open", [str(kind), *_] if ast.unparse(call.func).endswith("tokens.open"):
+                yield f"invalid_{kind}", 422
+            case "problem", [int(status), str(code), *_]:
+                yield code, status
+            case "_refuse", [_, _, int(status), str(code), *_]:
+                yield code, status
+
+
+def named_words(node: ast.stmt) -> Iterator[tuple[str, object]]:
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+        yield from ((target.id, node.value.value) for target in node.targets if isinstance(target, ast.Name))
+
+
+def word_of(argument: ast.expr, words: Mapping[str, object]) -> object:
+    return argument.value if isinstance(argument, ast.Constant) else words.get(getattr(argument, "id", ""))

@@ -93,10 +93,15 @@ class MemoryConversations:
         for each in messages:
             people = participants((each.sender_id, *each.recipient_ids))
             kind = "direct" if direct_id(people) == each.conversation_id else "group"
-            listed = Listed(each.conversation_id, kind, None, people, each.sent_at, each.sent_at)  # type: ignore[arg-type]
+            listed = Listed(each.conversation_id, kind, None, people, each.sent_at, each.sent_at, False, {}, None)  # type: ignore[arg-type]
             self.rows.setdefault(each.conversation_id, listed)
 
-    async def of_member(self, member: UUID, limit: int, before: tuple[datetime, UUID] | None) -> list[Listed]:
+    async def of_member(
+        self, member: UUID, limit: int, before: tuple[datetime, UUID] | None, *, archived: bool
+    ) -> list[Listed]:
+        raise NotImplementedError
+
+    async def public(self, limit: int, before: tuple[datetime, UUID] | None) -> list[Listed]:
         raise NotImplementedError
 
     async def listed(self, conversation: UUID) -> Listed | None:

@@ -67,13 +67,14 @@ async def _start(opened: OpenReader, start: str) -> dict[tuple[str, int], int]:
         case "end":
             return await opened.ends()
     if start.isdecimal():
-        begin = await opened.beginnings()
-        return {key: max(int(start), first) for key, first in begin.items()}
+        begin, end = await opened.beginnings(), await opened.ends()
+        return {key: min(max(int(start), first), end[key]) for key, first in begin.items()}
     try:
         moment = datetime.fromisoformat(start)
     except ValueError:
         raise Refused("invalid_start", "say beginning, end, an offset or an ISO 8601 time") from None
-    return await opened.at(int(moment.astimezone(UTC).timestamp() * 1000))
+    zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return await opened.at(int(zoned.timestamp() * 1000))
 
 
 def _text(value: bytes | None) -> str | None:

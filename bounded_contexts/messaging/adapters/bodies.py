@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from bounded_contexts.messaging.application.ports import Listed
-from bounded_contexts.messaging.domain.conversation import MEMBER_LIMIT, TITLE_LIMIT
+from bounded_contexts.messaging.domain.conversation import MEMBER_LIMIT, METADATA_LIMIT, TITLE_LIMIT
 from bounded_contexts.messaging.domain.message import BODY_LIMIT, CLIENT_ID_LIMIT, Message
 from infra.http import Body
 
@@ -24,14 +24,25 @@ class NewGroup(Body):
     member_ids: Annotated[
         list[UUID], Field(max_length=MEMBER_LIMIT, default_factory=list, description="You are in it anyway.")
     ]
+    public: Annotated[bool, Field(description="Anybody may find and join it.")] = False
+    metadata: Annotated[dict[str, str], Field(default_factory=dict, max_length=METADATA_LIMIT)]
 
 
 class DirectOf(Body):
     participant_ids: Annotated[list[UUID], Field(min_length=1, max_length=MEMBER_LIMIT)]
 
 
-class NewTitle(Body):
-    title: Title
+class GroupChange(Body):
+    """What is given is changed; metadata as a whole."""
+
+    title: Title | None = None
+    metadata: Annotated[dict[str, str] | None, Field(max_length=METADATA_LIMIT)] = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "GroupChange":
+        if (self.title is None) == (self.metadata is None):
+            raise ValueError("name either title or metadata: one change a request")
+        return self
 
 
 class NewMember(Body):
@@ -70,6 +81,9 @@ class ConversationAnswer(BaseModel):
     member_ids: list[UUID]
     started_at: datetime | None = None
     last_message_at: datetime | None = None
+    public: bool = False
+    metadata: dict[str, str] = {}
+    archived_at: datetime | None = None
 
 
 class MessageAnswer(BaseModel):
@@ -137,6 +151,9 @@ def conversation_answer(listed: Listed) -> ConversationAnswer:
         member_ids=list(listed.member_ids),
         started_at=listed.started_at,
         last_message_at=listed.last_message_at,
+        public=listed.public,
+        metadata=dict(listed.metadata),
+        archived_at=listed.archived_at,
     )
 
 

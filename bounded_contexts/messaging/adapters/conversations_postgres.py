@@ -13,7 +13,15 @@ from bounded_contexts.messaging.application.ports import Listed
 from bounded_contexts.messaging.domain.conversation import ConversationEvent
 from bounded_contexts.messaging.domain.identity import direct_id
 from infra.postgres import Database
-from schemas.messaging.events import ConversationRenamed, ConversationStarted, MemberJoined, MemberLeft, MessageSent
+from schemas.messaging.events import (
+    ConversationArchived,
+    ConversationDescribed,
+    ConversationRenamed,
+    ConversationStarted,
+    MemberJoined,
+    MemberLeft,
+    MessageSent,
+)
 
 members = conversation.c.member_ids
 
@@ -36,9 +44,20 @@ class PostgresConversations:
                 if (await connection.execute(noted)).rowcount == 0 and (listed := _unopened(message)):
                     await connection.execute(sa.insert(conversation).values(listed))
 
-    async def of_member(self, member: UUID, limit: int, before: tuple[datetime, UUID] | None) -> list[Listed]:
+    async def of_member(
+        self, member: UUID, limit: int, before: tuple[datetime, UUID] | None, *, archived: bool
+    ) -> list[Listed]:
+        over = conversation.c.archived_at.is_not(None)
+        return await self._page([members.contains([member]), over if archived else ~over], limit, before)
+
+    async def public(self, limit: int, before: tuple[datetime, UUID] | None) -> list[Listed]:
+        return await self._page([conversation.c.public, conversation.c.archived_at.is_(None)], limit, before)
+
+    async def _page(
+        self, wanted: Sequence[sa.ColumnElement[bool]], limit: int, before: tuple[datetime, UUID] | None
+    ) -> list[Listed]:
         # Last started first: unlike the latest message, that order stands still while somebody pages through it.
-        query = sa.select(conversation).where(members.contains([member]))
+        query = sa.select(conversation).where(*wanted)
         order = sa.tuple_(conversation.c.started_at, conversation.c.conversation_id)
         if before:
             query = query.where(order < sa.tuple_(*before))
@@ -58,6 +77,10 @@ def _change(event: ConversationEvent) -> sa.Executable:
     match event:
         case ConversationStarted():
             return _started(event)
+        case ConversationDescribed():
+            return sa.update(conversation).where(this).values(metadata=event.metadata)
+        case ConversationArchived():
+            return sa.update(conversation).where(this).values(archived_at=event.archived_at)
         case ConversationRenamed():
             return sa.update(conversation).where(this).values(title=event.title)
         case MemberJoined():
@@ -79,6 +102,8 @@ def _started(event: ConversationStarted) -> sa.Executable:
         "title": event.title,
         "member_ids": list(event.member_ids),
         "started_at": event.started_at,
+        "public": event.public,
+        "metadata": event.metadata,
     }
     return insert(conversation).values(values).on_conflict_do_nothing()
 

@@ -12,20 +12,29 @@ from bounded_contexts.messaging.adapters.bodies import (
     ConversationAnswer,
     ConversationPage,
     DirectOf,
+    GroupChange,
     NewGroup,
     NewMember,
-    NewTitle,
     PageAnswer,
     conversation_answer,
 )
 from bounded_contexts.messaging.adapters.http_messages import message_routes
 from bounded_contexts.messaging.application.commands import change_group, start_direct, start_group
 from bounded_contexts.messaging.application.members import state_for
-from bounded_contexts.messaging.application.ports import Ports
-from bounded_contexts.messaging.domain.commands import AddMember, RemoveMember, Rename, StartDirect, StartGroup
+from bounded_contexts.messaging.application.ports import Listed, Ports
+from bounded_contexts.messaging.domain.commands import (
+    AddMember,
+    Archive,
+    Describe,
+    RemoveMember,
+    Rename,
+    StartDirect,
+    StartGroup,
+)
 from bounded_contexts.messaging.domain.conversation import Conversation
 from bounded_contexts.messaging.domain.identity import direct_id, participants
 from infra.http import PreferWait, SignedIn, Tokens, problems
+from infra.opaque import OpaqueTokens
 
 LOOK_AGAIN_S = 0.02
 
@@ -47,7 +56,13 @@ def router(ports: Ports) -> APIRouter:
         """Start a named group with yourself in it."""
         id_ = uuid5(NAMESPACE_URL, f"headwater:group:{user.id}:{idempotency_key}") if idempotency_key else uuid4()
         ask = StartGroup(
-            conversation_id=id_, title=new.title, member_ids=tuple(new.member_ids), starter_id=user.id, at=ports.now()
+            conversation_id=id_,
+            title=new.title,
+            member_ids=tuple(new.member_ids),
+            starter_id=user.id,
+            at=ports.now(),
+            public=new.public,
+            metadata=new.metadata,
         )
         state, _, _ = await start_group(ask, ports)
         response.headers["Location"] = f"/api/v1/conversations/{id_}"
@@ -68,20 +83,19 @@ def router(ports: Ports) -> APIRouter:
 
     @routes.get("/conversations")
     async def list_conversations(
+        user: SignedIn, tokens: Tokens, limit: Limit = 50, cursor: Cursor = None, archived: bool = False
+    ) -> ConversationPage:
+        """List your open (or your archived) conversations, last started first: an order that stands still while you page."""
+        before = _place(tokens, cursor)
+        found = await ports.conversations.of_member(user.id, limit + 1, before, archived=archived)
+        return _page(found, limit, tokens)
+
+    @routes.get("/conversations/public")
+    async def list_public_groups(
         user: SignedIn, tokens: Tokens, limit: Limit = 50, cursor: Cursor = None
     ) -> ConversationPage:
-        """List your conversations, last started first: an order that stands still while you page."""
-        before = _place(tokens.open("cursor", cursor, of="conversations")) if cursor else None
-        found = await ports.conversations.of_member(user.id, limit + 1, before)
-        more = len(found) > limit
-        last = found[limit - 1] if more else None
-        next_ = (
-            tokens.seal("cursor", [last.started_at.isoformat(), str(last.conversation_id)], of="conversations")
-            if last
-            else None
-        )
-        page = PageAnswer(next_cursor=next_, has_more=more)
-        return ConversationPage(data=[conversation_answer(each) for each in found[:limit]], page=page)
+        """List the groups that anybody may join, last started first."""
+        return _page(await ports.conversations.public(limit + 1, _place(tokens, cursor)), limit, tokens)
 
     @routes.get("/conversations/{conversation_id}")
     async def read_a_conversation(conversation_id: UUID, user: SignedIn) -> ConversationAnswer:
@@ -90,19 +104,29 @@ def router(ports: Ports) -> APIRouter:
         return await _answer(conversation_id, state, 0, ports)
 
     @routes.patch("/conversations/{conversation_id}", responses=problems(409))
-    async def rename_a_group(
-        conversation_id: UUID, new: NewTitle, user: SignedIn, wait: PreferWait
+    async def change_a_group(
+        conversation_id: UUID, new: GroupChange, user: SignedIn, wait: PreferWait
     ) -> ConversationAnswer:
-        """Give a group another title."""
-        ask = Rename(conversation_id=conversation_id, title=new.title, asker_id=user.id, at=ports.now())
+        """Give a group another title, or other metadata."""
+        at = ports.now()
+        ask: Rename | Describe
+        if new.title is not None:
+            ask = Rename(conversation_id=conversation_id, title=new.title, asker_id=user.id, at=at)
+        else:
+            ask = Describe(conversation_id=conversation_id, metadata=new.metadata or {}, asker_id=user.id, at=at)
         state, _ = await change_group(ask, ports)
         return await _answer(conversation_id, state, wait, ports)
+
+    @routes.delete("/conversations/{conversation_id}", status_code=204, responses=problems(403, 409))
+    async def archive_a_group(conversation_id: UUID, user: SignedIn) -> None:
+        """End a group you started: it can be read, and that is all. Twice is once."""
+        await change_group(Archive(conversation_id=conversation_id, asker_id=user.id, at=ports.now()), ports)
 
     @routes.post("/conversations/{conversation_id}/members", responses=problems(409))
     async def add_a_member(
         conversation_id: UUID, new: NewMember, user: SignedIn, wait: PreferWait
     ) -> ConversationAnswer:
-        """Add somebody to a group; adding twice is adding once."""
+        """Add somebody to a group, or yourself to a public one; twice is once."""
         ask = AddMember(conversation_id=conversation_id, member_id=new.member_id, asker_id=user.id, at=ports.now())
         state, _ = await change_group(ask, ports)
         return await _answer(conversation_id, state, wait, ports)
@@ -121,7 +145,7 @@ async def _answer(id_: UUID, state: Conversation, wait: float, ports: Ports) -> 
     """Return the conversation as decided, after waiting up to `wait` seconds until lists show it too."""
     until = monotonic() + wait
     listed = await ports.conversations.listed(id_)
-    while wait and not (listed and frozenset(listed.member_ids) == state.members and listed.title == state.title):
+    while wait and not (listed and _shows(listed, state)):
         if monotonic() >= until:
             break
         await asyncio.sleep(LOOK_AGAIN_S)
@@ -133,8 +157,28 @@ async def _answer(id_: UUID, state: Conversation, wait: float, ports: Ports) -> 
         member_ids=sorted(state.members),
         started_at=state.started_at,
         last_message_at=listed.last_message_at if listed else None,
+        public=state.public,
+        metadata=dict(state.metadata),
+        archived_at=state.archived_at,
     )
 
 
-def _place(cursor: list[str]) -> tuple[datetime, UUID]:
-    return datetime.fromisoformat(cursor[0]), UUID(cursor[1])
+def _shows(listed: Listed, state: Conversation) -> bool:
+    known = (frozenset(listed.member_ids), listed.title, dict(listed.metadata))
+    return known == (state.members, state.title, dict(state.metadata))
+
+
+def _page(found: list[Listed], limit: int, tokens: OpaqueTokens) -> ConversationPage:
+    more = len(found) > limit
+    last = found[limit - 1] if more else None
+    place = [last.started_at.isoformat(), str(last.conversation_id)] if last else None
+    next_ = tokens.seal("cursor", place, of="conversations") if place else None
+    data = [conversation_answer(each) for each in found[:limit]]
+    return ConversationPage(data=data, page=PageAnswer(next_cursor=next_, has_more=more))
+
+
+def _place(tokens: OpaqueTokens, cursor: str | None) -> tuple[datetime, UUID] | None:
+    if cursor is None:
+        return None
+    started_at, conversation_id = tokens.open("cursor", cursor, of="conversations")
+    return datetime.fromisoformat(started_at), UUID(conversation_id)

@@ -1,7 +1,7 @@
 """Messaging's tables. Their history is in migrations/."""
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = sa.MetaData(schema="messaging")
 
@@ -42,5 +42,9 @@ conversation = sa.Table(
     sa.Column("member_ids", ARRAY(sa.Uuid), nullable=False),
     sa.Column("started_at", Moment, nullable=False),
     sa.Column("last_message_at", Moment),
+    sa.Column("public", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("metadata", JSONB, nullable=False, server_default="{}"),
+    sa.Column("archived_at", Moment),
     sa.Index("conversation_members", "member_ids", postgresql_using="gin"),
+    sa.Index("conversation_public", "started_at", "conversation_id", postgresql_where=sa.text("public")),
 )

@@ -6,16 +6,13 @@ from bounded_contexts.messaging.application.members import members_of, state_for
 from bounded_contexts.messaging.application.ports import Ports
 from bounded_contexts.messaging.domain import conversation, message
 from bounded_contexts.messaging.domain.commands import (
-    AddMember,
     DeleteMessage,
     EditMessage,
-    RemoveMember,
-    Rename,
     SendMessage,
     StartDirect,
     StartGroup,
 )
-from bounded_contexts.messaging.domain.conversation import Conversation
+from bounded_contexts.messaging.domain.conversation import Conversation, GroupRequest
 from bounded_contexts.messaging.domain.identity import direct_id, participants
 from schemas.messaging.events import MessageSent
 from shared_kernel.decider import execute
@@ -35,11 +32,13 @@ async def start_group(ask: StartGroup, ports: Ports) -> tuple[Conversation, int,
     Raise `Refused` when somebody else's group has the id."""
     state, version, events = await execute(conversation, ports.store, ask.conversation_id, ask)
     if ask.starter_id not in state.members:
-        raise Refused("id_taken", "choose another idempotency key")
+        raise Refused(
+            "id_taken", "a group of this key was started before and you are not in it any more: choose another key"
+        )
     return state, version, bool(events)
 
 
-async def change_group(ask: Rename | AddMember | RemoveMember, ports: Ports) -> tuple[Conversation, int]:
+async def change_group(ask: GroupRequest, ports: Ports) -> tuple[Conversation, int]:
     """Return the group after the change, and its version. Raise `NotFound` for outsiders."""
     state, version, _ = await execute(conversation, ports.store, ask.conversation_id, ask)
     return state, version
@@ -48,6 +47,7 @@ async def change_group(ask: Rename | AddMember | RemoveMember, ports: Ports) -> 
 async def send_message(ask: SendMessage, ports: Ports) -> tuple[MessageSent, Position]:
     """Say something in a conversation that is known by its id. Raise `NotFound` for outsiders, `Refused`."""
     state = await state_for(ask.conversation_id, ask.sender_id, ports)
+    conversation.require_open(state)
     sent = message.say(state.members, ask)
     return sent, await ports.log.publish(sent)
 

@@ -41,6 +41,9 @@ class Listed:
     member_ids: tuple[UUID, ...]
     started_at: datetime
     last_message_at: datetime | None
+    public: bool
+    metadata: Mapping[str, str]
+    archived_at: datetime | None
 
 
 class HistoryWriter(Protocol):
@@ -92,8 +95,14 @@ class ConversationWriter(Protocol):
 
 
 class ConversationReader(Protocol):
-    async def of_member(self, member: UUID, limit: int, before: tuple[datetime, UUID] | None) -> list[Listed]:
-        """Return the member's conversations, last started first, those listed after `before`."""
+    async def of_member(
+        self, member: UUID, limit: int, before: tuple[datetime, UUID] | None, *, archived: bool
+    ) -> list[Listed]:
+        """Return the member's conversations, the open or the archived ones, last started first, those after `before`."""
+        ...
+
+    async def public(self, limit: int, before: tuple[datetime, UUID] | None) -> list[Listed]:
+        """Return the open groups that anybody may join, in the same order."""
         ...
 
     async def listed(self, conversation: UUID) -> Listed | None:

@@ -1,6 +1,7 @@
 """What people can ask of messaging."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID, uuid5
 
@@ -23,6 +24,8 @@ class StartGroup:
     member_ids: tuple[UUID, ...]
     starter_id: UUID
     at: datetime
+    public: bool = False  # anybody may find it and join
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +37,28 @@ class Rename:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Describe:
+    """Give a group other metadata, all of it."""
+
+    conversation_id: UUID
+    metadata: Mapping[str, str]
+    asker_id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """End a group: it is read, and that is all."""
+
+    conversation_id: UUID
+    asker_id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AddMember:
+    """Add somebody, or join a public group: then `member_id` is the asker."""
+
     conversation_id: UUID
     member_id: UUID
     asker_id: UUID

@@ -43,7 +43,9 @@ class PostgresInbox:
             await connection.exec_driver_sql(RAISED, columns)
 
     async def revised(self, cause: UUID, preview: str) -> None:
-        await self._execute(sa.update(entry).where(entry.c.cause_id == cause).values(preview=preview))
+        await self._execute(
+            sa.update(entry).where(entry.c.cause_id == cause, entry.c.withdrawn_at.is_(None)).values(preview=preview)
+        )
 
     async def withdrawn(self, cause: UUID, at: datetime) -> None:
         gone = sa.update(entry).where(entry.c.cause_id == cause, entry.c.withdrawn_at.is_(None))

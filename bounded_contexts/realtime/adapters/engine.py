@@ -274,6 +274,8 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
 
     def _expect_joining(self, engine_sid: str) -> None:
         """Close the connection if it has not joined a namespace in time."""
+        if deadline := self._deadlines.pop(engine_sid, None):
+            deadline.cancel()
         loop = asyncio.get_running_loop()
         self._deadlines[engine_sid] = loop.call_later(CONNECT_S, self.hang_up, engine_sid)
 

@@ -7,6 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from schemas.messaging.events import (
+    ConversationArchived,
+    ConversationDescribed,
     ConversationRenamed,
     ConversationStarted,
     MemberJoined,
@@ -23,6 +25,8 @@ EVENTS: tuple[type[Event], ...] = (
     MessageDeleted,
     ConversationStarted,
     ConversationRenamed,
+    ConversationDescribed,
+    ConversationArchived,
     MemberJoined,
     MemberLeft,
 )
@@ -31,7 +35,8 @@ SUMMARIES: Mapping[str, str] = {
     "message.updated": "The sender replaced the text of a message.",
     "message.deleted": "A message is no longer shown.",
     "conversation.created": "You are a member of a new conversation.",
-    "conversation.updated": "A group has another title.",
+    "conversation.updated": "A group has another title or other metadata.",
+    "conversation.archived": "A group is over: it can only be read.",
     "member.joined": "Somebody became a member of a group.",
     "member.left": "Somebody is no longer a member of a group.",
 }
@@ -74,6 +79,10 @@ def delivery_of(event: Event, members_of: MembersOf) -> Delivery | None:
             return _started(event)
         case ConversationRenamed():
             return _renamed(event, members_of)
+        case ConversationDescribed():
+            return _described(event, members_of)
+        case ConversationArchived():
+            return _archived(event, members_of)
         case MemberJoined():
             return _joined(event, members_of)
         case MemberLeft():
@@ -131,6 +140,25 @@ def _started(event: ConversationStarted) -> Delivery:
         "started_at": rfc3339(event.started_at),
     }
     return Delivery("conversation.created", frozenset((*event.member_ids, event.started_by)), data)
+
+
+def _described(event: ConversationDescribed, members_of: MembersOf) -> Delivery:
+    data = {
+        "id": str(event.conversation_id),
+        "metadata": dict(event.metadata),
+        "described_by": str(event.described_by),
+        "described_at": rfc3339(event.described_at),
+    }
+    return Delivery("conversation.updated", members_of(event.conversation_id) | {event.described_by}, data)
+
+
+def _archived(event: ConversationArchived, members_of: MembersOf) -> Delivery:
+    data = {
+        "id": str(event.conversation_id),
+        "archived_by": str(event.archived_by),
+        "archived_at": rfc3339(event.archived_at),
+    }
+    return Delivery("conversation.archived", members_of(event.conversation_id) | {event.archived_by}, data)
 
 
 def _renamed(event: ConversationRenamed, members_of: MembersOf) -> Delivery:

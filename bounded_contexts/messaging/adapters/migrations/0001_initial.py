@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from infra.migrations import create_event_store, create_position
 
@@ -48,9 +48,16 @@ def upgrade() -> None:
         sa.Column("member_ids", ARRAY(sa.Uuid), nullable=False),
         sa.Column("started_at", moment, nullable=False),
         sa.Column("last_message_at", moment),
+        sa.Column("public", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("metadata", JSONB, nullable=False, server_default="{}"),
+        sa.Column("archived_at", moment),
         schema=SCHEMA,
     )
     op.create_index("conversation_members", "conversation", ["member_ids"], schema=SCHEMA, postgresql_using="gin")
+    public = sa.text("public")
+    op.create_index(
+        "conversation_public", "conversation", ["started_at", "conversation_id"], schema=SCHEMA, postgresql_where=public
+    )
 
 
 def downgrade() -> None:
