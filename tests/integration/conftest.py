@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from uuid import UUID, uuid4
 
 import httpx
@@ -25,17 +26,17 @@ Client = Callable[..., httpx.AsyncClient]
 
 
 @pytest.fixture(scope="session")
-async def groups(house: House) -> AsyncIterator[None]:
+async def groups(web_house: House) -> AsyncIterator[None]:
     """Every consumer group and the relay, running."""
     work = [
-        OutboxRelay(house.databases[module.name], module.name, house.bulk).run()
-        for module in house.modules
+        OutboxRelay(web_house.databases[module.name], module.name, web_house.bulk).run()
+        for module in web_house.modules
         if module.has_outbox
     ]
-    for module in house.modules:
+    for module in web_house.modules:
         for consumer in module.consumers:
-            positions = house.positions[module.name]
-            work.append(ConsumerRunner(consumer, house.kafka, house.codec, positions, house.bulk).run())
+            positions = web_house.positions[module.name]
+            work.append(ConsumerRunner(consumer, web_house.kafka, web_house.codec, positions, web_house.bulk).run())
     tasks = [asyncio.create_task(each) for each in work]
     yield
     for task in tasks:
@@ -44,9 +45,9 @@ async def groups(house: House) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-@pytest.fixture
-async def own_house(servers: Servers) -> AsyncIterator[House]:
-    """A house of its own topics, whose groups nobody else runs; its database is shared."""
+@asynccontextmanager
+async def house_of_its_own(servers: Servers) -> AsyncIterator[House]:
+    """Connect a house whose topics nobody else writes to; its database is shared."""
     settings = settings_for(servers, f"c{uuid4().hex[:8]}.")
     await wiring.migrate_all(settings)
     await wiring.make_topics(settings)
@@ -64,9 +65,23 @@ async def own_house(servers: Servers) -> AsyncIterator[House]:
 
 
 @pytest.fixture
-def client(house: House, tokens: SharedKeyTokens) -> Client:
+async def own_house(servers: Servers) -> AsyncIterator[House]:
+    """A house of this test alone, whose groups it runs as it likes."""
+    async with house_of_its_own(servers) as house:
+        yield house
+
+
+@pytest.fixture(scope="session")
+async def web_house(servers: Servers) -> AsyncIterator[House]:
+    """The house behind `client`, whose groups run: no other test's records keep them busy."""
+    async with house_of_its_own(servers) as house:
+        yield house
+
+
+@pytest.fixture
+def client(web_house: House, tokens: SharedKeyTokens) -> Client:
     """Return a REST client of a user, or of nobody."""
-    app = application(house, {"web"}, Health(("web",), {}))
+    app = application(web_house, {"web"}, Health(("web",), {}))
 
     def of(user: UUID | None = None, *roles: str) -> httpx.AsyncClient:
         return client_of(app, tokens, user, roles)

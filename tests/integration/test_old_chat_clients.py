@@ -21,10 +21,10 @@ Old = Callable[[UUID], httpx.AsyncClient]
 
 
 @pytest.fixture
-async def old(house: House, tokens: SharedKeyTokens) -> Old:
+async def old(web_house: House, tokens: SharedKeyTokens) -> Old:
     """Return a client of a user, at the root, of a process that serves the old routes."""
-    shape = build(house.settings.model_copy(update={"compat_routes": True}))
-    shape.codec, shape.modules = house.codec, house.modules
+    shape = build(web_house.settings.model_copy(update={"compat_routes": True}))
+    shape.codec, shape.modules = web_house.codec, web_house.modules
     app = application(shape, {"web"}, Health(("web",), {}))
     return lambda user: client_of(app, tokens, user, base_url="http://test")
 
@@ -84,7 +84,7 @@ async def test_outsiders_neither_read_nor_send(old: Old) -> None:
     assert answer.status_code == 403
 
 
-async def test_the_old_routes_are_off_unless_asked_for(house: House, tokens: SharedKeyTokens) -> None:
-    app = application(house, {"web"}, Health(("web",), {}))
+async def test_the_old_routes_are_off_unless_asked_for(web_house: House, tokens: SharedKeyTokens) -> None:
+    app = application(web_house, {"web"}, Health(("web",), {}))
 
     assert await send(client_of(app, tokens, uuid4(), base_url="http://test"), [uuid4(), uuid4()], "x") == 404
