@@ -5,6 +5,7 @@ What needs the contexts is imported in the commands that do: `headwater status` 
 
 import asyncio
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from rich.table import Table
 from headwater import settings as settings_module
 from headwater.settings import Settings, SettingsError
 from headwater.stack_cli import stack
-from headwater.supervisor import attach
+from headwater.supervisor import attach, is_up
 from infra.local.errors import StackError
 from infra.schema_compiler import SchemaError, check, write
 from infra.schema_registry import SchemaRejected
@@ -44,7 +45,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 def run(
     roles: Annotated[list[str], typer.Argument(help="One or several of `headwater roles`.")],
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port of this process; default HEADWATER_PORT.")
+        int | None,
+        typer.Option(min=0, max=65535, help="Port of this process; default HEADWATER_PORT, a free one beside `up`."),
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to bind; default HEADWATER_HOST.")] = None,
 ) -> None:
@@ -57,7 +59,10 @@ def run(
         if unknown:
             raise StackError(f"no role {unknown[0]}; `headwater roles` lists them")
         given = {"port": port, "host": host}
-        run_roles(_settings(**{name: value for name, value in given.items() if value is not None}), roles)
+        settings = _settings(**{name: value for name, value in given.items() if value is not None})
+        if port is None and is_up(settings):  # the stack beside us has the port
+            settings = settings.model_copy(update={"port": 0})
+        run_roles(settings, roles)
 
 
 @app.command()
@@ -210,6 +215,7 @@ def _settings(**overrides: object) -> Settings:
 async def _tail(settings: Settings, topic: str, start: str, follow: bool) -> None:
     from headwater import wiring
 
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is told in one line
     async for line in wiring.audit_lines(settings, topic, start, follow):
         sys.stdout.write(line + "\n")
         sys.stdout.flush()

@@ -19,6 +19,7 @@ from infra.feed import FeedRunner
 from infra.health import TIMEOUT_S, Check, Health
 from infra.logs import configure
 from infra.outbox_relay import OutboxRelay
+from infra.server import LimitedHttp
 from shared_kernel.errors import Unavailable
 
 SOCKET_PACKET_LIMIT = 65_536  # bytes
@@ -56,7 +57,7 @@ async def _run(settings: Settings, roles: Collection[str]) -> None:
             health.started = True
             work += [asyncio.create_task(each) for each in _work(house, roles)]
             _calm_the_collector()
-            log.info("process.started", port=settings.port)
+            log.info("process.started", port=_bound(server) or settings.port)
         await _until_one_ends(stopped, [serving, *work])
     finally:
         connecting.cancel()
@@ -131,7 +132,7 @@ def _server_config(house: House, roles: Collection[str], health: Health) -> uvic
         host=house.settings.host,
         port=house.settings.port,
         loop="none",
-        http="httptools",
+        http=LimitedHttp,
         ws="websockets-sansio",
         ws_per_message_deflate=False,
         ws_max_size=SOCKET_PACKET_LIMIT,
@@ -143,6 +144,12 @@ def _server_config(house: House, roles: Collection[str], health: Health) -> uvic
         timeout_graceful_shutdown=STOP_S,
         backlog=4096,
     )
+
+
+def _bound(server: uvicorn.Server) -> int | None:
+    """Return the port that was asked for as 0, once it is known."""
+    sockets = [socket for each in getattr(server, "servers", ()) for socket in each.sockets]
+    return int(sockets[0].getsockname()[1]) if sockets else None
 
 
 class _Server(uvicorn.Server):

@@ -49,6 +49,12 @@ def attach(settings: Settings) -> Settings:
     return complete(settings, stack) if stack and stack.is_up else settings
 
 
+def is_up(settings: Settings) -> bool:
+    """Return whether a local stack is up in `settings.home`."""
+    stack = Home(settings.home).read()
+    return bool(stack and stack.is_up)
+
+
 def complete(settings: Settings, stack: Stack) -> Settings:
     """Return the settings with the stack's addresses and secrets where they have none."""
     return settings.model_copy(update=_missing(settings, stack))

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from infra.avro import Codec, Undecodable
 from infra.envelope import event_type, open_headers
@@ -27,6 +27,17 @@ class KafkaReader:
     def __init__(self, config: KafkaConfig) -> None:
         self._config = config
 
+    async def has(self, topic: str) -> bool:
+        """Return whether the topic exists. Raise `Unavailable`."""
+        consumer = AIOKafkaConsumer(**self._config.aiokafka())
+        try:
+            await consumer.start()
+            return self._config.topic(topic) in await consumer.topics()
+        except KafkaError as error:
+            raise Unavailable("broker_unavailable", type(error).__name__) from error
+        finally:
+            await consumer.stop()
+
     @asynccontextmanager
     async def open(self, topics: Sequence[str]) -> AsyncIterator["OpenReader"]:
         """Connect and take every partition of the topics, standing at their ends. Raise `Unavailable`."""
@@ -39,6 +50,8 @@ class KafkaReader:
             partitions = _partitions_of(consumer, names)
             await consumer.seek_to_end(*partitions)
             yield OpenReader(consumer, self._config.prefix, partitions)
+        except UnknownTopicOrPartitionError as error:
+            raise Unavailable("topic_missing", f"one of {names} does not exist: run `headwater topics`") from error
         except KafkaError as error:
             raise Unavailable("broker_unavailable", type(error).__name__) from error
         finally:

@@ -23,6 +23,8 @@ async def tail(reader: KafkaReader, codec: Codec, topic: str, stretch: Stretch) 
     """Yield each record as a JSON-like dict. Order holds per partition. A record that cannot be decoded says why.
 
     Raise `Refused` for a start that is none, `Unavailable` when topic or broker is not there."""
+    if not await reader.has(topic):
+        raise Refused("unknown_topic", f"there is no topic {topic}; `headwater topics` lists them")
     async with reader.open([topic]) as opened:
         ends = await opened.ends()
         start = await _start(opened, stretch.start)
