@@ -29,6 +29,7 @@ def application(house: House, roles: Collection[str], health: Health) -> ASGIApp
         **ABOUT,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # the redirect would name whatever host the client sent
         openapi_url="/openapi.json" if "web" in roles else None,
     )
     app.state.access_tokens, app.state.opaque_tokens = house.access_tokens, house.opaque_tokens

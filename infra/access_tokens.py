@@ -109,5 +109,5 @@ def _user(token: str, key: Any, algorithms: tuple[str, ...], issuer: str | None,
         return User(UUID(claims["sub"]), frozenset(roles) if isinstance(roles, list) else frozenset(), expires_at)
     except jwt.ExpiredSignatureError as error:
         raise Unauthenticated("token_expired", "the token has expired") from error
-    except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as error:
+    except (jwt.PyJWTError, ValueError, TypeError, OverflowError, OSError) as error:
         raise Unauthenticated("unauthenticated", "the token is not valid") from error

@@ -102,7 +102,14 @@ def is_transient(error: BaseException) -> bool:
 
 def _is_connection(error: BaseException | None) -> bool:
     # A bare OSError is what asyncio raises when several addresses refuse; its subclasses about files are no connections.
-    kinds = (ConnectionError, TimeoutError, socket.gaierror, PoolTimeout, asyncpg.InterfaceError)
+    kinds = (
+        ConnectionError,
+        TimeoutError,
+        socket.gaierror,
+        PoolTimeout,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+    )
     return isinstance(error, kinds) or type(error) is OSError or isinstance(getattr(error, "__cause__", None), kinds)
 
 
@@ -113,7 +120,14 @@ async def _translated() -> AsyncIterator[None]:
         yield
     except Unavailable:
         raise
-    except (DBAPIError, asyncpg.PostgresError, PoolTimeout, OSError, asyncpg.InterfaceError) as error:
+    except (
+        DBAPIError,
+        asyncpg.PostgresError,
+        PoolTimeout,
+        OSError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+    ) as error:
         if is_transient(error):
             raise Unavailable("database_unavailable", type(getattr(error, "orig", error)).__name__) from error
         raise

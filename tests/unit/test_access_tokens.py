@@ -108,6 +108,7 @@ class TestSharedKey:
             {"exp": None},
             {"exp": "soon"},
             {"exp": 10**30},
+            {"exp": 10**18},
             {"nbf": 2**33},
             {"roles": [["nested"]]},
         ],

@@ -1,13 +1,15 @@
-"""The limit on a request's head, on a real socket."""
+"""The limit on a request head, on a real socket; and which failures of the database may pass."""
 
 import asyncio
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 import uvicorn
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
+from infra.postgres import is_transient
 from infra.server import HEAD_LIMIT, LimitedHttp
 
 
@@ -60,3 +62,8 @@ async def test_large_bodies_and_several_requests_on_a_connection_pass(port: int)
 
     assert found.count(b"HTTP/1.1 200 OK") == 2
     assert found.endswith(str(size).encode())
+
+
+def test_a_driver_that_was_cut_off_in_the_middle_may_be_asked_again() -> None:
+    """asyncpg says so when the server is killed between two messages of its protocol."""
+    assert is_transient(asyncpg.InternalClientError("another operation is in progress"))
