@@ -4,7 +4,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 from uuid import uuid4
 
 import structlog
@@ -26,6 +26,7 @@ from shared_kernel.errors import HeadwaterError, Unavailable
 from shared_kernel.events import Position
 
 BODY_LIMIT = 1 << 20  # bytes
+READ_WAIT_S = 5.0  # how long a read waits for `min_position`
 WAIT_LIMIT_S = 10.0  # longest a client may ask to wait
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context, version 00
 YEARS = range(1970, 9000)  # what every store and language can hold, in every time zone
@@ -132,6 +133,18 @@ def wanted_position(
 
 
 MinPosition = Annotated[Position | None, Depends(wanted_position)]
+
+
+class ReadState(Protocol):
+    """How far a context's stored state has come."""
+
+    async def reached(self, position: Position, timeout_s: float) -> bool: ...
+
+
+async def wait_until_stored(position: Position | None, stored: ReadState) -> None:
+    """Return once what a read must have seen is stored. Raise `Unavailable` when it is not within `READ_WAIT_S`."""
+    if position and not await stored.reached(position, READ_WAIT_S):
+        raise Unavailable("position_not_reached", "what you wrote is not stored yet; ask again")
 
 
 def seconds_to_wait(

@@ -30,13 +30,11 @@ from bounded_contexts.messaging.domain.commands import DeleteMessage, EditMessag
 from bounded_contexts.messaging.domain.identity import direct_id
 from infra.access_tokens import User
 from infra.feed_positions import seal_feed
-from infra.http import MinPosition, Moment, PreferWait, SignedIn, Tokens, problems, seal_position
+from infra.http import MinPosition, Moment, PreferWait, SignedIn, Tokens, problems, seal_position, wait_until_stored
 from infra.opaque import OpaqueTokens
 from schemas.messaging.events import MessageSent
-from shared_kernel.errors import NotFound, Refused, Unavailable
+from shared_kernel.errors import NotFound, Refused
 from shared_kernel.events import Position
-
-READ_WAIT_S = 5.0  # how long a read waits for `min_position`
 
 Limit = Annotated[int, Query(ge=1, le=200)]
 Seq = Annotated[int | None, Query(ge=0, le=2**53)]
@@ -106,7 +104,7 @@ def message_routes(ports: Ports) -> APIRouter:
         at: Annotated[Moment | None, Query(description="Around the message sent last before this time.")] = None,
     ) -> MessagePage:
         """Read a conversation by cursor, or from an anchor: before, after or around a seq, or at a time."""
-        await _wait_for(min_position, ports)
+        await wait_until_stored(min_position, ports.stored)
         await state_for(conversation_id, user.id, ports)
         position = seal_feed(tokens, await ports.stored.positions())
         if cursor:
@@ -130,7 +128,7 @@ def message_routes(ports: Ports) -> APIRouter:
     @routes.get("/messages/{message_id}")
     async def read_a_message(message_id: UUID, user: SignedIn, min_position: MinPosition) -> MessageAnswer:
         """Read one message of a conversation you belong to."""
-        await _wait_for(min_position, ports)
+        await wait_until_stored(min_position, ports.stored)
         message = await ports.history.message(message_id)
         if message is None or user.id not in await members_of(message.conversation_id, ports):
             raise NotFound("message_not_found")
@@ -147,7 +145,7 @@ def message_routes(ports: Ports) -> APIRouter:
         idempotency_key: IdempotencyKey = None,
     ) -> dict[str, str]:
         """Replace the text of your own message. Former texts stay readable for moderators."""
-        await _wait_for(min_position, ports)
+        await wait_until_stored(min_position, ports.stored)
         key = idempotency_key or str(uuid4())
         ask = EditMessage(message_id=message_id, editor_id=user.id, body=new.body, request_key=key, at=ports.now())
         return await _changed(await edit_message(ask, ports), message_id, wait, tokens, ports)
@@ -157,7 +155,7 @@ def message_routes(ports: Ports) -> APIRouter:
         message_id: UUID, user: SignedIn, tokens: Tokens, min_position: MinPosition, wait: PreferWait
     ) -> dict[str, str]:
         """Take back your own message; twice is once."""
-        await _wait_for(min_position, ports)
+        await wait_until_stored(min_position, ports.stored)
         ask = DeleteMessage(message_id=message_id, asker_id=user.id, at=ports.now())
         return await _changed(await delete_message(ask, ports), message_id, wait, tokens, ports)
 
@@ -180,11 +178,6 @@ def _send(conversation_id: UUID, new: NewMessage, user: User, key: str | None, p
     return SendMessage(
         conversation_id=conversation_id, sender_id=user.id, client_id=client_id, body=new.body, at=ports.now()
     )
-
-
-async def _wait_for(position: Position | None, ports: Ports) -> None:
-    if position and not await ports.stored.reached(position, READ_WAIT_S):
-        raise Unavailable("position_not_reached", "what you wrote is not stored yet; ask again")
 
 
 async def _changed(

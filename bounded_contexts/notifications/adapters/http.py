@@ -9,11 +9,17 @@ from pydantic import BaseModel, Field, model_validator
 
 from bounded_contexts.notifications.application.commands import mark_read
 from bounded_contexts.notifications.application.ports import InboxItem, Ports
-from infra.http import Body, MinPosition, Moment, PreferWait, SignedIn, Tokens, problems, seal_position
-from shared_kernel.errors import Unavailable
-from shared_kernel.events import Position
-
-READ_WAIT_S = 5.0  # how long a read waits for `min_position`
+from infra.http import (
+    Body,
+    MinPosition,
+    Moment,
+    PreferWait,
+    SignedIn,
+    Tokens,
+    problems,
+    seal_position,
+    wait_until_stored,
+)
 
 
 class NotificationAnswer(BaseModel):
@@ -65,10 +71,6 @@ def router(ports: Ports) -> APIRouter:
     """Return every route of the context."""
     routes = APIRouter(tags=["notifications"], responses=problems(401, 422, 503))
 
-    async def wait_for(position: Position | None) -> None:
-        if position and not await ports.stored.reached(position, READ_WAIT_S):
-            raise Unavailable("position_not_reached", "what you wrote is not stored yet; ask again")
-
     @routes.get("/notifications")
     async def list_notifications(
         user: SignedIn,
@@ -79,7 +81,7 @@ def router(ports: Ports) -> APIRouter:
         unread: Annotated[bool, Query(description="Only what has not been read.")] = False,
     ) -> InboxPage:
         """List your notifications, newest first."""
-        await wait_for(min_position)
+        await wait_until_stored(min_position, ports.stored)
         before = _place(tokens.open("cursor", cursor, of="notifications")) if cursor else None
         found = await ports.inbox.page(user.id, limit + 1, before, unread_only=unread)
         more = len(found) > limit
@@ -95,7 +97,7 @@ def router(ports: Ports) -> APIRouter:
     @routes.get("/notifications/counts")
     async def count_notifications(user: SignedIn, min_position: MinPosition) -> Counts:
         """Count your notifications and the unread ones."""
-        await wait_for(min_position)
+        await wait_until_stored(min_position, ports.stored)
         total, unread = await ports.inbox.counts(user.id)
         return Counts(total=total, unread=unread)
 
