@@ -89,6 +89,7 @@ class Supervisor:
         self._role_ports: dict[str, int] = {}
         self._servers: LocalServers | None = None
         self._stack = Stack()
+        self._loaded = 0.0
 
     def run(self, on_ready: Callable[[Stack], None], progress: Progress | None = None) -> None:
         """Start everything, call `on_ready`, and return after a request to stop, when nothing runs any more.
@@ -179,6 +180,8 @@ class Supervisor:
         done.result()
 
     def _start_roles(self) -> None:
+        # Before the first role reads its code: what is written from here on, none of them may have.
+        self._loaded = _newest_source()
         for role in self._roles:
             child = Child(role.name, partial(self._command, role), self._home.log(role.name), ROLE_PATIENCE_S)
             self._children[role.name] = child
@@ -213,10 +216,8 @@ class Supervisor:
         return answers(reached(role.roles, self._settings.host), self._role_ports[role.name])
 
     def _watch(self) -> None:
-        seen = _newest_source()
         while not self._stopping.wait(WATCH_S):
-            if self._reload and (newest := _newest_source()) > seen:
-                seen = newest
+            if self._reload and _newest_source() > self._loaded:
                 self._restart_roles()
             for news in self._tend():
                 self._say(news)
@@ -226,6 +227,7 @@ class Supervisor:
         self._say("the code has changed: starting the roles again")
         with ThreadPoolExecutor() as pool:
             list(pool.map(Child.stop, self._children.values()))
+        self._loaded = _newest_source()
         for child in self._children.values():
             child.start()
         self._write(replace(self._stack, processes=self._processes()))
