@@ -12,6 +12,7 @@ EVENTS = (
     messaging.MemberLeft,
     messaging.MessageDeleted,
     messaging.MessageEdited,
+    messaging.MessageErased,
     messaging.MessageSent,
     notifications.NotificationsRead,
 )

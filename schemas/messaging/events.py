@@ -337,6 +337,52 @@ class MessageEdited:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MessageErased:
+    """An admin removed a message's text for good: whoever keeps it removes it too. Erasing twice is erasing once."""
+
+    NAME: ClassVar[str] = "headwater.messaging.MessageErased"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "messages"
+    KEY: ClassVar[str] = "conversation_id"
+    ID: ClassVar[str | None] = "message_id"
+    VISIBILITY: ClassVar[str] = "public"
+    SCHEMA: ClassVar[str] = "messaging/message_erased.1.avsc"
+
+    message_id: UUID
+    conversation_id: UUID
+    # An admin, who need not be a member.
+    erased_by: UUID
+    # Everybody in the conversation at that moment, sorted.
+    recipient_ids: tuple[UUID, ...]
+    # Why, for auditors: up to 500 characters.
+    reason: str = ""
+    erased_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "message_id": str(self.message_id),
+            "conversation_id": str(self.conversation_id),
+            "erased_by": str(self.erased_by),
+            "recipient_ids": [str(item) for item in self.recipient_ids],
+            "reason": self.reason,
+            "erased_at": micros(self.erased_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return the event Avro decoded."""
+        return cls(
+            message_id=UUID(record["message_id"]),
+            conversation_id=UUID(record["conversation_id"]),
+            erased_by=UUID(record["erased_by"]),
+            recipient_ids=tuple([UUID(item) for item in record["recipient_ids"]]),
+            reason=record["reason"],
+            erased_at=moment(record["erased_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MessageSent:
     """A member said something in a conversation. Partition order is reading order; a repeated send is the same message_id."""
 

@@ -27,7 +27,7 @@ from infra.kafka_producer import KafkaProducer
 from infra.kafka_reader import KafkaReader
 from infra.opaque import OpaqueTokens
 from infra.topics import ensure_topics
-from schemas.messaging.events import MessageSent
+from schemas.messaging.events import MessageErased, MessageSent
 from shared_kernel.module import Feed, SocketCommand, Topic
 from tests.conftest import SECRET
 from tests.probes import eventually
@@ -232,4 +232,16 @@ def message(sender: UUID, others: Sequence[UUID], body: str, client_id: str = ""
         client_id=client_id,
         body=body,
         sent_at=datetime.now(UTC),
+    )
+
+
+def erasure(of: MessageSent, admin: UUID) -> MessageErased:
+    """Return the erasure of a message by an admin who is not among its people."""
+    return MessageErased(
+        message_id=of.message_id,
+        conversation_id=of.conversation_id,
+        erased_by=admin,
+        recipient_ids=tuple(sorted({of.sender_id, *of.recipient_ids})),
+        reason="a court",
+        erased_at=datetime.now(UTC),
     )

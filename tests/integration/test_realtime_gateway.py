@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,10 +18,10 @@ from headwater.wiring import House
 from infra.access_tokens import LEEWAY, User
 from infra.kafka_log import KafkaLog
 from infra.opaque import OpaqueTokens
-from schemas.messaging.events import ConversationRenamed, ConversationStarted, MemberJoined
+from schemas.messaging.events import ConversationRenamed, ConversationStarted, MemberJoined, MessageEdited
 from shared_kernel.causation import current_cause
 from shared_kernel.errors import Forbidden
-from tests.integration.nodes import CHAT, Device, Node, device, message, node, token
+from tests.integration.nodes import CHAT, Device, Node, device, erasure, message, node, token
 from tests.probes import eventually
 
 
@@ -110,6 +111,36 @@ async def test_a_message_reaches_every_device_of_its_people_and_nobody_else(
         assert event["traceparent"] is None
         assert event["data"]["id"] == str(sent.message_id)
         assert event["data"]["participants"] == sorted([str(ann), str(bob)])
+
+
+async def test_an_erasure_is_heard_by_the_members_and_by_nobody_else(
+    house: House, log: KafkaLog, gateway: Node
+) -> None:
+    ann, bob, admin = uuid4(), uuid4(), uuid4()
+    sent = message(ann, [bob], "secret")
+    async with device(gateway, bob, house) as member, device(gateway, admin, house) as outsider:
+        await log.publish(sent)
+        await log.publish(erasure(sent, admin))
+        edit = MessageEdited(
+            edit_id=uuid4(),
+            message_id=sent.message_id,
+            conversation_id=sent.conversation_id,
+            editor_id=ann,
+            recipient_ids=(bob,),
+            body="too late",
+            edited_at=datetime.now(UTC),
+        )
+        await log.publish(edit)
+        await log.publish(replace(message(ann, [bob], "after"), recipient_ids=(bob, admin)))
+        await outsider.hears("after")
+        await member.hears("secret", "after")
+
+        assert [event["type"] for event in outsider.events] == ["message.created"]
+        _, erased, updated, _ = member.events
+        assert (erased["type"], erased["data"]["id"]) == ("message.erased", str(sent.message_id))
+        assert erased["data"]["erased_by"] == str(admin)
+        assert "a court" not in str(erased)
+        assert (updated["type"], updated["data"]["body"]) == ("message.updated", "")
 
 
 async def test_the_session_says_who_and_where_it_is(house: House, gateway: Node) -> None:

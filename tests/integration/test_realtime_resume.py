@@ -14,7 +14,7 @@ from infra.feed_positions import open_feed, seal_feed
 from infra.kafka_log import KafkaLog
 from infra.opaque import OpaqueTokens
 from tests.conftest import SECRET
-from tests.integration.nodes import Device, Node, delete_records, device, message, node, own_topics
+from tests.integration.nodes import Device, Node, delete_records, device, erasure, message, node, own_topics
 
 TOKENS = OpaqueTokens(SECRET)
 # So little is kept in memory that the topics have to be read again.
@@ -164,6 +164,24 @@ async def test_a_record_that_was_heard_and_comes_again_is_not_sent_when_one_come
     said = await talk.go_on(2)
     async with device(nodes[0], talk.bob, house, position=position) as phone:
         await phone.hears(*said)
+
+
+async def test_what_was_erased_meanwhile_comes_without_its_text(
+    house: House, nodes: list[Node], talk: Talk, log: KafkaLog
+) -> None:
+    secret, admin = message(talk.ann, [talk.bob], "secret"), uuid4()
+    async with device(nodes[0], talk.bob, house) as phone:
+        position = phone.position
+    await log.publish(secret)
+    await talk.go_on(25)
+    await log.publish(erasure(secret, admin))
+    await talk.go_on(1)
+    for at in nodes:
+        async with device(at, talk.bob, house, position=position) as phone:
+            await phone.hears("", *talk.said)
+            types = [event["type"] for event in phone.events]
+            assert types == ["message.created"] * 26 + ["message.erased", "message.created"]
+            assert phone.events[0]["data"]["id"] == str(secret.message_id)
 
 
 async def test_who_was_away_hears_nothing_of_what_went_on_without_it(

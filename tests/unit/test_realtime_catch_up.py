@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ from bounded_contexts.realtime.adapters import packets
 from bounded_contexts.realtime.adapters.catch_up import CatchUp
 from bounded_contexts.realtime.adapters.outbox import Outbox
 from bounded_contexts.realtime.adapters.session import Session
+from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.members import KnownMembers
 from bounded_contexts.realtime.application.own_messages import OwnMessages
@@ -18,7 +20,7 @@ from bounded_contexts.realtime.application.recent import Recent, copied
 from infra.access_tokens import User
 from shared_kernel.events import Recorded
 from shared_kernel.module import Offsets
-from tests.unit.test_realtime_reactions import BOB
+from tests.unit.test_realtime_reactions import BOB, ERASED
 from tests.unit.test_realtime_recent import recorded
 
 LIMITS = Limits(queue_events=4, patience_s=0.05, recent_records=10, past_records=100)
@@ -57,7 +59,7 @@ class Node:
     def __init__(self, past: "Past", queue_events: int = LIMITS.queue_events) -> None:
         self.recent = Recent(LIMITS.recent_records, 1 << 20)
         self.recent.begin({"messages": {0: 0}})
-        self.catch_up = CatchUp(self.recent, KnownMembers(), past, str, LIMITS)
+        self.catch_up = CatchUp(self.recent, KnownMembers(), ErasedMessages(), past, str, LIMITS)
         self.wire = Wire(queue_events)
         wire: Any = self.wire
         user = User(BOB, frozenset(), datetime.now(UTC) + timedelta(hours=1))
@@ -115,6 +117,22 @@ async def test_past_then_memory_then_what_happens() -> None:
     node.read(20)
     assert await node.wire.takes(1) == [20]
     assert past.asked == [{"messages": {0: 5}}]
+
+
+async def test_the_past_is_sent_without_what_was_erased() -> None:
+    past = Past()
+    node = Node(past)
+    node.read(*range(20))
+    resuming = node.resumes(5)
+    erasure = replace(recorded(7), event=ERASED, id="id-0-7")
+    past.stretches.put_nowait(Stretch([recorded(5), erasure], {"messages": {0: 10}}))
+
+    await node.wire.take()
+    created, erased = await node.wire.take(), await node.wire.take()
+    assert '"body":""' in created
+    assert "message.erased" in erased
+    assert await node.wire.takes(10) == list(range(10, 20))
+    await resuming
 
 
 async def test_what_the_past_has_before_this_node_has_read_it_comes_once() -> None:

@@ -1,11 +1,13 @@
 """What clients hear of public events, and who."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import msgspec
 import pytest
 
+from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.members import KnownMembers
 from bounded_contexts.realtime.application.own_messages import MOST, OwnMessages
 from bounded_contexts.realtime.application.reactions import EVENTS, SUMMARIES, Delivery, delivery_of
@@ -18,10 +20,11 @@ from schemas.messaging.events import (
     MemberLeft,
     MessageDeleted,
     MessageEdited,
+    MessageErased,
     MessageSent,
 )
 from schemas.notifications.events import NotificationsRead
-from shared_kernel.events import Event
+from shared_kernel.events import Event, Position, Recorded
 
 NOW = datetime(2026, 3, 1, 12, 30, 0, 123456, tzinfo=UTC)
 ANN, BOB, CEM, DAN = (UUID(int=n) for n in (1, 2, 3, 4))
@@ -75,12 +78,16 @@ EDITED = MessageEdited(
 DELETED = MessageDeleted(
     message_id=UUID(int=7), conversation_id=TALK, deleted_by=ANN, recipient_ids=(BOB,), deleted_at=NOW
 )
+ERASED = MessageErased(
+    message_id=UUID(int=7), conversation_id=TALK, erased_by=DAN, recipient_ids=(ANN, BOB), reason="law", erased_at=NOW
+)
 DESCRIBED = ConversationDescribed(conversation_id=TALK, metadata={"a": "b"}, described_by=ANN, described_at=NOW)
 ARCHIVED = ConversationArchived(conversation_id=TALK, archived_by=ANN, archived_at=NOW)
 NAMED: tuple[tuple[Event, str], ...] = (
     (sent(), "message.created"),
     (EDITED, "message.updated"),
     (DELETED, "message.deleted"),
+    (ERASED, "message.erased"),
     (started(ANN, BOB), "conversation.created"),
     (RENAMED, "conversation.updated"),
     (DESCRIBED, "conversation.updated"),
@@ -119,6 +126,38 @@ def test_each_event_has_its_name_reaches_who_did_it_and_is_plain_json(event: Eve
     assert delivery.name == name
     assert ANN in delivery.recipients or delivery.data.get("member_id") == delivery.data.get("removed_by")
     assert msgspec.json.decode(msgspec.json.encode(delivery.data, enc_hook=_no_hook)) == delivery.data
+
+
+def test_an_erasure_goes_to_the_members_and_keeps_its_reason_to_itself() -> None:
+    delivery = delivered(ERASED)
+
+    assert delivery.recipients == {ANN, BOB}
+    assert "law" not in str(delivery.data)
+
+
+def test_what_was_erased_is_said_without_its_text_from_then_on() -> None:
+    erased = ErasedMessages(most=2)
+    record = Recorded(sent(), Position("messages", 0, 1), "id", "/s", "sub", "2026-01-01T00:00:00Z", "c", None)
+    other = replace(record, event=replace(sent(), message_id=UUID(int=70)))
+    assert erased.cleared(record) == record
+
+    assert erased.learn(ERASED) == UUID(int=7)
+    assert erased.learn(ERASED) is None
+
+    assert erased.cleared(record).event == replace(sent(), body="")
+    assert erased.cleared(replace(record, event=EDITED)).event == replace(EDITED, body="")
+    assert erased.cleared(replace(record, event=DELETED)).event == DELETED
+    assert erased.cleared(other) == other
+
+
+def test_only_so_many_erasures_are_remembered() -> None:
+    erased = ErasedMessages(most=1)
+    record = Recorded(sent(), Position("messages", 0, 1), "id", "/s", "sub", "2026-01-01T00:00:00Z", "c", None)
+
+    erased.learn(ERASED)
+    erased.learn(replace(ERASED, message_id=UUID(int=70)))
+
+    assert erased.cleared(record) == record
 
 
 def test_there_is_an_example_of_every_event() -> None:

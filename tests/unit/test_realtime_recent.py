@@ -3,9 +3,11 @@
 import asyncio
 from uuid import UUID
 
+import msgspec
 import pytest
 from engineio.packet import MESSAGE, Packet
 
+from bounded_contexts.realtime.adapters import packets
 from bounded_contexts.realtime.adapters.outbox import PAGE_PACKETS, Outbox
 from bounded_contexts.realtime.adapters.session import Bucket
 from bounded_contexts.realtime.application.limits import origins
@@ -77,6 +79,26 @@ def test_bytes_are_a_limit_too_but_the_newest_delivery_stays() -> None:
     add(kept, recorded(11))
 
     assert offsets(kept.after(BOB, kept.start, 10)) == [11]
+
+
+def test_an_erased_message_is_kept_without_its_text() -> None:
+    kept = recent()
+    for offset in (10, 11):
+        record = recorded(offset)
+        delivery = delivery_of(record.event, lambda _: frozenset())
+        assert delivery
+        kept.add(record, delivery, packets.opening(record, delivery))
+    first, second = kept.after(BOB, kept.start, 10) or []
+    assert "Grüße" in first.text
+
+    kept.clear(UUID(int=404), packets.revised)
+    assert "Grüße" in first.text
+    kept.clear(sent().message_id, packets.revised)
+
+    for entry in (first, second):
+        assert msgspec.json.decode(entry.text.split(",", 1)[1] + 'p"}]')[1]["data"] == entry.delivery.data
+        assert entry.delivery.data == dict(entry.delivery.data) | {"body": "", "client_id": "c1"}
+    assert offsets(kept.after(BOB, kept.start, 10)) == [10, 11]
 
 
 def test_a_record_that_was_read_and_one_with_a_known_id_are_no_news() -> None:

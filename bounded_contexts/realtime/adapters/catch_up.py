@@ -12,6 +12,7 @@ import structlog
 
 from bounded_contexts.realtime.adapters import packets
 from bounded_contexts.realtime.adapters.session import Session
+from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.members import KnownMembers
 from bounded_contexts.realtime.application.ports import NotKept, Past
@@ -34,9 +35,15 @@ class _Stalled(Exception):
 
 class CatchUp:
     def __init__(
-        self, recent: Recent, members: KnownMembers, past: Past, seal: Callable[[Offsets], str], limits: Limits
+        self,
+        recent: Recent,
+        members: KnownMembers,
+        erased: ErasedMessages,
+        past: Past,
+        seal: Callable[[Offsets], str],
+        limits: Limits,
     ) -> None:
-        self._recent, self._members, self._past = recent, members, past
+        self._recent, self._members, self._erased, self._past = recent, members, erased, past
         self._seal = seal
         self._limits = limits
         self._slots = asyncio.Semaphore(limits.past_readers)
@@ -112,6 +119,8 @@ class CatchUp:
 
     async def _send_page(self, session: Session, page: Sequence[Recorded]) -> None:
         for recorded in page:
+            self._erased.learn(recorded.event)  # one from before this node's time
+        for recorded in map(self._erased.cleared, page):
             if recorded.id in session.replayed or self._recent.repeats(recorded):
                 continue
             delivery = delivery_of(recorded.event, self._members.of)

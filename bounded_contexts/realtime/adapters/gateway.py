@@ -20,6 +20,7 @@ from bounded_contexts.realtime.adapters.catch_up import CatchUp
 from bounded_contexts.realtime.adapters.commands import Asked, CommandLine, invalid
 from bounded_contexts.realtime.adapters.engine import GRACE_S, Connection, Engine
 from bounded_contexts.realtime.adapters.session import Session
+from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.members import KnownMembers
 from bounded_contexts.realtime.application.own_messages import OwnMessages
@@ -69,7 +70,8 @@ class ChatGateway:
         self._limits = limits or Limits()
         self._recent = Recent(self._limits.recent_records, self._limits.recent_bytes)
         self._members = KnownMembers()
-        self._catch_up = CatchUp(self._recent, self._members, ports.past, self._seal, self._limits)
+        self._erased = ErasedMessages()
+        self._catch_up = CatchUp(self._recent, self._members, self._erased, ports.past, self._seal, self._limits)
         self._sessions: dict[str, Session] = {}  # by Socket.IO id
         self._of_user: dict[UUID, set[Session]] = {}
         self._lines: dict[str, CommandLine] = {}
@@ -169,6 +171,9 @@ class ChatGateway:
             self._recent.passed(recorded)
             return
         self._members.learn(recorded.event)
+        if message := self._erased.learn(recorded.event):
+            self._recent.clear(message, packets.revised)
+        recorded = self._erased.cleared(recorded)
         delivery = delivery_of(recorded.event, self._members.of)
         if delivery is None:
             self._recent.passed(recorded)

@@ -32,6 +32,11 @@ def opening(recorded: Recorded, delivery: Delivery) -> str:
     return f'{EVENT}{NAMESPACE},["{delivery.name}",{_json(envelope)[:-1]},"position":"'
 
 
+def revised(opened: str, former: Delivery, delivery: Delivery) -> str:
+    """Return the opening with the data of `delivery` in place of the former's."""
+    return opened.replace(_json(former.data), _json(delivery.data), 1)
+
+
 def completed(opened: str, position: str) -> EnginePacket:
     """Return the event's packet; any number of clients may be sent this one object."""
     return _packet(f'{opened}{position}"}}]')

@@ -15,6 +15,7 @@ from schemas.messaging.events import (
     MemberLeft,
     MessageDeleted,
     MessageEdited,
+    MessageErased,
     MessageSent,
 )
 from shared_kernel.events import Event
@@ -23,6 +24,7 @@ EVENTS: tuple[type[Event], ...] = (
     MessageSent,
     MessageEdited,
     MessageDeleted,
+    MessageErased,
     ConversationStarted,
     ConversationRenamed,
     ConversationDescribed,
@@ -34,6 +36,7 @@ SUMMARIES: Mapping[str, str] = {
     "message.created": "Somebody said something in one of your conversations.",
     "message.updated": "The sender replaced the text of a message.",
     "message.deleted": "A message is no longer shown.",
+    "message.erased": "An admin removed a message's text for good: remove it where you keep it.",
     "conversation.created": "You are a member of a new conversation.",
     "conversation.updated": "A group has another title or other metadata.",
     "conversation.archived": "A group is over: it can only be read.",
@@ -63,7 +66,7 @@ class Delivery:
     origin: Origin | None = None  # of a new message
 
 
-def delivery_of(event: Event, members_of: MembersOf) -> Delivery | None:
+def delivery_of(event: Event, members_of: MembersOf) -> Delivery | None:  # noqa: C901 – one case an event
     """Return what clients hear of the event, None if they do not.
 
     Events about messages and new conversations name everybody they concern. Those about a change of a group do not:
@@ -75,6 +78,8 @@ def delivery_of(event: Event, members_of: MembersOf) -> Delivery | None:
             return _edited(event)
         case MessageDeleted():
             return _deleted(event)
+        case MessageErased():
+            return _erased(event)
         case ConversationStarted():
             return _started(event)
         case ConversationRenamed():
@@ -128,6 +133,18 @@ def _deleted(event: MessageDeleted) -> Delivery:
         "participants": _ids(people),
     }
     return Delivery("message.deleted", people, data)
+
+
+def _erased(event: MessageErased) -> Delivery:
+    people = frozenset(event.recipient_ids)
+    data = {
+        "id": str(event.message_id),
+        "conversation_id": str(event.conversation_id),
+        "erased_by": str(event.erased_by),
+        "erased_at": rfc3339(event.erased_at),
+        "participants": _ids(people),
+    }
+    return Delivery("message.erased", people, data)
 
 
 def _started(event: ConversationStarted) -> Delivery:

@@ -2,7 +2,8 @@
 
 from bisect import bisect_right
 from collections import OrderedDict, defaultdict, deque
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from bounded_contexts.realtime.application.reactions import Delivery
@@ -79,6 +80,16 @@ class Recent:
         while len(self._entries) > self._most_records or (self._bytes > self._most_bytes and len(self._entries) > 1):
             self._forget()
         return entry
+
+    def clear(self, message: UUID, revised: Callable[[str, Delivery, Delivery], str]) -> None:
+        """Keep the deliveries of the message without its text; `revised` puts one delivery for another into a text."""
+        for entry in self._entries:
+            former = entry.delivery
+            if former.data.get("id") == str(message) and former.data.get("body"):
+                self._bytes -= _size(entry)
+                entry.delivery = replace(former, data={**former.data, "body": ""})
+                entry.text = revised(entry.text, former, entry.delivery)
+                self._bytes += _size(entry)
 
     def passed(self, recorded: Recorded) -> None:
         """Note that the record has been read."""
