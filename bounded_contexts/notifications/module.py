@@ -6,7 +6,7 @@ from pathlib import Path
 from bounded_contexts.notifications.adapters.http import router
 from bounded_contexts.notifications.application import reactions
 from bounded_contexts.notifications.application.ports import Ports
-from schemas.messaging.events import MessageDeleted, MessageEdited, MessageSent
+from schemas.messaging.events import MessageDeleted, MessageEdited, MessageErased, MessageSent
 from schemas.notifications.events import NotificationsRead
 from shared_kernel.module import Consumer, Module, Topic, on, on_batch
 
@@ -28,6 +28,7 @@ def module(ports: Ports) -> Module:
                     on_batch(MessageSent, partial(reactions.messages_sent, ports=ports)),
                     on(MessageEdited, partial(reactions.message_edited, ports=ports)),
                     on(MessageDeleted, partial(reactions.message_deleted, ports=ports)),
+                    on(MessageErased, partial(reactions.message_erased, ports=ports)),
                     on(NotificationsRead, partial(reactions.notifications_read, ports=ports)),
                 ),
             ),

@@ -17,13 +17,14 @@ from bounded_contexts.notifications.application.reactions import (
     entries_of,
     message_deleted,
     message_edited,
+    message_erased,
     messages_sent,
     notification_id,
     notifications_read,
     preview_of,
 )
 from infra.memory import MemoryLog
-from schemas.messaging.events import MessageDeleted, MessageEdited, MessageSent
+from schemas.messaging.events import MessageDeleted, MessageEdited, MessageErased, MessageSent
 from schemas.notifications.events import NotificationsRead
 from shared_kernel.errors import NotFound
 from shared_kernel.events import Position
@@ -150,6 +151,15 @@ class TestReactions:
         )
 
         await message_deleted(deletion, world.ports)
+
+        assert world.inbox.asked == [("withdrawn", MESSAGE, NOW)]
+
+    async def test_an_erasure_withdraws_what_the_message_raised(self, world: World) -> None:
+        erasure = MessageErased(
+            message_id=MESSAGE, conversation_id=CONVERSATION, erased_by=EVE, recipient_ids=(ANN, BOB), erased_at=NOW
+        )
+
+        await message_erased(erasure, world.ports)
 
         assert world.inbox.asked == [("withdrawn", MESSAGE, NOW)]
 

@@ -42,7 +42,7 @@ class InboxWriter(Protocol):
         ...
 
     async def withdrawn(self, cause: UUID, at: datetime) -> None:
-        """Show the entries of the cause no more, nor raise them again."""
+        """Show the entries of the cause no more, keep no preview of them, and raise none for it again."""
         ...
 
     async def read(self, recipient: UUID, ids: Sequence[UUID], all_until: datetime | None, at: datetime) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from uuid import UUID, uuid5
 
 from bounded_contexts.notifications.application.ports import Entry, Ports
-from schemas.messaging.events import MessageDeleted, MessageEdited, MessageSent
+from schemas.messaging.events import MessageDeleted, MessageEdited, MessageErased, MessageSent
 from schemas.notifications.events import NotificationsRead
 
 PREVIEW_LIMIT = 120  # characters
@@ -25,6 +25,11 @@ async def message_edited(edit: MessageEdited, ports: Ports) -> None:
 async def message_deleted(deletion: MessageDeleted, ports: Ports) -> None:
     """Withdraw what the message raised."""
     await ports.inbox_writer.withdrawn(deletion.message_id, deletion.deleted_at)
+
+
+async def message_erased(erasure: MessageErased, ports: Ports) -> None:
+    """Withdraw what the message raised, and with it the preview of its text."""
+    await ports.inbox_writer.withdrawn(erasure.message_id, erasure.erased_at)
 
 
 async def notifications_read(seen: NotificationsRead, ports: Ports) -> None:
