@@ -18,6 +18,7 @@ from schemas.messaging.events import (
     MemberLeft,
     MessageDeleted,
     MessageEdited,
+    MessageErased,
     MessageSent,
 )
 from shared_kernel.module import Consumer, Module, Topic, on, on_batch
@@ -43,6 +44,7 @@ def module(ports: Ports, tokens: OpaqueTokens) -> Module:
                     on_batch(MessageSent, partial(messages_sent, ports=ports)),
                     on(MessageEdited, ports.history_writer.edited),
                     on(MessageDeleted, ports.history_writer.deleted),
+                    on(MessageErased, ports.history_writer.erased),
                     on(ConversationStarted, ports.conversation_writer.changed),
                     on(ConversationDescribed, ports.conversation_writer.changed),
                     on(ConversationArchived, ports.conversation_writer.changed),

@@ -1,6 +1,7 @@
 """Ports `HistoryWriter` and `History` of messaging: PostgreSQL and JSON lines keep the same promises."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,12 +14,13 @@ from bounded_contexts.messaging.adapters.history_postgres import PostgresHistory
 from bounded_contexts.messaging.application.ports import Page, Version
 from bounded_contexts.messaging.domain.message import Message
 from headwater.wiring import House
-from schemas.messaging.events import MessageDeleted, MessageEdited, MessageSent
+from schemas.messaging.events import MessageDeleted, MessageEdited, MessageErased, MessageSent
 
 History = PostgresHistory | JsonLinesHistory
+Kept = Callable[[str], Awaitable[int]]  # how often a word lies in what the history keeps
 
 START = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
-ANN, BOB = uuid4(), uuid4()
+ANN, BOB, EVE = uuid4(), uuid4(), uuid4()
 
 
 def sent(conversation: UUID, body: str = "hello", *, after: int = 0) -> MessageSent:
@@ -55,6 +57,21 @@ def deleted(message: MessageSent, *, after: int = 90) -> MessageDeleted:
         recipient_ids=(BOB,),
         deleted_at=START + timedelta(seconds=after),
     )
+
+
+def erased(message: MessageSent, *, after: int = 95) -> MessageErased:
+    return MessageErased(
+        message_id=message.message_id,
+        conversation_id=message.conversation_id,
+        erased_by=EVE,
+        recipient_ids=(ANN, BOB),
+        reason="law",
+        erased_at=START + timedelta(seconds=after),
+    )
+
+
+def tombstone(message: MessageSent, seq: int) -> Message:
+    return replace(shown(message, seq), body="", erased_at=START + timedelta(seconds=95))
 
 
 def shown(message: MessageSent, seq: int) -> Message:
@@ -223,6 +240,87 @@ class HistoryContract:
         assert (found.body, found.version) == ("", 2)
         assert [each.body for each in await history.versions(message.message_id)] == ["first", "second"]
 
+    async def test_an_erased_message_keeps_its_place_and_nothing_it_ever_said(
+        self, history: History, kept: Kept
+    ) -> None:
+        sesame, other_word = uuid4().hex, uuid4().hex
+        conversation = uuid4()
+        first, second, third = (sent(conversation, f"{word} ü😀") for word in (sesame, other_word, "last"))
+        await history.sent([first, second])
+        await history.edited(edited(first, f"open {sesame}", "a", after=60))
+        await history.edited(edited(first, f'shut "{sesame}"', "b", after=70))
+        assert await kept(sesame) == 3
+
+        await history.erased(erased(first))
+        await history.sent([third])
+
+        gone = replace(tombstone(first, 1), version=3, edited_at=START + timedelta(seconds=70))
+        assert await history.message(first.message_id) == gone
+        assert await history.versions(first.message_id) == []
+        assert await all_of(history, conversation) == [gone, shown(second, 2), shown(third, 3)]
+        assert await seqs(history, conversation, Page(2, "oldest", after=0, before=3)) == [1, 2]
+        assert await history.seq_at(conversation, START) == 3
+        assert await kept(sesame) == 0
+        assert await kept(other_word) == 1
+
+    async def test_erasing_twice_keeps_the_first_time(self, history: History) -> None:
+        message = sent(uuid4())
+        await history.sent([message])
+
+        await history.erased(erased(message))
+        await history.erased(erased(message, after=99))
+
+        assert await all_of(history, message.conversation_id) == [tombstone(message, 1)]
+
+    async def test_what_comes_after_the_erasure_brings_no_text_back(self, history: History, kept: Kept) -> None:
+        sesame, other_word = uuid4().hex, uuid4().hex
+        message, other = sent(uuid4(), sesame), sent(uuid4(), other_word)
+        edit = edited(message, f"open {sesame}")
+        await history.sent([message])
+        await history.edited(edit)
+        await history.erased(erased(message))
+        before = await history.message(message.message_id)
+
+        await history.sent([message, other])
+        await history.edited(edit)
+        await history.edited(edited(message, f"{sesame}!", "late"))
+
+        assert await history.message(message.message_id) == before
+        assert await history.versions(message.message_id) == []
+        assert await kept(sesame) == 0
+        assert await kept(other_word) == 1
+
+    async def test_a_message_that_comes_after_its_erasure_is_stored_without_its_text(
+        self, history: History, kept: Kept
+    ) -> None:
+        sesame, other_word = uuid4().hex, uuid4().hex
+        conversation = uuid4()
+        message, other = sent(conversation, sesame), sent(conversation, other_word)
+
+        await history.erased(erased(message))
+        assert await history.message(message.message_id) is None
+        assert await all_of(history, conversation) == []
+        await history.sent([other, message])
+        await history.edited(edited(message, f"open {sesame}"))
+
+        assert await all_of(history, conversation) == [shown(other, 1), tombstone(message, 2)]
+        assert await history.message(message.message_id) == tombstone(message, 2)
+        assert await history.versions(message.message_id) == []
+        assert await kept(sesame) == 0
+
+    async def test_a_deleted_message_can_be_erased(self, history: History, kept: Kept) -> None:
+        sesame = uuid4().hex
+        message = sent(uuid4(), sesame)
+        await history.sent([message])
+        await history.deleted(deleted(message))
+        assert await kept(sesame) == 1
+
+        await history.erased(erased(message))
+
+        found = await history.message(message.message_id)
+        assert found == replace(tombstone(message, 1), deleted_at=START + timedelta(seconds=90))
+        assert await kept(sesame) == 0
+
     @pytest.mark.parametrize(
         ("page", "expected"),
         [
@@ -296,11 +394,48 @@ class TestPostgresHistory(HistoryContract):
     def history(self, house: House) -> History:
         return PostgresHistory(house.databases["messaging"])
 
+    @pytest.fixture
+    async def kept(self, house: House) -> Kept:
+        async def kept(word: str) -> int:
+            count = "select count(*) from messaging.message{} t where t::text like '%' || $1 || '%'"
+            async with house.databases["messaging"].driver() as connection:
+                return sum([await connection.fetchval(count.format(table), word) for table in ("", "_edit")])
+
+        return kept
+
 
 class TestJsonLinesHistory(HistoryContract):
     @pytest.fixture
     def history(self, tmp_path: Path) -> JsonLinesHistory:
         return JsonLinesHistory(tmp_path / "history")
+
+    @pytest.fixture
+    def kept(self, tmp_path: Path) -> Kept:
+        async def kept(word: str) -> int:
+            return sum(path.read_text().count(word) for path in (tmp_path / "history").iterdir())
+
+        return kept
+
+    async def test_another_process_goes_on_reading_where_it_was_when_something_is_erased(
+        self, history: JsonLinesHistory, tmp_path: Path
+    ) -> None:
+        reader, conversation = JsonLinesHistory(tmp_path / "history"), uuid4()
+        first, second, third = (sent(conversation, f'"{n}" ü\n') for n in range(3))
+        await history.sent([first, second])
+        await history.edited(edited(first, "edited"))
+        await all_of(reader, conversation)
+
+        await history.erased(erased(first))
+        await history.sent([third])
+
+        expected = [
+            replace(tombstone(first, 1), version=2, edited_at=START + timedelta(seconds=60)),
+            shown(second, 2),
+            shown(third, 3),
+        ]
+        for each in (history, reader, JsonLinesHistory(tmp_path / "history")):
+            assert await all_of(each, conversation) == expected
+            assert await each.versions(first.message_id) == []
 
     async def test_it_survives_reopening(self, history: JsonLinesHistory, tmp_path: Path) -> None:
         conversation = uuid4()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -10,6 +11,9 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from headwater.wiring import House
+from infra.kafka_log import KafkaLog
+from schemas.messaging.events import MessageSent
 from tests.integration.conftest import Client
 from tests.probes import eventually
 
@@ -253,6 +257,69 @@ class TestChanging:
         assert [answer.status_code for answer in answers] == [403, 403, 404, 404]
 
 
+class TestErasing:
+    async def test_only_an_admin_erases_and_nobody_else_learns_what_is_there(self, client: Client) -> None:
+        ann, bob, eve = uuid4(), uuid4(), uuid4()
+        sent = await send(client(ann), [ann, bob], "secret")
+        there, nowhere = f"/messages/{sent['message_id']}:erase", f"/messages/{uuid4()}:erase"
+
+        for asker in (client(ann), client(bob), client(eve), client(eve, "moderator"), client(ann, "moderator")):
+            answers = [await asker.post(url, json={"reason": "x"}) for url in (there, nowhere)]
+            assert [answer.status_code for answer in answers] == [403, 403]
+            assert [answer.json()["code"] for answer in answers] == ["forbidden", "forbidden"]
+            one, other = ({**answer.json(), "instance": "", "request_id": ""} for answer in answers)
+            assert one == other
+        assert (await client().post(there)).status_code == 401
+
+        assert (await client(eve, "admin").post(nowhere)).json()["code"] == "message_not_found"
+        overlong = await client(eve, "admin").post(there, json={"reason": "x" * 501})
+        assert overlong.status_code == 422
+        blank = await client(eve, "admin").post(there, json={"reason": " "})
+        assert blank.json()["code"] == "reason_length"
+        assert [each["body"] for each in await history(client(bob), sent["conversation_id"])] == ["secret"]
+
+    async def test_an_erased_message_keeps_its_place_and_nobody_reads_its_text_again(
+        self, client: Client, web_house: House
+    ) -> None:
+        ann, bob, admin, secret = uuid4(), uuid4(), uuid4(), f"secret{uuid4().hex}"
+        sent = await send(client(ann), [ann, bob], f"first {secret}", client_id="again")
+        await send(client(ann), [ann, bob], "after")
+        url = f"/messages/{sent['message_id']}"
+        await client(ann).patch(url, json={"body": f"second {secret}"}, headers=WAIT)
+        assert await kept(web_house, secret) == {"message": 1, "message_edit": 1}
+
+        for _ in range(2):
+            answer = await client(admin, "admin").post(f"{url}:erase", json={"reason": "a court"}, headers=WAIT)
+            assert (answer.status_code, answer.json()["status"]) == (202, "stored"), answer.text
+        await send(client(ann), [ann, bob], f"first {secret}", client_id="again")
+
+        after, gone = await history(client(bob), sent["conversation_id"])
+        assert (gone["id"], gone["body"], gone["seq"]) == (sent["message_id"], "", 1)
+        assert gone["erased_at"] is not None
+        assert (after["body"], after["erased_at"]) == ("after", None)
+        assert (await client(ann).get(url)).json() == gone
+        (anchored,) = await history(client(bob), sent["conversation_id"], around_seq=1, limit=1)
+        assert anchored == gone
+        versions = await client(admin, "moderator").get(f"{url}/versions")
+        assert versions.json() == {"data": [], "erased_at": gone["erased_at"]}
+        assert await kept(web_house, secret) == {"message": 0, "message_edit": 0}
+
+        refused = [await client(ann).patch(url, json={"body": "x"}), await client(ann).delete(url)]
+        assert [answer.status_code for answer in refused] == [422, 422]
+        assert [answer.json()["code"] for answer in refused] == ["message_erased"] * 2
+        assert (await client(uuid4()).get(url)).status_code == 404
+
+
+async def kept(house: House, word: str) -> dict[str, int]:
+    """Return how many rows of each of messaging's tables of texts hold the word."""
+    counts = {}
+    async with house.databases["messaging"].driver() as connection:
+        for table in ("message", "message_edit"):
+            query = f"select count(*) from messaging.{table} t where t::text like '%' || $1 || '%'"
+            counts[table] = await connection.fetchval(query, word)
+    return counts
+
+
 class TestGroups:
     async def test_members_come_and_go(self, client: Client) -> None:
         ann, bob, eve = uuid4(), uuid4(), uuid4()
@@ -415,3 +482,37 @@ class TestNotifications:
         await client(ann).delete(f"/messages/{sent['message_id']}", headers=WAIT)
 
         await eventually(counts, until=lambda found: found["total"] == 0)
+
+    async def test_of_an_erased_message_no_preview_is_kept_or_raised_again(
+        self, client: Client, web_house: House
+    ) -> None:
+        ann, bob, eve = uuid4(), uuid4(), uuid4()
+        secret, fresh = uuid4().hex, uuid4().hex
+        sent = await send(client(ann), [ann, bob], secret, client_id="again")
+
+        async def previews(user: UUID) -> list[str]:
+            return [each["preview"] for each in (await client(user).get("/notifications")).json()["data"]]
+
+        await eventually(partial(previews, bob), until=lambda found: found == [secret])
+        await client(uuid4(), "admin").post(f"/messages/{sent['message_id']}:erase", headers=WAIT)
+        await eventually(partial(previews, bob), until=lambda found: found == [])
+
+        # The same message again, to one more than then, and behind it one by which it is known to have been read.
+        log = KafkaLog(web_house.commands, web_house.codec)
+        late = MessageSent(
+            message_id=UUID(sent["message_id"]),
+            conversation_id=UUID(sent["conversation_id"]),
+            sender_id=ann,
+            recipient_ids=(bob, eve),
+            client_id="again",
+            body=secret,
+            sent_at=datetime.now(UTC),
+        )
+        await log.publish(late)
+        await log.publish(replace(late, message_id=uuid4(), client_id="fresh", body=fresh))
+
+        await eventually(partial(previews, eve), until=bool)
+        assert await previews(eve) == await previews(bob) == [fresh]
+        async with web_house.databases["notifications"].driver() as connection:
+            query = "select count(*) from notifications.entry where preview = $1"
+            assert await connection.fetchval(query, secret) == 0

@@ -8,10 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bounded_contexts.messaging.domain.commands import DeleteMessage, EditMessage, SendMessage
-from bounded_contexts.messaging.domain.message import BODY_LIMIT, CLIENT_ID_LIMIT, Message, delete, edit, say
+from bounded_contexts.messaging.domain.commands import DeleteMessage, EditMessage, EraseMessage, SendMessage
+from bounded_contexts.messaging.domain.message import (
+    BODY_LIMIT,
+    CLIENT_ID_LIMIT,
+    REASON_LIMIT,
+    Message,
+    delete,
+    edit,
+    erase,
+    say,
+)
 from bounded_contexts.messaging.domain.text import checked
 from shared_kernel.errors import Forbidden, NotFound, Refused
+from shared_kernel.events import event_id
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LATER = datetime(2026, 1, 3, tzinfo=UTC)
@@ -31,8 +41,12 @@ STORED = Message(
     sent_at=NOW,
 )
 DELETED = replace(STORED, body="", deleted_at=NOW)
+ERASED = replace(STORED, body="", erased_at=NOW)
 EDIT = EditMessage(message_id=SEND.message_id, editor_id=ANN, body="Hallo", request_key="k1", at=LATER)
 DELETE = DeleteMessage(message_id=SEND.message_id, asker_id=ANN, at=LATER)
+ERASE = EraseMessage(
+    message_id=SEND.message_id, asker_id=OUTSIDER, asker_roles=frozenset(("admin",)), reason="a court said so", at=LATER
+)
 
 NO_TEXT = ["", " \n\t", "nul\0byte", "lone \ud800"]
 
@@ -126,6 +140,52 @@ class TestDeleting:
     def test_another_member_does_not_delete_it(self) -> None:
         with pytest.raises(Forbidden, match="not_the_sender"):
             delete(STORED, MEMBERS, replace(DELETE, asker_id=BOB))
+
+
+class TestErasing:
+    @pytest.mark.parametrize("message", [STORED, DELETED, ERASED], ids=["shown", "deleted", "erased"])
+    def test_an_admin_who_is_no_member_erases_and_every_member_hears_of_it(self, message: Message) -> None:
+        erased = erase(message, MEMBERS, ERASE)
+
+        assert (erased.message_id, erased.conversation_id) == (SEND.message_id, CONVERSATION)
+        assert (erased.erased_by, erased.reason, erased.erased_at) == (OUTSIDER, "a court said so", LATER)
+        assert erased.recipient_ids == (ANN, BOB, EVE)
+
+    def test_twice_is_one_event(self) -> None:
+        again = replace(ERASE, asker_id=BOB, at=NOW, reason="")
+
+        assert event_id(erase(ERASED, MEMBERS, again)) == event_id(erase(STORED, MEMBERS, ERASE))
+
+    @pytest.mark.parametrize("message", [STORED, None], ids=["known", "unknown"])
+    @pytest.mark.parametrize("roles", [(), ("moderator",), ("Admin", "administrator")])
+    def test_nobody_else_erases_or_learns_whether_it_is_there(
+        self, message: Message | None, roles: tuple[str, ...]
+    ) -> None:
+        with pytest.raises(Forbidden, match="forbidden"):
+            erase(message, MEMBERS, replace(ERASE, asker_id=ANN, asker_roles=frozenset(roles)))
+
+    def test_what_is_not_there_is_not_erased(self) -> None:
+        with pytest.raises(NotFound, match="message_not_found"):
+            erase(None, frozenset(), ERASE)
+
+    @pytest.mark.parametrize("reason", [*NO_TEXT[1:], "x" * (REASON_LIMIT + 1)])
+    def test_a_reason_that_is_no_text_is_refused(self, reason: str) -> None:
+        with pytest.raises(Refused, match="reason_length"):
+            erase(STORED, MEMBERS, replace(ERASE, reason=reason))
+
+    def test_a_reason_may_be_left_out(self) -> None:
+        assert erase(STORED, MEMBERS, replace(ERASE, reason="")).reason == ""
+
+    def test_what_was_erased_is_edited_and_deleted_no_more(self) -> None:
+        for message in (ERASED, replace(ERASED, deleted_at=NOW)):
+            with pytest.raises(Refused, match="message_erased"):
+                edit(message, MEMBERS, EDIT)
+            with pytest.raises(Refused, match="message_erased"):
+                delete(message, MEMBERS, DELETE)
+
+    def test_an_outsider_does_not_learn_that_it_was_erased(self) -> None:
+        with pytest.raises(NotFound, match="message_not_found"):
+            edit(ERASED, MEMBERS, replace(EDIT, editor_id=OUTSIDER))
 
 
 @given(st.text(), st.integers(1, 50))

@@ -11,6 +11,7 @@ from bounded_contexts.messaging.application.commands import (
     change_group,
     delete_message,
     edit_message,
+    erase_message,
     send_message,
     send_to_participants,
     start_direct,
@@ -23,6 +24,7 @@ from bounded_contexts.messaging.domain.commands import (
     AddMember,
     DeleteMessage,
     EditMessage,
+    EraseMessage,
     RemoveMember,
     Rename,
     SendMessage,
@@ -33,7 +35,7 @@ from bounded_contexts.messaging.domain.conversation import MEMBER_LIMIT, Convers
 from bounded_contexts.messaging.domain.identity import direct_id, participants
 from bounded_contexts.messaging.domain.message import Message
 from infra.memory import MemoryEventStore, MemoryLog
-from schemas.messaging.events import MessageDeleted, MessageEdited, MessageSent
+from schemas.messaging.events import MessageDeleted, MessageEdited, MessageErased, MessageSent
 from shared_kernel.errors import Forbidden, NotFound, Refused
 from shared_kernel.events import Position
 
@@ -68,6 +70,9 @@ class MemoryHistory:
         raise NotImplementedError
 
     async def deleted(self, deletion: MessageDeleted) -> None:
+        raise NotImplementedError
+
+    async def erased(self, erasure: MessageErased) -> None:
         raise NotImplementedError
 
     async def page(self, conversation: UUID, page: Page) -> list[Message]:
@@ -167,6 +172,10 @@ def editing(message: UUID, editor: UUID, key: str = "k1") -> EditMessage:
 
 def deleting(message: UUID, asker: UUID) -> DeleteMessage:
     return DeleteMessage(message_id=message, asker_id=asker, at=NOW)
+
+
+def erasing(message: UUID, asker: UUID, *roles: str) -> EraseMessage:
+    return EraseMessage(message_id=message, asker_id=asker, asker_roles=frozenset(roles), reason="", at=NOW)
 
 
 class TestStarting:
@@ -338,3 +347,35 @@ class TestEditingAndDeleting:
             await delete_message(deleting(message, EVE), world.ports)
 
         assert world.log.events == []
+
+
+class TestErasing:
+    async def test_an_admin_erases_what_others_wrote_among_themselves(self, world: World) -> None:
+        await world.group(BOB)
+        message = await world.stored(saying(ANN))
+
+        await erase_message(erasing(message, EVE, "admin"), world.ports)
+
+        assert world.log.events == [
+            MessageErased(
+                message_id=message, conversation_id=GROUP, erased_by=EVE, recipient_ids=(ANN, BOB), erased_at=NOW
+            )
+        ]
+
+    @pytest.mark.parametrize("known", [True, False])
+    @pytest.mark.parametrize("asker", [ANN, BOB, EVE], ids=["sender", "member", "outsider"])
+    async def test_others_are_refused_before_anything_is_looked_up(
+        self, world: World, known: bool, asker: UUID
+    ) -> None:
+        await world.group(BOB)
+        message = await world.stored(saying(ANN)) if known else uuid4()
+        world.history.message = None  # type: ignore[method-assign, assignment]  # looking would fail
+
+        with pytest.raises(Forbidden, match="forbidden"):
+            await erase_message(erasing(message, asker, "moderator"), world.ports)
+
+        assert world.log.events == []
+
+    async def test_an_admin_is_told_that_there_is_no_such_message(self, world: World) -> None:
+        with pytest.raises(NotFound, match="message_not_found"):
+            await erase_message(erasing(uuid4(), EVE, "admin"), world.ports)

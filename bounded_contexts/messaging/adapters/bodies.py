@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from bounded_contexts.messaging.application.ports import Listed
 from bounded_contexts.messaging.domain.conversation import MEMBER_LIMIT, METADATA_LIMIT, TITLE_LIMIT
-from bounded_contexts.messaging.domain.message import BODY_LIMIT, CLIENT_ID_LIMIT, Message
+from bounded_contexts.messaging.domain.message import BODY_LIMIT, CLIENT_ID_LIMIT, REASON_LIMIT, Message
 from infra.http import Body
 
 Text = Annotated[str, Field(min_length=1, max_length=BODY_LIMIT, examples=["Hello"])]
@@ -64,6 +64,10 @@ class NewText(Body):
     body: Text
 
 
+class Erasure(Body):
+    reason: Annotated[str, Field(max_length=REASON_LIMIT, description="For auditors; it is not shown to members.")] = ""
+
+
 class Accepted(BaseModel):
     """The broker has it; `position` reads your own write through `min_position`."""
 
@@ -92,11 +96,12 @@ class MessageAnswer(BaseModel):
     seq: int
     client_id: str
     sender_id: UUID
-    body: Annotated[str, Field(description="Empty once deleted.")]
+    body: Annotated[str, Field(description="Empty once deleted or erased.")]
     version: int
     created_at: datetime
     edited_at: datetime | None
     deleted_at: datetime | None
+    erased_at: Annotated[datetime | None, Field(description="Since when no text of it is kept.")]
 
 
 class VersionAnswer(BaseModel):
@@ -125,7 +130,8 @@ class ConversationPage(BaseModel):
 
 
 class VersionList(BaseModel):
-    data: list[VersionAnswer]
+    data: Annotated[list[VersionAnswer], Field(description="None of an erased message.")]
+    erased_at: datetime | None
 
 
 def message_answer(message: Message) -> MessageAnswer:
@@ -140,6 +146,7 @@ def message_answer(message: Message) -> MessageAnswer:
         created_at=message.sent_at,
         edited_at=message.edited_at,
         deleted_at=message.deleted_at,
+        erased_at=message.erased_at,
     )
 
 

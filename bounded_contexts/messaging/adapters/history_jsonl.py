@@ -1,13 +1,14 @@
 """Messages in JSON-lines files, one per conversation: ports `HistoryWriter` and `History` for small installations.
 
 Each event is one appended line, so a crash leaves at most a torn last line, which the next write cuts off. Files are read
-anew when they have grown: processes may share the directory, but only the group's member that has the partition writes.
+on when they have grown: processes may share the directory, but only the group's member that has the partition writes.
+An erasure replaces the file: its lines keep their length, so readers go on where they are.
 """
 
 import asyncio
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
@@ -18,9 +19,9 @@ from uuid import UUID
 from bounded_contexts.messaging.application.ports import Page, Version
 from bounded_contexts.messaging.domain.message import Message
 from schemas.messaging import events
-from schemas.messaging.events import MessageDeleted, MessageEdited, MessageSent
+from schemas.messaging.events import MessageDeleted, MessageEdited, MessageErased, MessageSent
 
-Change = MessageSent | MessageEdited | MessageDeleted
+Change = MessageSent | MessageEdited | MessageDeleted | MessageErased
 
 
 @dataclass(slots=True)
@@ -32,6 +33,7 @@ class _Conversation:
     place: dict[UUID, int] = field(default_factory=dict)  # message id → index
     former: dict[UUID, list[Version]] = field(default_factory=dict)
     edits: set[UUID] = field(default_factory=set)
+    erased: dict[UUID, datetime] = field(default_factory=dict)  # message id → when; it may not have come yet
 
     def apply(self, change: Change) -> bool:
         """Take over the change; return whether it was one."""
@@ -42,6 +44,8 @@ class _Conversation:
                 return self._edited(change)
             case MessageDeleted():
                 return self._deleted(change)
+            case MessageErased():
+                return self._erased(change)
 
     def _sent(self, sent: MessageSent) -> bool:
         if sent.message_id in self.place:
@@ -54,9 +58,10 @@ class _Conversation:
                 seq=len(self.messages) + 1,
                 sender_id=sent.sender_id,
                 client_id=sent.client_id,
-                body=sent.body,
+                body="" if sent.message_id in self.erased else sent.body,
                 version=1,
                 sent_at=sent.sent_at,
+                erased_at=self.erased.get(sent.message_id),
             )
         )
         return True
@@ -64,6 +69,8 @@ class _Conversation:
     def _edited(self, edit: MessageEdited) -> bool:
         index = self.place.get(edit.message_id)
         if index is None or edit.edit_id in self.edits or self.messages[index].deleted_at:
+            return False
+        if edit.message_id in self.erased:
             return False
         former = self.messages[index]
         written_at = former.edited_at or former.sent_at
@@ -77,6 +84,15 @@ class _Conversation:
         if index is None or self.messages[index].deleted_at:
             return False
         self.messages[index] = replace(self.messages[index], deleted_at=deletion.deleted_at)
+        return True
+
+    def _erased(self, erasure: MessageErased) -> bool:
+        if erasure.message_id in self.erased:
+            return False
+        self.erased[erasure.message_id] = erasure.erased_at
+        self.former.pop(erasure.message_id, None)
+        if (index := self.place.get(erasure.message_id)) is not None:
+            self.messages[index] = replace(self.messages[index], body="", erased_at=erasure.erased_at)
         return True
 
 
@@ -98,6 +114,19 @@ class JsonLinesHistory:
     async def deleted(self, deletion: MessageDeleted) -> None:
         await self._write(deletion.conversation_id, [deletion])
 
+    async def erased(self, erasure: MessageErased) -> None:
+        path = self._path(erasure.conversation_id)
+        async with self._lock:
+            state = await self._current(erasure.conversation_id)
+            if not state.apply(erasure):
+                return
+            try:
+                await asyncio.to_thread(_erase, path, state.read, erasure)
+            except BaseException:
+                del self._conversations[erasure.conversation_id]
+                raise
+            state.read += len(_line(erasure).encode())
+
     async def page(self, conversation: UUID, page: Page) -> list[Message]:
         async with self._lock:
             messages = (await self._current(conversation)).messages
@@ -112,7 +141,7 @@ class JsonLinesHistory:
 
     async def versions(self, message_id: UUID) -> list[Version]:
         conversation = await self._holding(message_id)
-        if conversation is None:
+        if conversation is None or message_id in conversation.erased:
             return []
         now = conversation.messages[conversation.place[message_id]]
         current = Version(now.version, now.body, now.edited_at or now.sent_at)
@@ -126,7 +155,7 @@ class JsonLinesHistory:
     async def _write(self, conversation: UUID, changes: Sequence[Change]) -> None:
         async with self._lock:
             state = await self._current(conversation)
-            lines = [_line(change) for change in changes if state.apply(change)]
+            lines = [_line(_storable(change, state.erased)) for change in changes if state.apply(change)]
             data = "".join(lines).encode()
             try:
                 await asyncio.to_thread(_append, self._path(conversation), state.read, data)
@@ -154,7 +183,8 @@ class JsonLinesHistory:
             state.read += len(line)
             change = _change(line)
             state.apply(change)
-            self._conversation_of[change.message_id] = conversation
+            if change.message_id in state.place:
+                self._conversation_of[change.message_id] = conversation
         return state
 
     def _path(self, conversation: UUID) -> Path:
@@ -180,6 +210,37 @@ def _append(path: Path, at: int, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _erase(path: Path, size: int, erasure: MessageErased) -> None:
+    """Put a file without the message's texts, and with the erasure, in the place of this one; wait for the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = path.read_bytes()[:size] if path.exists() else b""
+    lines = [_blanked(line, erasure.message_id) for line in whole.splitlines(keepends=True)]
+    fresh = path.with_suffix(".new")
+    with fresh.open("wb") as file:
+        file.writelines([*lines, _line(erasure).encode()])
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)  # or a power cut might bring the former file back
+    finally:
+        os.close(directory)
+
+
+def _blanked(line: bytes, message_id: UUID) -> bytes:
+    """Return the line, if it is about the message without its text and as long as before."""
+    change = _change(line)
+    if change.message_id != message_id or not isinstance(change, MessageSent | MessageEdited):
+        return line
+    return _line(replace(change, body="")).encode().removesuffix(b"\n").ljust(len(line) - 1) + b"\n"
+
+
+def _storable(change: Change, erased: Container[UUID]) -> Change:
+    """Return a message that comes after its erasure without its text, anything else as it is."""
+    return replace(change, body="") if isinstance(change, MessageSent) and change.message_id in erased else change
 
 
 def _line(change: Change) -> str:

@@ -6,22 +6,24 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
 
-from bounded_contexts.messaging.adapters.tables import message, message_edit
+from bounded_contexts.messaging.adapters.tables import erasure, message, message_edit
 from bounded_contexts.messaging.application.ports import Page, Version
 from bounded_contexts.messaging.domain.message import Message
 from infra.postgres import Database
-from schemas.messaging.events import MessageDeleted, MessageEdited, MessageSent
+from schemas.messaging.events import MessageDeleted, MessageEdited, MessageErased, MessageSent
 
 # A conversation lies in one partition and its group's position is locked by now, so nobody else is numbering it.
 SENT = """
-insert into messaging.message (message_id, conversation_id, seq, sender_id, client_id, body, sent_at)
-select message_id, conversation_id,
+insert into messaging.message (message_id, conversation_id, seq, sender_id, client_id, body, sent_at, erased_at)
+select g.message_id, conversation_id,
        coalesce((select max(seq) from messaging.message m where m.conversation_id = g.conversation_id), 0)
            + row_number() over (partition by conversation_id order by place),
-       sender_id, client_id, body, sent_at
+       sender_id, client_id, case when e.message_id is null then body else '' end, sent_at, e.erased_at
 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::timestamptz[])
      with ordinality as g(message_id, conversation_id, sender_id, client_id, body, sent_at, place)
+     left join messaging.erasure e on e.message_id = g.message_id
 where not exists (select from messaging.message m where m.message_id = g.message_id)
 order by place
 """
@@ -52,7 +54,9 @@ class PostgresHistory:
                 message.c.version,
                 message.c.body,
                 sa.func.coalesce(message.c.edited_at, message.c.sent_at),
-            ).where(message.c.message_id == edit.message_id, message.c.deleted_at.is_(None))
+            ).where(
+                message.c.message_id == edit.message_id, message.c.deleted_at.is_(None), message.c.erased_at.is_(None)
+            )
             columns = ["edit_id", "message_id", "version", "body", "written_at"]
             known = sa.select(message_edit.c.edit_id).where(message_edit.c.edit_id == edit.edit_id)
             former = former.where(~sa.exists(known))
@@ -72,6 +76,14 @@ class PostgresHistory:
                 .where(message.c.message_id == deletion.message_id, message.c.deleted_at.is_(None))
                 .values(deleted_at=deletion.deleted_at)
             )
+
+    async def erased(self, erasure_: MessageErased) -> None:
+        this, at = erasure_.message_id, erasure_.erased_at
+        async with self._database.transaction() as connection:
+            await connection.execute(insert(erasure).values(message_id=this, erased_at=at).on_conflict_do_nothing())
+            await connection.execute(sa.delete(message_edit).where(message_edit.c.message_id == this))
+            gone = sa.update(message).where(message.c.message_id == this, message.c.erased_at.is_(None))
+            await connection.execute(gone.values(body="", erased_at=at))
 
     async def page(self, conversation: UUID, page: Page) -> list[Message]:
         query = sa.select(message).where(message.c.conversation_id == conversation).limit(page.limit)
@@ -93,7 +105,8 @@ class PostgresHistory:
         former = sa.select(message_edit.c.version, message_edit.c.body, message_edit.c.written_at)
         current = sa.select(message.c.version, message.c.body, sa.func.coalesce(message.c.edited_at, message.c.sent_at))
         query = sa.union_all(
-            former.where(message_edit.c.message_id == message_id), current.where(message.c.message_id == message_id)
+            former.where(message_edit.c.message_id == message_id),
+            current.where(message.c.message_id == message_id, message.c.erased_at.is_(None)),
         ).order_by("version")
         async with self._database.transaction() as connection:
             return [Version(*row) for row in await connection.execute(query)]

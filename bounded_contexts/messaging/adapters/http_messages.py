@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Query, Response
 
 from bounded_contexts.messaging.adapters.bodies import (
     Accepted,
+    Erasure,
     MessageAnswer,
     MessagePage,
     NewMessage,
@@ -21,12 +22,13 @@ from bounded_contexts.messaging.adapters.bodies import (
 from bounded_contexts.messaging.application.commands import (
     delete_message,
     edit_message,
+    erase_message,
     send_message,
     send_to_participants,
 )
 from bounded_contexts.messaging.application.members import members_of, state_for
 from bounded_contexts.messaging.application.ports import Page, Ports
-from bounded_contexts.messaging.domain.commands import DeleteMessage, EditMessage, SendMessage
+from bounded_contexts.messaging.domain.commands import DeleteMessage, EditMessage, EraseMessage, SendMessage
 from bounded_contexts.messaging.domain.identity import direct_id
 from infra.access_tokens import User
 from infra.feed_positions import seal_feed
@@ -159,16 +161,34 @@ def message_routes(ports: Ports) -> APIRouter:
         ask = DeleteMessage(message_id=message_id, asker_id=user.id, at=ports.now())
         return await _changed(await delete_message(ask, ports), message_id, wait, tokens, ports)
 
+    @routes.post("/messages/{message_id}:erase", status_code=202, responses=problems(403))
+    async def erase_a_message(
+        message_id: UUID,
+        user: SignedIn,
+        tokens: Tokens,
+        min_position: MinPosition,
+        wait: PreferWait,
+        why: Erasure | None = None,
+    ) -> dict[str, str]:
+        """Remove the text of anybody's message and its former texts for good; for admins. Twice is once."""
+        await wait_until_stored(min_position, ports.stored)
+        reason = why.reason if why else ""
+        ask = EraseMessage(
+            message_id=message_id, asker_id=user.id, asker_roles=user.roles, reason=reason, at=ports.now()
+        )
+        return await _changed(await erase_message(ask, ports), message_id, wait, tokens, ports)
+
     @routes.get("/messages/{message_id}/versions")
     async def read_versions(message_id: UUID, user: SignedIn) -> VersionList:
         """Read every text a message has had, oldest first; for moderators."""
         if not user.roles & {"moderator", "admin"}:
             raise NotFound("message_not_found")
-        versions = await ports.history.versions(message_id)
-        if not versions:
+        message = await ports.history.message(message_id)
+        if message is None:
             raise NotFound("message_not_found")
+        versions = await ports.history.versions(message_id)
         data = [VersionAnswer(version=each.version, body=each.body, written_at=each.written_at) for each in versions]
-        return VersionList(data=data)
+        return VersionList(data=data, erased_at=message.erased_at)
 
     return routes
 

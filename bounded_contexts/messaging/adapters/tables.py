@@ -20,6 +20,7 @@ message = sa.Table(
     sa.Column("sent_at", Moment, nullable=False),
     sa.Column("edited_at", Moment),
     sa.Column("deleted_at", Moment),
+    sa.Column("erased_at", Moment),
     sa.UniqueConstraint("conversation_id", "seq"),
 )
 
@@ -31,6 +32,14 @@ message_edit = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),  # of the text that was replaced
     sa.Column("body", sa.Text, nullable=False),  # the text that was replaced
     sa.Column("written_at", Moment, nullable=False),  # when that text was written
+)
+
+# Outlives the message's row: emptied tables and messages that come late get no text back.
+erasure = sa.Table(
+    "erasure",
+    metadata,
+    sa.Column("message_id", sa.Uuid, primary_key=True),
+    sa.Column("erased_at", Moment, nullable=False),
 )
 
 conversation = sa.Table(

@@ -8,6 +8,7 @@ from bounded_contexts.messaging.domain import conversation, message
 from bounded_contexts.messaging.domain.commands import (
     DeleteMessage,
     EditMessage,
+    EraseMessage,
     SendMessage,
     StartDirect,
     StartGroup,
@@ -74,3 +75,11 @@ async def delete_message(ask: DeleteMessage, ports: Ports) -> Position:
     known = await ports.history.message(ask.message_id)
     members = await members_of(known.conversation_id, ports) if known else frozenset[UUID]()
     return await ports.log.publish(message.delete(known, members, ask))
+
+
+async def erase_message(ask: EraseMessage, ports: Ports) -> Position:
+    """Remove anybody's message for good, as an admin."""
+    message.require_admin(ask)
+    known = await ports.history.message(ask.message_id)
+    members = await members_of(known.conversation_id, ports) if known else frozenset[UUID]()
+    return await ports.log.publish(message.erase(known, members, ask))

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from bounded_contexts.messaging.domain.conversation import ConversationEvent
 from bounded_contexts.messaging.domain.message import Message
-from schemas.messaging.events import MessageDeleted, MessageEdited, MessageSent
+from schemas.messaging.events import MessageDeleted, MessageEdited, MessageErased, MessageSent
 from shared_kernel.events import EventLog, EventStore, Position
 
 
@@ -54,11 +54,16 @@ class HistoryWriter(Protocol):
         ...
 
     async def edited(self, edit: MessageEdited) -> None:
-        """Replace the text, keeping the former one as a version. A deleted message stays as it is."""
+        """Replace the text, keeping the former one as a version. A deleted or erased message stays as it is."""
         ...
 
     async def deleted(self, deletion: MessageDeleted) -> None:
         """Show the message no more."""
+        ...
+
+    async def erased(self, erasure: MessageErased) -> None:
+        """Remove every text the message has had from what is kept, and store none that comes later: the message may
+        come after its erasure."""
         ...
 
 
@@ -66,7 +71,7 @@ class History(Protocol):
     """What has been stored of messages."""
 
     async def page(self, conversation: UUID, page: Page) -> list[Message]:
-        """Return messages in the order asked for. Deleted ones are there, without their text."""
+        """Return messages in the order asked for. Deleted and erased ones are there, without their text."""
         ...
 
     async def message(self, message: UUID) -> Message | None:
@@ -74,7 +79,7 @@ class History(Protocol):
         ...
 
     async def versions(self, message: UUID) -> list[Version]:
-        """Return every text the message has had, oldest first, also of a deleted one."""
+        """Return every text the message has had, oldest first, also of a deleted one; none of an erased one."""
         ...
 
     async def seq_at(self, conversation: UUID, at: datetime) -> int:

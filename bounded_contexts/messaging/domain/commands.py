@@ -106,3 +106,14 @@ class DeleteMessage:
     message_id: UUID
     asker_id: UUID
     at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EraseMessage:
+    """Remove a message's text for good, whoever sent it."""
+
+    message_id: UUID
+    asker_id: UUID
+    asker_roles: frozenset[str]
+    reason: str
+    at: datetime

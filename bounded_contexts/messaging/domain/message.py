@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from bounded_contexts.messaging.domain.commands import DeleteMessage, EditMessage, SendMessage
+from bounded_contexts.messaging.domain.commands import DeleteMessage, EditMessage, EraseMessage, SendMessage
 from bounded_contexts.messaging.domain.text import checked
-from schemas.messaging.events import MessageDeleted, MessageEdited, MessageSent
-from shared_kernel.errors import Forbidden, NotFound
+from schemas.messaging.events import MessageDeleted, MessageEdited, MessageErased, MessageSent
+from shared_kernel.errors import Forbidden, NotFound, Refused
 
 BODY_LIMIT = 4000  # characters
 CLIENT_ID_LIMIT = 128  # characters
+REASON_LIMIT = 500  # characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +23,12 @@ class Message:
     seq: int  # 1, 2, 3 … within the conversation, without gaps
     sender_id: UUID
     client_id: str
-    body: str  # empty once deleted
+    body: str  # empty once deleted or erased
     version: int  # 1, and one more with each edit
     sent_at: datetime
     edited_at: datetime | None = None
     deleted_at: datetime | None = None
+    erased_at: datetime | None = None
 
 
 def say(members: frozenset[UUID], ask: SendMessage) -> MessageSent:
@@ -46,7 +48,8 @@ def say(members: frozenset[UUID], ask: SendMessage) -> MessageSent:
 
 
 def edit(message: Message | None, members: frozenset[UUID], ask: EditMessage) -> MessageEdited:
-    """Return the fact. Raise `NotFound` for outsiders and deleted messages, `Forbidden` for members who did not send it."""
+    """Return the fact. Raise `NotFound` for outsiders and deleted messages, `Refused` for erased ones, `Forbidden` for
+    members who did not send it."""
     message = _shown(message, members, ask.editor_id)
     if message.sender_id != ask.editor_id:
         raise Forbidden("not_the_sender", "only the sender edits a message")
@@ -75,8 +78,33 @@ def delete(message: Message | None, members: frozenset[UUID], ask: DeleteMessage
     )
 
 
+def require_admin(ask: EraseMessage) -> None:
+    """Raise `Forbidden` for everybody else. Ask before looking: nobody else learns whether the message is there."""
+    if "admin" not in ask.asker_roles:
+        raise Forbidden("forbidden", "only an admin erases a message")
+
+
+def erase(message: Message | None, members: frozenset[UUID], ask: EraseMessage) -> MessageErased:
+    """Return the fact, as often as asked. Raise `NotFound`, `Forbidden`, `Refused` for an overlong reason."""
+    require_admin(ask)
+    if message is None:
+        raise NotFound("message_not_found")
+    return MessageErased(
+        message_id=ask.message_id,
+        conversation_id=message.conversation_id,
+        erased_by=ask.asker_id,
+        recipient_ids=tuple(sorted(members)),
+        reason=checked(ask.reason, REASON_LIMIT, "reason_length") if ask.reason else "",
+        erased_at=ask.at,
+    )
+
+
 def _shown(message: Message | None, members: frozenset[UUID], asker: UUID, *, deleted_too: bool = False) -> Message:
-    if message is None or asker not in members or (message.deleted_at and not deleted_too):
+    if message is None or asker not in members:
+        raise NotFound("message_not_found")
+    if message.erased_at:
+        raise Refused("message_erased", "an admin erased the message")
+    if message.deleted_at and not deleted_too:
         raise NotFound("message_not_found")
     return message
 
