@@ -22,6 +22,7 @@ from headwater.settings import Settings, SettingsError
 from headwater.stack_cli import stack
 from headwater.supervisor import attach, is_up
 from infra.local.errors import StackError
+from infra.local.ports import choose
 from infra.schema_compiler import SchemaError, check, write
 from infra.schema_registry import SchemaRejected
 from shared_kernel.errors import HeadwaterError
@@ -62,7 +63,9 @@ def run(
         settings = _settings(**{name: value for name, value in given.items() if value is not None})
         if port is None and is_up(settings):  # the stack beside us has the port
             settings = settings.model_copy(update={"port": 0})
-        run_roles(settings, roles)
+        if settings.port:
+            choose(settings.port, "this process", "--port or HEADWATER_PORT", settings.host)
+        run_roles(settings, tuple(dict.fromkeys(roles)))
 
 
 @app.command()

@@ -1,10 +1,12 @@
 """Ports on this machine: is one free, who has it, and which one may be taken."""
 
+import errno
 import random
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from infra.local.errors import StackError
 
@@ -17,18 +19,11 @@ LISTENING = "0A"  # state column of /proc/net/tcp, see proc_net_tcp(5)
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
     """Return whether a server could be bound to the port now. Raise `StackError` if the host is not ours."""
-    with socket.socket() as probe:
-        # Servers set it too: without it the remains of closed connections would look like a server.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except socket.gaierror:
-            raise StackError(f"{host} is not an address of this machine: set HEADWATER_HOST") from None
-        except PermissionError:
-            raise StackError(f"port {port} needs more rights: choose one above 1023") from None
-        except OSError:
-            return False
-    return True
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError):
+        raise _not_ours(host) from None
+    return all(_can_bind(family, address, host) for family, _, _, _, address in found)
 
 
 def free_port() -> int:
@@ -72,6 +67,31 @@ def accepts(port: int) -> bool:
             return True
     except OSError:
         return False
+
+
+def _can_bind(family: int, address: tuple[Any, ...], host: str) -> bool:
+    try:
+        probe = socket.socket(family, socket.SOCK_STREAM)
+    except OSError:  # a machine without IPv6: servers pass over such an address, too
+        return True
+    with probe:
+        # As servers do: without the first the remains of closed connections would look like a server.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        try:
+            probe.bind(address)
+        except PermissionError:
+            raise StackError(f"port {address[1]} needs more rights: choose one above 1023") from None
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise _not_ours(host) from None
+            return False
+    return True
+
+
+def _not_ours(host: str) -> StackError:
+    return StackError(f"{host} is not an address of this machine: set HEADWATER_HOST")
 
 
 def _listening_sockets(port: int) -> Iterator[str]:

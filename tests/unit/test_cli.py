@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from headwater import roles, wiring
 from headwater import settings as settings_module
-from headwater import wiring
 from headwater.cli import app, user_id
 from infra.access_tokens import SharedKeyTokens
 
@@ -92,6 +93,24 @@ class TestRoles:
 
         assert result.exit_code == 1
         assert result.stderr.strip() == "headwater: no role fly; `headwater roles` lists them"
+
+    @pytest.mark.parametrize("by_option", [True, False])
+    def test_a_busy_port_is_told_in_one_line_with_its_holder(self, by_option: bool) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as holder:
+            port = str(holder.getsockname()[1])
+            result = run("run", "web", "--port", port) if by_option else run("run", "web", HEADWATER_PORT=port)
+
+        assert result.exit_code == 1
+        (line,) = result.stderr.splitlines()
+        assert line.startswith(f"headwater: port {port} for this process is taken")
+        assert all(word in line for word in (f"pid {os.getpid()}", "--port", "HEADWATER_PORT"))
+
+    def test_a_role_named_twice_runs_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        started: list[tuple[str, ...]] = []
+        monkeypatch.setattr(roles, "run", lambda _, names: started.append(names))
+
+        assert run("run", "web", "relay", "web", "--port", "0").exit_code == 0
+        assert started == [("web", "relay")]
 
 
 class TestTokens:

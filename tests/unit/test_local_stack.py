@@ -22,7 +22,7 @@ from infra.local import artifacts, java
 from infra.local.artifacts import Artifact
 from infra.local.errors import StackError
 from infra.local.logs import follow, last
-from infra.local.ports import FREE_PORTS, choose, free_port
+from infra.local.ports import FREE_PORTS, choose, free_port, is_free
 from infra.local.processes import LOG_LIMIT, Child, Command
 from infra.local.state import Home, Process, Stack, this_process
 
@@ -218,6 +218,21 @@ def test_a_taken_port_is_reported_with_its_holder_and_the_setting() -> None:
 
         with pytest.raises(StackError, match=rf"port {port} for Kafka is taken.*pid {os.getpid()}.*HEADWATER_X"):
             choose(port, "Kafka", "HEADWATER_X")
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_a_host_of_another_machine_is_not_taken_for_a_busy_port(host: str) -> None:
+    with pytest.raises(StackError, match="not an address of this machine: set HEADWATER_HOST"):
+        is_free(free_port(), host)
+
+
+def test_a_port_may_be_asked_for_at_every_kind_of_address() -> None:
+    port = free_port()
+
+    hosts = ("127.0.0.1", "0.0.0.0", "::", "localhost")  # noqa: S104
+    assert [is_free(port, host) for host in hosts] == [True] * 4
+    with socket.create_server(("127.0.0.1", port)):
+        assert not is_free(port, "localhost")
 
 
 def test_a_free_port_lies_below_those_of_outgoing_connections() -> None:
