@@ -6,13 +6,15 @@ in docs/settings.md and `.env.template` are generated from here by `make docs`.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, Self
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from headwater import addresses
 
 PREFIX = "HEADWATER_"
 CONTEXT_DATABASE = f"{PREFIX}DATABASE_URL_"
@@ -122,6 +124,7 @@ class Settings(BaseSettings):
             secret = getattr(self, name)
             if secret is not None and len(secret.get_secret_value().encode()) < SECRET_MIN_BYTES:
                 raise ValueError(f"{PREFIX}{name.upper()} must have at least {SECRET_MIN_BYTES} bytes")
+        self._check_addresses()
         if self.kafka_security_protocol.startswith("SASL") and not (
             self.kafka_sasl_mechanism and self.kafka_sasl_username
         ):
@@ -136,6 +139,27 @@ class Settings(BaseSettings):
             if not self.jwt_issuer or not self.jwt_audience:
                 raise ValueError(f"{PREFIX}JWT_ISSUER and {PREFIX}JWT_AUDIENCE are required in production")
         return self
+
+    @property
+    def configured_databases(self) -> dict[str, str]:
+        """Return variable → URL of every database that is configured."""
+        urls = {CONTEXT_DATABASE.removesuffix("_"): self.database_url}
+        urls |= {f"{CONTEXT_DATABASE}{context.upper()}": url for context, url in self.database_urls.items()}
+        return {variable: url.get_secret_value() for variable, url in urls.items() if url}
+
+    def _check_addresses(self) -> None:
+        given: list[tuple[str, Callable[[str], object], str]] = [
+            (variable, addresses.database, url) for variable, url in self.configured_databases.items()
+        ]
+        if self.kafka_bootstrap_servers:
+            given.append((f"{PREFIX}KAFKA_BOOTSTRAP_SERVERS", addresses.brokers, self.kafka_bootstrap_servers))
+        if self.schema_registry_url:
+            given.append((f"{PREFIX}SCHEMA_REGISTRY_URL", addresses.registry, self.schema_registry_url))
+        for variable, read, value in given:
+            try:
+                read(value)
+            except ValueError as error:
+                raise ValueError(f"{variable}: {error}") from None
 
 
 SECRETS = tuple(

@@ -15,13 +15,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from headwater import configured, stack_report, supervisor
 from headwater import settings as settings_module
-from headwater import stack_report, supervisor
 from headwater.layout import layout, parse_scale
 from headwater.settings import PREFIX, Settings, SettingsError
 from infra.local import logs as log_files
 from infra.local.artifacts import Part
-from infra.local.doctor import WantedPort, examine
+from infra.local.doctor import WantedPort, clash, examine
 from infra.local.errors import StackError
 from infra.local.processes import Interrupted, last_lines
 from infra.local.state import Home, Stack
@@ -52,6 +52,9 @@ def up(
     """Start the servers that are not configured and all roles, and stay until Ctrl-C or `headwater down`."""
     with _one_line_errors():
         settings = settings_module.load()
+        if both := clash(_ports(settings)):
+            raise StackError(both)
+        configured.require(settings)
         if detach:
             _up_detached(settings, scale or [])
         else:
@@ -108,11 +111,12 @@ def logs(
 
 @stack.command()
 def doctor(as_json: Json = False) -> None:
-    """Check what `up` needs on this machine. Exit code 1 when something would make it fail."""
+    """Check what `up` needs here, also of configured servers. Exit code 1 when something would make it fail."""
     with _one_line_errors():
         settings = settings_module.load()
         local = _local_parts(settings)
         found = list(examine(Home(settings.home), _ports(settings), local, not settings.database_url))
+        found += configured.examine(settings)
     if as_json:
         _print_json([{"check": check.name, "ok": check.ok, "text": check.text} for check in found])
     else:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from rich.table import Table
 from rich.text import Text
 
+from headwater.addresses import without_password
 from headwater.layout import is_open
 from headwater.settings import PREFIX
 from infra.local.doctor import Check
@@ -67,7 +68,7 @@ def as_json(stack: Stack | None, ready: Mapping[str, bool]) -> dict[str, object]
         "url": stack.url,
         "kafka_bootstrap_servers": stack.kafka_bootstrap_servers,
         "database_url": without_password(stack.database_url or ""),
-        "schema_registry_url": stack.schema_registry_url,
+        "schema_registry_url": without_password(stack.schema_registry_url or ""),
         "processes": [
             {"name": one.name, "pid": one.pid, "port": one.port, "roles": list(one.roles), "state": _state(one, ready)}
             for one in stack.processes
@@ -83,13 +84,6 @@ def checks(found: Iterable[Check]) -> Table:
     return table
 
 
-def without_password(url: str) -> str:
-    """Return the URL without the password in it."""
-    parts = urlsplit(url)
-    user, at, address = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"{user.partition(':')[0]}{at}{address}").geturl()
-
-
 def _addresses(stack: Stack, logs: Path) -> Iterable[tuple[str, str]]:
     yield "public", stack.url or ""
     yield "API documentation", f"{stack.url}/docs"
@@ -98,7 +92,7 @@ def _addresses(stack: Stack, logs: Path) -> Iterable[tuple[str, str]]:
         address = f"http://{host}:{process.port}"
         if is_open(process.roles) and address != stack.url:
             yield process.name, address
-    yield "schema registry", stack.schema_registry_url or ""
+    yield "schema registry", without_password(stack.schema_registry_url or "")
     yield "Kafka", stack.kafka_bootstrap_servers or ""
     yield "database", without_password(stack.database_url or "")
     yield "logs", str(logs)

@@ -31,6 +31,10 @@ class SchemaRegistry:
             timeout=TIMEOUT_S,
         )
 
+    async def ping(self) -> None:
+        """Return if this is a registry that we may read. Raise `LookupError` if it is something else, `Unavailable`."""
+        await self._request("GET", "subjects")
+
     async def register(self, subject: str, schema: str) -> int:
         """Return the id of the schema under the subject, new or known. Raise `SchemaRejected`, `Unavailable`."""
         answer = await self._request("POST", f"subjects/{subject}/versions", {"schema": schema, "schemaType": "AVRO"})
@@ -68,5 +72,8 @@ class SchemaRegistry:
             raise SchemaRejected(f"{path}: {response.text[:500]}")
         if response.is_error:
             raise Unavailable("schema_registry_unavailable", f"{response.status_code} at {path}")
-        answer: Mapping[str, Any] = response.json()
+        try:
+            answer: Mapping[str, Any] = response.json()
+        except ValueError as error:  # a page of whatever else listens there
+            raise Unavailable("schema_registry_unavailable", f"no JSON at {path}") from error
         return answer

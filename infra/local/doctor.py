@@ -4,15 +4,17 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 from infra.local import account, artifacts, java, postgres
 from infra.local.artifacts import Part
 from infra.local.errors import StackError
 from infra.local.ports import LOOPBACK, holder_of, is_free
-from infra.local.state import Home
+from infra.local.state import ANOTHER_HOME, Home
 
 OLDEST_PYTHON = (3, 11)
 LEAST_FREE = 2_000_000_000  # bytes: downloads packed and unpacked, and room for the first data
@@ -43,15 +45,34 @@ def examine(home: Home, ports: Sequence[WantedPort], parts: Sequence[Part], need
     yield _python()
     yield Check("running", not is_up, _already_up(home) if is_up else "no other `headwater up` in this directory")
     yield _stale(home)
-    yield _writable(home.directory)
-    yield _space(home.directory)
+    yield (writable := _writable(home.directory))
+    if writable.ok:
+        yield _space(home.directory)
     for port in ports:
         yield _port(port, is_up)
+    if both := clash(ports):
+        yield Check("ports", False, both)
     if parts:
-        yield _asked("Java", _java)
-        yield _asked("downloads", lambda: _downloads(parts))
+        yield asked("Java", _java)
+        yield asked("downloads", lambda: _downloads(parts))
     if needs_database:
-        yield _asked("PostgreSQL", _postgres)
+        yield asked("PostgreSQL", _postgres)
+
+
+def clash(ports: Sequence[WantedPort]) -> str | None:
+    """Return what to do about two settings that ask for the same port, None if there are none."""
+    for one, other in combinations(ports, 2):
+        if one.number == other.number != 0:
+            return f"{one.variable} and {other.variable} both ask for port {one.number}: change one of them (0 = any)"
+    return None
+
+
+def asked(name: str, question: Callable[[], str]) -> Check:
+    """Return the check that the question answers, whose `StackError` says what would go wrong."""
+    try:
+        return Check(name, True, question())
+    except StackError as error:
+        return Check(name, False, str(error))
 
 
 def _python() -> Check:
@@ -75,8 +96,11 @@ def _stale(home: Home) -> Check:
 
 def _writable(directory: Path) -> Check:
     existing = _existing(directory)
-    ok = existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
-    return Check("home", ok, str(directory) if ok else f"cannot write {existing}: set HEADWATER_HOME")
+    try:
+        with tempfile.TemporaryDirectory(dir=existing):  # rights alone do not tell: root has them all, also in /proc
+            return Check("home", True, str(directory))
+    except OSError as error:
+        return Check("home", False, f"cannot write {existing} ({error.strerror}): {ANOTHER_HOME}")
 
 
 def _space(directory: Path) -> Check:
@@ -91,9 +115,11 @@ def _existing(path: Path) -> Path:
 
 
 def _port(port: WantedPort, is_up: bool) -> Check:
+    if port.number == 0:
+        return Check("any free port", True, f"{port.what}: chosen at the start")
     name = f"port {port.number}"
-    if port.number == 0 or is_up:
-        return Check(name, True, f"{port.what}: {'held by the running stack' if is_up else 'any free one'}")
+    if is_up:
+        return Check(name, True, f"{port.what}: held by the running stack")
     try:
         if is_free(port.number, port.host):
             return Check(name, True, f"{port.what}: free")
@@ -101,13 +127,6 @@ def _port(port: WantedPort, is_up: bool) -> Check:
         return Check(name, False, str(error))
     holder = holder_of(port.number) or "another process"
     return Check(name, False, f"{port.what}: taken by {holder}; stop it or set {port.variable}")
-
-
-def _asked(name: str, question: Callable[[], str]) -> Check:
-    try:
-        return Check(name, True, question())
-    except StackError as error:
-        return Check(name, False, str(error))
 
 
 def _java() -> str:

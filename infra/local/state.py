@@ -17,6 +17,7 @@ import msgspec
 from infra.local.errors import StackError
 
 OWN = ("kafka", "postgres", "registry", "history", "logs", "stack.json")  # what `empty` may delete
+ANOTHER_HOME = "set HEADWATER_HOME to a directory that you may write"
 LEFTOVERS_S = 10.0
 
 
@@ -115,8 +116,7 @@ class Home:
             (self.directory / "logs").mkdir(parents=True, exist_ok=True)
             self._lock.touch()
         except OSError as error:
-            problem = f"cannot write {self.directory} ({error.strerror})"
-            raise StackError(f"{problem}: set HEADWATER_HOME to a directory that you may write") from None
+            raise StackError(f"cannot write {self.directory} ({error.strerror}): {ANOTHER_HOME}") from None
 
     def is_locked(self) -> bool:
         """Return whether a supervisor is in charge right now."""

@@ -16,6 +16,7 @@ from headwater.cli import user_id
 from infra.access_tokens import SharedKeyTokens
 from infra.local.ports import free_port
 from infra.local.state import Home
+from tests.machine import Machine, listening
 from tests.probes import eventually
 
 HEADWATER = (sys.executable, "-m", "headwater")
@@ -77,6 +78,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         process.terminate()
         assert process.wait(60) == 0, log.read_text()
         running.headwater("reset", "--yes")
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    """A user whose configured servers listen and do nothing else."""
+    with listening() as server:
+        machine = Machine(tmp_path, server)
+        yield machine
+        machine.end()
 
 
 @pytest.fixture

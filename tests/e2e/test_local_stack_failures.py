@@ -7,13 +7,9 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,112 +19,21 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from infra.local import artifacts
-from infra.local.ports import free_port
-from infra.local.state import Home, Process, Stack, started
+from infra.local.state import Process, Stack, started
+from tests.machine import LIMIT_S, Answer, Machine, eventually, listening, refused
 
 pytestmark = pytest.mark.connected
 
-PROGRAM = (sys.executable, str(Path(__file__).parents[1] / "stub_headwater.py"))
-LIMIT_S = 120.0
 CLOSED = "http://127.0.0.1:1"  # nobody listens there
-# With all three servers configured none is started, which makes the tests of everything else quick.
-ELSEWHERE = {
-    "HEADWATER_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
-    "HEADWATER_DATABASE_URL": "postgresql://headwater@127.0.0.1:1/headwater",
-    "HEADWATER_SCHEMA_REGISTRY_URL": CLOSED,
-}
 NO_NETWORK = {"HTTPS_PROXY": CLOSED, "HTTP_PROXY": CLOSED, "https_proxy": CLOSED, "http_proxy": CLOSED}
-
-
-class Machine:
-    """One user with one home directory who types commands. Every command that still runs is ended with the test."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.home = Home(directory / "home")
-        self.port = free_port()
-        self._running: list[subprocess.Popen[str]] = []
-
-    def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("HEADWATER_")}
-        root = str(Path(__file__).parents[2])
-        own = {"HEADWATER_HOME": str(self.home.directory), "HEADWATER_PORT": str(self.port), "PYTHONPATH": root}
-        local = {f"HEADWATER_LOCAL_{name}_PORT": "0" for name in ("KAFKA", "DATABASE", "REGISTRY")}
-        return clean | own | local | dict(more or {})
-
-    def run(self, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
-        command = (*PROGRAM, *arguments)
-        environment = self.environment(more)
-        return subprocess.run(
-            command, env=environment, cwd=self.directory, capture_output=True, text=True, timeout=LIMIT_S, check=False
-        )
-
-    def begin(self, *arguments: str, **more: str) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            (*PROGRAM, *arguments),
-            env=self.environment(more),
-            cwd=self.directory,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self._running.append(process)
-        return process
-
-    def up(self, *arguments: str, **more: str) -> "subprocess.Popen[str]":
-        process = self.begin("up", *arguments, **more)
-        eventually(lambda: process.poll() is not None or self._is_ready(process.pid), "ready")
-        if process.poll() is not None:
-            pytest.fail(f"up ended with {process.returncode}: {process.communicate()[0]}")
-        return process
-
-    def _is_ready(self, pid: int) -> bool:
-        stack = self.stack
-        return stack.is_ready and stack.supervisor is not None and stack.supervisor.pid == pid
-
-    @property
-    def stack(self) -> Stack:
-        return self.home.read() or Stack()
-
-    def process(self, name: str) -> Process:
-        return next(process for process in self.stack.processes if process.name == name)
-
-    def end(self) -> None:
-        for process in self._running:
-            if process.poll() is None:
-                process.terminate()
-            process.communicate(timeout=LIMIT_S)
-        assert self.run("reset", "--yes").returncode == 0
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    machine = Machine(tmp_path)
-    yield machine
-    machine.end()
-
-
-def eventually(holds: Callable[[], bool], what: str, limit_s: float = LIMIT_S) -> None:
-    end = time.monotonic() + limit_s
-    while not holds():
-        assert time.monotonic() < end, f"not {what} after {limit_s:.0f} s"
-        time.sleep(0.05)
-
-
-def refused(answer: "subprocess.CompletedProcess[str]", *words: str) -> None:
-    """Demand a failure whose only line on standard error is ours and says these words."""
-    assert answer.returncode == 1, answer.stdout + answer.stderr
-    (line,) = answer.stderr.splitlines()
-    assert line.startswith("headwater: ")
-    assert all(word in line for word in words), line
 
 
 def test_a_busy_public_port_names_its_holder_and_the_setting(machine: Machine) -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", machine.port))
         server.listen()
-        answer = machine.run("up", **ELSEWHERE)
-        checked = machine.run("doctor", **ELSEWHERE)
+        answer = machine.run("up", **machine.elsewhere)
+        checked = machine.run("doctor", **machine.elsewhere)
 
     refused(answer, f"port {machine.port}", f"pid {os.getpid()}", "HEADWATER_PORT")
     assert checked.returncode == 1
@@ -147,9 +52,11 @@ def test_a_busy_server_port_is_noticed_before_anything_starts(machine: Machine) 
 
 
 def test_a_second_up_in_the_same_directory_is_refused(machine: Machine) -> None:
-    first = machine.up(**ELSEWHERE)
+    first = machine.up(**machine.elsewhere)
 
-    refused(machine.run("up", HEADWATER_PORT="0", **ELSEWHERE), "already up", f"pid {first.pid}", "headwater down")
+    refused(
+        machine.run("up", HEADWATER_PORT="0", **machine.elsewhere), "already up", f"pid {first.pid}", "headwater down"
+    )
     refused(machine.run("reset", "--yes"), "already up")
     assert machine.run("status").returncode == 0
     assert machine.run("down").returncode == 0
@@ -166,8 +73,8 @@ def test_a_state_file_of_a_killed_supervisor_is_not_believed(machine: Machine) -
         machine.home.write(Stack(supervisor=stranger, is_ready=True, url="http://127.0.0.1:1"))
 
     assert machine.run("status").returncode == 1
-    assert "was killed" in machine.run("doctor", **ELSEWHERE).stdout
-    process = machine.up(**ELSEWHERE)
+    assert "was killed" in machine.run("doctor", **machine.elsewhere).stdout
+    process = machine.up(**machine.elsewhere)
     assert machine.stack.supervisor
     assert machine.stack.supervisor.pid == process.pid
 
@@ -177,8 +84,8 @@ def test_a_home_that_cannot_be_written_says_what_to_set(machine: Machine) -> Non
     file.write_text("")
 
     for home in (str(file / "home"), "/sys/headwater"):  # even root makes no directory in /sys
-        refused(machine.run("up", HEADWATER_HOME=home, **ELSEWHERE), "cannot write", "HEADWATER_HOME")
-        assert machine.run("doctor", HEADWATER_HOME=home, **ELSEWHERE).returncode == 1
+        refused(machine.run("up", HEADWATER_HOME=home, **machine.elsewhere), "cannot write", "HEADWATER_HOME")
+        assert machine.run("doctor", HEADWATER_HOME=home, **machine.elsewhere).returncode == 1
 
 
 def test_without_network_and_downloads_up_says_so(machine: Machine) -> None:
@@ -202,9 +109,9 @@ def test_a_truncated_download_without_network_names_the_file(machine: Machine) -
 
 
 def test_a_download_that_stays_wrong_names_the_file_and_what_to_do(machine: Machine) -> None:
-    with _damaged_cache(machine) as (environment, damaged), _liar() as address:
+    with _damaged_cache(machine) as (environment, damaged), listening(_Liar) as address:
         settings = machine.directory / "jgo.conf"
-        settings.write_text(f"[repositories]\ncentral = {address}\n")
+        settings.write_text(f"[repositories]\ncentral = http://{address}\n")
 
         refused(machine.run("up", **environment, JGO_CONFIG_FILE=str(settings)), str(damaged), "delete it")
 
@@ -218,7 +125,7 @@ def test_a_wrong_java_is_refused_when_there_is_no_other(machine: Machine) -> Non
 
 
 def test_a_role_that_dies_at_start_stops_everything_and_shows_its_log(machine: Machine) -> None:
-    answer = machine.run("up", STUB_DIES="relay", **ELSEWHERE)
+    answer = machine.run("up", STUB_DIES="relay", **machine.elsewhere)
 
     assert answer.returncode == 1
     assert "relay was told to die" in answer.stderr
@@ -227,9 +134,9 @@ def test_a_role_that_dies_at_start_stops_everything_and_shows_its_log(machine: M
 
 
 def test_a_failed_preparation_is_the_error_of_up_also_when_detached(machine: Machine) -> None:
-    refused(machine.run("up", STUB_PREPARE="fail", **ELSEWHERE), "the stub was told to fail")
+    refused(machine.run("up", STUB_PREPARE="fail", **machine.elsewhere), "the stub was told to fail")
 
-    answer = machine.run("up", "--detach", STUB_PREPARE="fail", **ELSEWHERE)
+    answer = machine.run("up", "--detach", STUB_PREPARE="fail", **machine.elsewhere)
     assert answer.returncode == 1
     assert answer.stderr.splitlines()[-1] == "headwater: the stub was told to fail"
 
@@ -250,7 +157,7 @@ def test_ctrl_c_before_all_is_ready_leaves_nothing_running(machine: Machine) -> 
 def test_every_request_to_stop_ends_all_children_even_when_repeated(
     machine: Machine, request_to_stop: signal.Signals
 ) -> None:
-    supervisor = machine.up("--scale", "messaging.history=2", **ELSEWHERE)
+    supervisor = machine.up("--scale", "messaging.history=2", **machine.elsewhere)
     children = machine.stack.processes
 
     supervisor.send_signal(request_to_stop)
@@ -262,7 +169,7 @@ def test_every_request_to_stop_ends_all_children_even_when_repeated(
 
 
 def test_a_detached_stack_outlives_its_terminal_until_down(machine: Machine) -> None:
-    answer = machine.run("up", "--detach", "--scale", "realtime.delivery=2", **ELSEWHERE)
+    answer = machine.run("up", "--detach", "--scale", "realtime.delivery=2", **machine.elsewhere)
     try:
         gateways = [process for process in machine.stack.processes if process.roles == ("realtime.delivery",)]
         report = json.loads(machine.run("status", "--json").stdout)
@@ -278,7 +185,7 @@ def test_a_detached_stack_outlives_its_terminal_until_down(machine: Machine) -> 
 
 
 def test_with_reload_changed_code_starts_the_roles_again(machine: Machine) -> None:
-    machine.up("--reload", **ELSEWHERE)
+    machine.up("--reload", **machine.elsewhere)
     before = machine.stack.processes
     source = Path(artifacts.__file__)
     written = source.stat()
@@ -384,25 +291,5 @@ def _damaged_cache(machine: Machine) -> Iterator[tuple[dict[str, str], Path]]:
     yield {"XDG_CACHE_HOME": str(cache)}, damaged
 
 
-class _Liar(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("content-length", "5")
-        self.end_headers()
-        self.wfile.write(b"wrong")
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextmanager
-def _liar() -> Iterator[str]:
-    server = HTTPServer(("127.0.0.1", 0), _Liar)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+class _Liar(Answer):
+    text = b"wrong"

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import make_url
 
+from headwater import addresses
 from headwater.settings import PREFIX, SECRETS, SettingsError, load, table
 
 SECRET = "s3cr3t-" * 6
 SHORT = "t00-short"
+DATABASE = f"postgresql://headwater:{SECRET}@database/headwater"
 PRODUCTION = {
     "HEADWATER_MODE": "production",
     "HEADWATER_SECRET_KEY": SECRET,
@@ -28,6 +31,10 @@ def refusal(environ: Mapping[str, str]) -> str:
 def value(secret: SecretStr | None) -> str:
     assert secret is not None
     return secret.get_secret_value()
+
+
+def secret_for(name: str) -> str:
+    return DATABASE if name == "database_url" else SECRET
 
 
 def test_an_empty_environment_is_development_on_the_loopback_address() -> None:
@@ -92,11 +99,12 @@ class TestSecrets:
     @pytest.mark.parametrize("name", SECRETS)
     def test_every_secret_may_come_from_a_file_without_its_white_space(self, name: str, tmp_path: Path) -> None:
         file = tmp_path / "secret"
-        file.write_text(f"  {SECRET}\n")
+        given = secret_for(name)
+        file.write_text(f"  {given}\n")
 
         settings = load({f"{PREFIX}{name.upper()}_FILE": str(file)})
 
-        assert value(getattr(settings, name)) == SECRET
+        assert value(getattr(settings, name)) == given
 
     def test_the_value_and_its_file_are_not_both_given(self, tmp_path: Path) -> None:
         file = tmp_path / "secret"
@@ -132,20 +140,24 @@ class TestSecrets:
 
     @pytest.mark.parametrize("name", SECRETS)
     def test_no_refusal_and_no_repr_repeats_a_secret(self, name: str) -> None:
-        secrets = {f"{PREFIX}{each.upper()}": f"{each}-{SECRET}" for each in SECRETS}
+        secrets = {f"{PREFIX}{each.upper()}": secret_for(each) for each in SECRETS}
         broken = {**secrets, "HEADWATER_PORT": "x", f"{PREFIX}{name.upper()}": SHORT}
 
-        said = [refusal(broken), refusal({**PRODUCTION, **secrets}), repr(load({f"{PREFIX}{name.upper()}": SECRET}))]
+        said = [
+            refusal(broken),
+            refusal({**PRODUCTION, **secrets}),
+            repr(load({f"{PREFIX}{name.upper()}": secret_for(name)})),
+        ]
 
         assert not any(SECRET in text or SHORT in text for text in said)
 
 
 class TestContextDatabases:
     def test_a_context_may_have_its_own_database(self) -> None:
-        settings = load({"HEADWATER_DATABASE_URL_MESSAGING": "postgresql://own/db", "HEADWATER_DATABASE_URL": "x"})
+        settings = load({"HEADWATER_DATABASE_URL_MESSAGING": "postgresql://own/db", "HEADWATER_DATABASE_URL": DATABASE})
 
         assert value(settings.database_urls["messaging"]) == "postgresql://own/db"
-        assert value(settings.database_url) == "x"
+        assert value(settings.database_url) == DATABASE
 
     def test_its_url_may_come_from_a_file(self, tmp_path: Path) -> None:
         file = tmp_path / "url"
@@ -164,6 +176,55 @@ class TestContextDatabases:
 
     def test_its_url_is_not_shown(self) -> None:
         assert SECRET not in repr(load({"HEADWATER_DATABASE_URL_MESSAGING": f"postgresql://u:{SECRET}@own/db"}))
+
+
+class TestAddresses:
+    @pytest.mark.parametrize(
+        ("variable", "given"),
+        [
+            ("HEADWATER_KAFKA_BOOTSTRAP_SERVERS", "kafka"),
+            ("HEADWATER_KAFKA_BOOTSTRAP_SERVERS", "kafka:http"),
+            ("HEADWATER_KAFKA_BOOTSTRAP_SERVERS", "kafka:9092,"),
+            ("HEADWATER_KAFKA_BOOTSTRAP_SERVERS", "http://kafka:9092"),
+            ("HEADWATER_KAFKA_BOOTSTRAP_SERVERS", "kafka:65536"),
+            ("HEADWATER_DATABASE_URL", f"mysql://u:{SECRET}@db/x"),
+            ("HEADWATER_DATABASE_URL", f"u:{SECRET}@db/x"),
+            ("HEADWATER_DATABASE_URL", f"postgresql://u:{SECRET}@db:port/x"),
+            ("HEADWATER_DATABASE_URL", f"postgresql://u:{SECRET}@db:65536/x"),
+            ("HEADWATER_DATABASE_URL_MESSAGING", f"https://u:{SECRET}@db/x"),
+            ("HEADWATER_SCHEMA_REGISTRY_URL", f"ftp://u:{SECRET}@registry"),
+            ("HEADWATER_SCHEMA_REGISTRY_URL", "registry:8081"),
+            ("HEADWATER_SCHEMA_REGISTRY_URL", "http://"),
+            ("HEADWATER_SCHEMA_REGISTRY_URL", "http://registry:port"),
+        ],
+    )
+    def test_an_address_of_a_wrong_shape_is_refused_by_the_variables_name(self, variable: str, given: str) -> None:
+        message = refusal({variable: given})
+
+        assert message.startswith(f"{variable}: write ")
+        assert SECRET not in message
+
+    @pytest.mark.parametrize(
+        ("url", "address"),
+        [
+            ("postgresql://u:p@db:5433/name", ("db", 5433)),
+            ("postgres://u:p/a?s#s@db/name?sslmode=require", ("db", 5432)),
+            ("postgresql://[::1]:5433/name", ("::1", 5433)),
+            ("postgresql:///name?host=/run/postgresql", None),
+        ],
+    )
+    def test_a_database_is_found_where_the_driver_finds_it(self, url: str, address: tuple[str, int] | None) -> None:
+        assert addresses.database(url) == address
+        assert address is None or address == (make_url(url).host, make_url(url).port or 5432)
+        assert value(load({"HEADWATER_DATABASE_URL": url}).database_url) == url
+
+    def test_several_brokers_are_several_addresses(self) -> None:
+        assert addresses.brokers("a:1, [::1]:2") == [("a", 1), ("::1", 2)]
+
+    def test_no_password_is_shown(self) -> None:
+        assert addresses.without_password("postgresql://a:se/c#r?et@h:1/d?password=x") == "postgresql://a@h:1/d"
+        assert addresses.without_password("postgresql://h/d") == "postgresql://h/d"
+        assert addresses.without_password("") == ""
 
 
 class TestProduction:

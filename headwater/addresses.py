@@ -1,0 +1,55 @@
+"""The shapes that the addresses of servers may have. No refusal repeats a value: there may be a password in it."""
+
+import re
+from urllib.parse import SplitResult, urlsplit
+
+DATABASE_PORT = 5432
+# As SQLAlchemy reads it, where a password may hold what urlsplit takes for an end: "/", "?" and "#".
+DATABASE = re.compile(
+    r"postgres(?:ql)?://(?:[^@]*@)?(?P<host>\[[^\]]+\]|[^/?:@,\s]*)(?::(?P<port>\d{1,5}))?(?:/[^?@\s]*)?(?:\?[^@\s]*)?"
+)
+
+Address = tuple[str, int]
+
+
+def brokers(servers: str) -> list[Address]:
+    """Return the addresses of `host:port,…`. Raise `ValueError` saying what to write."""
+    return [_broker(each.strip()) for each in servers.split(",")]
+
+
+def database(url: str) -> Address | None:
+    """Return the address in a PostgreSQL URL, None where it names no host. Raise `ValueError` saying what to write."""
+    found = DATABASE.fullmatch(url)
+    if not found or not 0 < int(found["port"] or DATABASE_PORT) < 65536:
+        raise ValueError("write postgresql://user:password@host:port/name")
+    return (found["host"].strip("[]"), int(found["port"] or DATABASE_PORT)) if found["host"] else None
+
+
+def registry(url: str) -> Address:
+    """Return the address in the URL of a schema registry. Raise `ValueError` saying what to write."""
+    parts = _split(url)
+    if not parts or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("write http://host:port/path or https://host/path")
+    return parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def without_password(url: str) -> str:
+    """Return the URL without the password in it, and without its query, which may hold another."""
+    scheme, slashes, rest = url.partition("://")
+    user, at, address = rest.rpartition("@")
+    return f"{scheme}{slashes}{user.partition(':')[0]}{at}{address.partition('?')[0]}"
+
+
+def _broker(server: str) -> Address:
+    parts = _split(f"//{server}")
+    if not parts or parts.netloc != server or "@" in server or not parts.hostname or not parts.port:
+        raise ValueError("write host:port, several with commas between")
+    return parts.hostname, parts.port
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        return parts if parts.port != 0 else None
+    except ValueError:  # a port that is no number, or an open bracket
+        return None

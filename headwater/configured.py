@@ -1,0 +1,80 @@
+"""The servers that are configured, asked whether they answer before anything relies on them."""
+
+import asyncio
+import socket
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from headwater import addresses
+from headwater.addresses import Address, without_password
+from headwater.settings import PREFIX, Settings
+from infra.local.doctor import Check, asked
+from infra.local.errors import StackError
+from infra.schema_registry import SchemaRegistry
+from shared_kernel.errors import Unavailable
+
+LIMIT_S = 3.0
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    """Yield a check of each server that is configured; whoever accepts a connection counts as broker or database."""
+    if settings.kafka_bootstrap_servers:
+        brokers = addresses.brokers(settings.kafka_bootstrap_servers)
+        yield asked("Kafka", partial(_connect, f"{PREFIX}KAFKA_BOOTSTRAP_SERVERS", brokers))
+    for variable, url in settings.configured_databases.items():
+        if address := addresses.database(url):
+            yield asked("database", partial(_connect, variable, [address]))
+    if settings.schema_registry_url:
+        yield asked("registry", partial(_ask_registry, settings, settings.schema_registry_url))
+
+
+def require(settings: Settings) -> None:
+    """Raise `StackError`, which names the variable, for the first configured server that does not answer."""
+    for check in examine(settings):
+        if not check.ok:
+            raise StackError(check.text)
+
+
+def _connect(variable: str, servers: Sequence[Address]) -> str:
+    """Return whose connection was accepted: of several brokers one is enough."""
+    problems = []
+    for host, port in servers:
+        try:
+            with socket.create_connection((host, port), timeout=LIMIT_S):
+                return f"{host}:{port} answers"
+        except (OSError, UnicodeError) as error:
+            problems.append(f"{host}:{port} ({getattr(error, 'strerror', None) or error})")
+    raise StackError(f"{variable}: no answer from {', '.join(problems)}: {_advice(variable)}")
+
+
+def _ask_registry(settings: Settings, url: str) -> str:
+    variable, shown = f"{PREFIX}SCHEMA_REGISTRY_URL", without_password(url)
+    password = settings.schema_registry_password
+
+    async def ask() -> None:
+        registry = SchemaRegistry(
+            url,
+            username=settings.schema_registry_username,
+            password=password.get_secret_value() if password else None,
+            ca_file=settings.schema_registry_ca_file,
+        )
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                await registry.ping()
+        finally:
+            await registry.close()
+
+    try:
+        asyncio.run(ask())
+    except LookupError:
+        raise StackError(
+            f"{variable}: {shown} is no schema registry: give the path of its Confluent API, too"
+        ) from None
+    except (Unavailable, TimeoutError, OSError) as error:
+        problem = getattr(error, "detail", "") or str(error) or f"silent for {LIMIT_S:.0f} s"
+        raise StackError(f"{variable}: {shown} cannot be used ({problem}): {_advice(variable)}") from None
+    return f"{shown} answers"
+
+
+def _advice(variable: str) -> str:
+    return f"start that server, correct {variable}, or unset it to have a local one"
