@@ -173,7 +173,8 @@ def token(
 @app.command()
 def user(name: Annotated[str, typer.Argument(help="Any name.")]) -> None:
     """Print the user id that `headwater token NAME` speaks for."""
-    print(user_id(name))  # noqa: T201
+    with _told():
+        print(user_id(name))  # noqa: T201
 
 
 @app.command("settings")
@@ -204,7 +205,9 @@ def main() -> None:
 
 
 def user_id(name: str) -> UUID:
-    """Return the id a development name stands for: itself if it is a UUID."""
+    """Return the id a development name stands for: itself if it is a UUID. Raise `StackError` for an empty one."""
+    if not name.strip():
+        raise StackError("the user is empty: give a UUID, or any name, which always stands for the same UUID")
     try:
         return UUID(name)
     except ValueError:

@@ -192,11 +192,12 @@ def _announce(found: Stack, settings: Settings) -> None:
 def _end(home: Home) -> None:
     end = time.monotonic() + DOWN_S
     found = home.read()
-    if found and found.supervisor and found.supervisor.is_running:
-        os.kill(found.supervisor.pid, signal.SIGTERM)
-    while home.is_locked():
+    running = found.supervisor if found and found.supervisor and found.supervisor.is_running else None
+    if running:
+        os.kill(running.pid, signal.SIGTERM)
+    while home.is_locked() or (running and running.is_running):
         if time.monotonic() > end:
-            pid = found.supervisor.pid if found and found.supervisor else "unknown"
+            pid = running.pid if running else "unknown"
             raise StackError(f"the supervisor (pid {pid}) does not stop: `kill -9` it and try again")
         time.sleep(POLL_S)
 

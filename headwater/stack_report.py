@@ -63,7 +63,7 @@ def as_json(stack: Stack | None, ready: Mapping[str, bool]) -> dict[str, object]
         return {"up": False}
     return {
         "up": True,
-        "ready": stack.is_ready,
+        "ready": stack.is_ready and all(_state(one, ready) == "ready" for one in stack.processes),
         "pid": stack.supervisor.pid,
         "url": stack.url,
         "kafka_bootstrap_servers": stack.kafka_bootstrap_servers,

@@ -27,6 +27,8 @@ from infra.local.processes import POLL_S, Child, Command, Interrupted
 from infra.local.registry import Registry
 from infra.local.servers import LocalServers, Ports
 from infra.local.state import Home, Process, Stack, started, this_process
+from infra.schema_registry import SchemaRejected
+from shared_kernel.errors import HeadwaterError
 
 PROGRAM: tuple[str, ...] = (sys.executable, "-m", "headwater")  # how a role process is started; tests put a stub here
 ROOT = Path(__file__).parent.parent
@@ -99,8 +101,10 @@ class Supervisor:
         """
         with self._home.locked(), self._signals():
             self._take_over()
+            ports = self._choose_ports()
             try:
-                self._start(progress)
+                self._write(replace(self._stack, supervisor=this_process("supervisor")))
+                self._start(ports, progress)
                 on_ready(self._stack)
                 self._watch()
             finally:
@@ -126,10 +130,9 @@ class Supervisor:
         stack = self._home.read() or Stack()
         for name in self._home.end_leftovers(stack):
             self._say(f"ended {name}, left by a supervisor that was killed")
-        self._write(replace(stack.stopped(), supervisor=this_process("supervisor")))
+        self._stack = stack.stopped()
 
-    def _start(self, progress: Progress | None) -> None:
-        ports = self._choose_ports()
+    def _start(self, ports: Ports, progress: Progress | None) -> None:
         passwords = Passwords(self._stack.database_password, self._stack.registry_password)
         self._servers = LocalServers(self._home.directory, ports, passwords, self._stopping)
         self._say("starting the servers that are not configured")
@@ -177,7 +180,13 @@ class Supervisor:
         while not done.done():
             if self._stopping.wait(POLL_S):
                 raise Interrupted
-        done.result()
+        try:
+            done.result()
+        except SchemaRejected as error:
+            if settings.schema_registry_url == self._settings.schema_registry_url:
+                raise StackError(f"{PREFIX}SCHEMA_REGISTRY_URL: the registry refuses a schema: {error}") from None
+            old = f"the data in {self._home.directory} is of another version of Headwater ({error})"
+            raise StackError(f"{old}: `headwater reset` deletes it") from None
 
     def _start_roles(self) -> None:
         # Before the first role reads its code: what is written from here on, none of them may have.
@@ -295,8 +304,10 @@ def _fulfil(done: "Future[None]", prepare: Prepare, settings: Settings) -> None:
     try:
         prepare(settings)
         done.set_result(None)
-    except (StackError, SettingsError) as error:
+    except (StackError, SettingsError, SchemaRejected) as error:
         done.set_exception(error)
+    except HeadwaterError as error:
+        done.set_exception(StackError(str(error)))
     except Exception as error:  # whatever the caller's code raises has to stop what was started
         done.set_exception(StackError(f"preparing the servers failed: {error!r}", traceback.format_exc()))
 

@@ -69,7 +69,7 @@ class SchemaRegistry:
         if response.status_code == httpx.codes.NOT_FOUND:
             raise LookupError(path)
         if response.status_code in (httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY):
-            raise SchemaRejected(f"{path}: {response.text[:500]}")
+            raise SchemaRejected(f"{path}: {' '.join(response.text.split())[:500]}")
         if response.is_error:
             raise Unavailable("schema_registry_unavailable", f"{response.status_code} at {path}")
         try:

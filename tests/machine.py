@@ -1,6 +1,7 @@
 """A user with a home directory and a terminal, for the tests of the local stack, which need no context."""
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -79,6 +80,10 @@ class Machine:
 
     def process(self, name: str) -> Process:
         return next(process for process in self.stack.processes if process.name == name)
+
+    def busy_port(self) -> socket.socket:
+        """Return a server on the public port."""
+        return socket.create_server(("127.0.0.1", self.port))
 
     def end(self) -> None:
         for process in self._running:

@@ -17,6 +17,7 @@ from headwater import supervisor
 from headwater.settings import Settings, load
 from headwater.stack_cli import stack
 from infra.local.errors import StackError
+from infra.schema_registry import SchemaRejected
 
 ROLES = ("web", "realtime.delivery", "messaging.history", "notifications.inbox", "relay")
 
@@ -24,6 +25,8 @@ ROLES = ("web", "realtime.delivery", "messaging.history", "notifications.inbox",
 def prepare(settings: Settings) -> None:
     if os.environ.get("STUB_PREPARE") == "fail":
         raise StackError("the stub was told to fail")
+    if os.environ.get("STUB_PREPARE") == "reject":
+        raise SchemaRejected("subjects/x/versions: told to")
     if not (settings.kafka_bootstrap_servers and settings.database_url and settings.schema_registry_url):
         raise AssertionError("prepare needs all three servers")
 

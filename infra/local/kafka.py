@@ -72,7 +72,7 @@ class Kafka:
 
     def prepare(self) -> None:
         """Write the configuration and format the data directory once. May be repeated."""
-        self._directory.mkdir(parents=True, exist_ok=True)
+        self._directory.mkdir(0o700, parents=True, exist_ok=True)
         self._properties.write_text(PROFILE + self._addresses(), encoding="utf-8")
         if not (self._data / "meta.properties").exists():
             cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")

@@ -171,6 +171,7 @@ def _start(command: Command, log: Path, given: int = subprocess.DEVNULL) -> "sub
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                umask=0o077,  # data and logs are for this account only
                 preexec_fn=_die_with(os.getpid()),
                 user=command.user,
                 group=command.user,

@@ -32,7 +32,7 @@ class Registry:
 
     def prepare(self) -> None:
         """Make the data directory. May be repeated."""
-        self._directory.mkdir(parents=True, exist_ok=True)
+        self._directory.mkdir(0o700, parents=True, exist_ok=True)
 
     def command(self) -> Command:
         memory = (f"-Xmx{HEAP_MB}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")

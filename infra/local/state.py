@@ -17,6 +17,7 @@ import msgspec
 from infra.local.errors import StackError
 
 OWN = ("kafka", "postgres", "registry", "history", "logs", "stack.json")  # what `empty` may delete
+PRIVATE = 0o700
 ANOTHER_HOME = "set HEADWATER_HOME to a directory that you may write"
 LEFTOVERS_S = 10.0
 
@@ -101,20 +102,37 @@ class Home:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Be the only one in charge of the directory, making it when missing. Raise `StackError`."""
+        """Be the only one in charge of the directory, making it when missing. Raise `StackError`.
+
+        A directory made for this is removed again if nothing was written there.
+        """
+        is_new = not self.directory.exists()
         self.make()
         with self._lock.open("a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise StackError(self._already_up()) from None
-            yield
+            try:
+                yield
+            finally:
+                if is_new:
+                    self._remove_if_unused()
 
     def make(self) -> None:
-        """Make the directory and the one for logs, and prove that they can be written. Raise `StackError`."""
+        """Make the directory and the one for logs, closed to other accounts, and prove that they can be written.
+
+        A directory that was there keeps its mode, since it may be anyone's; what is ours in it is closed. Raise `StackError`.
+        """
+        # Root's PostgreSQL runs under an account that has to pass through.
+        passable = 0o711 if os.geteuid() == 0 else PRIVATE
         try:
-            (self.directory / "logs").mkdir(parents=True, exist_ok=True)
-            self._lock.touch()
+            self.directory.mkdir(passable, parents=True, exist_ok=True)
+            (self.directory / "logs").mkdir(PRIVATE, exist_ok=True)
+            for path in (self.directory / name for name in OWN):
+                if path.is_dir() and not path.is_symlink():
+                    path.chmod(PRIVATE)
+            self._lock.touch(0o600)
         except OSError as error:
             raise StackError(f"cannot write {self.directory} ({error.strerror}): {ANOTHER_HOME}") from None
 
@@ -150,6 +168,15 @@ class Home:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+
+    def _remove_if_unused(self) -> None:
+        logs = self.directory / "logs"
+        with suppress(OSError):  # whatever is not empty stays
+            if logs.exists():
+                logs.rmdir()
+            if list(self.directory.iterdir()) == [self._lock]:
+                self._lock.unlink()
+                self.directory.rmdir()
 
     def _already_up(self) -> str:
         stack = self.read()

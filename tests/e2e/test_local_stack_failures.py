@@ -29,9 +29,7 @@ NO_NETWORK = {"HTTPS_PROXY": CLOSED, "HTTP_PROXY": CLOSED, "https_proxy": CLOSED
 
 
 def test_a_busy_public_port_names_its_holder_and_the_setting(machine: Machine) -> None:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", machine.port))
-        server.listen()
+    with machine.busy_port():
         answer = machine.run("up", **machine.elsewhere)
         checked = machine.run("doctor", **machine.elsewhere)
 

@@ -132,6 +132,15 @@ class TestTokens:
 
         assert run("user", str(id_)).stdout.strip() == str(id_)
 
+    @pytest.mark.parametrize("command", ["token", "user"])
+    @pytest.mark.parametrize("name", ["", " "])
+    def test_nobody_is_no_user(self, command: str, name: str) -> None:
+        result = run(command, name, HEADWATER_JWT_HS256_SECRET=SECRET)
+
+        assert (result.exit_code, result.stdout) == (1, "")
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("headwater: the user is empty: give a UUID, or any name")
+
     def test_production_gives_none_out(self) -> None:
         result = run("token", "ann", **PRODUCTION)
 
