@@ -1,9 +1,12 @@
 """Settings from the environment: what is known, what is refused, and that no message tells a secret."""
 
+import shlex
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from dotenv import dotenv_values
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
@@ -257,6 +260,25 @@ def test_sasl_needs_a_mechanism_and_a_user() -> None:
 
     assert "HEADWATER_KAFKA_SASL_MECHANISM" in refusal(sasl)
     assert load({**sasl, "HEADWATER_KAFKA_SASL_MECHANISM": "PLAIN"}).kafka_sasl_username == "u"
+
+
+class TestDevelopmentFile:
+    FILE = Path(__file__).parents[2] / ".env.development"
+
+    def test_it_is_accepted_and_holds_nothing_secret(self) -> None:
+        given = {name: value for name, value in dotenv_values(self.FILE).items() if value}
+
+        assert load(given).mode == "development"
+        assert load(given).log_level == "debug"
+        assert not given.keys() & {f"{PREFIX}{name.upper()}{end}" for name in SECRETS for end in ("", "_FILE")}
+
+    def test_a_shell_reads_the_same_from_it(self) -> None:
+        command = f"set -a; . {shlex.quote(str(self.FILE))}; env"
+        said = subprocess.run(("sh", "-c", command), env={}, capture_output=True, text=True, check=True).stdout
+
+        assert dict(dotenv_values(self.FILE)) == dict(
+            line.split("=", 1) for line in said.splitlines() if line.startswith(PREFIX)
+        )
 
 
 class TestTable:
