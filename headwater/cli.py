@@ -16,6 +16,7 @@ from uuid import NAMESPACE_DNS, UUID, uuid5
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.exceptions import TyperException
 
 from headwater import settings as settings_module
 from headwater.settings import Settings, SettingsError
@@ -200,8 +201,17 @@ def openapi() -> None:
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line. What was typed wrong is told in one line, too, and with exit code 2."""
+    try:
+        sys.exit(app(prog_name="headwater", standalone_mode=False))
+    except TyperException as error:
+        if problem := " ".join(error.format_message().split()):  # none where the help has been printed instead
+            where = getattr(getattr(error, "ctx", None), "command_path", "headwater")
+            _tell(f"{problem.removesuffix('.')} (`{where} --help` says more)")
+        sys.exit(error.exit_code)
+    except typer.Abort:
+        _tell("aborted, nothing was done")
+        sys.exit(1)
 
 
 def user_id(name: str) -> UUID:
@@ -248,13 +258,17 @@ def _print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
 
 
+def _tell(problem: str) -> None:
+    err.print(f"headwater: {problem}", style="red", markup=False)
+
+
 @contextmanager
 def _told() -> Iterator[None]:
     """Tell what a person can act on in one line; a pipe that closes and Ctrl-C are no failures."""
     try:
         yield
     except (SettingsError, StackError, SchemaError, SchemaRejected, HeadwaterError) as error:
-        err.print(f"headwater: {error}", style="red", markup=False)
+        _tell(str(error))
         raise typer.Exit(1) from None
     except (BrokenPipeError, KeyboardInterrupt):
         raise typer.Exit(0) from None

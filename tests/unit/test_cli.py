@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from headwater import roles, wiring
 from headwater import settings as settings_module
-from headwater.cli import app, user_id
+from headwater.cli import app, main, user_id
 from infra.access_tokens import SharedKeyTokens
 
 SECRET = "s3cr3t-" * 6
@@ -74,6 +75,42 @@ def test_without_a_command_the_commands_are_listed() -> None:
 
 def test_an_unknown_command_is_an_error() -> None:
     assert run("fly").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("fly",), "No such command 'fly' (`headwater --help` says more)"),
+        (("token",), "Missing argument 'user' (`headwater token --help` says more)"),
+        (("run", "web", "--port", "x"), "Invalid value for '--port': "),
+        (("schemas", "check", "--fast"), "No such option"),
+    ],
+)
+def test_what_was_typed_wrong_is_told_in_one_line(
+    words: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["headwater", *words])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    out, err = capsys.readouterr()
+    (line,) = err.splitlines()
+    assert out == ""
+    assert line.startswith(f"headwater: {said}")
+
+
+@pytest.mark.parametrize(("words", "code"), [(("user", "ann"), 0), (("status",), 1), (("user", ""), 1), ((), 2)])
+def test_the_exit_code_tells_success_from_failure(
+    words: tuple[str, ...], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["headwater", *words])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert (ended.value.code or 0) == code
 
 
 class TestRoles:
