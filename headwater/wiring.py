@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pydantic import SecretStr
+from sqlalchemy.exc import DBAPIError
 
 from bounded_contexts.audit import module as audit
 from bounded_contexts.audit.adapters.tail import Stretch, line, tail
@@ -52,6 +53,9 @@ SHAPE = Settings(
     jwt_hs256_secret=SecretStr("0" * 32),
 )
 MIGRATIONS: Mapping[str, Path] = {messaging.NAME: messaging.MIGRATIONS, notifications.NAME: notifications.MIGRATIONS}
+
+# https://www.postgresql.org/docs/18/errcodes-appendix.html: wrong user or password, no such database, too few rights
+REFUSED_STATES = ("28", "3D000", "42501")
 
 
 @dataclass(slots=True)
@@ -158,7 +162,7 @@ def secret_key(settings: Settings) -> str:
 
 
 async def migrate_all(settings: Settings) -> None:
-    """Bring every context's schema and role to the newest version."""
+    """Bring every context's schema and role to the newest version. Raise `SettingsError` if a database refuses us."""
     owner = _database(settings, _url(settings), "headwater migrate")
     schemas = [
         ContextSchema(name, path, _context_database(settings, name) if name in settings.database_urls else None)
@@ -166,6 +170,11 @@ async def migrate_all(settings: Settings) -> None:
     ]
     try:
         await migrate(owner, schemas, secret_key(settings))
+    except DBAPIError as error:
+        if not str(getattr(error.orig, "sqlstate", "")).startswith(REFUSED_STATES):
+            raise
+        variables = " or ".join(settings.configured_databases) or f"{PREFIX}DATABASE_URL"
+        raise SettingsError(f"the database refuses us ({error.orig}): correct {variables}") from None
     finally:
         await owner.close()
 

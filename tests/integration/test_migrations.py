@@ -10,15 +10,17 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from pydantic import SecretStr
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from bounded_contexts.messaging.adapters.tables import metadata as messaging_tables
 from bounded_contexts.notifications.adapters.tables import metadata as notifications_tables
 from headwater import wiring
+from headwater.settings import SettingsError
 from infra.migrations import ContextSchema, migrate, role_name, role_password, role_url
 from infra.postgres import Database
-from tests.conftest import SECRET
+from tests.conftest import SECRET, settings_for
 from tests.servers import Servers
 
 TABLES = {"messaging": messaging_tables, "notifications": notifications_tables}
@@ -216,3 +218,22 @@ async def test_a_context_may_have_its_own_database(owner: Database, servers: Ser
 async def test_a_name_that_could_be_more_than_a_name_is_refused(owner: Database, name: str) -> None:
     with pytest.raises(ValueError, match="is no name of a context"):
         await migrate(owner, [ContextSchema(name, wiring.MIGRATIONS["messaging"])], SECRET)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [({"password": "wr0ng-pass"}, "authentication failed"), ({"database": "nowhere"}, '"nowhere" does not exist')],
+)
+async def test_a_database_that_refuses_us_is_told_with_the_variable(
+    servers: Servers, wrong: dict[str, Any], told: str
+) -> None:
+    url = make_url(servers.database_url).set(**wrong).render_as_string(hide_password=False)
+    settings = settings_for(servers).model_copy(update={"database_url": SecretStr(url)})
+
+    with pytest.raises(SettingsError) as refused:
+        await wiring.migrate_all(settings)
+
+    assert "class" not in str(refused.value)
+    assert told in str(refused.value)
+    assert str(refused.value).endswith("correct HEADWATER_DATABASE_URL")
+    assert "wr0ng-pass" not in str(refused.value)
