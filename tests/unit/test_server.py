@@ -1,6 +1,8 @@
-"""The limit on a request head, on a real socket; and which failures of the database may pass."""
+"""The limits on how large a request head is and how long a request takes, on a real socket; and which failures of the
+database may pass."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -8,12 +10,29 @@ import pytest
 import uvicorn
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
+from websockets.asyncio.client import connect
 
 from infra.postgres import is_transient
 from infra.server import HEAD_LIMIT, LimitedHttp
 
+LATE_S = 0.2
+IDLE_S = 30
+
+
+class Impatient(LimitedHttp):
+    head_s = body_s = LATE_S
+
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        await asyncio.sleep(3 * LATE_S)
+        await send({"type": "websocket.send", "text": "still here"})
+        await send({"type": "websocket.close"})
+        return
+    if scope["path"] == "/slow":  # as a long poll, or a command that waits
+        await asyncio.sleep(3 * LATE_S)
     body = b""
     while (message := await receive())["type"] == "http.request":
         body += message["body"]
@@ -24,7 +43,9 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
-    config = uvicorn.Config(app, port=0, http=LimitedHttp, lifespan="off", log_config=None)
+    config = uvicorn.Config(
+        app, port=0, http=Impatient, lifespan="off", log_config=None, ws="websockets-sansio", timeout_keep_alive=IDLE_S
+    )
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)
@@ -62,6 +83,75 @@ async def test_large_bodies_and_several_requests_on_a_connection_pass(port: int)
 
     assert found.count(b"HTTP/1.1 200 OK") == 2
     assert found.endswith(str(size).encode())
+
+
+HEAD = b"GET / HTTP/1.1\r\nhost: x\r\n"
+BODY = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nbegun"
+CHUNKS = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\nbegun\r\n"
+WHOLE = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [HEAD, BODY, CHUNKS, WHOLE + HEAD, WHOLE + BODY],
+    ids=["head", "body", "chunked", "second head", "second body"],
+)
+async def test_a_request_that_does_not_end_is_answered_408_and_the_connection_closed(port: int, part: bytes) -> None:
+    head, _, body = (await answers(port, part)).rpartition(b"\r\n\r\n")
+
+    assert b"HTTP/1.1 408 Request Timeout" in head
+    assert b"content-type: application/problem+json" in head
+    assert json.loads(body)["code"] == "request_timeout"
+    assert head.count(b"HTTP/1.1 200 OK") == part.count(WHOLE)
+
+
+@pytest.mark.parametrize("part", [HEAD, BODY.replace(b": 9", b": 999")], ids=["head", "body"])
+async def test_one_that_comes_byte_by_byte_has_no_longer(port: int, part: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(part)
+    found = asyncio.create_task(reader.read())
+    while not found.done():
+        writer.write(b"x")
+        await asyncio.wait([found], timeout=LATE_S / 10)
+
+    assert found.result().startswith(b"HTTP/1.1 408 ")
+    writer.close()
+
+
+@pytest.mark.parametrize("part", [b"", b"\r\n"], ids=["nothing", "white space"])
+async def test_a_connection_without_a_request_is_closed_in_silence(port: int, part: bytes) -> None:
+    assert await answers(port, part) == b""
+
+
+async def test_white_space_after_a_request_keeps_no_connection(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(WHOLE)
+    await reader.readuntil(b"\r\n\r\n0")
+    writer.write(b"\r\n")
+
+    async with asyncio.timeout(IDLE_S / 2):
+        assert await reader.read() == b""
+    writer.close()
+
+
+@pytest.mark.parametrize("behind", [HEAD, BODY], ids=["head", "body"])
+async def test_who_waits_for_the_answer_before_is_not_late(port: int, behind: bytes) -> None:
+    found = await answers(port, WHOLE.replace(b"/ ", b"/slow ") + behind)
+
+    assert found.startswith(b"HTTP/1.1 200 OK")
+    assert found.count(b"HTTP/1.1 408 ") == 1
+
+
+async def test_a_socket_lives_on(port: int) -> None:
+    async with connect(f"ws://127.0.0.1:{port}/") as socket:
+        assert await socket.recv() == "still here"
+
+
+async def test_what_is_no_http_is_told_so_in_a_problem(port: int) -> None:
+    found = await answers(port, b"\0\r\n\r\n")
+
+    assert found.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(found.rpartition(b"\r\n")[2])["code"] == "bad_request"
 
 
 def test_a_driver_that_was_cut_off_in_the_middle_may_be_asked_again() -> None:
