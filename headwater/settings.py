@@ -91,6 +91,12 @@ class Settings(BaseSettings):
         None, description="Directory of the JSON-lines history; default `<home>/history`."
     )
 
+    rate_limit_per_minute: int = Field(
+        6_000,
+        ge=0,
+        le=1_000_000,
+        description="REST requests of one user, and refused ones from one address, per process; 0: no limit.",
+    )
     compat_routes: bool = Field(False, description="Also serve the routes of older chat services (docs/messaging.md).")
     realtime_queue_limit: int = Field(
         1_000, ge=10, le=100_000, description="Events waiting for one client before it is cut off."

@@ -12,7 +12,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from headwater.wiring import SHAPE, House, build
 from infra.asyncapi import asyncapi_document
 from infra.health import Health, StartupGate, health_routes
-from infra.http import RequestContext, install, open_to_all, require_policies
+from infra.http import install, open_to_all, require_policies
+from infra.rate_limit import RateLimit
+from infra.request_context import RequestContext
 
 ABOUT: dict[str, Any] = {
     "title": "Headwater",
@@ -33,6 +35,7 @@ def application(house: House, roles: Collection[str], health: Health) -> ASGIApp
         openapi_url="/openapi.json" if "web" in roles else None,
     )
     app.state.access_tokens, app.state.opaque_tokens = house.access_tokens, house.opaque_tokens
+    app.state.rate_limit = RateLimit(house.settings.rate_limit_per_minute)
     install(app)
     app.include_router(health_routes(health))
     if "web" in roles:

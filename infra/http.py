@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Protocol
-from uuid import uuid4
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
@@ -16,21 +15,20 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.routing import Match
 
 from infra.access_tokens import AccessTokens, Unauthenticated, User
 from infra.opaque import OpaqueTokens
 from infra.problems import BY_STATUS, CONTENT_TYPE, RETRY_AFTER_S, of_error, of_fields, problem
-from shared_kernel.causation import Cause, because, identify
+from infra.rate_limit import RateLimit, RateLimited, network_of
+from shared_kernel.causation import identify
 from shared_kernel.errors import HeadwaterError, Unavailable
 from shared_kernel.events import Position
 
-BODY_LIMIT = 1 << 20  # bytes
 READ_WAIT_S = 5.0  # how long a read waits for `min_position`
 WAIT_LIMIT_S = 10.0  # longest a client may ask to wait
-TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context, version 00
+STATIC = {"GET", "HEAD"}  # methods of mounted files
 YEARS = range(1970, 9000)  # what every store and language can hold, in every time zone
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 log = structlog.get_logger()
 bearer = HTTPBearer(auto_error=False, description="Access token (JWT).")
@@ -73,13 +71,24 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 async def signed_in(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 ) -> User:
-    """Access policy: a valid access token. Raise `Unauthenticated`."""
-    tokens: AccessTokens = request.app.state.access_tokens
-    if credentials is None:
-        raise Unauthenticated("unauthenticated", "send `Authorization: Bearer <token>`")
-    user = await tokens.verify(credentials.credentials)
+    """Access policy: a valid access token. Raise `Unauthenticated`, or `RateLimited` who asks too often.
+
+    A valid token passes whatever was tried from the same address: neighbours behind one address do not lock each other out."""
+    limit: RateLimit = request.app.state.rate_limit
+    try:
+        user = await _user(request.app.state.access_tokens, credentials)
+    except Unauthenticated:
+        limit.take(network_of(request.client.host) if request.client else "")
+        raise
+    limit.take(str(user.id))
     identify(user.id)
     return user
+
+
+async def _user(tokens: AccessTokens, credentials: HTTPAuthorizationCredentials | None) -> User:
+    if credentials is None:
+        raise Unauthenticated("unauthenticated", "send `Authorization: Bearer <token>`")
+    return await tokens.verify(credentials.credentials)
 
 
 async def open_to_all() -> None:
@@ -167,6 +176,8 @@ def install(app: FastAPI) -> None:
     def with_problems() -> dict[str, Any]:
         document = generate()
         document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+        for operation in (each for path in document["paths"].values() for each in path.values()):
+            operation["responses"] = dict(sorted((_common_problems(operation) | operation["responses"]).items()))
         return document
 
     app.openapi = with_problems  # type: ignore[method-assign]
@@ -174,6 +185,16 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_unexpected)
+
+
+def _common_problems(operation: dict[str, Any]) -> dict[str, Any]:
+    """Return the answers that no route gives itself: to what it is never asked because the request is refused before."""
+    statuses = {400, 408, 413, 431, 500}
+    if "requestBody" in operation:
+        statuses.add(415)
+    if "security" in operation:
+        statuses.add(429)
+    return {str(status): each for status, each in problems(*statuses).items()}
 
 
 def answer(
@@ -190,6 +211,8 @@ async def _on_error(request: Request, error: Exception) -> JSONResponse:
     headers = {}
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+    if isinstance(error, RateLimited):
+        headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, Unavailable):
         headers["Retry-After"] = str(RETRY_AFTER_S)
         log.warning("http.unavailable", code=error.code, detail=error.detail, path=request.url.path)
@@ -198,6 +221,10 @@ async def _on_error(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
+    if any(each["type"] == "json_invalid" for each in error.errors()):
+        return answer(request, 400, problem(400, "bad_request", "the body is not JSON"))
+    if isinstance(error.body, bytes):  # FastAPI reads JSON by its media type only
+        return answer(request, 415, problem(415, "unsupported_media_type", "send `Content-Type: application/json`"))
     found = of_fields(error.errors())
     return answer(request, 422, problem(422, "validation_failed", f"{len(found)} field(s) failed", errors=found))
 
@@ -205,80 +232,19 @@ async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
 async def _on_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101
     code = BY_STATUS.get(error.status_code, "internal")
-    return answer(request, error.status_code, problem(error.status_code, code, error.detail), dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
+    return answer(request, error.status_code, problem(error.status_code, code, error.detail), headers)
+
+
+def _methods(request: Request) -> set[str]:
+    """Return the methods of every route of the request's path; Starlette names those of the first."""
+    routes = iter_route_contexts(request.app.routes)
+    found = (route.methods or STATIC for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return {method for methods in found for method in methods}
 
 
 async def _on_unexpected(_: Request, error: Exception) -> JSONResponse:
     """Leave it to `RequestContext`; without this handler Starlette answers first, in plain text."""
     raise error
-
-
-class RequestContext:
-    """ASGI: a request id and a cause for everything a request does, a limit on its body, a problem for what nobody caught."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        given = headers.get(b"x-request-id", "")
-        request_id = given if REQUEST_ID.fullmatch(given) else str(uuid4())
-        scope["request_id"] = request_id
-        started = False
-
-        async def sending(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
-            await send(message)
-
-        traceparent = headers.get(b"traceparent", "")
-        with because(Cause(request_id, request_id, traceparent if TRACEPARENT.fullmatch(traceparent) else None)):
-            try:
-                length = headers.get(b"content-length", "") or "0"
-                if not length.isdecimal():
-                    await self._refuse(scope, sending, 400, "bad_request", "Content-Length is no number")
-                    return
-                if int(length) > BODY_LIMIT:
-                    raise _TooLarge
-                await self._app(scope, _limited(receive), sending)
-            except _TooLarge:
-                await self._refuse(scope, sending, 413, "payload_too_large", _TooLarge().detail)
-            except Exception:
-                log.exception("http.failed", path=scope["path"], request_id=request_id)
-                if started:
-                    raise
-                await self._refuse(scope, sending, 500, "internal", "the failure was logged under the request id")
-
-    async def _refuse(self, scope: Scope, send: Send, status: int, code: str, detail: str) -> None:
-        document = problem(status, code, detail, instance=scope["path"], request_id=scope["request_id"])
-
-        async def nothing() -> Message:
-            return {"type": "http.request", "body": b"", "more_body": False}
-
-        await JSONResponse(document, status, media_type=CONTENT_TYPE)(scope, nothing, send)
-
-
-class _TooLarge(HTTPException):
-    """The body passed the limit. FastAPI lets an HTTPException through while it parses, nothing else."""
-
-    def __init__(self) -> None:
-        super().__init__(413, f"the limit is {BODY_LIMIT} bytes")
-
-
-def _limited(receive: Receive) -> Receive:
-    seen = 0
-
-    async def receiving() -> Message:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > BODY_LIMIT:
-            raise _TooLarge
-        return message
-
-    return receiving

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 from infra.access_tokens import Unauthenticated
+from infra.rate_limit import RateLimited
 from shared_kernel.errors import Conflict, Forbidden, HeadwaterError, NotFound, Refused, Unavailable
 
 CONTENT_TYPE = "application/problem+json"
@@ -13,6 +14,7 @@ RETRY_AFTER_S = 1
 # First match wins: subclasses before their parents.
 STATUS: tuple[tuple[type[HeadwaterError], HTTPStatus], ...] = (
     (Unauthenticated, HTTPStatus.UNAUTHORIZED),
+    (RateLimited, HTTPStatus.TOO_MANY_REQUESTS),
     (Forbidden, HTTPStatus.FORBIDDEN),
     (NotFound, HTTPStatus.NOT_FOUND),
     (Refused, HTTPStatus.UNPROCESSABLE_ENTITY),

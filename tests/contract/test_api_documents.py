@@ -1,15 +1,21 @@
 """The published documents: valid by their own standards, and equal to what the code serves."""
 
 import json
+import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
+import httpx
 import pytest
 from openapi_spec_validator import validate
 
 from headwater import wiring
-from headwater.web import openapi_document
+from headwater.web import application, openapi_document
+from infra.health import Health
+from infra.request_context import BODY_LIMIT
 from schemas.catalogue import EVENTS
 from tests.npm import installed
 
@@ -62,6 +68,65 @@ def test_every_operation_says_how_it_fails(openapi: dict[str, Any]) -> None:
     for name, operation in operations.items():
         assert {"401", "422", "503"} <= operation["responses"].keys(), name
         assert operation["security"], name
+
+
+TOKENS = wiring.shared_key_tokens(wiring.SHAPE)
+JSON = {"content-type": "application/json"}
+REFUSED_UNREAD: dict[int, dict[str, Any]] = {
+    400: {"content": b"{", "headers": JSON},
+    413: {"content": b" " * (BODY_LIMIT + 1), "headers": JSON},
+    415: {"content": b"text", "headers": {"content-type": "text/plain"}},
+    422: {"content": b"[]", "headers": JSON},
+}
+
+
+def secured(openapi: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield the verb, a path and the operation of every route that asks for a token."""
+    for path, verbs in openapi["paths"].items():
+        for verb, operation in verbs.items():
+            if "security" in operation:
+                yield verb, re.sub(r"{\w+}", str(UUID(int=0)), path), operation
+
+
+def somebody() -> dict[str, str]:
+    return {"authorization": f"Bearer {TOKENS.issue(uuid4())}"}
+
+
+def api(per_minute: int) -> httpx.AsyncClient:
+    """Return a client of the real application, behind which nothing can be reached."""
+    house = wiring.build(wiring.SHAPE.model_copy(update={"rate_limit_per_minute": per_minute}))
+    transport = httpx.ASGITransport(app=application(house, {"web"}, Health(("web",), {})))
+    return httpx.AsyncClient(transport=transport, base_url="http://test")
+
+
+async def test_what_is_answered_to_requests_that_reach_no_route_is_declared(openapi: dict[str, Any]) -> None:
+    async with api(per_minute=0) as client:
+        for verb, path, operation in secured(openapi):
+            answers = {401: await client.request(verb, path)}
+            for status, request in REFUSED_UNREAD.items() if "requestBody" in operation else ():
+                headers = request["headers"] | somebody()
+                answers[status] = await client.request(verb, path, content=request["content"], headers=headers)
+
+            assert {status: answer.status_code for status, answer in answers.items()} == {
+                each: each for each in answers
+            }
+            assert {str(status) for status in answers} <= operation["responses"].keys(), (verb, path)
+
+
+async def test_too_many_requests_is_declared(openapi: dict[str, Any]) -> None:
+    async with api(per_minute=1) as client:
+        for verb, path, operation in secured(openapi):
+            user = somebody()
+            await client.request(verb, path, headers=user)
+
+            assert (await client.request(verb, path, headers=user)).status_code == 429
+            assert "429" in operation["responses"], (verb, path)
+
+
+async def test_what_no_application_answers_is_declared(openapi: dict[str, Any]) -> None:
+    for path, verbs in openapi["paths"].items():
+        for operation in verbs.values():
+            assert {"400", "408", "413", "431"} <= operation["responses"].keys(), path
 
 
 def test_asyncapi_is_valid_by_the_official_parser(asyncapi: dict[str, Any]) -> None:

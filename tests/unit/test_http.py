@@ -13,11 +13,9 @@ from structlog.testing import capture_logs
 
 from infra.access_tokens import SharedKeyTokens
 from infra.http import (
-    BODY_LIMIT,
     Body,
     MinPosition,
     PreferWait,
-    RequestContext,
     SignedIn,
     install,
     open_to_all,
@@ -26,6 +24,8 @@ from infra.http import (
     seconds_to_wait,
 )
 from infra.opaque import OpaqueTokens
+from infra.rate_limit import RateLimit
+from infra.request_context import BODY_LIMIT, RequestContext
 from shared_kernel.causation import current_cause
 from shared_kernel.errors import Conflict, Forbidden, HeadwaterError, NotFound, Refused, Unavailable
 from shared_kernel.events import Position
@@ -48,9 +48,10 @@ class Note(Body):
     places: dict[str, int] | None = None
 
 
-def application() -> FastAPI:
+def application(per_minute: int = 0) -> FastAPI:
     app = FastAPI()
     app.state.access_tokens, app.state.opaque_tokens = ACCESS, OPAQUE
+    app.state.rate_limit = RateLimit(per_minute)
     install(app)
 
     @app.get("/errors/{name}")
@@ -68,6 +69,12 @@ def application() -> FastAPI:
     @app.get("/numbers/{number}")
     async def number(number: int, _: Open) -> int:
         return number
+
+    @app.put("/numbers/{number}")
+    async def keep(number: int, _: Open) -> None: ...
+
+    @app.delete("/numbers/last")
+    async def forget(_: Open) -> None: ...
 
     @app.get("/me")
     async def me(user: SignedIn) -> dict[str, str]:
@@ -88,9 +95,13 @@ def application() -> FastAPI:
 
 @pytest.fixture
 async def api() -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=RequestContext(application()))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with client_of(application()) as client:
         yield client
+
+
+def client_of(app: FastAPI, address: str = "127.0.0.1") -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app=RequestContext(app), client=(address, 123))
+    return httpx.AsyncClient(transport=transport, base_url="http://test")
 
 
 def problem(answer: httpx.Response) -> dict[str, Any]:
@@ -159,6 +170,31 @@ class TestSigningIn:
         assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
+class TestRateLimit:
+    async def test_a_user_who_asks_too_often_is_told_when_to_ask_again(self) -> None:
+        ann, bob = ({"authorization": f"Bearer {ACCESS.issue(uuid4())}"} for _ in range(2))
+        async with client_of(application(per_minute=6)) as api:
+            first, second = [await api.get("/me", headers=ann) for _ in range(2)]
+            other = await api.get("/me", headers=bob)
+            unasked = await api.get("/numbers/1", headers=ann)
+
+        assert [first.status_code, second.status_code, other.status_code, unasked.status_code] == [200, 429, 200, 200]
+        assert problem(second)["code"] == "rate_limited"
+        assert second.headers["retry-after"] == "10"
+
+    async def test_who_tries_tokens_is_limited_by_address_and_locks_nobody_out(self) -> None:
+        app, guess = application(per_minute=6), {"authorization": "Bearer x"}
+        valid = {"authorization": f"Bearer {ACCESS.issue(uuid4())}"}
+        async with client_of(app, "2001:db8::1") as api, client_of(app, "2001:db8::2:3") as neighbour:
+            answers = [await api.get("/me", headers=guess), await neighbour.get("/me", headers=guess)]
+            passes = await neighbour.get("/me", headers=valid)
+        async with client_of(app, "2001:db8:0:1::1") as elsewhere:
+            answers.append(await elsewhere.get("/me"))
+
+        assert [answer.status_code for answer in answers] == [401, 429, 401]
+        assert passes.status_code == 200
+
+
 class TestProblems:
     @pytest.mark.parametrize(
         ("name", "status"), [("forbidden", 403), ("missing", 404), ("refused", 422), ("conflict", 409), ("away", 503)]
@@ -189,6 +225,13 @@ class TestProblems:
         assert problem(answer)["code"] == "method_not_allowed"
         assert answer.headers["allow"] == "POST"
 
+    @pytest.mark.parametrize(("path", "allowed"), [("/numbers/1", "GET, PUT"), ("/numbers/last", "DELETE, GET, PUT")])
+    async def test_all_routes_of_the_path_are_named(self, api: httpx.AsyncClient, path: str, allowed: str) -> None:
+        answer = await api.post(path)
+
+        assert answer.status_code == 405
+        assert answer.headers["allow"] == allowed
+
     async def test_each_invalid_field_is_named_by_pointer_without_its_value(self, api: httpx.AsyncClient) -> None:
         answer = await api.post("/notes", json={"places": {"a/b~c": "hunter2"}, "more": "hunter2"})
 
@@ -207,12 +250,44 @@ class TestProblems:
 
         assert [each["pointer"] for each in problem(answer)["errors"]] == ["/path/number"]
 
-    @pytest.mark.parametrize("content", [b"{", b"", b"\xff", b"[]", b"1"])
+    @pytest.mark.parametrize("content", [b"", b"[]", b"1", b"null"])
     async def test_a_body_that_is_no_object_is_invalid(self, api: httpx.AsyncClient, content: bytes) -> None:
         answer = await api.post("/notes", content=content, headers={"content-type": "application/json"})
 
-        assert answer.status_code in (400, 422)
-        assert problem(answer)["code"] in ("bad_request", "validation_failed")
+        assert answer.status_code == 422
+        assert problem(answer)["code"] == "validation_failed"
+
+    @pytest.mark.parametrize("content", [b"{", b"\xff", b'{"text": "a"', b"[" * 100_000, b" "])
+    async def test_a_body_that_is_no_json_is_a_bad_request(self, api: httpx.AsyncClient, content: bytes) -> None:
+        answer = await api.post("/notes", content=content, headers={"content-type": "application/json"})
+
+        assert answer.status_code == 400
+        assert problem(answer)["code"] == "bad_request"
+
+    @pytest.mark.parametrize(
+        "type_",
+        ["application/json", "Application/JSON; charset=utf-8", "application/vnd.note+json", "application/a+json"],
+    )
+    async def test_json_is_read_under_each_of_its_names(self, api: httpx.AsyncClient, type_: str) -> None:
+        answer = await api.post("/notes", content=b'{"text": "abc"}', headers={"content-type": type_})
+
+        assert answer.json() == 3
+
+    @pytest.mark.parametrize(
+        "type_", ["text/plain", "application/x-www-form-urlencoded", "text/json", "json", "", None]
+    )
+    async def test_a_body_of_another_type_is_unsupported(self, api: httpx.AsyncClient, type_: str | None) -> None:
+        headers = {} if type_ is None else {"content-type": type_}
+
+        answer = await api.post("/notes", content=b'{"text": "abc"}', headers=headers)
+
+        assert answer.status_code == 415
+        assert problem(answer)["code"] == "unsupported_media_type"
+
+    async def test_no_body_is_missing_whatever_its_type(self, api: httpx.AsyncClient) -> None:
+        answers = [await api.post("/notes"), await api.post("/notes", headers={"content-type": "text/plain"})]
+
+        assert [answer.status_code for answer in answers] == [422, 422]
 
     async def test_what_nobody_caught_is_logged_and_not_told(self, api: httpx.AsyncClient) -> None:
         with capture_logs() as logs:

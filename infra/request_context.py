@@ -1,0 +1,89 @@
+"""What surrounds every REST request: its id and cause, a limit on its body, an answer to what nobody caught (docs/http.md)."""
+
+import re
+from uuid import uuid4
+
+import structlog
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from infra.problems import CONTENT_TYPE, problem
+from shared_kernel.causation import Cause, because
+
+BODY_LIMIT = 1 << 20  # bytes
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context, version 00
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
+
+log = structlog.get_logger()
+
+
+class RequestContext:
+    """ASGI: a request id and a cause for everything a request does, a limit on its body, a problem for what nobody caught."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        given = headers.get(b"x-request-id", "")
+        request_id = given if REQUEST_ID.fullmatch(given) else str(uuid4())
+        scope["request_id"] = request_id
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        traceparent = headers.get(b"traceparent", "")
+        with because(Cause(request_id, request_id, traceparent if TRACEPARENT.fullmatch(traceparent) else None)):
+            try:
+                length = headers.get(b"content-length", "") or "0"
+                if not length.isdecimal():
+                    await self._refuse(scope, sending, 400, "bad_request", "Content-Length is no number")
+                    return
+                if int(length) > BODY_LIMIT:
+                    raise _TooLarge
+                await self._app(scope, _limited(receive), sending)
+            except _TooLarge:
+                await self._refuse(scope, sending, 413, "payload_too_large", _TooLarge().detail)
+            except Exception:
+                log.exception("http.failed", path=scope["path"], request_id=request_id)
+                if started:
+                    raise
+                await self._refuse(scope, sending, 500, "internal", "the failure was logged under the request id")
+
+    async def _refuse(self, scope: Scope, send: Send, status: int, code: str, detail: str) -> None:
+        document = problem(status, code, detail, instance=scope["path"], request_id=scope["request_id"])
+
+        async def nothing() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        await JSONResponse(document, status, media_type=CONTENT_TYPE)(scope, nothing, send)
+
+
+class _TooLarge(HTTPException):
+    """The body passed the limit. FastAPI lets an HTTPException through while it parses, nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__(413, f"the limit is {BODY_LIMIT} bytes")
+
+
+def _limited(receive: Receive) -> Receive:
+    seen = 0
+
+    async def receiving() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > BODY_LIMIT:
+            raise _TooLarge
+        return message
+
+    return receiving
