@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
@@ -27,6 +27,7 @@ from shared_kernel.events import Position
 
 READ_WAIT_S = 5.0  # how long a read waits for `min_position`
 WAIT_LIMIT_S = 10.0  # longest a client may ask to wait
+RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 STATIC = {"GET", "HEAD"}  # methods of mounted files
 YEARS = range(1970, 9000)  # what every store and language can hold, in every time zone
 
@@ -53,13 +54,19 @@ class Problem(BaseModel):
     errors: list[dict[str, str]] = []
 
 
+def _rfc3339(text: object) -> object:
+    if not isinstance(text, str) or not RFC3339.fullmatch(text):
+        raise ValueError("a time as in RFC 3339, with its offset from UTC")
+    return text
+
+
 def _sane(moment: datetime) -> datetime:
     if moment.year not in YEARS:
         raise ValueError(f"a year from {YEARS.start} to {YEARS.stop - 1}")
     return moment
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_sane)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339), AfterValidator(_sane)]
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -210,6 +210,18 @@ class TestReading:
         assert [made_up.status_code, foreign.status_code] == [422, 422]
         assert [made_up.json()["code"], foreign.json()["code"]] == ["invalid_cursor", "invalid_cursor"]
 
+    async def test_a_path_that_is_there_for_another_method_is_no_id(self, client: Client) -> None:
+        answers = [
+            await client(uuid4()).patch("/conversations/direct", json={"title": "x"}),
+            await client(uuid4()).delete("/conversations/public"),
+            await client(uuid4()).get("/conversations/nonsense"),
+            await client(uuid4()).get(f"/conversations/{uuid4()}/nonsense"),
+        ]
+
+        assert [answer.status_code for answer in answers] == [405, 405, 404, 404]
+        assert [answer.headers["allow"] for answer in answers[:2]] == ["PUT", "GET"]
+        assert [answer.json()["code"] for answer in answers[2:]] == ["not_found"] * 2
+
 
 class TestChanging:
     async def test_an_edit_replaces_the_text_and_keeps_the_former_one(self, client: Client) -> None:

@@ -9,12 +9,14 @@ import httpx
 import pytest
 import structlog
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi import Body as BodyField
 from structlog.testing import capture_logs
 
 from infra.access_tokens import SharedKeyTokens
 from infra.http import (
     Body,
     MinPosition,
+    Moment,
     PreferWait,
     SignedIn,
     install,
@@ -48,11 +50,33 @@ class Note(Body):
     places: dict[str, int] | None = None
 
 
+more = APIRouter()
+
+
+@more.put("/numbers/{number}")
+async def keep(number: int, _: Open) -> None: ...
+
+
+@more.delete("/numbers/last")
+async def forget(_: Open) -> None: ...
+
+
+@more.get("/moment")
+async def moment(at: Moment, _: Open) -> float:
+    return at.timestamp()
+
+
+@more.post("/moments")
+async def moments(at: Annotated[Moment, BodyField(embed=True)], _: Open) -> float:
+    return at.timestamp()
+
+
 def application(per_minute: int = 0) -> FastAPI:
     app = FastAPI()
     app.state.access_tokens, app.state.opaque_tokens = ACCESS, OPAQUE
     app.state.rate_limit = RateLimit(per_minute)
     install(app)
+    app.include_router(more)
 
     @app.get("/errors/{name}")
     async def fail(name: str, _: Open) -> None:
@@ -69,12 +93,6 @@ def application(per_minute: int = 0) -> FastAPI:
     @app.get("/numbers/{number}")
     async def number(number: int, _: Open) -> int:
         return number
-
-    @app.put("/numbers/{number}")
-    async def keep(number: int, _: Open) -> None: ...
-
-    @app.delete("/numbers/last")
-    async def forget(_: Open) -> None: ...
 
     @app.get("/me")
     async def me(user: SignedIn) -> dict[str, str]:
@@ -388,6 +406,46 @@ class TestPrefer:
 
     async def test_the_header_reaches_the_route(self, api: httpx.AsyncClient) -> None:
         assert (await api.get("/wait", headers={"prefer": "wait=2"})).json() == 2
+
+
+class TestMoments:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "2026-01-31T12:00:00Z",
+            "2026-01-31t12:00:00.000z",
+            "2026-01-31T14:00:00+02:00",
+            "2026-01-31T06:30:00.0-05:30",
+        ],
+    )
+    async def test_rfc_3339_is_read(self, api: httpx.AsyncClient, text: str) -> None:
+        answers = [await api.get("/moment", params={"at": text}), await api.post("/moments", json={"at": text})]
+
+        assert [answer.json() for answer in answers] == [1769860800.0] * 2
+
+    @pytest.mark.parametrize(
+        "at",
+        [
+            1769860800,
+            1769860800.5,
+            "1769860800",
+            "2026-01-31",
+            "2026-01-31T12:00:00",
+            "2026-01-31 12:00:00Z",
+            "2026-01-31T12:00Z",
+            "2026-02-30T12:00:00Z",
+            "20260131T120000Z",
+            "٢٠٢٦-01-31T12:00:00Z",
+            "1969-12-31T12:00:00Z",
+            "9000-01-01T00:00:00Z",
+            True,
+            None,
+        ],
+    )
+    async def test_nothing_else_is_a_time(self, api: httpx.AsyncClient, at: Any) -> None:
+        answers = [await api.get("/moment", params={"at": at}), await api.post("/moments", json={"at": at})]
+
+        assert [answer.status_code for answer in answers] == [422] * 2
 
 
 class TestPositions:

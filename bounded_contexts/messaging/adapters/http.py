@@ -97,13 +97,13 @@ def router(ports: Ports) -> APIRouter:
         """List the groups that anybody may join, last started first."""
         return _page(await ports.conversations.public(limit + 1, _place(tokens, cursor)), limit, tokens)
 
-    @routes.get("/conversations/{conversation_id}")
+    @routes.get("/conversations/{conversation_id:uuid}")
     async def read_a_conversation(conversation_id: UUID, user: SignedIn) -> ConversationAnswer:
         """Read one of your conversations."""
         state = await state_for(conversation_id, user.id, ports)
         return await _answer(conversation_id, state, 0, ports)
 
-    @routes.patch("/conversations/{conversation_id}", responses=problems(409))
+    @routes.patch("/conversations/{conversation_id:uuid}", responses=problems(409))
     async def change_a_group(
         conversation_id: UUID, new: GroupChange, user: SignedIn, wait: PreferWait
     ) -> ConversationAnswer:
@@ -117,12 +117,12 @@ def router(ports: Ports) -> APIRouter:
         state, _ = await change_group(ask, ports)
         return await _answer(conversation_id, state, wait, ports)
 
-    @routes.delete("/conversations/{conversation_id}", status_code=204, responses=problems(403, 409))
+    @routes.delete("/conversations/{conversation_id:uuid}", status_code=204, responses=problems(403, 409))
     async def archive_a_group(conversation_id: UUID, user: SignedIn) -> None:
         """End a group you started: it can be read, and that is all. Twice is once."""
         await change_group(Archive(conversation_id=conversation_id, asker_id=user.id, at=ports.now()), ports)
 
-    @routes.post("/conversations/{conversation_id}/members", responses=problems(409))
+    @routes.post("/conversations/{conversation_id:uuid}/members", responses=problems(409))
     async def add_a_member(
         conversation_id: UUID, new: NewMember, user: SignedIn, wait: PreferWait
     ) -> ConversationAnswer:
@@ -131,7 +131,9 @@ def router(ports: Ports) -> APIRouter:
         state, _ = await change_group(ask, ports)
         return await _answer(conversation_id, state, wait, ports)
 
-    @routes.delete("/conversations/{conversation_id}/members/{member_id}", status_code=204, responses=problems(409))
+    @routes.delete(
+        "/conversations/{conversation_id:uuid}/members/{member_id:uuid}", status_code=204, responses=problems(409)
+    )
     async def remove_a_member(conversation_id: UUID, member_id: UUID, user: SignedIn) -> None:
         """Remove somebody from a group, or leave it yourself; twice is once."""
         ask = RemoveMember(conversation_id=conversation_id, member_id=member_id, asker_id=user.id, at=ports.now())

@@ -77,7 +77,9 @@ def message_routes(ports: Ports) -> APIRouter:
         sent, position = await send_to_participants(ask, tuple(new.participants), ports)
         return await accepted(sent, position, wait, tokens, response)
 
-    @routes.post("/conversations/{conversation_id}/messages", status_code=202, responses={201: {"model": Accepted}})
+    @routes.post(
+        "/conversations/{conversation_id:uuid}/messages", status_code=202, responses={201: {"model": Accepted}}
+    )
     async def send_to_a_conversation(
         conversation_id: UUID,
         new: NewMessage,
@@ -91,7 +93,7 @@ def message_routes(ports: Ports) -> APIRouter:
         sent, position = await send_message(_send(conversation_id, new, user, idempotency_key, ports), ports)
         return await accepted(sent, position, wait, tokens, response)
 
-    @routes.get("/conversations/{conversation_id}/messages")
+    @routes.get("/conversations/{conversation_id:uuid}/messages")
     async def read_messages(
         conversation_id: UUID,
         user: SignedIn,
@@ -127,7 +129,7 @@ def message_routes(ports: Ports) -> APIRouter:
 
         return message_page(messages, limit, seal, order, position)
 
-    @routes.get("/messages/{message_id}")
+    @routes.get("/messages/{message_id:uuid}")
     async def read_a_message(message_id: UUID, user: SignedIn, min_position: MinPosition) -> MessageAnswer:
         """Read one message of a conversation you belong to."""
         await wait_until_stored(min_position, ports.stored)
@@ -136,7 +138,7 @@ def message_routes(ports: Ports) -> APIRouter:
             raise NotFound("message_not_found")
         return message_answer(message)
 
-    @routes.patch("/messages/{message_id}", status_code=202, responses=problems(403))
+    @routes.patch("/messages/{message_id:uuid}", status_code=202, responses=problems(403))
     async def edit_a_message(
         message_id: UUID,
         new: NewText,
@@ -152,7 +154,7 @@ def message_routes(ports: Ports) -> APIRouter:
         ask = EditMessage(message_id=message_id, editor_id=user.id, body=new.body, request_key=key, at=ports.now())
         return await _changed(await edit_message(ask, ports), message_id, wait, tokens, ports)
 
-    @routes.delete("/messages/{message_id}", status_code=202, responses=problems(403))
+    @routes.delete("/messages/{message_id:uuid}", status_code=202, responses=problems(403))
     async def delete_a_message(
         message_id: UUID, user: SignedIn, tokens: Tokens, min_position: MinPosition, wait: PreferWait
     ) -> dict[str, str]:
@@ -161,7 +163,7 @@ def message_routes(ports: Ports) -> APIRouter:
         ask = DeleteMessage(message_id=message_id, asker_id=user.id, at=ports.now())
         return await _changed(await delete_message(ask, ports), message_id, wait, tokens, ports)
 
-    @routes.post("/messages/{message_id}:erase", status_code=202, responses=problems(403))
+    @routes.post("/messages/{message_id:uuid}:erase", status_code=202, responses=problems(403))
     async def erase_a_message(
         message_id: UUID,
         user: SignedIn,
@@ -178,7 +180,7 @@ def message_routes(ports: Ports) -> APIRouter:
         )
         return await _changed(await erase_message(ask, ports), message_id, wait, tokens, ports)
 
-    @routes.get("/messages/{message_id}/versions")
+    @routes.get("/messages/{message_id:uuid}/versions")
     async def read_versions(message_id: UUID, user: SignedIn) -> VersionList:
         """Read every text a message has had, oldest first; for moderators."""
         if not user.roles & {"moderator", "admin"}:
