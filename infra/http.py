@@ -4,16 +4,16 @@ import re
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import structlog
-from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
@@ -165,15 +165,29 @@ async def wait_until_stored(position: Position | None, stored: ReadState) -> Non
 
 def seconds_to_wait(
     prefer: Annotated[
-        str | None, Header(max_length=200, description="RFC 7240: `wait=S` waits for the stored state.")
+        list[Annotated[str, StringConstraints(max_length=200)]] | None,
+        Header(max_length=10, description="RFC 7240: `wait=S` waits for the stored state."),
     ] = None,
 ) -> float:
     """Return how long the client prefers to wait, 0 if it did not say, `WAIT_LIMIT_S` at most."""
-    found = re.search(r"(?:^|[,;\s])wait=\"?(\d{1,6})\"?", prefer or "", re.IGNORECASE)
+    found = re.search(r"(?:^|[,;\s])wait=\"?(\d{1,6})\"?", ", ".join(prefer or ()), re.IGNORECASE)
     return min(float(found[1]), WAIT_LIMIT_S) if found else 0.0
 
 
 PreferWait = Annotated[float, Depends(seconds_to_wait)]
+APPLIED = {"Preference-Applied": "wait"}
+
+
+async def command_status(
+    position: Position, wait: float, stored: ReadState, response: Response, done: int = 200
+) -> Literal["accepted", "stored"]:
+    """Wait as long as the client prefers. Answer 202 for a command whose effect is not known to be stored, `done` else."""
+    if not (wait and await stored.reached(position, wait)):
+        response.status_code = 202
+        return "accepted"
+    response.status_code = done
+    response.headers.update(APPLIED)
+    return "stored"
 
 
 def install(app: FastAPI) -> None:

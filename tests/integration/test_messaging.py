@@ -233,7 +233,7 @@ class TestChanging:
         for _ in range(2):
             answer = await client(ann).patch(url, json={"body": "hello"}, headers=headers)
 
-        assert answer.json()["status"] == "stored"
+        assert (answer.status_code, answer.json()["status"]) == (200, "stored")
         message = (await client(bob).get(url)).json()
         assert (message["body"], message["version"], message["edited_at"] is None) == ("hello", 2, False)
         versions = await client(moderator, "moderator").get(f"{url}/versions")
@@ -248,7 +248,7 @@ class TestChanging:
 
         for _ in range(2):
             answer = await client(ann).delete(url, headers=WAIT)
-            assert answer.status_code == 202
+            assert answer.status_code == 200
 
         after, gone = await history(client(bob), sent["conversation_id"])
         assert (gone["body"], gone["seq"], gone["deleted_at"] is None) == ("", 1, False)
@@ -267,6 +267,28 @@ class TestChanging:
         ]
 
         assert [answer.status_code for answer in answers] == [403, 403, 404, 404]
+
+    async def test_who_prefers_to_wait_is_told_that_it_is_stored_and_who_does_not_that_it_is_accepted(
+        self, client: Client
+    ) -> None:
+        ann, bob = uuid4(), uuid4()
+        message = (await send(client(ann), [ann, bob]))["message_id"]
+        people = {"participants": [str(ann), str(bob)], "body": "Hello"}
+        commands: list[tuple[str, str, Any, int]] = [
+            ("POST", "/messages", people, 201),
+            ("PATCH", f"/messages/{message}", {"body": "x"}, 200),
+            ("DELETE", f"/messages/{message}", None, 200),
+            ("POST", "/notifications:mark", {"state": "read", "all_until": datetime.now(UTC).isoformat()}, 200),
+        ]
+
+        for verb, path, body, done in commands:
+            accepted = await client(ann).request(verb, path, json=body)
+            stored = await client(ann).request(verb, path, json=body, headers=WAIT)
+
+            assert (accepted.status_code, accepted.json()["status"]) == (202, "accepted"), (verb, path)
+            assert "preference-applied" not in accepted.headers
+            assert (stored.status_code, stored.json()["status"]) == (done, "stored"), (verb, path)
+            assert stored.headers["preference-applied"] == "wait"
 
 
 class TestErasing:
@@ -410,6 +432,65 @@ class TestGroups:
         await eventually(partial(listed, True), until=lambda ids: ids == [group["id"]])
         assert await listed(False) == []
 
+    async def test_every_decision_can_be_waited_for(self, client: Client) -> None:
+        ann, bob = uuid4(), uuid4()
+        api = client(ann)
+        plain = await api.post("/conversations", json={"title": "Deck"})
+        started = await api.post("/conversations", json={"title": "Crew"}, headers=WAIT)
+        url = f"/conversations/{started.json()['id']}"
+        answers = [
+            started,
+            await api.put("/conversations/direct", json={"participant_ids": [str(bob)]}, headers=WAIT),
+            await api.post(f"{url}/members", json={"member_id": str(bob)}, headers=WAIT),
+            await api.patch(url, json={"title": "Deck"}, headers=WAIT),
+            await api.delete(f"{url}/members/{bob}", headers=WAIT),
+        ]
+        without_bob = [each["id"] for each in (await client(bob).get("/conversations")).json()["data"]]
+        answers.append(await api.delete(url, headers=WAIT))
+        archived = (await api.get("/conversations", params={"archived": True})).json()["data"]
+
+        assert "preference-applied" not in plain.headers
+        assert [answer.status_code for answer in answers] == [201, 201, 200, 200, 204, 204]
+        assert [answer.headers.get("preference-applied") for answer in answers] == ["wait"] * 6
+        assert started.json()["id"] not in without_bob
+        assert [each["id"] for each in archived] == [started.json()["id"]]
+
+    async def test_leaving_tells_an_outsider_nothing(self, client: Client) -> None:
+        ann, bob, eve = uuid4(), uuid4(), uuid4()
+        group = (await client(ann).post("/conversations", json={"title": "Crew"}, headers=WAIT)).json()["id"]
+        unopened = (await send(client(ann), [ann, bob]))["conversation_id"]
+
+        left = [
+            await client(eve).delete(f"/conversations/{each}/members/{eve}", headers=WAIT)
+            for each in (group, unopened, uuid4())
+        ]
+        of_two = await client(bob).delete(f"/conversations/{unopened}/members/{bob}")
+
+        assert [answer.status_code for answer in left] == [204] * 3
+        assert {"preference-applied" in answer.headers for answer in left} == {False}
+        assert (of_two.status_code, of_two.json()["code"]) == (422, "direct_is_fixed")
+
+    async def test_a_cursor_is_of_one_user_and_one_list(self, client: Client) -> None:
+        ann = uuid4()
+        for n in range(2):
+            await client(ann).post("/conversations", json={"title": f"{n}", "public": True}, headers=WAIT)
+        own, public = [
+            (await client(ann).get(path, params={"limit": 1})).json()["page"]["next_cursor"]
+            for path in ("/conversations", "/conversations/public")
+        ]
+
+        right = await client(ann).get("/conversations", params={"cursor": own})
+        wrong = [
+            await client(uuid4()).get("/conversations", params={"cursor": own}),
+            await client(ann).get("/conversations", params={"cursor": own, "archived": True}),
+            await client(ann).get("/conversations/public", params={"cursor": own}),
+            await client(ann).get("/conversations", params={"cursor": public}),
+            await client(uuid4()).get("/conversations/public", params={"cursor": public}),
+        ]
+
+        assert right.status_code == 200
+        assert [answer.json().get("code") for answer in wrong] == ["invalid_cursor"] * 5
+
     async def test_the_same_key_starts_one_group(self, client: Client) -> None:
         ann = uuid4()
         headers = {"Idempotency-Key": "crew"}
@@ -476,6 +557,9 @@ class TestNotifications:
         assert (await api.post("/notifications:mark", json=marks, headers=WAIT)).json()["status"] == "stored"
         assert (await api.get("/notifications/counts")).json() == {"total": 3, "unread": 2}
         assert len((await api.get("/notifications", params={"unread": True})).json()["data"]) == 2
+        cursor = (await api.get("/notifications", params={"limit": 1})).json()["page"]["next_cursor"]
+        assert (await api.get("/notifications", params={"cursor": cursor})).json()["data"] == older
+        assert (await client(eve).get("/notifications", params={"cursor": cursor})).json()["code"] == "invalid_cursor"
         assert (await client(eve).post("/notifications:mark", json=marks)).status_code == 404
 
         marks = {"state": "read", "all_until": datetime.now(UTC).isoformat()}

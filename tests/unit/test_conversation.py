@@ -173,9 +173,9 @@ class TestMembers:
         assert conversation.decide(given(STARTED), remove(BOB, BOB)) == (left(BOB),)
         assert given(STARTED, left(BOB)).members == {ANN}
 
-    def test_an_outsider_does_not_learn_by_leaving_that_two_people_talk(self) -> None:
-        assert isinstance(refusal(given(DIRECT), remove(EVE, EVE)), NotFound)
-        assert isinstance(refusal(given(), remove(EVE, EVE)), NotFound)
+    @pytest.mark.parametrize("before", [(), (STARTED,), (DIRECT,)], ids=["nothing", "a group", "two people"])
+    def test_an_outsider_does_not_learn_by_leaving_what_is_there(self, before: tuple[ConversationStarted, ...]) -> None:
+        assert conversation.decide(given(*before), remove(EVE, EVE)) == ()
 
     def test_removing_who_is_not_there_is_no_change(self) -> None:
         assert conversation.decide(given(STARTED), remove(ANN, EVE)) == ()

@@ -402,10 +402,15 @@ class TestPrefer:
         ],
     )
     def test_wait_is_read_up_to_the_limit(self, header: str | None, seconds: float) -> None:
-        assert seconds_to_wait(header) == seconds
+        assert seconds_to_wait(None if header is None else [header]) == seconds
 
     async def test_the_header_reaches_the_route(self, api: httpx.AsyncClient) -> None:
         assert (await api.get("/wait", headers={"prefer": "wait=2"})).json() == 2
+
+    async def test_it_may_have_several_lines_of_which_the_first_wait_counts(self, api: httpx.AsyncClient) -> None:
+        lines = [("prefer", "respond-async"), ("prefer", "return=minimal, wait=3"), ("prefer", "wait=2")]
+
+        assert (await api.get("/wait", headers=lines)).json() == 3
 
 
 class TestMoments:

@@ -223,6 +223,16 @@ class TestChangingAGroup:
 
         assert (await world.store.load(GROUP))[1] == 1
 
+    async def test_nobody_leaves_a_direct_conversation_that_was_never_opened(self, world: World) -> None:
+        direct = direct_id((ANN, BOB))
+        sent, _ = await send_to_participants(saying(ANN, direct), (ANN, BOB), world.ports)
+        await messages_sent([sent], world.ports)
+
+        with pytest.raises(Refused, match="direct_is_fixed"):
+            await change_group(RemoveMember(conversation_id=direct, member_id=BOB, asker_id=BOB, at=NOW), world.ports)
+        outsider = RemoveMember(conversation_id=direct, member_id=EVE, asker_id=EVE, at=NOW)
+        assert (await change_group(outsider, world.ports))[2] is False
+
 
 class TestSending:
     async def test_a_member_sends_to_the_others(self, world: World) -> None:

@@ -78,6 +78,14 @@ class Accepted(BaseModel):
     position: str
 
 
+class Changed(BaseModel):
+    """The broker has the edit or the deletion."""
+
+    message_id: UUID
+    status: Literal["accepted", "stored"]
+    position: str
+
+
 class ConversationAnswer(BaseModel):
     id: UUID
     kind: Literal["direct", "group"]

@@ -33,7 +33,7 @@ from bounded_contexts.messaging.domain.commands import (
 )
 from bounded_contexts.messaging.domain.conversation import Conversation
 from bounded_contexts.messaging.domain.identity import direct_id, participants
-from infra.http import PreferWait, SignedIn, Tokens, problems
+from infra.http import APPLIED, PreferWait, SignedIn, Tokens, problems
 from infra.opaque import OpaqueTokens
 
 LOOK_AGAIN_S = 0.02
@@ -66,7 +66,7 @@ def router(ports: Ports) -> APIRouter:
         )
         state, _, _ = await start_group(ask, ports)
         response.headers["Location"] = f"/api/v1/conversations/{id_}"
-        return await _answer(id_, state, wait, ports)
+        return await _answer(id_, state, wait, response, ports)
 
     @routes.put("/conversations/direct", responses=problems(403, 409) | {201: {"model": ConversationAnswer}})
     async def open_a_direct_conversation(
@@ -79,33 +79,35 @@ def router(ports: Ports) -> APIRouter:
         )
         response.status_code = 201 if started else 200
         response.headers["Location"] = f"/api/v1/conversations/{direct_id(people)}"
-        return await _answer(direct_id(people), state, wait, ports)
+        return await _answer(direct_id(people), state, wait, response, ports)
 
     @routes.get("/conversations")
     async def list_conversations(
         user: SignedIn, tokens: Tokens, limit: Limit = 50, cursor: Cursor = None, archived: bool = False
     ) -> ConversationPage:
         """List your open (or your archived) conversations, last started first: an order that stands still while you page."""
-        before = _place(tokens, cursor)
+        of = f"conversations:{user.id}:{archived}"
+        before = _place(tokens, cursor, of)
         found = await ports.conversations.of_member(user.id, limit + 1, before, archived=archived)
-        return _page(found, limit, tokens)
+        return _page(found, limit, tokens, of)
 
     @routes.get("/conversations/public")
     async def list_public_groups(
         user: SignedIn, tokens: Tokens, limit: Limit = 50, cursor: Cursor = None
     ) -> ConversationPage:
         """List the groups that anybody may join, last started first."""
-        return _page(await ports.conversations.public(limit + 1, _place(tokens, cursor)), limit, tokens)
+        of = f"conversations:{user.id}:public"
+        return _page(await ports.conversations.public(limit + 1, _place(tokens, cursor, of)), limit, tokens, of)
 
     @routes.get("/conversations/{conversation_id:uuid}")
     async def read_a_conversation(conversation_id: UUID, user: SignedIn) -> ConversationAnswer:
         """Read one of your conversations."""
         state = await state_for(conversation_id, user.id, ports)
-        return await _answer(conversation_id, state, 0, ports)
+        return _shown(conversation_id, state, await ports.conversations.listed(conversation_id))
 
     @routes.patch("/conversations/{conversation_id:uuid}", responses=problems(409))
     async def change_a_group(
-        conversation_id: UUID, new: GroupChange, user: SignedIn, wait: PreferWait
+        conversation_id: UUID, new: GroupChange, user: SignedIn, wait: PreferWait, response: Response
     ) -> ConversationAnswer:
         """Give a group another title, or other metadata."""
         at = ports.now()
@@ -114,44 +116,60 @@ def router(ports: Ports) -> APIRouter:
             ask = Rename(conversation_id=conversation_id, title=new.title, asker_id=user.id, at=at)
         else:
             ask = Describe(conversation_id=conversation_id, metadata=new.metadata or {}, asker_id=user.id, at=at)
-        state, _ = await change_group(ask, ports)
-        return await _answer(conversation_id, state, wait, ports)
+        state, _, _ = await change_group(ask, ports)
+        return await _answer(conversation_id, state, wait, response, ports)
 
     @routes.delete("/conversations/{conversation_id:uuid}", status_code=204, responses=problems(403, 409))
-    async def archive_a_group(conversation_id: UUID, user: SignedIn) -> None:
+    async def archive_a_group(conversation_id: UUID, user: SignedIn, wait: PreferWait, response: Response) -> None:
         """End a group you started: it can be read, and that is all. Twice is once."""
-        await change_group(Archive(conversation_id=conversation_id, asker_id=user.id, at=ports.now()), ports)
+        ask = Archive(conversation_id=conversation_id, asker_id=user.id, at=ports.now())
+        state, _, _ = await change_group(ask, ports)
+        await _listed(conversation_id, state, wait, response, ports)
 
     @routes.post("/conversations/{conversation_id:uuid}/members", responses=problems(409))
     async def add_a_member(
-        conversation_id: UUID, new: NewMember, user: SignedIn, wait: PreferWait
+        conversation_id: UUID, new: NewMember, user: SignedIn, wait: PreferWait, response: Response
     ) -> ConversationAnswer:
         """Add somebody to a group, or yourself to a public one; twice is once."""
         ask = AddMember(conversation_id=conversation_id, member_id=new.member_id, asker_id=user.id, at=ports.now())
-        state, _ = await change_group(ask, ports)
-        return await _answer(conversation_id, state, wait, ports)
+        state, _, _ = await change_group(ask, ports)
+        return await _answer(conversation_id, state, wait, response, ports)
 
     @routes.delete(
         "/conversations/{conversation_id:uuid}/members/{member_id:uuid}", status_code=204, responses=problems(409)
     )
-    async def remove_a_member(conversation_id: UUID, member_id: UUID, user: SignedIn) -> None:
-        """Remove somebody from a group, or leave it yourself; twice is once."""
+    async def remove_a_member(
+        conversation_id: UUID, member_id: UUID, user: SignedIn, wait: PreferWait, response: Response
+    ) -> None:
+        """Remove somebody from a group, or leave it yourself; twice is once, and so is leaving where you never were."""
         ask = RemoveMember(conversation_id=conversation_id, member_id=member_id, asker_id=user.id, at=ports.now())
-        await change_group(ask, ports)
+        state, _, removed = await change_group(ask, ports)
+        if removed or user.id in state.members:  # an outsider does not learn from the wait either
+            await _listed(conversation_id, state, wait, response, ports)
 
     routes.include_router(message_routes(ports))
     return routes
 
 
-async def _answer(id_: UUID, state: Conversation, wait: float, ports: Ports) -> ConversationAnswer:
-    """Return the conversation as decided, after waiting up to `wait` seconds until lists show it too."""
+async def _answer(id_: UUID, state: Conversation, wait: float, response: Response, ports: Ports) -> ConversationAnswer:
+    return _shown(id_, state, await _listed(id_, state, wait, response, ports))
+
+
+async def _listed(id_: UUID, state: Conversation, wait: float, response: Response, ports: Ports) -> Listed | None:
+    """Return the conversation as listed, after waiting up to `wait` seconds until that is what was decided."""
     until = monotonic() + wait
     listed = await ports.conversations.listed(id_)
     while wait and not (listed and _shows(listed, state)):
         if monotonic() >= until:
-            break
+            return listed
         await asyncio.sleep(LOOK_AGAIN_S)
         listed = await ports.conversations.listed(id_)
+    if wait:
+        response.headers.update(APPLIED)
+    return listed
+
+
+def _shown(id_: UUID, state: Conversation, listed: Listed | None) -> ConversationAnswer:
     return ConversationAnswer(
         id=id_,
         kind=state.kind,
@@ -166,21 +184,21 @@ async def _answer(id_: UUID, state: Conversation, wait: float, ports: Ports) -> 
 
 
 def _shows(listed: Listed, state: Conversation) -> bool:
-    known = (frozenset(listed.member_ids), listed.title, dict(listed.metadata))
-    return known == (state.members, state.title, dict(state.metadata))
+    known = (frozenset(listed.member_ids), listed.title, dict(listed.metadata), listed.archived_at is None)
+    return known == (state.members, state.title, dict(state.metadata), state.archived_at is None)
 
 
-def _page(found: list[Listed], limit: int, tokens: OpaqueTokens) -> ConversationPage:
+def _page(found: list[Listed], limit: int, tokens: OpaqueTokens, of: str) -> ConversationPage:
     more = len(found) > limit
     last = found[limit - 1] if more else None
     place = [last.started_at.isoformat(), str(last.conversation_id)] if last else None
-    next_ = tokens.seal("cursor", place, of="conversations") if place else None
+    next_ = tokens.seal("cursor", place, of) if place else None
     data = [conversation_answer(each) for each in found[:limit]]
     return ConversationPage(data=data, page=PageAnswer(next_cursor=next_, has_more=more))
 
 
-def _place(tokens: OpaqueTokens, cursor: str | None) -> tuple[datetime, UUID] | None:
+def _place(tokens: OpaqueTokens, cursor: str | None, of: str) -> tuple[datetime, UUID] | None:
     if cursor is None:
         return None
-    started_at, conversation_id = tokens.open("cursor", cursor, of="conversations")
+    started_at, conversation_id = tokens.open("cursor", cursor, of)
     return datetime.fromisoformat(started_at), UUID(conversation_id)

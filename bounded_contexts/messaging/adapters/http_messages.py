@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Query, Response
 
 from bounded_contexts.messaging.adapters.bodies import (
     Accepted,
+    Changed,
     Erasure,
     MessageAnswer,
     MessagePage,
@@ -32,7 +33,17 @@ from bounded_contexts.messaging.domain.commands import DeleteMessage, EditMessag
 from bounded_contexts.messaging.domain.identity import direct_id
 from infra.access_tokens import User
 from infra.feed_positions import seal_feed
-from infra.http import MinPosition, Moment, PreferWait, SignedIn, Tokens, problems, seal_position, wait_until_stored
+from infra.http import (
+    MinPosition,
+    Moment,
+    PreferWait,
+    SignedIn,
+    Tokens,
+    command_status,
+    problems,
+    seal_position,
+    wait_until_stored,
+)
 from infra.opaque import OpaqueTokens
 from schemas.messaging.events import MessageSent
 from shared_kernel.errors import NotFound, Refused
@@ -52,16 +63,20 @@ def message_routes(ports: Ports) -> APIRouter:
     async def accepted(
         sent: MessageSent, position: Position, wait: float, tokens: OpaqueTokens, response: Response
     ) -> Accepted:
-        stored = bool(wait) and await ports.stored.reached(position, wait)
-        response.status_code = 201 if stored else 202
         response.headers["Location"] = f"/api/v1/messages/{sent.message_id}"
         return Accepted(
             message_id=sent.message_id,
             conversation_id=sent.conversation_id,
             client_id=sent.client_id,
-            status="stored" if stored else "accepted",
+            status=await command_status(position, wait, ports.stored, response, done=201),
             position=seal_position(tokens, position),
         )
+
+    async def changed(
+        position: Position, message_id: UUID, wait: float, tokens: OpaqueTokens, response: Response
+    ) -> Changed:
+        status = await command_status(position, wait, ports.stored, response)
+        return Changed(message_id=message_id, status=status, position=seal_position(tokens, position))
 
     @routes.post("/messages", status_code=202, responses=problems(403) | {201: {"model": Accepted}})
     async def send_to_people(
@@ -138,7 +153,7 @@ def message_routes(ports: Ports) -> APIRouter:
             raise NotFound("message_not_found")
         return message_answer(message)
 
-    @routes.patch("/messages/{message_id:uuid}", status_code=202, responses=problems(403))
+    @routes.patch("/messages/{message_id:uuid}", status_code=202, responses=problems(403) | {200: {"model": Changed}})
     async def edit_a_message(
         message_id: UUID,
         new: NewText,
@@ -146,39 +161,46 @@ def message_routes(ports: Ports) -> APIRouter:
         tokens: Tokens,
         min_position: MinPosition,
         wait: PreferWait,
+        response: Response,
         idempotency_key: IdempotencyKey = None,
-    ) -> dict[str, str]:
+    ) -> Changed:
         """Replace the text of your own message. Former texts stay readable for moderators."""
         await wait_until_stored(min_position, ports.stored)
         key = idempotency_key or str(uuid4())
         ask = EditMessage(message_id=message_id, editor_id=user.id, body=new.body, request_key=key, at=ports.now())
-        return await _changed(await edit_message(ask, ports), message_id, wait, tokens, ports)
+        return await changed(await edit_message(ask, ports), message_id, wait, tokens, response)
 
-    @routes.delete("/messages/{message_id:uuid}", status_code=202, responses=problems(403))
+    @routes.delete("/messages/{message_id:uuid}", status_code=202, responses=problems(403) | {200: {"model": Changed}})
     async def delete_a_message(
-        message_id: UUID, user: SignedIn, tokens: Tokens, min_position: MinPosition, wait: PreferWait
-    ) -> dict[str, str]:
+        message_id: UUID,
+        user: SignedIn,
+        tokens: Tokens,
+        min_position: MinPosition,
+        wait: PreferWait,
+        response: Response,
+    ) -> Changed:
         """Take back your own message; twice is once."""
         await wait_until_stored(min_position, ports.stored)
         ask = DeleteMessage(message_id=message_id, asker_id=user.id, at=ports.now())
-        return await _changed(await delete_message(ask, ports), message_id, wait, tokens, ports)
+        return await changed(await delete_message(ask, ports), message_id, wait, tokens, response)
 
-    @routes.post("/messages/{message_id:uuid}:erase", status_code=202, responses=problems(403))
+    @routes.post("/messages/{message_id:uuid}:erase", status_code=202, responses=problems(403) | {200: {"model": Changed}})
     async def erase_a_message(
         message_id: UUID,
         user: SignedIn,
         tokens: Tokens,
         min_position: MinPosition,
         wait: PreferWait,
+        response: Response,
         why: Erasure | None = None,
-    ) -> dict[str, str]:
+    ) -> Changed:
         """Remove the text of anybody's message and its former texts for good; for admins. Twice is once."""
         await wait_until_stored(min_position, ports.stored)
         reason = why.reason if why else ""
         ask = EraseMessage(
             message_id=message_id, asker_id=user.id, asker_roles=user.roles, reason=reason, at=ports.now()
         )
-        return await _changed(await erase_message(ask, ports), message_id, wait, tokens, ports)
+        return await changed(await erase_message(ask, ports), message_id, wait, tokens, response)
 
     @routes.get("/messages/{message_id:uuid}/versions")
     async def read_versions(message_id: UUID, user: SignedIn) -> VersionList:
@@ -200,14 +222,6 @@ def _send(conversation_id: UUID, new: NewMessage, user: User, key: str | None, p
     return SendMessage(
         conversation_id=conversation_id, sender_id=user.id, client_id=client_id, body=new.body, at=ports.now()
     )
-
-
-async def _changed(
-    position: Position, message_id: UUID, wait: float, tokens: OpaqueTokens, ports: Ports
-) -> dict[str, str]:
-    stored = bool(wait) and await ports.stored.reached(position, wait)
-    status = "stored" if stored else "accepted"
-    return {"message_id": str(message_id), "status": status, "position": seal_position(tokens, position)}
 
 
 async def _seq_at(conversation_id: UUID, at: datetime, ports: Ports) -> int:

@@ -39,10 +39,12 @@ async def start_group(ask: StartGroup, ports: Ports) -> tuple[Conversation, int,
     return state, version, bool(events)
 
 
-async def change_group(ask: GroupRequest, ports: Ports) -> tuple[Conversation, int]:
-    """Return the group after the change, and its version. Raise `NotFound` for outsiders."""
-    state, version, _ = await execute(conversation, ports.store, ask.conversation_id, ask)
-    return state, version
+async def change_group(ask: GroupRequest, ports: Ports) -> tuple[Conversation, int, bool]:
+    """Return the group after the change, its version and whether this call changed it. Raise `NotFound` for outsiders."""
+    state, version, events = await execute(conversation, ports.store, ask.conversation_id, ask)
+    if not version and ask.asker_id in await members_of(ask.conversation_id, ports):
+        raise Refused("direct_is_fixed", "the members of a direct conversation never change")
+    return state, version, bool(events)
 
 
 async def send_message(ask: SendMessage, ports: Ports) -> tuple[MessageSent, Position]:

@@ -179,9 +179,8 @@ def _joined(state: Conversation, ask: AddMember) -> tuple[ConversationEvent, ...
 
 
 def _left(state: Conversation, ask: RemoveMember) -> tuple[ConversationEvent, ...]:
-    group = state.started_at and state.kind == "group"  # whoever knows a group's id has been in it
-    if group and ask.asker_id == ask.member_id and ask.asker_id not in state.members:
-        return ()  # has left already
+    if ask.asker_id == ask.member_id and ask.asker_id not in state.members:
+        return ()  # has left already, or was never in it: an outsider does not learn whether it is there
     _require_group_member(state, ask.asker_id)
     if ask.member_id not in state.members:
         return ()

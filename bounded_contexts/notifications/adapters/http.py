@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field, model_validator
 
 from bounded_contexts.notifications.application.commands import mark_read
@@ -16,6 +16,7 @@ from infra.http import (
     PreferWait,
     SignedIn,
     Tokens,
+    command_status,
     problems,
     seal_position,
     wait_until_stored,
@@ -82,15 +83,13 @@ def router(ports: Ports) -> APIRouter:
     ) -> InboxPage:
         """List your notifications, newest first."""
         await wait_until_stored(min_position, ports.stored)
-        before = _place(tokens.open("cursor", cursor, of="notifications")) if cursor else None
+        inbox = f"notifications:{user.id}"
+        before = _place(tokens.open("cursor", cursor, of=inbox)) if cursor else None
         found = await ports.inbox.page(user.id, limit + 1, before, unread_only=unread)
         more = len(found) > limit
         last = found[limit - 1] if more else None
-        next_ = (
-            tokens.seal("cursor", [last.raised_at.isoformat(), str(last.notification_id)], of="notifications")
-            if last
-            else None
-        )
+        place = [last.raised_at.isoformat(), str(last.notification_id)] if last else None
+        next_ = tokens.seal("cursor", place, of=inbox) if place else None
         data = [_answer(item) for item in found[:limit]]
         return InboxPage(data=data, page=InboxPageAnswer(next_cursor=next_, has_more=more))
 
@@ -101,12 +100,14 @@ def router(ports: Ports) -> APIRouter:
         total, unread = await ports.inbox.counts(user.id)
         return Counts(total=total, unread=unread)
 
-    @routes.post("/notifications:mark", status_code=202, responses=problems(404))
-    async def mark_notifications(marks: Mark, user: SignedIn, tokens: Tokens, wait: PreferWait) -> Marked:
+    @routes.post("/notifications:mark", status_code=202, responses=problems(404) | {200: {"model": Marked}})
+    async def mark_notifications(
+        marks: Mark, user: SignedIn, tokens: Tokens, wait: PreferWait, response: Response
+    ) -> Marked:
         """Mark notifications read; twice is once."""
         position = await mark_read(user.id, marks.ids, marks.all_until, ports)
-        stored = bool(wait) and await ports.stored.reached(position, wait)
-        return Marked(status="stored" if stored else "accepted", position=seal_position(tokens, position))
+        status = await command_status(position, wait, ports.stored, response)
+        return Marked(status=status, position=seal_position(tokens, position))
 
     return routes
 
