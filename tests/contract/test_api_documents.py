@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from openapi_spec_validator import validate
 
 from headwater import wiring
@@ -127,6 +128,62 @@ async def test_what_no_application_answers_is_declared(openapi: dict[str, Any]) 
     for path, verbs in openapi["paths"].items():
         for operation in verbs.values():
             assert {"400", "408", "413", "431"} <= operation["responses"].keys(), path
+
+
+EXAMPLES = [
+    (verb.lower(), path, status, [json.loads(each) for each in re.findall(r"```json\n(.*?)```", text, re.DOTALL)])
+    for verb, path, status, text in re.findall(
+        r"^### ([A-Z]+) (\S+) → (\d+)$(.*?)(?=^##|\Z)",
+        (ROOT / "docs" / "messaging.md").read_text(encoding="utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )
+]
+
+
+def schema_at(document: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
+    (media,) = content.values()
+    return {**media["schema"], "components": document["components"]}
+
+
+def names(example: Any) -> set[str]:
+    """Return the names of the fields, those inside others too."""
+    match example:
+        case dict():
+            return set(example).union(*map(names, example.values()))
+        case list():
+            return set().union(*map(names, example))
+    return set()
+
+
+def declared_names(schema: Any, document: dict[str, Any]) -> set[str]:
+    match schema:
+        case {"$ref": str(ref)}:
+            return declared_names(document["components"]["schemas"][ref.rpartition("/")[2]], document)
+        case {"properties": dict(properties)}:
+            return set(properties).union(*(declared_names(each, document) for each in properties.values()))
+        case {"items": items}:
+            return declared_names(items, document)
+    return set()
+
+
+@pytest.mark.parametrize(("verb", "path", "status", "bodies"), EXAMPLES, ids=[" ".join(each[:3]) for each in EXAMPLES])
+def test_the_examples_are_as_declared_and_show_every_field(
+    openapi: dict[str, Any], verb: str, path: str, status: str, bodies: list[Any]
+) -> None:
+    operation = openapi["paths"][f"/api/v1{path}"][verb]
+    answer = schema_at(openapi, operation["responses"][status]["content"])
+
+    OAS31Validator(answer, format_checker=oas31_format_checker).validate(bodies[-1])
+    assert names(bodies[-1]) >= declared_names(answer, openapi)
+    assert len(bodies) == (2 if "requestBody" in operation else 1)
+    if "requestBody" in operation and int(status) < 400:
+        request = schema_at(openapi, operation["requestBody"]["content"])
+        OAS31Validator(request, format_checker=oas31_format_checker).validate(bodies[0])
+        assert names(bodies[0]) >= declared_names(request, openapi)
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) >= 8
 
 
 def test_asyncapi_is_valid_by_the_official_parser(asyncapi: dict[str, Any]) -> None:
