@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -23,6 +24,7 @@ from tests.probes import eventually
 from tests.servers import Servers
 
 Client = Callable[..., httpx.AsyncClient]
+WAIT = {"Prefer": "wait=10"}
 
 
 @pytest.fixture(scope="session")
@@ -105,3 +107,17 @@ def client_of(
     headers = {"authorization": f"Bearer {tokens.issue(user, roles)}"} if user else {}
     transport = httpx.ASGITransport(app=app)
     return httpx.AsyncClient(transport=transport, base_url=base_url, headers=headers)
+
+
+async def send(api: httpx.AsyncClient, participants: list[UUID], body: str = "Hello", **more: Any) -> dict[str, Any]:
+    """Send and wait until it is stored."""
+    content = {"participants": [str(each) for each in participants], "body": body, "client_id": str(uuid4())} | more
+    answer = await api.post("/messages", json=content, headers=WAIT)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
+async def history(api: httpx.AsyncClient, conversation: str, **query: Any) -> list[dict[str, Any]]:
+    answer = await api.get(f"/conversations/{conversation}/messages", params=query)
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["data"])

@@ -9,28 +9,21 @@ import httpx
 import pytest
 import structlog
 from fastapi import APIRouter, Depends, FastAPI
-from fastapi import Body as BodyField
 from structlog.testing import capture_logs
 
 from infra.access_tokens import SharedKeyTokens
 from infra.http import (
     Body,
-    MinPosition,
-    Moment,
-    PreferWait,
     SignedIn,
     install,
     open_to_all,
     require_policies,
-    seal_position,
-    seconds_to_wait,
 )
 from infra.opaque import OpaqueTokens
 from infra.rate_limit import RateLimit
 from infra.request_context import BODY_LIMIT, RequestContext
 from shared_kernel.causation import current_cause
 from shared_kernel.errors import Conflict, Forbidden, HeadwaterError, NotFound, Refused, Unavailable
-from shared_kernel.events import Position
 
 ERRORS: dict[str, HeadwaterError] = {
     "forbidden": Forbidden("not_the_sender", "only the sender"),
@@ -50,25 +43,15 @@ class Note(Body):
     places: dict[str, int] | None = None
 
 
-more = APIRouter()
+numbers = APIRouter()
 
 
-@more.put("/numbers/{number}")
+@numbers.put("/numbers/{number}")
 async def keep(number: int, _: Open) -> None: ...
 
 
-@more.delete("/numbers/last")
+@numbers.delete("/numbers/last")
 async def forget(_: Open) -> None: ...
-
-
-@more.get("/moment")
-async def moment(at: Moment, _: Open) -> float:
-    return at.timestamp()
-
-
-@more.post("/moments")
-async def moments(at: Annotated[Moment, BodyField(embed=True)], _: Open) -> float:
-    return at.timestamp()
 
 
 def application(per_minute: int = 0) -> FastAPI:
@@ -76,7 +59,7 @@ def application(per_minute: int = 0) -> FastAPI:
     app.state.access_tokens, app.state.opaque_tokens = ACCESS, OPAQUE
     app.state.rate_limit = RateLimit(per_minute)
     install(app)
-    app.include_router(more)
+    app.include_router(numbers)
 
     @app.get("/errors/{name}")
     async def fail(name: str, _: Open) -> None:
@@ -99,14 +82,6 @@ def application(per_minute: int = 0) -> FastAPI:
         cause = current_cause()
         assert cause
         return {"id": str(user.id), "actor": str(cause.actor), "correlation_id": cause.correlation_id}
-
-    @app.get("/wait")
-    async def wait(seconds: PreferWait, _: Open) -> float:
-        return seconds
-
-    @app.get("/position")
-    async def position(wanted: MinPosition, _: Open) -> list[Any] | None:
-        return [wanted.topic, wanted.partition, wanted.offset] if wanted else None
 
     return app
 
@@ -379,91 +354,6 @@ class TestRequestId:
         await api.get("/numbers/1")
 
         assert current_cause() is None
-
-
-class TestPrefer:
-    @pytest.mark.parametrize(
-        ("header", "seconds"),
-        [
-            (None, 0),
-            ("", 0),
-            ("wait=5", 5),
-            ('wait="5"', 5),
-            ("Wait=5", 5),
-            ("respond-async, wait=3", 3),
-            ("respond-async,wait=3", 3),
-            ("return=minimal; wait=4", 4),
-            ("wait=0", 0),
-            ("wait=600", 10),
-            ("wait=99999999999", 10),
-            ("nowait=5", 0),
-            ("wait=-1", 0),
-            ("wait=soon", 0),
-        ],
-    )
-    def test_wait_is_read_up_to_the_limit(self, header: str | None, seconds: float) -> None:
-        assert seconds_to_wait(None if header is None else [header]) == seconds
-
-    async def test_the_header_reaches_the_route(self, api: httpx.AsyncClient) -> None:
-        assert (await api.get("/wait", headers={"prefer": "wait=2"})).json() == 2
-
-    async def test_it_may_have_several_lines_of_which_the_first_wait_counts(self, api: httpx.AsyncClient) -> None:
-        lines = [("prefer", "respond-async"), ("prefer", "return=minimal, wait=3"), ("prefer", "wait=2")]
-
-        assert (await api.get("/wait", headers=lines)).json() == 3
-
-
-class TestMoments:
-    @pytest.mark.parametrize(
-        "text",
-        [
-            "2026-01-31T12:00:00Z",
-            "2026-01-31t12:00:00.000z",
-            "2026-01-31T14:00:00+02:00",
-            "2026-01-31T06:30:00.0-05:30",
-        ],
-    )
-    async def test_rfc_3339_is_read(self, api: httpx.AsyncClient, text: str) -> None:
-        answers = [await api.get("/moment", params={"at": text}), await api.post("/moments", json={"at": text})]
-
-        assert [answer.json() for answer in answers] == [1769860800.0] * 2
-
-    @pytest.mark.parametrize(
-        "at",
-        [
-            1769860800,
-            1769860800.5,
-            "1769860800",
-            "2026-01-31",
-            "2026-01-31T12:00:00",
-            "2026-01-31 12:00:00Z",
-            "2026-01-31T12:00Z",
-            "2026-02-30T12:00:00Z",
-            "20260131T120000Z",
-            "٢٠٢٦-01-31T12:00:00Z",
-            "1969-12-31T12:00:00Z",
-            "9000-01-01T00:00:00Z",
-            True,
-            None,
-        ],
-    )
-    async def test_nothing_else_is_a_time(self, api: httpx.AsyncClient, at: Any) -> None:
-        answers = [await api.get("/moment", params={"at": at}), await api.post("/moments", json={"at": at})]
-
-        assert [answer.status_code for answer in answers] == [422] * 2
-
-
-class TestPositions:
-    async def test_one_that_was_given_out_here_is_read(self, api: httpx.AsyncClient) -> None:
-        sealed = seal_position(OPAQUE, Position("messages", 3, 42))
-
-        assert (await api.get("/position", params={"min_position": sealed})).json() == ["messages", 3, 42]
-
-    async def test_another_is_refused(self, api: httpx.AsyncClient) -> None:
-        answer = await api.get("/position", params={"min_position": "made-up"})
-
-        assert answer.status_code == 422
-        assert problem(answer)["code"] == "invalid_position"
 
 
 async def test_a_failure_after_the_answer_has_begun_ends_the_connection() -> None:

@@ -184,7 +184,9 @@ def message_routes(ports: Ports) -> APIRouter:
         ask = DeleteMessage(message_id=message_id, asker_id=user.id, at=ports.now())
         return await changed(await delete_message(ask, ports), message_id, wait, tokens, response)
 
-    @routes.post("/messages/{message_id:uuid}:erase", status_code=202, responses=problems(403) | {200: {"model": Changed}})
+    @routes.post(
+        "/messages/{message_id:uuid}:erase", status_code=202, responses=problems(403) | {200: {"model": Changed}}
+    )
     async def erase_a_message(
         message_id: UUID,
         user: SignedIn,
