@@ -149,11 +149,17 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         engine_sid = query.get("sid", [""])[0]
         if not self._open and not engine_sid:
-            await _refuse_for_now(scope, send)
+            # Clients take it for a connection that failed, and try again.
+            await _refuse(scope, send, 503, b"not ready")
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send, engine_sid)
         else:
-            await self.handle_request(scope, receive, send)
+            try:
+                await self.handle_request(scope, receive, send)
+            except (KeyError, UnboundLocalError):
+                # python-engineio 4.15, async_server.py, `handle_request`: a POST whose session ended shortly before it is
+                # not expected (`_get_socket` raises), and one whose session ends under it gets no answer (`r` is not set).
+                await _refuse(scope, send, 400, b"session is over")
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send, engine_sid: str) -> None:
         link = self._transport_of(send)
@@ -188,6 +194,13 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
         class Server(engineio.AsyncServer):  # type: ignore[misc]
             def create_queue(self, *_: Any, **__: Any) -> Outbox:
                 return Outbox(limits.queue_events, limits.queue_bytes)
+
+            async def disconnect(self, sid: str) -> None:
+                """End a session over a request that is too long or none. The library's way (4.15, async_server.py) joins
+                the queue, which nobody empties but the client: the request, and what it holds, would stay for ever."""
+                if socket := self.sockets.get(sid):
+                    await socket.close(wait=False, reason=self.reason.SERVER_DISCONNECT)
+                    self.sockets.pop(sid, None)
 
         return Server
 
@@ -315,9 +328,9 @@ def _is_packet(text: str | None, limit: int) -> bool:
     return text[1:2].isdecimal() if text[0] == "4" else text[0] in "1235" and text[1:] in ("", "probe")
 
 
-async def _refuse_for_now(scope: Scope, send: Send) -> None:
-    """Answer 503, which clients take for a connection that failed and try again."""
+async def _refuse(scope: Scope, send: Send, status: int, text: bytes) -> None:
+    """Answer a request or a handshake with an error."""
     kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
-    headers = [(b"content-type", b"text/plain"), (b"retry-after", b"1")]
-    await send({"type": f"{kind}.start", "status": 503, "headers": headers})
-    await send({"type": f"{kind}.body", "body": b"not ready"})
+    headers = [(b"content-type", b"text/plain"), *([(b"retry-after", b"1")] if status == 503 else [])]
+    await send({"type": f"{kind}.start", "status": status, "headers": headers})
+    await send({"type": f"{kind}.body", "body": text})
