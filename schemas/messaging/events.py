@@ -13,16 +13,18 @@ class ConversationArchived:
     """A group is over: it is read, but nobody writes, joins or leaves any more."""
 
     NAME: ClassVar[str] = "headwater.messaging.ConversationArchived"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     TOPIC: ClassVar[str] = "conversations"
     KEY: ClassVar[str] = "conversation_id"
     ID: ClassVar[str | None] = None
     VISIBILITY: ClassVar[str] = "public"
-    SCHEMA: ClassVar[str] = "messaging/conversation_archived.1.avsc"
+    SCHEMA: ClassVar[str] = "messaging/conversation_archived.2.avsc"
 
     conversation_id: UUID
     archived_by: UUID
     archived_at: datetime
+    # Everybody who belongs to the group at that moment, sorted; empty in version 1.
+    member_ids: tuple[UUID, ...] = ()
 
     def to_record(self) -> dict[str, Any]:
         """Return what Avro encodes."""
@@ -30,6 +32,7 @@ class ConversationArchived:
             "conversation_id": str(self.conversation_id),
             "archived_by": str(self.archived_by),
             "archived_at": micros(self.archived_at),
+            "member_ids": [str(item) for item in self.member_ids],
         }
 
     @classmethod
@@ -39,6 +42,7 @@ class ConversationArchived:
             conversation_id=UUID(record["conversation_id"]),
             archived_by=UUID(record["archived_by"]),
             archived_at=moment(record["archived_at"]),
+            member_ids=tuple([UUID(item) for item in record["member_ids"]]),
         )
 
 
@@ -47,18 +51,20 @@ class ConversationDescribed:
     """A group has other metadata; what stood there before is gone."""
 
     NAME: ClassVar[str] = "headwater.messaging.ConversationDescribed"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     TOPIC: ClassVar[str] = "conversations"
     KEY: ClassVar[str] = "conversation_id"
     ID: ClassVar[str | None] = None
     VISIBILITY: ClassVar[str] = "public"
-    SCHEMA: ClassVar[str] = "messaging/conversation_described.1.avsc"
+    SCHEMA: ClassVar[str] = "messaging/conversation_described.2.avsc"
 
     conversation_id: UUID
     # All of it, at most 20.
     metadata: dict[str, str]
     described_by: UUID
     described_at: datetime
+    # Everybody who belongs to the group at that moment, sorted; empty in version 1.
+    member_ids: tuple[UUID, ...] = ()
 
     def to_record(self) -> dict[str, Any]:
         """Return what Avro encodes."""
@@ -67,6 +73,7 @@ class ConversationDescribed:
             "metadata": self.metadata,
             "described_by": str(self.described_by),
             "described_at": micros(self.described_at),
+            "member_ids": [str(item) for item in self.member_ids],
         }
 
     @classmethod
@@ -77,6 +84,7 @@ class ConversationDescribed:
             metadata=record["metadata"],
             described_by=UUID(record["described_by"]),
             described_at=moment(record["described_at"]),
+            member_ids=tuple([UUID(item) for item in record["member_ids"]]),
         )
 
 
@@ -85,18 +93,20 @@ class ConversationRenamed:
     """A group has another title."""
 
     NAME: ClassVar[str] = "headwater.messaging.ConversationRenamed"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     TOPIC: ClassVar[str] = "conversations"
     KEY: ClassVar[str] = "conversation_id"
     ID: ClassVar[str | None] = None
     VISIBILITY: ClassVar[str] = "public"
-    SCHEMA: ClassVar[str] = "messaging/conversation_renamed.1.avsc"
+    SCHEMA: ClassVar[str] = "messaging/conversation_renamed.2.avsc"
 
     conversation_id: UUID
     # 1 to 200 characters.
     title: str
     renamed_by: UUID
     renamed_at: datetime
+    # Everybody who belongs to the group at that moment, sorted; empty in version 1.
+    member_ids: tuple[UUID, ...] = ()
 
     def to_record(self) -> dict[str, Any]:
         """Return what Avro encodes."""
@@ -105,6 +115,7 @@ class ConversationRenamed:
             "title": self.title,
             "renamed_by": str(self.renamed_by),
             "renamed_at": micros(self.renamed_at),
+            "member_ids": [str(item) for item in self.member_ids],
         }
 
     @classmethod
@@ -115,6 +126,7 @@ class ConversationRenamed:
             title=record["title"],
             renamed_by=UUID(record["renamed_by"]),
             renamed_at=moment(record["renamed_at"]),
+            member_ids=tuple([UUID(item) for item in record["member_ids"]]),
         )
 
 
@@ -176,17 +188,19 @@ class MemberJoined:
     """A user became a member of a group and reads and writes from now on."""
 
     NAME: ClassVar[str] = "headwater.messaging.MemberJoined"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     TOPIC: ClassVar[str] = "conversations"
     KEY: ClassVar[str] = "conversation_id"
     ID: ClassVar[str | None] = None
     VISIBILITY: ClassVar[str] = "public"
-    SCHEMA: ClassVar[str] = "messaging/member_joined.1.avsc"
+    SCHEMA: ClassVar[str] = "messaging/member_joined.2.avsc"
 
     conversation_id: UUID
     member_id: UUID
     added_by: UUID
     joined_at: datetime
+    # Everybody who belongs to the group now, the new member included, sorted; empty in version 1.
+    member_ids: tuple[UUID, ...] = ()
 
     def to_record(self) -> dict[str, Any]:
         """Return what Avro encodes."""
@@ -195,6 +209,7 @@ class MemberJoined:
             "member_id": str(self.member_id),
             "added_by": str(self.added_by),
             "joined_at": micros(self.joined_at),
+            "member_ids": [str(item) for item in self.member_ids],
         }
 
     @classmethod
@@ -205,6 +220,7 @@ class MemberJoined:
             member_id=UUID(record["member_id"]),
             added_by=UUID(record["added_by"]),
             joined_at=moment(record["joined_at"]),
+            member_ids=tuple([UUID(item) for item in record["member_ids"]]),
         )
 
 
@@ -213,18 +229,20 @@ class MemberLeft:
     """A user is no longer a member of a group: left, or was removed."""
 
     NAME: ClassVar[str] = "headwater.messaging.MemberLeft"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     TOPIC: ClassVar[str] = "conversations"
     KEY: ClassVar[str] = "conversation_id"
     ID: ClassVar[str | None] = None
     VISIBILITY: ClassVar[str] = "public"
-    SCHEMA: ClassVar[str] = "messaging/member_left.1.avsc"
+    SCHEMA: ClassVar[str] = "messaging/member_left.2.avsc"
 
     conversation_id: UUID
     member_id: UUID
     # The member itself when it left.
     removed_by: UUID
     left_at: datetime
+    # Everybody who still belongs to the group, sorted; empty in version 1, and when the last one left.
+    member_ids: tuple[UUID, ...] = ()
 
     def to_record(self) -> dict[str, Any]:
         """Return what Avro encodes."""
@@ -233,6 +251,7 @@ class MemberLeft:
             "member_id": str(self.member_id),
             "removed_by": str(self.removed_by),
             "left_at": micros(self.left_at),
+            "member_ids": [str(item) for item in self.member_ids],
         }
 
     @classmethod
@@ -243,6 +262,7 @@ class MemberLeft:
             member_id=UUID(record["member_id"]),
             removed_by=UUID(record["removed_by"]),
             left_at=moment(record["left_at"]),
+            member_ids=tuple([UUID(item) for item in record["member_ids"]]),
         )
 
 

@@ -18,7 +18,14 @@ from headwater.wiring import House
 from infra.access_tokens import LEEWAY, User
 from infra.kafka_log import KafkaLog
 from infra.opaque import OpaqueTokens
-from schemas.messaging.events import ConversationRenamed, ConversationStarted, MemberJoined, MessageEdited
+from schemas.messaging.events import (
+    ConversationArchived,
+    ConversationDescribed,
+    ConversationRenamed,
+    MemberJoined,
+    MemberLeft,
+    MessageEdited,
+)
 from shared_kernel.causation import current_cause
 from shared_kernel.errors import Forbidden
 from tests.integration.nodes import CHAT, Device, Node, device, erasure, message, node, token
@@ -155,31 +162,38 @@ async def test_the_session_says_who_and_where_it_is(house: House, gateway: Node)
     assert session["sid"]
 
 
-async def test_a_group_tells_its_members_what_becomes_of_it(house: House, log: KafkaLog, gateway: Node) -> None:
-    ann, bob, cem, group, now = uuid4(), uuid4(), uuid4(), uuid4(), datetime.now(UTC)
-    async with device(gateway, bob, house) as members, device(gateway, cem, house) as newcomer:
-        await log.publish(
-            ConversationStarted(
-                metadata={},
-                conversation_id=group,
-                kind="group",
-                title="Plans",
-                started_by=ann,
-                member_ids=tuple(sorted((ann, bob))),
-                started_at=now,
-            )
-        )
-        await log.publish(MemberJoined(conversation_id=group, member_id=cem, added_by=ann, joined_at=now))
-        await log.publish(ConversationRenamed(conversation_id=group, title="Trips", renamed_by=ann, renamed_at=now))
+async def test_a_group_that_this_node_never_heard_of_tells_its_members_and_nobody_else(
+    house: House, log: KafkaLog, gateway: Node
+) -> None:
+    ann, bob, cem, eve, group, now = uuid4(), uuid4(), uuid4(), uuid4(), uuid4(), datetime.now(UTC)
+    both, three = tuple(sorted((ann, bob))), tuple(sorted((ann, bob, cem)))
+    async with (
+        device(gateway, bob, house) as member,
+        device(gateway, cem, house) as passing,
+        device(gateway, eve, house) as stranger,
+    ):
+        for event in (
+            MemberJoined(conversation_id=group, member_id=cem, added_by=ann, joined_at=now, member_ids=three),
+            ConversationRenamed(conversation_id=group, title="a", renamed_by=ann, renamed_at=now, member_ids=three),
+            MemberLeft(conversation_id=group, member_id=cem, removed_by=ann, left_at=now, member_ids=both),
+            ConversationDescribed(
+                conversation_id=group, metadata={}, described_by=ann, described_at=now, member_ids=both
+            ),
+            ConversationArchived(conversation_id=group, archived_by=ann, archived_at=now, member_ids=both),
+        ):
+            await log.publish(event)
+        changes = ["member.joined", "conversation.updated", "member.left"]
+        more = ["conversation.updated", "conversation.archived"]
 
-        async def heard() -> list[list[str]]:
-            return [[event["type"] for event in each.events] for each in (members, newcomer)]
+        async def heard() -> list[str]:
+            return [event["type"] for event in member.events]
 
-        expected = ["conversation.created", "member.joined", "conversation.updated"]
-        assert await eventually(heard, until=lambda names: len(names[0]) == 3 and len(names[1]) == 2) == [
-            expected,
-            expected[1:],
-        ]
+        assert await eventually(heard, until=lambda names: len(names) == 5) == changes + more
+        await log.publish(message(ann, [bob, cem, eve], "last"))
+        for each in (passing, stranger):
+            await each.hears("last")
+        assert [event["type"] for event in passing.events] == [*changes, "message.created"]
+        assert [event["type"] for event in stranger.events] == ["message.created"]
 
 
 async def test_the_sending_socket_hears_no_echo_whichever_comes_first_ack_or_event(

@@ -1,6 +1,7 @@
 """Conversation: given what happened, when somebody asks, then this happens."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import reduce
 from uuid import UUID, uuid4
@@ -47,11 +48,17 @@ DIRECT = ConversationStarted(
     member_ids=(ANN, BOB),
     started_at=NOW,
 )
-EVE_JOINED = MemberJoined(conversation_id=GROUP, member_id=EVE, added_by=ANN, joined_at=NOW)
+EVE_JOINED = MemberJoined(conversation_id=GROUP, member_id=EVE, added_by=ANN, joined_at=NOW, member_ids=(ANN, BOB, EVE))
 
 
-def left(member: UUID, removed_by: UUID | None = None) -> MemberLeft:
-    return MemberLeft(conversation_id=GROUP, member_id=member, removed_by=removed_by or member, left_at=NOW)
+def left(member: UUID, *staying: UUID, removed_by: UUID | None = None) -> MemberLeft:
+    return MemberLeft(
+        conversation_id=GROUP,
+        member_id=member,
+        removed_by=removed_by or member,
+        left_at=NOW,
+        member_ids=staying,
+    )
 
 
 def rename(asker: UUID, title: str = "Night shift") -> Rename:
@@ -139,7 +146,9 @@ class TestStartingAGroup:
 
 class TestRenaming:
     def test_a_member_gives_another_title(self) -> None:
-        renamed = ConversationRenamed(conversation_id=GROUP, title="Night shift", renamed_by=BOB, renamed_at=NOW)
+        renamed = ConversationRenamed(
+            conversation_id=GROUP, title="Night shift", renamed_by=BOB, renamed_at=NOW, member_ids=(ANN, BOB)
+        )
 
         assert conversation.decide(given(STARTED), rename(BOB, " Night shift ")) == (renamed,)
         assert given(STARTED, renamed).title == "Night shift"
@@ -167,10 +176,10 @@ class TestMembers:
         assert conversation.decide(full, add(ANN, BOB)) == ()
 
     def test_a_member_removes_another(self) -> None:
-        assert conversation.decide(given(STARTED), remove(ANN, BOB)) == (left(BOB, removed_by=ANN),)
+        assert conversation.decide(given(STARTED), remove(ANN, BOB)) == (left(BOB, ANN, removed_by=ANN),)
 
     def test_a_member_leaves(self) -> None:
-        assert conversation.decide(given(STARTED), remove(BOB, BOB)) == (left(BOB),)
+        assert conversation.decide(given(STARTED), remove(BOB, BOB)) == (left(BOB, ANN),)
         assert given(STARTED, left(BOB)).members == {ANN}
 
     @pytest.mark.parametrize("before", [(), (STARTED,), (DIRECT,)], ids=["nothing", "a group", "two people"])
@@ -211,6 +220,33 @@ class TestWhoMayNot:
 
     def test_a_direct_conversation_never_changes(self, ask: Callable[[UUID], Request]) -> None:
         assert refusal(given(DIRECT), ask(BOB)).code == "direct_is_fixed"
+
+
+class TestWhoHearsOfIt:
+    """Every change names the members, so that whoever delivers it need not know the group."""
+
+    def test_a_change_names_the_members_of_that_moment(self) -> None:
+        state = given(STARTED, EVE_JOINED, left(BOB))
+        describe = Describe(conversation_id=GROUP, metadata={"a": "b"}, asker_id=EVE, at=NOW)
+        archive = Archive(conversation_id=GROUP, asker_id=ANN, at=NOW)
+
+        for ask in (rename(ANN), describe, archive):
+            (changed,) = conversation.decide(state, ask)
+            assert changed.member_ids == (ANN, EVE)
+
+    def test_who_joins_is_named_and_who_leaves_is_not(self) -> None:
+        (joined,) = conversation.decide(given(STARTED), add(ANN, EVE))
+        (parted,) = conversation.decide(given(STARTED, EVE_JOINED), remove(EVE, EVE))
+
+        assert joined.member_ids == (ANN, BOB, EVE)
+        assert parted.member_ids == (ANN, BOB)
+
+    def test_events_of_version_1_which_name_nobody_still_make_the_group(self) -> None:
+        old = replace(EVE_JOINED, member_ids=()), replace(left(BOB), member_ids=())
+
+        assert given(STARTED, *old).members == {ANN, EVE}
+        (renamed,) = conversation.decide(given(STARTED, *old), rename(EVE))
+        assert renamed.member_ids == (ANN, EVE)
 
 
 class TestPublicAndArchived:

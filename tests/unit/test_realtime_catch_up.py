@@ -12,7 +12,6 @@ from bounded_contexts.realtime.adapters.outbox import Outbox
 from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
-from bounded_contexts.realtime.application.members import KnownMembers
 from bounded_contexts.realtime.application.own_messages import OwnMessages
 from bounded_contexts.realtime.application.ports import NotKept, Stretch
 from bounded_contexts.realtime.application.reactions import delivery_of
@@ -59,7 +58,7 @@ class Node:
     def __init__(self, past: "Past", queue_events: int = LIMITS.queue_events) -> None:
         self.recent = Recent(LIMITS.recent_records, 1 << 20)
         self.recent.begin({"messages": {0: 0}})
-        self.catch_up = CatchUp(self.recent, KnownMembers(), ErasedMessages(), past, str, LIMITS)
+        self.catch_up = CatchUp(self.recent, ErasedMessages(), past, str, LIMITS)
         self.wire = Wire(queue_events)
         wire: Any = self.wire
         user = User(BOB, frozenset(), datetime.now(UTC) + timedelta(hours=1))
@@ -69,7 +68,7 @@ class Node:
         """Read records as the gateway delivers them."""
         for offset in offsets:
             record = recorded(offset)
-            delivery = delivery_of(record.event, lambda _: frozenset())
+            delivery = delivery_of(record.event)
             assert delivery
             entry = self.recent.add(record, delivery, packets.opening(record, delivery))
             packet = packets.completed(entry.text, "p")

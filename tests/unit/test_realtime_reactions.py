@@ -8,7 +8,6 @@ import msgspec
 import pytest
 
 from bounded_contexts.realtime.application.erased import ErasedMessages
-from bounded_contexts.realtime.application.members import KnownMembers
 from bounded_contexts.realtime.application.own_messages import MOST, OwnMessages
 from bounded_contexts.realtime.application.reactions import EVENTS, SUMMARIES, Delivery, delivery_of
 from schemas.messaging.events import (
@@ -57,12 +56,12 @@ def started(*members: UUID) -> ConversationStarted:
     )
 
 
-def joined(member: UUID) -> MemberJoined:
-    return MemberJoined(conversation_id=TALK, member_id=member, added_by=ANN, joined_at=NOW)
+def joined(member: UUID, *members: UUID) -> MemberJoined:
+    return MemberJoined(conversation_id=TALK, member_id=member, added_by=ANN, joined_at=NOW, member_ids=members)
 
 
-def left(member: UUID, by: UUID | None = None) -> MemberLeft:
-    return MemberLeft(conversation_id=TALK, member_id=member, removed_by=by or member, left_at=NOW)
+def left(member: UUID, *members: UUID, by: UUID | None = None) -> MemberLeft:
+    return MemberLeft(conversation_id=TALK, member_id=member, removed_by=by or member, left_at=NOW, member_ids=members)
 
 
 RENAMED = ConversationRenamed(conversation_id=TALK, title="Trips", renamed_by=ANN, renamed_at=NOW)
@@ -97,8 +96,12 @@ NAMED: tuple[tuple[Event, str], ...] = (
 )
 
 
-def delivered(event: Event, members: KnownMembers | None = None) -> Delivery:
-    delivery = delivery_of(event, (members or KnownMembers()).of)
+def _type(event: object) -> str:
+    return type(event).__name__
+
+
+def delivered(event: Event) -> Delivery:
+    delivery = delivery_of(event)
     assert delivery is not None
     return delivery
 
@@ -168,47 +171,28 @@ def test_there_is_an_example_of_every_event() -> None:
 def test_an_event_that_is_nobodys_business_is_not_delivered() -> None:
     read = NotificationsRead(recipient_id=ANN, notification_ids=(), all_until=None, read_at=NOW)
 
-    assert delivery_of(read, KnownMembers().of) is None
+    assert delivery_of(read) is None
 
 
-def test_a_change_of_a_group_reaches_whom_it_concerns_even_if_nobody_knows_the_group() -> None:
+@pytest.mark.parametrize(
+    "event",
+    [replace(each, member_ids=(ANN, BOB, CEM)) for each in (RENAMED, DESCRIBED, ARCHIVED, joined(CEM))],
+    ids=_type,
+)
+def test_a_change_of_a_group_reaches_exactly_its_members(event: Event) -> None:
+    assert delivered(event).recipients == {ANN, BOB, CEM}
+
+
+def test_that_somebody_left_reaches_those_who_stay_and_who_left() -> None:
+    assert delivered(left(CEM, ANN, BOB)).recipients == {ANN, BOB, CEM}
+    assert delivered(left(CEM, ANN, BOB, by=ANN)).recipients == {ANN, BOB, CEM}
+    assert delivered(left(CEM)).recipients == {CEM}
+
+
+def test_a_change_from_before_events_named_the_members_reaches_whom_it_names() -> None:
     assert delivered(joined(CEM)).recipients == {ANN, CEM}
     assert delivered(left(CEM, by=BOB)).recipients == {BOB, CEM}
     assert delivered(RENAMED).recipients == {ANN}
-
-
-def test_a_change_of_a_group_reaches_every_member_that_is_known() -> None:
-    members = KnownMembers()
-    members.learn(started(ANN, BOB))
-    members.learn(joined(CEM))
-    members.learn(left(BOB))
-
-    assert delivered(RENAMED, members).recipients == {ANN, CEM}
-
-
-def test_a_group_whose_start_was_not_read_stays_unknown() -> None:
-    members = KnownMembers()
-    members.learn(joined(CEM))
-
-    assert members.of(TALK) == frozenset()
-
-
-def test_groups_are_forgotten_beyond_the_limit_those_that_changed_longest_ago_first() -> None:
-    members = KnownMembers(most=3)
-    members.learn(started(ANN, BOB))
-    members.learn(
-        ConversationStarted(
-            metadata={},
-            conversation_id=UUID(int=98),
-            kind="direct",
-            started_by=ANN,
-            member_ids=(ANN, BOB),
-            started_at=NOW,
-        )
-    )
-
-    assert members.of(TALK) == frozenset()
-    assert members.of(UUID(int=98)) == {ANN, BOB}
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def recorded(offset: int, id_: str = "", *, partition: int = 0, to: UUID = BOB) 
 
 
 def add(recent: Recent, record: Recorded) -> Entry:
-    delivery = delivery_of(record.event, lambda _: frozenset())
+    delivery = delivery_of(record.event)
     assert isinstance(delivery, Delivery)
     return recent.add(record, delivery, "text")
 

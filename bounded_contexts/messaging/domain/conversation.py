@@ -69,11 +69,11 @@ def decide(state: Conversation, ask: Request) -> tuple[ConversationEvent, ...]:
         case Describe():
             _require_group_member(state, ask.asker_id)
             metadata = _checked_metadata(ask.metadata)
-            return () if metadata == state.metadata else (_described(ask, metadata),)
+            return () if metadata == state.metadata else (_described(state, ask, metadata),)
         case Rename():
             _require_group_member(state, ask.asker_id)
             title = checked(ask.title.strip(), TITLE_LIMIT, "title_length")
-            return () if title == state.title else (_renamed(ask, title),)
+            return () if title == state.title else (_renamed(state, ask, title),)
         case AddMember():
             return _joined(state, ask)
         case RemoveMember():
@@ -141,15 +141,23 @@ def _group(ask: StartGroup) -> ConversationStarted:
     )
 
 
-def _renamed(ask: Rename, title: str) -> ConversationRenamed:
+def _renamed(state: Conversation, ask: Rename, title: str) -> ConversationRenamed:
     return ConversationRenamed(
-        conversation_id=ask.conversation_id, title=title, renamed_by=ask.asker_id, renamed_at=ask.at
+        conversation_id=ask.conversation_id,
+        title=title,
+        renamed_by=ask.asker_id,
+        renamed_at=ask.at,
+        member_ids=participants(state.members),
     )
 
 
-def _described(ask: Describe, metadata: dict[str, str]) -> ConversationDescribed:
+def _described(state: Conversation, ask: Describe, metadata: dict[str, str]) -> ConversationDescribed:
     return ConversationDescribed(
-        conversation_id=ask.conversation_id, metadata=metadata, described_by=ask.asker_id, described_at=ask.at
+        conversation_id=ask.conversation_id,
+        metadata=metadata,
+        described_by=ask.asker_id,
+        described_at=ask.at,
+        member_ids=participants(state.members),
     )
 
 
@@ -159,7 +167,12 @@ def _archived(state: Conversation, ask: Archive) -> tuple[ConversationEvent, ...
     _require_group_member(state, ask.asker_id)
     if ask.asker_id != state.starter:
         raise Forbidden("not_the_starter", "only who started a group ends it")
-    archived = ConversationArchived(conversation_id=ask.conversation_id, archived_by=ask.asker_id, archived_at=ask.at)
+    archived = ConversationArchived(
+        conversation_id=ask.conversation_id,
+        archived_by=ask.asker_id,
+        archived_at=ask.at,
+        member_ids=participants(state.members),
+    )
     return (archived,)
 
 
@@ -173,7 +186,11 @@ def _joined(state: Conversation, ask: AddMember) -> tuple[ConversationEvent, ...
     if len(state.members) >= MEMBER_LIMIT:
         raise Refused("participant_count", f"a group has at most {MEMBER_LIMIT} members")
     joined = MemberJoined(
-        conversation_id=ask.conversation_id, member_id=ask.member_id, added_by=ask.asker_id, joined_at=ask.at
+        conversation_id=ask.conversation_id,
+        member_id=ask.member_id,
+        added_by=ask.asker_id,
+        joined_at=ask.at,
+        member_ids=participants((*state.members, ask.member_id)),
     )
     return (joined,)
 
@@ -185,7 +202,11 @@ def _left(state: Conversation, ask: RemoveMember) -> tuple[ConversationEvent, ..
     if ask.member_id not in state.members:
         return ()
     left = MemberLeft(
-        conversation_id=ask.conversation_id, member_id=ask.member_id, removed_by=ask.asker_id, left_at=ask.at
+        conversation_id=ask.conversation_id,
+        member_id=ask.member_id,
+        removed_by=ask.asker_id,
+        left_at=ask.at,
+        member_ids=participants(state.members - {ask.member_id}),
     )
     return (left,)
 

@@ -14,7 +14,6 @@ from bounded_contexts.realtime.adapters import packets
 from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
-from bounded_contexts.realtime.application.members import KnownMembers
 from bounded_contexts.realtime.application.ports import NotKept, Past
 from bounded_contexts.realtime.application.reactions import delivery_of
 from bounded_contexts.realtime.application.recent import Entry, Recent, copied
@@ -35,15 +34,9 @@ class _Stalled(Exception):
 
 class CatchUp:
     def __init__(
-        self,
-        recent: Recent,
-        members: KnownMembers,
-        erased: ErasedMessages,
-        past: Past,
-        seal: Callable[[Offsets], str],
-        limits: Limits,
+        self, recent: Recent, erased: ErasedMessages, past: Past, seal: Callable[[Offsets], str], limits: Limits
     ) -> None:
-        self._recent, self._members, self._erased, self._past = recent, members, erased, past
+        self._recent, self._erased, self._past = recent, erased, past
         self._seal = seal
         self._limits = limits
         self._slots = asyncio.Semaphore(limits.past_readers)
@@ -123,7 +116,7 @@ class CatchUp:
         for recorded in map(self._erased.cleared, page):
             if recorded.id in session.replayed or self._recent.repeats(recorded):
                 continue
-            delivery = delivery_of(recorded.event, self._members.of)
+            delivery = delivery_of(recorded.event)
             if delivery is None or session.id not in delivery.recipients:
                 continue
             if session.ended or not await self._has_room(session):

@@ -22,7 +22,6 @@ from bounded_contexts.realtime.adapters.engine import GRACE_S, Connection, Engin
 from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
-from bounded_contexts.realtime.application.members import KnownMembers
 from bounded_contexts.realtime.application.own_messages import OwnMessages
 from bounded_contexts.realtime.application.ports import Ports
 from bounded_contexts.realtime.application.reactions import delivery_of
@@ -69,9 +68,8 @@ class ChatGateway:
         self._tokens = tokens
         self._limits = limits or Limits()
         self._recent = Recent(self._limits.recent_records, self._limits.recent_bytes)
-        self._members = KnownMembers()
         self._erased = ErasedMessages()
-        self._catch_up = CatchUp(self._recent, self._members, self._erased, ports.past, self._seal, self._limits)
+        self._catch_up = CatchUp(self._recent, self._erased, ports.past, self._seal, self._limits)
         self._sessions: dict[str, Session] = {}  # by Socket.IO id
         self._of_user: dict[UUID, set[Session]] = {}
         self._lines: dict[str, CommandLine] = {}
@@ -170,11 +168,10 @@ class ChatGateway:
         if not self._recent.is_news(recorded):
             self._recent.passed(recorded)
             return
-        self._members.learn(recorded.event)
         if message := self._erased.learn(recorded.event):
             self._recent.clear(message, packets.revised)
         recorded = self._erased.cleared(recorded)
-        delivery = delivery_of(recorded.event, self._members.of)
+        delivery = delivery_of(recorded.event)
         if delivery is None:
             self._recent.passed(recorded)
             return

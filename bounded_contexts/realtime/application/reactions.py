@@ -1,6 +1,6 @@
 """What public events mean for clients: a name, whom it concerns, and data as JSON will show it. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -44,8 +44,6 @@ SUMMARIES: Mapping[str, str] = {
     "member.left": "Somebody is no longer a member of a group.",
 }
 
-MembersOf = Callable[[UUID], frozenset[UUID]]  # who is known to be in a conversation
-
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -66,11 +64,11 @@ class Delivery:
     origin: Origin | None = None  # of a new message
 
 
-def delivery_of(event: Event, members_of: MembersOf) -> Delivery | None:  # noqa: C901 – one case an event
+def delivery_of(event: Event) -> Delivery | None:  # noqa: C901 – one case an event
     """Return what clients hear of the event, None if they do not.
 
-    Events about messages and new conversations name everybody they concern. Those about a change of a group do not:
-    who did it and whom it was done to hear it for certain, other members as far as `members_of` knows them."""
+    Every event names everybody it concerns, but those about a change of a group do so only since their version 2:
+    of an older one only they hear who did it and whom it was done to."""
     match event:
         case MessageSent():
             return _sent(event)
@@ -83,15 +81,15 @@ def delivery_of(event: Event, members_of: MembersOf) -> Delivery | None:  # noqa
         case ConversationStarted():
             return _started(event)
         case ConversationRenamed():
-            return _renamed(event, members_of)
+            return _renamed(event)
         case ConversationDescribed():
-            return _described(event, members_of)
+            return _described(event)
         case ConversationArchived():
-            return _archived(event, members_of)
+            return _archived(event)
         case MemberJoined():
-            return _joined(event, members_of)
+            return _joined(event)
         case MemberLeft():
-            return _left(event, members_of)
+            return _left(event)
     return None
 
 
@@ -159,54 +157,54 @@ def _started(event: ConversationStarted) -> Delivery:
     return Delivery("conversation.created", frozenset((*event.member_ids, event.started_by)), data)
 
 
-def _described(event: ConversationDescribed, members_of: MembersOf) -> Delivery:
+def _described(event: ConversationDescribed) -> Delivery:
     data = {
         "id": str(event.conversation_id),
         "metadata": dict(event.metadata),
         "described_by": str(event.described_by),
         "described_at": rfc3339(event.described_at),
     }
-    return Delivery("conversation.updated", members_of(event.conversation_id) | {event.described_by}, data)
+    return Delivery("conversation.updated", frozenset((*event.member_ids, event.described_by)), data)
 
 
-def _archived(event: ConversationArchived, members_of: MembersOf) -> Delivery:
+def _archived(event: ConversationArchived) -> Delivery:
     data = {
         "id": str(event.conversation_id),
         "archived_by": str(event.archived_by),
         "archived_at": rfc3339(event.archived_at),
     }
-    return Delivery("conversation.archived", members_of(event.conversation_id) | {event.archived_by}, data)
+    return Delivery("conversation.archived", frozenset((*event.member_ids, event.archived_by)), data)
 
 
-def _renamed(event: ConversationRenamed, members_of: MembersOf) -> Delivery:
+def _renamed(event: ConversationRenamed) -> Delivery:
     data = {
         "id": str(event.conversation_id),
         "title": event.title,
         "renamed_by": str(event.renamed_by),
         "renamed_at": rfc3339(event.renamed_at),
     }
-    return Delivery("conversation.updated", members_of(event.conversation_id) | {event.renamed_by}, data)
+    return Delivery("conversation.updated", frozenset((*event.member_ids, event.renamed_by)), data)
 
 
-def _joined(event: MemberJoined, members_of: MembersOf) -> Delivery:
+def _joined(event: MemberJoined) -> Delivery:
     data = {
         "conversation_id": str(event.conversation_id),
         "member_id": str(event.member_id),
         "added_by": str(event.added_by),
         "joined_at": rfc3339(event.joined_at),
     }
-    people = members_of(event.conversation_id) | {event.member_id, event.added_by}
+    people = frozenset((*event.member_ids, event.member_id, event.added_by))
     return Delivery("member.joined", people, data)
 
 
-def _left(event: MemberLeft, members_of: MembersOf) -> Delivery:
+def _left(event: MemberLeft) -> Delivery:
     data = {
         "conversation_id": str(event.conversation_id),
         "member_id": str(event.member_id),
         "removed_by": str(event.removed_by),
         "left_at": rfc3339(event.left_at),
     }
-    people = members_of(event.conversation_id) | {event.member_id, event.removed_by}
+    people = frozenset((*event.member_ids, event.member_id, event.removed_by))
     return Delivery("member.left", people, data)
 
 
