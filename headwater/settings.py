@@ -97,7 +97,10 @@ class Settings(BaseSettings):
         le=1_000_000,
         description="REST requests of one user, and refused ones from one address, per process; 0: no limit.",
     )
-    compat_routes: bool = Field(False, description="Also serve the routes of older chat services (docs/messaging.md).")
+    compat_routes: bool = Field(
+        False,
+        description="Also serve the routes and the plain WebSocket of older chat services (docs/messaging.md, docs/realtime.md).",
+    )
     realtime_queue_limit: int = Field(
         1_000, ge=10, le=100_000, description="Events waiting for one client before it is cut off."
     )

@@ -22,7 +22,8 @@ ABOUT: dict[str, Any] = {
     "description": "An event-driven backend: commands go in here, events come out of Kafka and Socket.IO (`/asyncapi.json`).",
 }
 API = "/api/v1"
-SOCKETS = "/socket.io"
+SOCKETS = "/socket.io/"
+COMPAT_SOCKETS = "/ws"
 
 
 def application(house: House, roles: Collection[str], health: Health) -> ASGIApp:
@@ -40,24 +41,33 @@ def application(house: House, roles: Collection[str], health: Health) -> ASGIApp
     app.include_router(health_routes(health))
     if "web" in roles:
         _add_api(app, house)
+    if house.settings.compat_routes:
+        _add_compat_routes(app, house, roles)
     require_policies(app)
     served: ASGIApp = RequestContext(StartupGate(app, health))
     for module in house.modules:
         if module.feed and module.feed.name in roles:
-            served = SocketsFirst(served, cast("ASGIApp", module.sockets))
+            served = SocketsFirst(served, cast("ASGIApp", module.sockets), SOCKETS)
+            if house.settings.compat_routes:
+                served = SocketsFirst(served, cast("ASGIApp", module.compat_sockets), COMPAT_SOCKETS)
     return served
 
 
 class SocketsFirst:
     """ASGI: sockets go past the rest, which would hide the connection that a stalled client has to be cut from."""
 
-    def __init__(self, app: ASGIApp, sockets: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, sockets: ASGIApp, path: str) -> None:
+        """`path` is one path, or with a slash at its end all that begin with it."""
         self._app = app
         self._sockets = sockets
+        self._path = path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        first = scope["type"] in ("http", "websocket") and scope["path"].startswith(f"{SOCKETS}/")
+        first = scope["type"] in ("http", "websocket") and self._is_ours(scope["path"])
         await (self._sockets if first else self._app)(scope, receive, send)
+
+    def _is_ours(self, path: str) -> bool:
+        return path == self._path or (self._path.endswith("/") and path.startswith(self._path))
 
 
 def openapi_document() -> dict[str, Any]:
@@ -72,8 +82,6 @@ def _add_api(app: FastAPI, house: House) -> None:
     for module in house.modules:
         if isinstance(module.router, APIRouter):
             app.include_router(module.router, prefix=API)
-        if house.settings.compat_routes and isinstance(module.compat_router, APIRouter):
-            app.include_router(module.compat_router)
 
     # Swagger UI from the package, not from a content network: it works offline and under a strict policy.
     app.mount("/docs/assets", StaticFiles(packages=[("fastapi_swagger", "resources")]))
@@ -92,3 +100,10 @@ def _add_api(app: FastAPI, house: House) -> None:
     async def asyncapi() -> dict[str, object]:
         """The topics and socket events, as AsyncAPI 3.0."""
         return asyncapi_document(house.modules, house.codec.events)
+
+
+def _add_compat_routes(app: FastAPI, house: House, roles: Collection[str]) -> None:
+    for module in house.modules:
+        role = module.feed.name if module.feed else "web"
+        if role in roles and isinstance(module.compat_router, APIRouter):
+            app.include_router(module.compat_router)

@@ -76,8 +76,10 @@ class Module:
     consumers: tuple[Consumer, ...] = ()
     feed: Feed | None = None
     router: object | None = None  # HTTP routes under /api/v1, served by role `web`
-    compat_router: object | None = None  # routes of older services, at their own paths, when they are switched on
+    # Routes of older services, at their own paths, when they are switched on; served by the feed's role where there is one.
+    compat_router: object | None = None
     sockets: object | None = None  # ASGI application under /socket.io, served by the feed's role
+    compat_sockets: object | None = None  # the same at /ws, for older clients, when they are switched on
     drain: Callable[[], Awaitable[None]] | None = None  # says good-bye to the sockets before the process ends
     socket_commands: Mapping[str, SocketCommand] = field(default_factory=dict)  # event name → what a client may ask
     socket_events: Mapping[str, str] = field(default_factory=dict)  # event name → what a client hears by it

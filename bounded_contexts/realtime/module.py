@@ -1,6 +1,7 @@
 """The door of realtime. What is delivered is decided here and nowhere else."""
 
 from bounded_contexts.realtime.adapters.gateway import ChatGateway
+from bounded_contexts.realtime.adapters.http_compat import compat_routes
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.ports import Ports
 from bounded_contexts.realtime.application.reactions import EVENTS, SUMMARIES
@@ -25,6 +26,8 @@ def module(ports: Ports, access_tokens: AccessTokens, tokens: OpaqueTokens, limi
         name=NAME,
         feed=Feed(FEED, EVENTS, gateway.deliver, gateway.reached, limits.lookback_records),
         sockets=gateway.asgi,
+        compat_sockets=gateway.plain,
+        compat_router=compat_routes(gateway.connections),
         drain=gateway.close,
         socket_events={**SUMMARIES, **ABOUT_THE_SESSION},
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -107,6 +107,13 @@ async def _served(gateway: ChatGateway) -> AsyncIterator[str]:
         log_config=None,
         timeout_graceful_shutdown=1,
     )
+    async with served(config, gateway.close) as url:
+        yield url
+
+
+@asynccontextmanager
+async def served(config: uvicorn.Config, drain: Callable[[], Awaitable[None]]) -> AsyncIterator[str]:
+    """Run a server while the block lasts."""
     server = _Server(config)
     serving = asyncio.create_task(server.serve())
 
@@ -117,7 +124,7 @@ async def _served(gateway: ChatGateway) -> AsyncIterator[str]:
     try:
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
-        await gateway.close()
+        await drain()
         server.should_exit = True
         await serving
 

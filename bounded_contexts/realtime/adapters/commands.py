@@ -10,7 +10,6 @@ from uuid import uuid4
 import structlog
 from pydantic import ValidationError
 
-from bounded_contexts.realtime.adapters import packets
 from bounded_contexts.realtime.adapters.session import Bucket, Session
 from bounded_contexts.realtime.application.limits import Limits
 from infra.problems import of_error, of_fields, problem
@@ -72,14 +71,13 @@ class CommandLine:
             self._work = None
 
     def _answer(self, asked: Asked, answer: Answer) -> None:
-        connection = self._session.connection
-        if asked.number is None or connection is None or self._session.ended:
+        if asked.number is None:
             return
         try:
-            connection.send(packets.ack(asked.number, answer))
+            self._session.answer(asked.number, answer)
         except TypeError:
             log.exception("realtime.ack_unreadable", command=asked.name)
-            connection.send(packets.ack(asked.number, failed(problem(500, "internal", "the failure was logged"))))
+            self._session.answer(asked.number, failed(problem(500, "internal", "the failure was logged")))
 
     async def _outcome(self, asked: Asked) -> Answer:
         command = self._commands.get(asked.name)

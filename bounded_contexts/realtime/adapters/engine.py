@@ -7,7 +7,7 @@ refusal says, commands in order, and connections that are cut at once when they 
 import asyncio
 import sys
 from collections.abc import Coroutine, MutableMapping
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qs
 
 import engineio
@@ -19,20 +19,21 @@ from socketio.exceptions import ConnectionRefusedError as Refusal
 from socketio.packet import Packet
 from starlette.types import Receive, Scope, Send
 
+from bounded_contexts.realtime.adapters import origins
+from bounded_contexts.realtime.adapters.connection import GRACE_S, Listener
 from bounded_contexts.realtime.adapters.outbox import Outbox
 from bounded_contexts.realtime.adapters.packets import NAMESPACE, farewell
 from bounded_contexts.realtime.application.limits import Limits
 from infra.problems import problem
 
 CONNECT_S = 20  # a connection that has joined no namespace by then is closed
-GRACE_S = 3.0  # what was queued may take so long to go out before a connection is cut
 INVALID_NAMESPACE = {"message": "Invalid namespace"}  # word for word what the reference server says
 
 log = structlog.get_logger()
 
 
-class Connection:
-    """One client's way out, whatever its transport."""
+class EngineConnection:
+    """A `Connection` whose transport python-engineio chose."""
 
     def __init__(self, engine: "Engine", sid: str, engine_sid: str, outbox: Outbox) -> None:
         self._engine = engine
@@ -58,26 +59,6 @@ class Connection:
         self._engine.cut(self._engine_sid)
 
 
-class Listener(Protocol):
-    """Whom sessions are for."""
-
-    async def admit(self, sid: str, auth: Any) -> None:
-        """Decide on a client that wants to join. Raise `Refusal`."""
-        ...
-
-    def joined(self, connection: Connection) -> None:
-        """Hear that the client knows it is in."""
-        ...
-
-    def asked(self, sid: str, number: int | None, args: list[Any]) -> None:
-        """Hear what the client asks: `args` is the event's name and what came with it; `number` is of its ack."""
-        ...
-
-    def left(self, sid: str) -> None:
-        """Hear that an admitted client is gone; may be told twice."""
-        ...
-
-
 class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no types
     """An ASGI application for everything under /socket.io."""
 
@@ -96,7 +77,8 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
             ping_timeout=limits.heartbeat_timeout_s,
         )
         self._listener = listener
-        self._open = self._warned = False
+        self.is_open = False  # until then clients are told to try again
+        self._warned = False
         self._links: dict[str, asyncio.Transport] = {}  # engine id → its WebSocket's
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -104,12 +86,12 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
         self.on("disconnect", self._disconnected, namespace=NAMESPACE)
 
     def open(self) -> None:
-        """Let clients in. Until then they are told to try again."""
-        self._open = True
+        """Let clients in."""
+        self.is_open = True
 
     def shut(self) -> None:
         """Let no new clients in."""
-        self._open = False
+        self.is_open = False
 
     async def end(self) -> None:
         """Cut what is left and stop what runs in the background."""
@@ -148,9 +130,9 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         engine_sid = query.get("sid", [""])[0]
-        if not self._open and not engine_sid:
+        if not self.is_open and not engine_sid:
             # Clients take it for a connection that failed, and try again.
-            await _refuse(scope, send, 503, b"not ready")
+            await refuse(scope, send, 503, b"not ready")
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send, engine_sid)
         else:
@@ -159,10 +141,10 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
             except (KeyError, UnboundLocalError):
                 # python-engineio 4.15, async_server.py, `handle_request`: a POST whose session ended shortly before it is
                 # not expected (`_get_socket` raises), and one whose session ends under it gets no answer (`r` is not set).
-                await _refuse(scope, send, 400, b"session is over")
+                await refuse(scope, send, 400, b"session is over")
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send, engine_sid: str) -> None:
-        link = self._transport_of(send)
+        link = self.transport_of(send)
         scope["headwater.link"] = link
         if link and engine_sid in self.eio.sockets:
             self._links[engine_sid] = link
@@ -175,7 +157,7 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
                 socket.upgrading = False
                 self._links.pop(engine_sid, None)
 
-    def _transport_of(self, send: Send) -> asyncio.Transport | None:
+    def transport_of(self, send: Send) -> asyncio.Transport | None:
         """Return what uvicorn's `send` writes to; a wrapper around it hides that."""
         transport: asyncio.Transport | None = getattr(getattr(send, "__self__", None), "transport", None)
         if transport is None and not self._warned:
@@ -205,10 +187,7 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
         return Server
 
     def _is_allowed_origin(self, origin: str, environ: MutableMapping[str, Any]) -> bool:
-        scheme = environ.get("HTTP_X_FORWARDED_PROTO", environ["wsgi.url_scheme"]).split(",")[0].strip()
-        host = environ.get("HTTP_X_FORWARDED_HOST", environ.get("HTTP_HOST", "")).split(",")[0].strip()
-        own = {f"{scheme}://{host}", f"{environ['asgi.scope']['scheme'].replace('ws', 'http')}://{host}"}
-        return origin in own or not self._limits.allowed_origins.isdisjoint((origin, "*"))
+        return origins.is_allowed(origin, environ["asgi.scope"], self._limits.allowed_origins)
 
     async def _connect(self, sid: str, _environ: MutableMapping[str, Any], auth: Any = None) -> None:
         try:
@@ -277,7 +256,7 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
             return
         if deadline := self._deadlines.pop(eio_sid, None):
             deadline.cancel()
-        self._listener.joined(Connection(self, sid, eio_sid, socket.queue))
+        self._listener.joined(EngineConnection(self, sid, eio_sid, socket.queue))
 
     def _handle_event(self, eio_sid: str, number: int | None, args: list[Any]) -> None:
         """Pass the event on. The library's way starts a task for each, which loses their order."""
@@ -328,7 +307,7 @@ def _is_packet(text: str | None, limit: int) -> bool:
     return text[1:2].isdecimal() if text[0] == "4" else text[0] in "1235" and text[1:] in ("", "probe")
 
 
-async def _refuse(scope: Scope, send: Send, status: int, text: bytes) -> None:
+async def refuse(scope: Scope, send: Send, status: int, text: bytes) -> None:
     """Answer a request or a handshake with an error."""
     kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
     headers = [(b"content-type", b"text/plain"), *([(b"retry-after", b"1")] if status == 503 else [])]

@@ -1,4 +1,4 @@
-"""The Socket.IO gateway of namespace `/chat` (docs/realtime.md).
+"""The gateway: Socket.IO in namespace `/chat`, and the plain WebSocket of an older service (docs/realtime.md).
 
 Every node reads every event itself and delivers it to its own sockets. Delivery never waits for a client: a packet is made
 once and put into each queue; a session whose queue is full is left to `CatchUp`.
@@ -18,7 +18,9 @@ from socketio.exceptions import ConnectionRefusedError as Refusal
 from bounded_contexts.realtime.adapters import packets
 from bounded_contexts.realtime.adapters.catch_up import CatchUp
 from bounded_contexts.realtime.adapters.commands import Asked, CommandLine, invalid
-from bounded_contexts.realtime.adapters.engine import GRACE_S, Connection, Engine
+from bounded_contexts.realtime.adapters.connection import GRACE_S, Connection
+from bounded_contexts.realtime.adapters.engine import Engine
+from bounded_contexts.realtime.adapters.plain import PlainSession, PlainSockets
 from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
@@ -58,7 +60,7 @@ class Load:
 
 
 class ChatGateway:
-    """Its socket side is `asgi`, its event side `deliver` and `reached`. Clients are let in once reading is live."""
+    """Its socket side is `asgi` and `plain`, its event side `deliver` and `reached`. Clients are let in once reading is live."""
 
     def __init__(
         self, ports: Ports, access_tokens: AccessTokens, tokens: OpaqueTokens, limits: Limits | None = None
@@ -76,6 +78,7 @@ class ChatGateway:
         self._begun = self._closing = False
         self._nobody = asyncio.Event()
         self.asgi = Engine(self, self._limits)
+        self.plain = PlainSockets(self, self.asgi, self._limits)
 
     async def deliver(self, batch: Sequence[Recorded]) -> None:
         """Send each event to whom it concerns, once; one that was read before is passed by."""
@@ -115,10 +118,14 @@ class ChatGateway:
                 await asyncio.wait_for(self._nobody.wait(), spread_s + GRACE_S)
         await self.asgi.end()
 
-    async def admit(self, sid: str, auth: Any) -> None:
+    def connections(self, user: UUID) -> int:
+        """Return how many sockets of the user are open on this node."""
+        return len(self._of_user.get(user, ()))
+
+    async def admit(self, sid: str, auth: Any, *, plain: bool = False) -> None:
         """Let a client in by its token. Raise `Refusal` with a problem document."""
         try:
-            session = await self._session_of(Auth.model_validate(auth or {}))
+            session = await self._session_of(Auth.model_validate(auth or {}), PlainSession if plain else Session)
         except HeadwaterError as error:
             raise _refusal(of_error(error)) from None
         except ValidationError as error:
@@ -185,12 +192,12 @@ class ChatGateway:
                 session.lag(entry, copied(self._recent.reached))
                 self.asgi.spawn(self._catch_up.follow(session))
 
-    async def _session_of(self, auth: Auth) -> Session:
+    async def _session_of(self, auth: Auth, kind: type[Session]) -> Session:
         if auth.token is None:
-            raise Unauthenticated("unauthenticated", "send `auth: {token}`")
+            raise Unauthenticated("unauthenticated", "send an access token when connecting")
         user = await self._access_tokens.verify(auth.token)
         position = open_feed(self._tokens, auth.position) if auth.position is not None else None
-        return Session(user, position, auth.echo, OwnMessages(user.id))
+        return kind(user, position, auth.echo, OwnMessages(user.id))
 
     def _revoke(self, session: Session, reason: str) -> None:
         """End the session so that the client does not come back by itself."""

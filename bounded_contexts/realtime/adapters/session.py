@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from bounded_contexts.realtime.adapters import packets
-from bounded_contexts.realtime.adapters.engine import Connection
+from bounded_contexts.realtime.adapters.connection import Connection
 from bounded_contexts.realtime.application.own_messages import OwnMessages
 from bounded_contexts.realtime.application.reactions import Delivery
 from bounded_contexts.realtime.application.recent import Entry, Reading
@@ -50,6 +50,11 @@ class Session:
         """Tell the client something about the session."""
         if self.connection and not self.ended:
             self.connection.send(packets.notice(name, data))
+
+    def answer(self, number: int, outcome: Mapping[str, Any]) -> None:
+        """Answer what the client asked as `number`. Raise `TypeError` for data that JSON has no form for."""
+        if self.connection and not self.ended:
+            self.connection.send(packets.ack(number, outcome))
 
     def offer(self, entry: Entry, packet: Any) -> bool:
         """Queue a delivery unless it is the socket's own message. Return False, and do nothing, when there is no room."""
