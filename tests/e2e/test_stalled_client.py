@@ -4,6 +4,7 @@ Cutting needs the connection itself, which any ASGI application between the serv
 whole process shows that nothing does."""
 
 import asyncio
+import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -32,20 +33,28 @@ ORPHAN = "0"  # the inode of a connection that no process has open
 @asynccontextmanager
 async def stalled(stack: Stack, user: UUID) -> AsyncIterator[websockets.ClientConnection]:
     """Connect a client that reads nothing once it is in."""
-    small = socket.socket()
-    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    small.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(small, ("127.0.0.1", stack.process(GATEWAY)["port"]))
-    url = f"ws://127.0.0.1:{stack.process(GATEWAY)['port']}/socket.io/?EIO=4&transport=websocket"
-    async with websockets.connect(
-        url, sock=small, compression=None, ping_interval=None, close_timeout=0.1
-    ) as connection:
-        await connection.recv()
-        await connection.send("40/chat," + json.dumps({"token": stack.token(user)}))
-        await connection.recv()
-        assert '"session.ready"' in str(await connection.recv())
-        connection.transport.pause_reading()
+    address = ("127.0.0.1", stack.process(GATEWAY)["port"])
+    url = f"ws://127.0.0.1:{address[1]}/socket.io/?EIO=4&transport=websocket"
+
+    async def connected() -> websockets.ClientConnection | None:
+        small = socket.socket()
+        small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        small.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(small, address)
+        with contextlib.suppress(websockets.exceptions.InvalidStatus):  # 503: the gateway reads its topics still
+            return await websockets.connect(url, sock=small, compression=None, ping_interval=None, close_timeout=0.1)
+        return None
+
+    connection = await eventually(connected)
+    assert connection
+    await connection.recv()
+    await connection.send("40/chat," + json.dumps({"token": stack.token(user)}))
+    await connection.recv()
+    assert '"session.ready"' in str(await connection.recv())
+    connection.transport.pause_reading()
+    try:
         yield connection
+    finally:
         connection.transport.abort()
 
 
