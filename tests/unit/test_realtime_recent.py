@@ -85,7 +85,7 @@ def test_an_erased_message_is_kept_without_its_text() -> None:
     kept = recent()
     for offset in (10, 11):
         record = recorded(offset)
-        delivery = delivery_of(record.event, lambda _: frozenset())
+        delivery = delivery_of(record.event)
         assert delivery
         kept.add(record, delivery, packets.opening(record, delivery))
     first, second = kept.after(BOB, kept.start, 10) or []
