@@ -231,7 +231,9 @@ def _settings(**overrides: object) -> Settings:
 async def _tail(settings: Settings, topic: str, start: str, follow: bool) -> None:
     from headwater import wiring
 
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is told in one line
+    aiokafka = logging.getLogger("aiokafka")  # what is wrong is told in one line
+    aiokafka.propagate = False
+    aiokafka.addHandler(logging.NullHandler())
     async for line in wiring.audit_lines(settings, topic, start, follow):
         sys.stdout.write(line + "\n")
         sys.stdout.flush()

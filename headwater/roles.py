@@ -44,7 +44,7 @@ async def _run(settings: Settings, roles: Collection[str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     house = build(settings)
-    health = Health(tuple(sorted(roles)), _checks(house), started=False)
+    health = Health(tuple(sorted(roles)), checks(house), started=False)
     server = _Server(_server_config(house, roles, health))
     serving = asyncio.create_task(server.serve())
     stopped = asyncio.create_task(stop.wait())
@@ -116,7 +116,9 @@ async def _stop(
     await house.close()
 
 
-def _checks(house: House) -> dict[str, Check]:
+def checks(house: House) -> dict[str, Check]:
+    """Return what readiness asks, by name."""
+
     async def kafka() -> None:
         await house.commands.ping(TIMEOUT_S)
 

@@ -6,7 +6,9 @@ in docs/settings.md and `.env.template` are generated from here by `make docs`.
 """
 
 import os
-from collections.abc import Callable, Mapping
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Self
 
@@ -134,10 +136,6 @@ class Settings(BaseSettings):
             if secret is not None and len(secret.get_secret_value().encode()) < SECRET_MIN_BYTES:
                 raise ValueError(f"{PREFIX}{name.upper()} must have at least {SECRET_MIN_BYTES} bytes")
         self._check_addresses()
-        if self.kafka_security_protocol.startswith("SASL") and not (
-            self.kafka_sasl_mechanism and self.kafka_sasl_username
-        ):
-            raise ValueError(f"{PREFIX}KAFKA_SASL_MECHANISM and {PREFIX}KAFKA_SASL_USERNAME are needed with SASL")
         if self.jwt_jwks_url and self.jwt_hs256_secret:
             raise ValueError(f"set {PREFIX}JWT_JWKS_URL or {PREFIX}JWT_HS256_SECRET, not both")
         if self.mode == "production":
@@ -147,6 +145,31 @@ class Settings(BaseSettings):
                 raise ValueError(f"{PREFIX}SECRET_KEY is required in production")
             if not self.jwt_issuer or not self.jwt_audience:
                 raise ValueError(f"{PREFIX}JWT_ISSUER and {PREFIX}JWT_AUDIENCE are required in production")
+        return self
+
+    @model_validator(mode="after")
+    def _check_sasl(self) -> Self:
+        if self.kafka_security_protocol.startswith("SASL"):
+            for name in ("kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password"):
+                if getattr(self, name) is None:
+                    raise ValueError(f"{PREFIX}{name.upper()} is needed with {self.kafka_security_protocol}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_certificates(self) -> Self:
+        """Refuse files that the libraries would only complain about when they connect, each in its own words."""
+        for name in ("kafka_ssl_ca_file", "database_ssl_ca_file", "schema_registry_ca_file"):
+            if file := getattr(self, name):
+                with _named(f"{PREFIX}{name.upper()}: no certificates in PEM in {file}"):
+                    ssl.create_default_context(cafile=file)
+        certificate, key = self.kafka_ssl_certificate_file, self.kafka_ssl_key_file
+        if certificate or key:
+            pair = f"{PREFIX}KAFKA_SSL_CERTIFICATE_FILE and {PREFIX}KAFKA_SSL_KEY_FILE"
+            if not (certificate and key):
+                raise ValueError(f"set {pair}, or neither")
+            with _named(f"{pair}: no certificate with its key, not encrypted, in PEM"):
+                # A password would be asked for on the terminal.
+                ssl.create_default_context().load_cert_chain(certificate, key, password="")
         return self
 
     @property
@@ -243,6 +266,14 @@ def _content(variable: str, path: str) -> str:
         raise SettingsError(f"{variable}: cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{variable}: cannot read {path}: not UTF-8 text") from None
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:  # ssl.SSLError is one
+        raise ValueError(f"{what} ({error.strerror or error})") from None
 
 
 def _sentence(problem: Mapping[str, object]) -> str:

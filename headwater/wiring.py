@@ -219,7 +219,11 @@ def prepare(settings: Settings) -> None:
     """Make servers ready for the roles: migrations, topics, schemas. Safe to repeat."""
 
     async def all_three() -> None:
-        await asyncio.gather(migrate_all(settings), make_topics(settings), register_schemas(settings))
+        work = (migrate_all(settings), make_topics(settings), register_schemas(settings))
+        # All end by themselves: httpcore leaves the socket of a cancelled TLS handshake open.
+        for outcome in await asyncio.gather(*work, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     asyncio.run(all_three())
 
@@ -272,13 +276,18 @@ def _realtime(house: House, offering: Sequence[Module]) -> Module:
 
 
 def _context_database(settings: Settings, context: str) -> Database:
-    own = settings.database_urls.get(context)
-    url = own.get_secret_value() if own else role_url(_url(settings), context, secret_key(settings))
-    return _database(settings, url, f"headwater {context}")
+    name = f"headwater {context}"
+    if own := settings.database_urls.get(context):
+        return _database(settings, own.get_secret_value(), name, f"DATABASE_URL_{context.upper()}")
+    return _database(settings, role_url(_url(settings), context, secret_key(settings)), name)
 
 
-def _database(settings: Settings, url: str, name: str) -> Database:
-    return Database(url, pool_size=settings.database_pool_size, ssl_ca_file=settings.database_ssl_ca_file, name=name)
+def _database(settings: Settings, url: str, name: str, variable: str = "DATABASE_URL") -> Database:
+    ca_file = settings.database_ssl_ca_file
+    try:
+        return Database(url, pool_size=settings.database_pool_size, ssl_ca_file=ca_file, name=name)
+    except ValueError as error:
+        raise SettingsError(f"{PREFIX}{variable}: {error}") from None
 
 
 def _url(settings: Settings) -> str:

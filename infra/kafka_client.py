@@ -3,6 +3,7 @@
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -11,8 +12,11 @@ from confluent_kafka import KafkaError
 # syslog's number. Below it the library writes a line for each try to connect, several a second while the broker is away;
 # what matters comes to `_note`.
 LOG_CRITICAL = 2
+REFUSALS = (KafkaError._SSL, KafkaError._AUTHENTICATION)  # what no waiting mends: certificates, passwords, mechanisms
+NOTE_EVERY_S = 10.0  # a client that is refused tries twenty times a second
 
 log = structlog.get_logger()
+_noted: dict[int, float] = {}  # when an error of a code was last logged
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,5 +76,10 @@ class KafkaConfig:
 
 
 def _note(error: KafkaError) -> None:
-    if error.fatal() or error.code() == KafkaError._ALL_BROKERS_DOWN:
-        log.warning("kafka.unreachable", error=error.str(), fatal=error.fatal())
+    code, now = error.code(), monotonic()
+    if not error.fatal() and code not in (KafkaError._ALL_BROKERS_DOWN, *REFUSALS):
+        return
+    if error.fatal() or now - _noted.get(code, float("-inf")) > NOTE_EVERY_S:
+        _noted[code] = now
+        happened = "kafka.refused" if code in REFUSALS else "kafka.unreachable"
+        log.warning(happened, error=error.str(), fatal=error.fatal())

@@ -1,11 +1,12 @@
 """Read topics without a group: audit, live tails, sockets that resume. On aiokafka, where asyncio reading is natural."""
 
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPartitionError
 
 from infra.avro import Codec, Undecodable
 from infra.envelope import event_type, open_headers
@@ -15,6 +16,7 @@ from shared_kernel.events import Position, Recorded
 
 BATCH = 500  # records
 WAIT_MS = 200
+TALKER = "aiokafka"  # the logger of its client; the loggers below it tell of other things
 FETCH_WAIT_MS = 50  # questions about offsets queue behind a fetch that waits for records
 
 Partition = tuple[str, int]  # topic without prefix, number
@@ -31,7 +33,7 @@ class KafkaReader:
         """Return whether the topic exists. Raise `Unavailable`."""
         consumer = AIOKafkaConsumer(**self._config.aiokafka())
         try:
-            await consumer.start()
+            await _start(consumer)
             return self._config.topic(topic) in await consumer.topics()
         except KafkaError as error:
             raise Unavailable("broker_unavailable", type(error).__name__) from error
@@ -46,7 +48,7 @@ class KafkaReader:
         settings |= {"enable_auto_commit": False, "auto_offset_reset": "earliest", "fetch_max_wait_ms": FETCH_WAIT_MS}
         consumer = AIOKafkaConsumer(*names, **settings)
         try:
-            await consumer.start()
+            await _start(consumer)
             partitions = _partitions_of(consumer, names)
             await consumer.seek_to_end(*partitions)
             yield OpenReader(consumer, self._config.prefix, partitions)
@@ -128,6 +130,28 @@ class OpenReader:
 
     def _keyed(self, offsets: Mapping[TopicPartition, int]) -> dict[Partition, int]:
         return {(p.topic.removeprefix(self._prefix), p.partition): offset for p, offset in offsets.items()}
+
+
+class _Heard(logging.Handler):
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.words: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name == TALKER:
+            self.words.append(record.getMessage())
+
+
+async def _start(consumer: AIOKafkaConsumer) -> None:
+    """Connect. Raise `Unavailable` with the cause, which aiokafka tells its log and not its caller."""
+    heard, talker = _Heard(logging.WARNING), logging.getLogger(TALKER)
+    talker.addHandler(heard)
+    try:
+        await consumer.start()
+    except KafkaConnectionError as error:
+        raise Unavailable("broker_unavailable", heard.words[-1] if heard.words else str(error)) from error
+    finally:
+        talker.removeHandler(heard)
 
 
 def _partitions_of(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> list[TopicPartition]:

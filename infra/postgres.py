@@ -21,12 +21,13 @@ POOL_TIMEOUT_S = 10
 STATEMENT_TIMEOUT_MS = 30_000
 IDLE_TRANSACTION_TIMEOUT_MS = 60_000  # a forgotten transaction would hold locks and vacuum back
 TLS_MODES = ("require", "verify-ca", "verify-full")
-# https://www.postgresql.org/docs/18/errcodes-appendix.html: asking again may help
-TRANSIENT_STATES = ("08", "53", "57P", "40001", "40P01", "55P03", "25006")
+# https://www.postgresql.org/docs/18/errcodes-appendix.html
+REFUSED_STATES = ("28", "3D")  # name, password, no TLS where the server wants it, no such database: helps when mended
+TRANSIENT_STATES = ("08", "53", "57P", "40001", "40P01", "55P03", "25006", *REFUSED_STATES)
 
 
 class Database:
-    """One context's database. Connections are made when first needed."""
+    """One context's database. Connections are made when first needed. Raise `ValueError` for a URL's wrong parameters."""
 
     def __init__(
         self, url: str, *, pool_size: int = 8, ssl_ca_file: Path | None = None, name: str = "headwater"
@@ -93,11 +94,22 @@ class Database:
 def is_transient(error: BaseException) -> bool:
     """Return whether the same call may succeed later: connections, time limits, deadlocks, serialisation."""
     if isinstance(error, DBAPIError):
-        state = str(getattr(error.orig, "sqlstate", None) or "")
-        return error.connection_invalidated or state.startswith(TRANSIENT_STATES) or _is_connection(error.orig)
+        return error.connection_invalidated or _state(error).startswith(TRANSIENT_STATES) or _is_connection(error.orig)
     if isinstance(error, asyncpg.PostgresError):
-        return str(error.sqlstate or "").startswith(TRANSIENT_STATES)
+        return _state(error).startswith(TRANSIENT_STATES)
     return isinstance(error, Unavailable) or _is_connection(error)
+
+
+def _state(error: BaseException) -> str:
+    return str(getattr(getattr(error, "orig", error), "sqlstate", None) or "")
+
+
+def _reason(error: BaseException) -> str:
+    """Name what happened; in the server's or the library's words where somebody has to mend the settings."""
+    cause = getattr(error, "orig", error)
+    if isinstance(cause, ssl.SSLError) or _state(error).startswith(REFUSED_STATES):
+        return str(cause)
+    return type(cause).__name__
 
 
 def _is_connection(error: BaseException | None) -> bool:
@@ -106,6 +118,7 @@ def _is_connection(error: BaseException | None) -> bool:
         ConnectionError,
         TimeoutError,
         socket.gaierror,
+        ssl.SSLError,
         PoolTimeout,
         asyncpg.InterfaceError,
         asyncpg.InternalClientError,
@@ -129,14 +142,18 @@ async def _translated() -> AsyncIterator[None]:
         asyncpg.InternalClientError,
     ) as error:
         if is_transient(error):
-            raise Unavailable("database_unavailable", type(getattr(error, "orig", error)).__name__) from error
+            raise Unavailable("database_unavailable", _reason(error)) from error
         raise
 
 
 def _target(url: str, ca_file: Path | None) -> tuple[URL, ssl.SSLContext | bool]:
-    """Return the URL for the driver and its TLS, from the `sslmode` that libpq users know."""
+    """Return the URL for the driver and its TLS, from the `sslmode` that libpq users know. Raise `ValueError`."""
     parsed = make_url(url)
+    if unknown := sorted(parsed.query.keys() - {"sslmode"}):
+        raise ValueError(f"{unknown[0]} is not understood; only sslmode may stand behind the `?`")
     mode = parsed.query.get("sslmode", "verify-full" if ca_file else "disable")
+    if mode not in ("disable", *TLS_MODES):  # `prefer` and `allow` give in to whoever takes TLS away
+        raise ValueError(f"sslmode is disable, {', '.join(TLS_MODES[:-1])} or {TLS_MODES[-1]}")
     target = parsed.difference_update_query(["sslmode"]).set(drivername="postgresql+asyncpg")
     if mode not in TLS_MODES:
         return target, False

@@ -65,7 +65,8 @@ class SchemaRegistry:
         try:
             response = await self._client.request(method, path, json=body)
         except httpx.HTTPError as error:
-            raise Unavailable("schema_registry_unavailable", f"{type(error).__name__} at {path}") from error
+            reason = f"{type(error).__name__} at {path}" + (f": {error}" if str(error) else "")
+            raise Unavailable("schema_registry_unavailable", reason) from error
         if response.status_code == httpx.codes.NOT_FOUND:
             raise LookupError(path)
         if response.status_code in (httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY):

@@ -4,16 +4,19 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from time import monotonic
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, TopicMetadata
 
 from infra.consumer import dead_letter_topic
-from infra.kafka_client import KafkaConfig
+from infra.kafka_client import REFUSALS, KafkaConfig
 from shared_kernel.errors import Unavailable
 from shared_kernel.module import Module, Topic
 
 TIMEOUT_S = 30
+POLL_S = 0.1  # a question that fails at once is not asked again at once
+LISTEN_S = 1.0  # how often we look whether the broker has refused us for good
 DEAD_LETTER_RETENTION = timedelta(days=30)
 
 
@@ -50,9 +53,10 @@ async def ensure_topics(config: KafkaConfig, topics: Iterable[Topic], replicatio
 
 
 def _ensure(config: KafkaConfig, topics: list[Topic], replication: int) -> list[TopicReport]:
-    admin = AdminClient(config.confluent())
+    errors: list[KafkaError] = []
+    admin = AdminClient(config.confluent() | {"error_cb": errors.append})
     try:
-        there = admin.list_topics(timeout=TIMEOUT_S).topics
+        there = _topics(admin, config, errors)
         missing = [topic for topic in topics if config.topic(topic.name) not in there]
         new = [_new(config, topic, replication) for topic in missing]
         for created in (admin.create_topics(new) if new else {}).values():
@@ -65,6 +69,24 @@ def _ensure(config: KafkaConfig, topics: list[Topic], replication: int) -> list[
     except KafkaException as error:
         raise Unavailable("broker_unavailable", str(error)) from error
     return sorted(reports, key=lambda report: report.name)
+
+
+def _topics(admin: AdminClient, config: KafkaConfig, errors: list[KafkaError]) -> dict[str, TopicMetadata]:
+    """Return the topics that are there. The library's own error says only that time is up; the cause is in `errors`."""
+    deadline = monotonic() + TIMEOUT_S
+    while True:
+        try:
+            return admin.list_topics(timeout=LISTEN_S).topics
+        except KafkaException as error:
+            admin.poll(POLL_S)
+            refusal = next((each for each in errors if each.code() in REFUSALS), None)
+            if refusal is None and monotonic() < deadline:
+                continue
+            heard = [each for each in errors if each.code() != KafkaError._ALL_BROKERS_DOWN]
+            cause = refusal or (heard or error.args)[-1]
+            where = f"{config.bootstrap_servers} over {config.security_protocol}"
+            hint = "" if refusal else " (is that the protocol of this address?)"
+            raise Unavailable("broker_unavailable", f"{where}: {cause.str()}{hint}") from error
 
 
 def _new(config: KafkaConfig, topic: Topic, replication: int) -> NewTopic:

