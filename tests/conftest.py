@@ -1,19 +1,39 @@
 """Fixtures that every kind of test shares: the real servers once a session, a house connected to them."""
 
+import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
 from headwater import wiring
-from headwater.settings import Settings
+from headwater.settings import PREFIX, Settings
 from headwater.wiring import House
 from infra.access_tokens import SharedKeyTokens
 from tests.servers import Servers, start_servers
 
+STACKS = ("processes", "containers")
+START = pytest.StashKey[Callable[[Path], Servers]]()
+STACK_VARIABLE = f"{PREFIX}TEST_STACK"
 SECRET = "only-for-tests-" + "0123456789" * 3
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take what the servers are to be, before a test starts a program that does not know the variable."""
+    stack = os.environ.pop(STACK_VARIABLE, "processes")
+    if stack not in STACKS:
+        raise pytest.UsageError(f"{STACK_VARIABLE}={stack}: it is one of {', '.join(STACKS)}")
+    config.stash[START] = start_servers
+    if stack == "containers":
+        from tests import containers  # half a second that the quick tests need not wait
+
+        config.stash[START] = containers.start_containers
+        try:
+            containers.require_engine()
+        except containers.NoEngine as error:
+            raise pytest.UsageError(f"{STACK_VARIABLE}={stack}: {error}") from None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,9 +44,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+def servers(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Kafka, PostgreSQL and the schema registry, started for this session."""
-    running = start_servers(Path(tmp_path_factory.mktemp("servers")))
+    running = pytestconfig.stash[START](Path(tmp_path_factory.mktemp("servers")))
     yield running
     running.stop()
 

@@ -3,7 +3,9 @@
 import secrets
 import shutil
 import threading
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from infra.local.kafka import Kafka
 from infra.local.ports import free_port
@@ -12,46 +14,65 @@ from infra.local.registry import Registry
 from infra.local.servers import LocalServers, Ports
 
 
-class Servers:
-    """Addresses of running servers. Ports and data stay the same across a kill and a start."""
-
-    def __init__(self, directory: Path, local: LocalServers) -> None:
-        self._directory = directory
-        self._local = local
-        self.kafka_bootstrap_servers = local.url(Kafka.name) or ""
-        self.database_url = local.url(Postgres.name) or ""
-        self.schema_registry_url = local.url(Registry.name) or ""
+class Stack(Protocol):
+    """What runs the servers: processes of this machine, or containers (tests/containers.py)."""
 
     def stop(self) -> None:
         """Stop all three. May be repeated."""
+
+    def kill(self, name: str) -> None:
+        """End the server as `kill -9` does."""
+
+    def run(self, name: str) -> None:
+        """Start the server again and block until it answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Addresses of running servers. Ports and data stay the same across a kill and a start."""
+
+    kafka_bootstrap_servers: str
+    database_url: str
+    schema_registry_url: str
+    stack: Stack
+
+    def stop(self) -> None:
+        self.stack.stop()
+
+    def kill_kafka(self) -> None:
+        self.stack.kill(Kafka.name)
+
+    def start_kafka(self) -> None:
+        self.stack.run(Kafka.name)
+
+    def kill_postgres(self) -> None:
+        self.stack.kill(Postgres.name)
+
+    def start_postgres(self) -> None:
+        self.stack.run(Postgres.name)
+
+    def kill_registry(self) -> None:
+        self.stack.kill(Registry.name)
+
+    def start_registry(self) -> None:
+        self.stack.run(Registry.name)
+
+
+class _Processes:
+    def __init__(self, directory: Path, local: LocalServers) -> None:
+        self._directory, self._local = directory, local
+
+    def stop(self) -> None:
         self._local.stop()
         database = self._directory / "postgres"
         if database.is_symlink():  # root's temporary directories are closed to the account of PostgreSQL
             shutil.rmtree(database.resolve(), ignore_errors=True)
 
-    def kill_kafka(self) -> None:
-        """End the broker as `kill -9` does."""
-        self._local.children[Kafka.name].kill()
+    def kill(self, name: str) -> None:
+        self._local.children[name].kill()
 
-    def start_kafka(self) -> None:
-        """Start the broker again and block until it answers."""
-        self._local.run(Kafka.name)
-
-    def kill_postgres(self) -> None:
-        """End the database server as `kill -9` does."""
-        self._local.children[Postgres.name].kill()
-
-    def start_postgres(self) -> None:
-        """Start the database server again and block until it answers."""
-        self._local.run(Postgres.name)
-
-    def kill_registry(self) -> None:
-        """End the schema registry as `kill -9` does."""
-        self._local.children[Registry.name].kill()
-
-    def start_registry(self) -> None:
-        """Start the schema registry again and block until it answers."""
-        self._local.run(Registry.name)
+    def run(self, name: str) -> None:
+        self._local.run(name)
 
 
 def start_servers(directory: Path) -> Servers:
@@ -63,4 +84,5 @@ def start_servers(directory: Path) -> Servers:
     passwords = Passwords(secrets.token_urlsafe(24), secrets.token_urlsafe(24))
     local = LocalServers(directory, ports, passwords, threading.Event())
     local.start()
-    return Servers(directory, local)
+    kafka, database, registry = (local.url(name) or "" for name in (Kafka.name, Postgres.name, Registry.name))
+    return Servers(kafka, database, registry, _Processes(directory, local))

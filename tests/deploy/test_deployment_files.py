@@ -1,15 +1,12 @@
 """The files that make the image and the composed services, read by the tools that would use them (docs/deployment.md)."""
 
-import hashlib
 import http.server
 import json
-import os
 import re
 import shlex
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import threading
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -21,13 +18,11 @@ from typing import Any
 import pytest
 
 from headwater.settings import PREFIX, Settings, SettingsError, load
-from infra.local.artifacts import cache
 from infra.local.kafka import PROFILE
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 DOCKERFILE = ROOT / "Dockerfile"
-CHECK = Path(__file__).with_name("compose-check")
 HADOLINT = Path(sysconfig.get_path("scripts"), "hadolint")
 
 KEY = "0123456789abcdef" * 2
@@ -47,20 +42,6 @@ Resolve = Callable[[Mapping[str, str]], Services]
 
 class Refused(Exception):
     """What compose-go says about a file that it does not take."""
-
-
-@pytest.fixture(scope="session")
-def compose_check() -> Path:
-    """The program of tests/deploy/compose-check, built once for each of its versions."""
-    sources = b"".join((CHECK / name).read_bytes() for name in ("go.mod", "go.sum", "main.go"))
-    program = cache() / f"compose-check-{hashlib.sha256(sources).hexdigest()[:12]}"
-    if not program.exists():
-        program.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=program.parent) as fresh:
-            command = ("go", "build", "-C", CHECK, "-trimpath", "-buildvcs=false", "-o", Path(fresh, "program"))
-            subprocess.run(command, check=True, env=os.environ | {"GOWORK": "off"})
-            Path(fresh, "program").replace(program)
-    return program
 
 
 @pytest.fixture
