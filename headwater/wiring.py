@@ -36,10 +36,11 @@ from infra.kafka_reader import KafkaReader
 from infra.migrations import ContextSchema, migrate, role_url
 from infra.opaque import OpaqueTokens
 from infra.positions import PostgresPositions, ReadModel
-from infra.postgres import Database
+from infra.postgres import Database, refusal
 from infra.schema_registry import SchemaRegistry
 from infra.topics import TopicReport, declared_topics, ensure_topics
 from schemas.catalogue import EVENTS
+from shared_kernel.errors import Unavailable
 from shared_kernel.module import Module
 
 T = TypeVar("T")
@@ -53,9 +54,6 @@ SHAPE = Settings(
     jwt_hs256_secret=SecretStr("0" * 32),
 )
 MIGRATIONS: Mapping[str, Path] = {messaging.NAME: messaging.MIGRATIONS, notifications.NAME: notifications.MIGRATIONS}
-
-# https://www.postgresql.org/docs/18/errcodes-appendix.html: wrong user or password, no such database, too few rights
-REFUSED_STATES = ("28", "3D000", "42501")
 
 
 @dataclass(slots=True)
@@ -170,11 +168,11 @@ async def migrate_all(settings: Settings) -> None:
     ]
     try:
         await migrate(owner, schemas, secret_key(settings))
-    except DBAPIError as error:
-        if not str(getattr(error.orig, "sqlstate", "")).startswith(REFUSED_STATES):
+    except (DBAPIError, Unavailable) as error:
+        if (said := refusal(error)) is None:
             raise
         variables = " or ".join(settings.configured_databases) or f"{PREFIX}DATABASE_URL"
-        raise SettingsError(f"the database refuses us ({error.orig}): correct {variables}") from None
+        raise SettingsError(f"the database refuses us ({said}): correct {variables}") from None
     finally:
         await owner.close()
 

@@ -23,6 +23,7 @@ IDLE_TRANSACTION_TIMEOUT_MS = 60_000  # a forgotten transaction would hold locks
 TLS_MODES = ("require", "verify-ca", "verify-full")
 # https://www.postgresql.org/docs/18/errcodes-appendix.html
 REFUSED_STATES = ("28", "3D")  # name, password, no TLS where the server wants it, no such database: helps when mended
+INSUFFICIENT_PRIVILEGE = "42501"
 TRANSIENT_STATES = ("08", "53", "57P", "40001", "40P01", "55P03", "25006", *REFUSED_STATES)
 
 
@@ -98,6 +99,14 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, asyncpg.PostgresError):
         return _state(error).startswith(TRANSIENT_STATES)
     return isinstance(error, Unavailable) or _is_connection(error)
+
+
+def refusal(error: BaseException) -> str | None:
+    """Return the server's words if it refuses who asks rather than what is asked; None for every other error."""
+    cause = error.__cause__ if isinstance(error, Unavailable) else error
+    if cause is None or not _state(cause).startswith((*REFUSED_STATES, INSUFFICIENT_PRIVILEGE)):
+        return None
+    return str(getattr(cause, "orig", cause))
 
 
 def _state(error: BaseException) -> str:
