@@ -231,12 +231,23 @@ def _settings(**overrides: object) -> Settings:
 async def _tail(settings: Settings, topic: str, start: str, follow: bool) -> None:
     from headwater import wiring
 
-    aiokafka = logging.getLogger("aiokafka")  # what is wrong is told in one line
-    aiokafka.propagate = False
-    aiokafka.addHandler(logging.NullHandler())
-    async for line in wiring.audit_lines(settings, topic, start, follow):
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+    with _unheard(logging.getLogger("aiokafka")):
+        async for line in wiring.audit_lines(settings, topic, start, follow):
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+
+
+@contextmanager
+def _unheard(logger: logging.Logger) -> Iterator[None]:
+    """Keep what a library says from the terminal: what is wrong is told in one line."""
+    nobody = logging.NullHandler()
+    logger.addHandler(nobody)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.propagate = True
+        logger.removeHandler(nobody)
 
 
 def _does(role: str) -> str:

@@ -19,7 +19,7 @@ from infra.feed import FeedRunner
 from infra.health import TIMEOUT_S, Check, Health
 from infra.logs import configure
 from infra.outbox_relay import OutboxRelay
-from infra.server import LimitedHttp
+from infra.server import LimitedHttp, LimitedSockets
 from shared_kernel.errors import Unavailable
 
 SOCKET_PACKET_LIMIT = 65_536  # bytes
@@ -135,7 +135,7 @@ def _server_config(house: House, roles: Collection[str], health: Health) -> uvic
         port=house.settings.port,
         loop="none",
         http=LimitedHttp,
-        ws="websockets-sansio",
+        ws=LimitedSockets,
         ws_per_message_deflate=False,
         ws_max_size=SOCKET_PACKET_LIMIT,
         ws_ping_interval=None,  # Engine.IO pings by itself

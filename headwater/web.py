@@ -44,7 +44,7 @@ def application(house: House, roles: Collection[str], health: Health) -> ASGIApp
     if house.settings.compat_routes:
         _add_compat_routes(app, house, roles)
     require_policies(app)
-    served: ASGIApp = RequestContext(StartupGate(app, health))
+    served: ASGIApp = RequestContext(StartupGate(app, health), house.access_tokens)
     for module in house.modules:
         if module.feed and module.feed.name in roles:
             served = SocketsFirst(served, cast("ASGIApp", module.sockets), SOCKETS)

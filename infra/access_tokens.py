@@ -13,6 +13,7 @@ from shared_kernel.errors import HeadwaterError, Unavailable
 
 ASYMMETRIC = ("ES256", "EdDSA")  # pinned: `none` and a public key used as an HMAC secret never pass
 LEEWAY = timedelta(seconds=10)  # clocks differ
+LAST_YEAR = 9000
 KEYS_LIFESPAN_S = 300
 KEYS_TIMEOUT_S = 5
 UNKNOWN_KEY_S = 5
@@ -106,6 +107,8 @@ def _user(token: str, key: Any, algorithms: tuple[str, ...], issuer: str | None,
         )
         roles = claims.get("roles", [])
         expires_at = datetime.fromtimestamp(claims["exp"], UTC)
+        if expires_at.year > LAST_YEAR:  # what is added to it must be a date, too
+            raise OverflowError
         return User(UUID(claims["sub"]), frozenset(roles) if isinstance(roles, list) else frozenset(), expires_at)
     except jwt.ExpiredSignatureError as error:
         raise Unauthenticated("token_expired", "the token has expired") from error

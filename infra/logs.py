@@ -2,7 +2,9 @@
 
 import logging
 import sys
+from collections import Counter
 from collections.abc import MutableMapping
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -10,6 +12,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 
 from shared_kernel.causation import current_cause
 
+LIBRARY_S = 10.0
 SECRET_WORDS = ("password", "secret", "token", "authorization")
 
 
@@ -35,11 +38,23 @@ def configure(level: str, **always: object) -> None:
 
 
 class _ToStructlog(logging.Handler):
-    """Carries the standard library's records over."""
+    """Carries the standard library's records over, those of one place at most every `LIBRARY_S`: a client of a broker that
+    is away says so a hundred times a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._again: dict[tuple[str, int], float] = {}  # place in the code → when it may speak again
+        self._unsaid: Counter[tuple[str, int]] = Counter()
 
     def emit(self, record: logging.LogRecord) -> None:
+        place, now = (record.pathname, record.lineno), monotonic()
+        if now < self._again.get(place, 0.0):
+            self._unsaid[place] += 1
+            return
+        self._again[place] = now + LIBRARY_S
+        more = {"unsaid": unsaid} if (unsaid := self._unsaid.pop(place, 0)) else {}
         logger = structlog.get_logger()
-        logger.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None)
+        logger.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None, **more)
 
 
 def _cause(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -1,6 +1,8 @@
 """What surrounds every REST request: its id and cause, a limit on its body, an answer to what nobody caught (docs/http.md)."""
 
 import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import structlog
@@ -8,10 +10,13 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from infra.problems import CONTENT_TYPE, problem
+from infra.access_tokens import AccessTokens, Unauthenticated
+from infra.problems import CONTENT_TYPE, RETRY_AFTER_S, problem
 from shared_kernel.causation import Cause, because
 
 BODY_LIMIT = 1 << 20  # bytes
+UNKNOWN_BODY_LIMIT = 65_536  # bytes that are read before a token is asked for
+BODIES_LIMIT = 256 << 20  # bytes of all bodies that a process holds at once
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context, version 00
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
@@ -21,8 +26,10 @@ log = structlog.get_logger()
 class RequestContext:
     """ASGI: a request id and a cause for everything a request does, a limit on its body, a problem for what nobody caught."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, tokens: AccessTokens) -> None:
         self._app = app
+        self._tokens = tokens
+        self._held = 0  # bytes of the bodies of all requests that run
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -50,7 +57,8 @@ class RequestContext:
                     return
                 if int(length) > BODY_LIMIT:
                     raise _TooLarge
-                await self._app(scope, _limited(receive), sending)
+                async with self._limited(receive, headers) as body:
+                    await self._app(scope, body, sending)
             except _TooLarge:
                 await self._refuse(scope, sending, 413, "payload_too_large", _TooLarge().detail)
             except Exception:
@@ -58,6 +66,39 @@ class RequestContext:
                 if started:
                     raise
                 await self._refuse(scope, sending, 500, "internal", "the failure was logged under the request id")
+
+    @asynccontextmanager
+    async def _limited(self, receive: Receive, headers: Mapping[bytes, str]) -> AsyncIterator[Receive]:
+        """Lend a `receive` that refuses what is too much: of one body, of one from nobody known, of all together."""
+        seen = 0
+        is_known = False
+
+        async def receiving() -> Message:
+            nonlocal seen, is_known
+            message = await receive()
+            size = len(message.get("body", b""))
+            seen += size
+            self._held += size
+            if seen > BODY_LIMIT:
+                raise _TooLarge
+            if seen > UNKNOWN_BODY_LIMIT and not is_known:
+                await self._know(headers.get(b"authorization", ""))
+                is_known = True
+            if self._held > BODIES_LIMIT:
+                raise HTTPException(503, "too much is being sent to this process", {"retry-after": str(RETRY_AFTER_S)})
+            return message
+
+        try:
+            yield receiving
+        finally:
+            self._held -= seen
+
+    async def _know(self, authorization: str) -> None:
+        try:
+            await self._tokens.verify(authorization.removeprefix("Bearer "))
+        except Unauthenticated as error:
+            detail = f"a body of more than {UNKNOWN_BODY_LIMIT} bytes takes a valid token"
+            raise HTTPException(401, detail, {"www-authenticate": "Bearer"}) from error
 
     async def _refuse(self, scope: Scope, send: Send, status: int, code: str, detail: str) -> None:
         document = problem(status, code, detail, instance=scope["path"], request_id=scope["request_id"])
@@ -73,17 +114,3 @@ class _TooLarge(HTTPException):
 
     def __init__(self) -> None:
         super().__init__(413, f"the limit is {BODY_LIMIT} bytes")
-
-
-def _limited(receive: Receive) -> Receive:
-    seen = 0
-
-    async def receiving() -> Message:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > BODY_LIMIT:
-            raise _TooLarge
-        return message
-
-    return receiving

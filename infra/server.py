@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with limits that it lacks: on the size of a request's head, and on the time a request takes."""
+"""uvicorn's protocols with limits that they lack: on a request's head, on the time a request takes, on a message's fragments."""
 
 import asyncio
 from http import HTTPStatus
@@ -6,10 +6,15 @@ from typing import Any
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode, Frame
 
 from infra.problems import CONTENT_TYPE, problem
 
 HEAD_LIMIT = 65_536  # bytes of request line and headers
+HEADER_LIMIT = 128  # lines: each costs many times its bytes
+FRAGMENT_LIMIT = 64  # frames of one message; browsers send one
+PONG_LIMIT = 65_536  # bytes of answers that a client does not take
 HEAD_S = 10.0  # from the first byte, or from connecting, to the end of the headers
 BODY_S = 30.0  # from the end of the headers to the end of the body
 
@@ -26,7 +31,9 @@ class LimitedHttp(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._ends = 0  # of heads and of bodies so far
         self._in_head = self._in_body = False
-        self._pending = 0  # bytes of a head that has not ended, the chunk it began in aside
+        self._pending = 0  # bytes that came since the last end of a head or body
+        self._head = self._lines = 0  # bytes and lines of the head that is being read
+        self._is_oversize = False
         self._clock: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
@@ -46,14 +53,30 @@ class LimitedHttp(HttpToolsProtocol):
         elif not self._in_body:
             self._pending += len(data)
         if self._pending > HEAD_LIMIT:
-            self._refuse(problem(431, "head_too_large", f"the limit is {HEAD_LIMIT} bytes"))
+            self._refuse_head()
         # White space between requests is of no request, but it stopped uvicorn's clock for idle connections.
         elif self._clock is None and (self._in_head or self._in_body or self._ends == ends):
             self._start_clock()
 
     def on_message_begin(self) -> None:
         self._in_head = True
+        self._head = self._lines = 0
         super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url), lines=0)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(len(name) + len(value) + 4, lines=1)
+        super().on_header(name, value)
+
+    def _count(self, size: int, lines: int) -> None:
+        self._head += size
+        self._lines += lines
+        if self._head > HEAD_LIMIT or self._lines > HEADER_LIMIT:
+            self._is_oversize = True
+            raise ValueError  # the parser turns it into its own error, and that into `send_400_response`
 
     def on_headers_complete(self) -> None:
         self._ends += 1
@@ -66,7 +89,13 @@ class LimitedHttp(HttpToolsProtocol):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(problem(400, "bad_request", msg))
+        if self._is_oversize:
+            self._refuse_head()
+        else:
+            self._refuse(problem(400, "bad_request", msg))
+
+    def _refuse_head(self) -> None:
+        self._refuse(problem(431, "head_too_large", f"the limits are {HEAD_LIMIT} bytes and {HEADER_LIMIT} headers"))
 
     def _start_clock(self) -> None:
         if not self.transport.is_closing():
@@ -98,6 +127,29 @@ class LimitedHttp(HttpToolsProtocol):
         elif self.cycle is None or self.cycle.response_complete:
             self.transport.write(_answer(document))
         self.transport.close()
+
+
+class LimitedSockets(WebSocketsSansIOProtocol):
+    """Closes a connection whose message comes in more fragments than `FRAGMENT_LIMIT`, or who pings and takes no answer.
+
+    uvicorn limits a message's bytes, and empty fragments have none."""
+
+    def handle_cont(self, event: Frame) -> None:
+        if len(self.frames) < FRAGMENT_LIMIT:
+            super().handle_cont(event)
+        else:
+            self._cut()
+
+    def handle_ping(self) -> None:
+        super().handle_ping()
+        if self.transport.get_write_buffer_size() > PONG_LIMIT:
+            self._cut()
+
+    def _cut(self) -> None:
+        if not self.transport.is_closing():
+            self.conn.send_close(CloseCode.POLICY_VIOLATION)
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
 
 
 def _answer(document: dict[str, Any]) -> bytes:

@@ -26,6 +26,7 @@ from infra.kafka_client import KafkaConfig
 from infra.kafka_producer import KafkaProducer
 from infra.kafka_reader import KafkaReader
 from infra.opaque import OpaqueTokens
+from infra.server import LimitedHttp, LimitedSockets
 from infra.topics import ensure_topics
 from schemas.messaging.events import MessageErased, MessageSent
 from shared_kernel.module import Feed, SocketCommand, Topic
@@ -102,7 +103,8 @@ async def _served(gateway: ChatGateway) -> AsyncIterator[str]:
         port=0,
         loop="none",
         lifespan="off",
-        ws="websockets-sansio",
+        http=LimitedHttp,
+        ws=LimitedSockets,
         ws_per_message_deflate=False,
         log_config=None,
         timeout_graceful_shutdown=1,

@@ -78,10 +78,10 @@ async def test_many_posts_that_are_too_long_leave_nothing_behind(
     async def attack() -> int:
         return (await browser.post(await opened(browser), content=TOO_LONG)).status_code
 
+    assert await asyncio.gather(*(attack() for _ in range(50))) == [400] * 50
+    assert held(gateway) == 0
     async with device(gateway, uuid4(), house):
-        before = held(gateway)
-        assert await asyncio.gather(*(attack() for _ in range(50))) == [400] * 50
-        assert held(gateway) == before
+        assert held(gateway) > 0
 
 
 @pytest.mark.parametrize("joins", [True, False])

@@ -109,6 +109,7 @@ class TestSharedKey:
             {"exp": "soon"},
             {"exp": 10**30},
             {"exp": 10**18},
+            {"exp": 253402300799},  # the end of 9999
             {"nbf": 2**33},
             {"roles": [["nested"]]},
         ],

@@ -21,7 +21,7 @@ from infra.http import (
 )
 from infra.opaque import OpaqueTokens
 from infra.rate_limit import RateLimit
-from infra.request_context import BODY_LIMIT, RequestContext
+from infra.request_context import BODY_LIMIT, UNKNOWN_BODY_LIMIT, RequestContext
 from shared_kernel.causation import current_cause
 from shared_kernel.errors import Conflict, Forbidden, HeadwaterError, NotFound, Refused, Unavailable
 
@@ -93,7 +93,7 @@ async def api() -> AsyncIterator[httpx.AsyncClient]:
 
 
 def client_of(app: FastAPI, address: str = "127.0.0.1") -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(app=RequestContext(app), client=(address, 123))
+    transport = httpx.ASGITransport(app=RequestContext(app, ACCESS), client=(address, 123))
     return httpx.AsyncClient(transport=transport, base_url="http://test")
 
 
@@ -250,7 +250,7 @@ class TestProblems:
         assert answer.status_code == 422
         assert problem(answer)["code"] == "validation_failed"
 
-    @pytest.mark.parametrize("content", [b"{", b"\xff", b'{"text": "a"', b"[" * 100_000, b" "])
+    @pytest.mark.parametrize("content", [b"{", b"\xff", b'{"text": "a"', b"[" * 60_000, b" "])
     async def test_a_body_that_is_no_json_is_a_bad_request(self, api: httpx.AsyncClient, content: bytes) -> None:
         answer = await api.post("/notes", content=content, headers={"content-type": "application/json"})
 
@@ -301,10 +301,38 @@ class TestBodyLimit:
         answer = await api.post(
             "/notes",
             content=json.dumps({"text": "x" * (BODY_LIMIT - frame)}).encode(),
-            headers={"content-type": "application/json"},
+            headers={"content-type": "application/json", "authorization": f"Bearer {ACCESS.issue(uuid4())}"},
         )
 
         assert answer.json() == BODY_LIMIT - frame
+
+    @pytest.mark.parametrize("token", [None, "Bearer x", "Bearer"])
+    async def test_nobody_known_sends_more_than_a_little(self, api: httpx.AsyncClient, token: str | None) -> None:
+        headers = {"content-type": "application/json"} | ({"authorization": token} if token else {})
+        frame = len(json.dumps({"text": ""}))
+        texts = ["x" * (UNKNOWN_BODY_LIMIT - frame), "x" * UNKNOWN_BODY_LIMIT]
+
+        small, large = [
+            await api.post("/notes", content=json.dumps({"text": each}).encode(), headers=headers) for each in texts
+        ]
+
+        assert small.status_code == 200
+        assert large.status_code == 401
+        assert problem(large)["code"] == "unauthenticated"
+
+    async def test_all_bodies_together_have_a_limit(
+        self, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("infra.request_context.BODIES_LIMIT", 100)
+        headers = {"content-type": "application/json"}
+
+        answers = [
+            await api.post("/notes", content=json.dumps({"text": "x" * size}).encode(), headers=headers)
+            for size in (50, 101, 50)
+        ]
+
+        assert [answer.status_code for answer in answers] == [200, 503, 200]
+        assert answers[1].headers["retry-after"]
 
     async def test_a_larger_announced_body_is_refused(self, api: httpx.AsyncClient) -> None:
         answer = await api.post("/notes", content=b"x" * (BODY_LIMIT + 1))
@@ -317,7 +345,8 @@ class TestBodyLimit:
             for _ in range(BODY_LIMIT // 1024 + 1):
                 yield b"x" * 1024
 
-        answer = await api.post("/notes", content=chunks(), headers={"content-type": "application/json"})
+        headers = {"content-type": "application/json", "authorization": f"Bearer {ACCESS.issue(uuid4())}"}
+        answer = await api.post("/notes", content=chunks(), headers=headers)
 
         assert answer.status_code == 413
         assert problem(answer)["code"] == "payload_too_large"
@@ -361,7 +390,7 @@ async def test_a_failure_after_the_answer_has_begun_ends_the_connection() -> Non
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise RuntimeError("lost")
 
-    transport = httpx.ASGITransport(app=RequestContext(half))
+    transport = httpx.ASGITransport(app=RequestContext(half, ACCESS))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         with capture_logs(), pytest.raises(RuntimeError, match="lost"):
             await client.get("/")
@@ -377,7 +406,7 @@ async def test_what_is_no_http_request_passes_untouched() -> None:
 
     async def nowhere(_: Any) -> None: ...
 
-    await RequestContext(app)({"type": "lifespan"}, nothing, nowhere)
+    await RequestContext(app, ACCESS)({"type": "lifespan"}, nothing, nowhere)
 
     assert seen == ["lifespan"]
 

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,7 @@ from uuid import UUID
 import pytest
 import structlog
 
-from infra.logs import configure
+from infra.logs import LIBRARY_S, configure
 from shared_kernel.causation import Cause, because
 
 
@@ -117,6 +118,17 @@ def test_warnings_of_libraries_are_lines_too(lines: Lines) -> None:
 
     line = lines.one()
     assert (line["event"], line["level"], line["logger"]) == ("lost broker 1", "warning", "aiokafka")
+
+
+def test_a_library_that_repeats_itself_is_heard_once_in_a_while(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(101):
+        if number == 100:
+            monkeypatch.setattr("infra.logs.monotonic", lambda: time.monotonic() + LIBRARY_S)
+        logging.getLogger("aiokafka").warning("lost %s", number)
+
+    first, later = lines.all()
+    assert (first["event"], "unsaid" in first) == ("lost 0", False)
+    assert (later["event"], later["unsaid"]) == ("lost 100", 99)
 
 
 def test_a_failure_in_a_library_comes_with_its_trace(lines: Lines) -> None:

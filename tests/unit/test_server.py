@@ -11,9 +11,10 @@ import uvicorn
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from infra.postgres import is_transient
-from infra.server import HEAD_LIMIT, LimitedHttp
+from infra.server import FRAGMENT_LIMIT, HEAD_LIMIT, HEADER_LIMIT, LimitedHttp, LimitedSockets
 
 LATE_S = 0.2
 IDLE_S = 30
@@ -44,7 +45,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
     config = uvicorn.Config(
-        app, port=0, http=Impatient, lifespan="off", log_config=None, ws="websockets-sansio", timeout_keep_alive=IDLE_S
+        app, port=0, http=Impatient, lifespan="off", log_config=None, ws=LimitedSockets, timeout_keep_alive=IDLE_S
     )
     server = uvicorn.Server(config)
     config.load()
@@ -72,6 +73,37 @@ async def test_a_head_without_an_end_is_refused_and_the_connection_closed(port: 
     found = await answers(port, b"GET / HTTP/1.1\r\nx: ", b"a" * HEAD_LIMIT)
 
     assert found.startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [b"x: " + b"a" * HEAD_LIMIT + b"\r\n", b"a:\r\n" * (HEADER_LIMIT + 1)],
+    ids=["large", "of many lines"],
+)
+async def test_a_head_that_comes_in_one_piece_is_refused_too(port: int, lines: bytes) -> None:
+    found = await answers(port, b"GET / HTTP/1.1\r\n" + lines + b"\r\n")
+
+    assert found.startswith(b"HTTP/1.1 431 ")
+    assert found.count(b"HTTP/1.1 ") == 1
+
+
+async def test_a_message_in_very_many_fragments_ends_its_connection(port: int) -> None:
+    async with connect(f"ws://127.0.0.1:{port}/", compression=None) as socket:
+        socket.transport.write(b"\x01\x80\0\0\0\0" + b"\x00\x80\0\0\0\0" * FRAGMENT_LIMIT)
+        with pytest.raises(ConnectionClosed) as closed:
+            await socket.recv()
+
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1008
+
+
+async def test_who_pings_and_takes_no_answer_is_cut(port: int) -> None:
+    async with connect(f"ws://127.0.0.1:{port}/", compression=None) as socket:
+        socket.transport.pause_reading()
+        lost = socket.connection_lost_waiter
+        while not lost.done():
+            socket.transport.write((b"\x89\xfd\0\0\0\0" + b"p" * 125) * 1000)
+            await asyncio.wait([lost], timeout=LATE_S / 10)
 
 
 async def test_large_bodies_and_several_requests_on_a_connection_pass(port: int) -> None:

@@ -285,7 +285,7 @@ class _Log:
     warning = error = info
 
     def exception(self, text: str, *_: Any) -> None:
-        malformed = isinstance(sys.exception(), ValueError)  # what a client sent, not what we did
+        malformed = isinstance(sys.exception(), ValueError | IndexError)  # what a client sent, not what we did
         log.warning("realtime.engine", detail=text, exc_info=not malformed)
 
 
