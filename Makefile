@@ -12,8 +12,11 @@ up: install  ## start everything on this machine and stay in the foreground
 dev: install  ## the same, and the roles start again whenever the code changes
 	@$(RUN) headwater up --reload
 
-install: $(UV)  ## make the environment as locked
+install: .venv $(UV)  ## make the environment as locked
 	@$(UV) sync --frozen --quiet --compile-bytecode
+
+.venv:
+	@echo "making the environment, a minute the first time"
 
 .tools/bin/uv:
 	@python3 -m venv .tools

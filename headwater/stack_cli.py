@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 from rich.console import Console
@@ -20,10 +20,11 @@ from headwater import settings as settings_module
 from headwater.layout import layout, parse_scale
 from headwater.settings import PREFIX, Settings, SettingsError
 from infra.local import logs as log_files
+from infra.local import private
 from infra.local.artifacts import Part
 from infra.local.doctor import WantedPort, clash, examine
 from infra.local.errors import StackError
-from infra.local.processes import Interrupted, last_lines
+from infra.local.processes import TAIL, Interrupted
 from infra.local.state import Home, Stack
 
 DOWN_S = 90.0  # longer than the patience of all children in a row
@@ -152,10 +153,8 @@ def _up(settings: Settings, scale: Sequence[str], *, reload: bool) -> None:
 
 def _up_detached(settings: Settings, scale: Sequence[str]) -> None:
     home = Home(settings.home)
-    home.make()
-    log = home.log("supervisor")
     options = [part for option in scale for part in ("--scale", option)]
-    with log.open("wb") as output:
+    with home.made(), open(home.log("supervisor"), "w+b", opener=private.opener) as output:
         child = subprocess.Popen(
             (*supervisor.PROGRAM, "up", *options),
             stdin=subprocess.DEVNULL,
@@ -163,21 +162,25 @@ def _up_detached(settings: Settings, scale: Sequence[str]) -> None:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    try:
-        _announce(_await_ready(home, child, log), settings)
-    except KeyboardInterrupt:
-        child.terminate()
-        child.wait()
-        raise Interrupted from None
+        try:
+            _announce(_await_ready(home, child, output), settings)
+        except KeyboardInterrupt:
+            child.terminate()
+            child.wait()
+            raise Interrupted from None
 
 
-def _await_ready(home: Home, child: "subprocess.Popen[bytes]", log: Path) -> Stack:
+def _await_ready(home: Home, child: "subprocess.Popen[bytes]", output: BinaryIO) -> Stack:
     while child.poll() is None:
         found = home.read()
         if found and found.is_ready and found.supervisor and found.supervisor.pid == child.pid:
             return found
         time.sleep(POLL_S)
-    *before, reason = last_lines(log).splitlines() or [f"up ended with exit code {child.returncode}"]
+    output.seek(0)  # not by its name: a first start that fails leaves no file behind
+    said = output.read().decode(errors="replace").splitlines()[-TAIL:]
+    *before, reason = said or [f"up ended with exit code {child.returncode}"]
+    if home.read() is None:
+        home.log("supervisor").unlink(missing_ok=True)
     raise StackError(reason.removeprefix("headwater: "), "\n".join(before))
 
 
@@ -265,7 +268,7 @@ def _print_json(value: object) -> None:
 @contextmanager
 def _download_bar() -> Iterator[Callable[[int, int], None]]:
     columns = (TextColumn("downloading"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    bar = Progress(*columns, console=console, transient=True)
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     task = bar.add_task("", total=None)
 
     def show(done: int, total: int) -> None:

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from headwater.layout import RoleProcess, is_open
 from headwater.settings import PREFIX, Settings, SettingsError
 from infra.local.artifacts import Progress
-from infra.local.errors import StackError
+from infra.local.errors import FilesMissing, StackError
 from infra.local.kafka import Kafka
 from infra.local.ports import LOOPBACK, choose, free_port
 from infra.local.postgres import Passwords, Postgres
@@ -100,6 +100,7 @@ class Supervisor:
         nothing is left running then either.
         """
         with self._home.locked(), self._signals():
+            is_first = self._home.read() is None
             self._take_over()
             ports = self._choose_ports()
             try:
@@ -110,6 +111,8 @@ class Supervisor:
             finally:
                 self._stop()
                 self._write(self._stack.stopped())
+                if is_first and isinstance(sys.exception(), FilesMissing):
+                    self._home.empty()  # nothing was stored, and no log says more than the error
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

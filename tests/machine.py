@@ -19,6 +19,8 @@ from infra.local.state import Home, Process, Stack
 PROGRAM = (sys.executable, str(Path(__file__).with_name("stub_headwater.py")))
 PASSWORD = "pass-for-no-eyes"
 LIMIT_S = 120.0
+CLOSED = "http://127.0.0.1:1"  # nobody listens there
+NO_NETWORK = {"HTTPS_PROXY": CLOSED, "HTTP_PROXY": CLOSED, "https_proxy": CLOSED, "http_proxy": CLOSED}
 
 
 class Machine:

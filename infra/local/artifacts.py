@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from infra.local.errors import StackError
+from infra.local.errors import FilesMissing, StackError
 
 if TYPE_CHECKING:
     from jgo.maven import MavenContext
@@ -81,7 +81,7 @@ def locked(part: Part) -> tuple[Artifact, ...]:
 
 
 def fetch(parts: Sequence[Part], progress: Progress | None = None) -> None:
-    """Make sure that the parts' files are there and intact, fetching what is not. Raise `StackError`.
+    """Make sure that the parts' files are there and intact, fetching what is not. Raise `FilesMissing`.
 
     Repeating it is harmless and continues; when nothing is missing the network is not touched.
     """
@@ -137,21 +137,27 @@ def _download(missing: Sequence[Artifact], progress: Progress) -> None:
 
 
 def _fetch_one(artifact: Artifact, context: "MavenContext") -> None:
+    was_damaged = artifact.path.exists()
     for _ in range(2):  # a cut connection leaves a short file without an error
         artifact.path.unlink(missing_ok=True)
         component = context.project(artifact.group, artifact.name).at_version(artifact.version)
         try:
             component.artifact(artifact.classifier, artifact.kind).resolve()
         except (OSError, RuntimeError) as error:
-            raise StackError(_unreachable(artifact, error)) from error
+            raise FilesMissing(_unreachable(artifact, error, was_damaged)) from error
         if artifact.is_intact():
             return
-    raise StackError(f"{artifact.path} is not the file that artifacts.lock names: delete it and try again")
+    raise FilesMissing(f"{artifact.path} is not the file that artifacts.lock names: delete it and try again")
 
 
-def _unreachable(artifact: Artifact, error: Exception) -> str:
+def _unreachable(artifact: Artifact, error: Exception, was_damaged: bool) -> str:
     reason = type(error).__name__ if isinstance(error, OSError) else "not found"
-    return f"cannot download {artifact.file_name} ({reason}): check the network and try again, finished files are kept"
+    problem = (
+        f"{artifact.path} was damaged, and cannot be downloaded again"
+        if was_damaged
+        else f"cannot download {artifact.file_name}"
+    )
+    return f"{problem} ({reason}): check the network and try again, finished files are kept"
 
 
 def _maven(count: Callable[[int], None]) -> "MavenContext":
@@ -176,7 +182,9 @@ def _cache_lock() -> Iterator[None]:
         cache().mkdir(parents=True, exist_ok=True)
         file = (cache() / "lock").open("w")
     except OSError as error:
-        raise StackError(f"cannot write {cache()} ({error.strerror}): set XDG_CACHE_HOME to a writable place") from None
+        raise FilesMissing(
+            f"cannot write {cache()} ({error.strerror}): set XDG_CACHE_HOME to a writable place"
+        ) from None
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

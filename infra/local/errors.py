@@ -1,4 +1,4 @@
-"""The one error of the local stack."""
+"""The errors of the local stack."""
 
 
 class StackError(Exception):
@@ -7,3 +7,7 @@ class StackError(Exception):
     def __init__(self, message: str, detail: str = "") -> None:
         super().__init__(message)
         self.detail = detail
+
+
+class FilesMissing(StackError):
+    """The servers' programs are not here and cannot be fetched: nothing has been started with them."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from infra.local import private
 from infra.local.java import Java
 from infra.local.ports import LOOPBACK, accepts, free_port
 from infra.local.processes import Command, run
@@ -73,7 +74,7 @@ class Kafka:
     def prepare(self) -> None:
         """Write the configuration and format the data directory once. May be repeated."""
         self._directory.mkdir(0o700, parents=True, exist_ok=True)
-        self._properties.write_text(PROFILE + self._addresses(), encoding="utf-8")
+        private.write(self._properties, PROFILE + self._addresses())
         if not (self._data / "meta.properties").exists():
             cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
             # With "=", since one identifier in 64 begins with "-".

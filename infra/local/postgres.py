@@ -11,7 +11,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from infra.local import account
+from infra.local import account, private
 from infra.local.errors import StackError
 from infra.local.ports import LOOPBACK
 from infra.local.processes import Command, run
@@ -127,7 +127,7 @@ class Postgres:
 
     def _set_passwords(self, data: Path) -> None:
         self._single_user(data, self._passwords.statements)
-        self._mark.write_text(self._passwords.mark, encoding="utf-8")
+        private.write(self._mark, self._passwords.mark)
 
     def _single_user(self, data: Path, statements: str) -> None:
         run(

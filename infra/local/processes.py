@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from infra.local import private
 from infra.local.errors import StackError
 
 LOG_LIMIT = 10_000_000  # bytes; a longer log is set aside when its process starts
@@ -161,7 +162,7 @@ def run(command: Command, log: Path, given: str = "") -> None:
 
 def _start(command: Command, log: Path, given: int = subprocess.DEVNULL) -> "subprocess.Popen[bytes]":
     _rotate(log)
-    with log.open("ab") as output:
+    with open(log, "ab", opener=private.opener) as output:
         try:
             return subprocess.Popen(
                 command.arguments,

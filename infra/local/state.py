@@ -104,20 +104,25 @@ class Home:
     def locked(self) -> Iterator[None]:
         """Be the only one in charge of the directory, making it when missing. Raise `StackError`.
 
-        A directory made for this is removed again if nothing was written there.
+        What was made for this is removed again if nothing was written there.
         """
-        is_new = not self.directory.exists()
-        self.make()
-        with self._lock.open("a") as file:
+        with self.made(), self._lock.open("a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise StackError(self._already_up()) from None
-            try:
-                yield
-            finally:
-                if is_new:
-                    self._remove_if_unused()
+            yield
+
+    @contextmanager
+    def made(self) -> Iterator[None]:
+        """Do what `make` does, and take it back if nothing was written there in between."""
+        had_directory, had_lock = self.directory.exists(), self._lock.exists()
+        self.make()
+        try:
+            yield
+        finally:
+            if not had_lock:
+                self._remove_if_unused(had_directory)
 
     def make(self) -> None:
         """Make the directory and the one for logs, closed to other accounts, and prove that they can be written.
@@ -169,14 +174,15 @@ class Home:
             else:
                 path.unlink(missing_ok=True)
 
-    def _remove_if_unused(self) -> None:
+    def _remove_if_unused(self, keep_directory: bool) -> None:
         logs = self.directory / "logs"
         with suppress(OSError):  # whatever is not empty stays
             if logs.exists():
                 logs.rmdir()
             if list(self.directory.iterdir()) == [self._lock]:
                 self._lock.unlink()
-                self.directory.rmdir()
+                if not keep_directory:
+                    self.directory.rmdir()
 
     def _already_up(self) -> str:
         stack = self.read()

@@ -20,12 +20,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from infra.local import artifacts
 from infra.local.state import Process, Stack, started
-from tests.machine import LIMIT_S, Answer, Machine, eventually, listening, refused
+from tests.machine import LIMIT_S, NO_NETWORK, Answer, Machine, eventually, listening, refused
 
 pytestmark = pytest.mark.connected
-
-CLOSED = "http://127.0.0.1:1"  # nobody listens there
-NO_NETWORK = {"HTTPS_PROXY": CLOSED, "HTTP_PROXY": CLOSED, "https_proxy": CLOSED, "http_proxy": CLOSED}
 
 
 def test_a_busy_public_port_names_its_holder_and_the_setting(machine: Machine) -> None:
@@ -103,7 +100,7 @@ def test_a_truncated_download_is_fetched_again(machine: Machine) -> None:
 
 def test_a_truncated_download_without_network_names_the_file(machine: Machine) -> None:
     with _damaged_cache(machine) as (environment, damaged):
-        refused(machine.run("up", **environment, **NO_NETWORK), "cannot download", damaged.name)
+        refused(machine.run("up", **environment, **NO_NETWORK), f"{damaged} was damaged", "network")
 
 
 def test_a_download_that_stays_wrong_names_the_file_and_what_to_do(machine: Machine) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Stack
-from tests.machine import Machine, eventually, refused
+from tests.machine import NO_NETWORK, Machine, eventually, refused
 
 pytestmark = pytest.mark.connected
 
@@ -20,7 +20,7 @@ def test_no_other_account_can_read_what_a_running_stack_keeps(stack: Stack) -> N
     assert {"kafka", "logs", "postgres", "registry", "stack.json"} <= children.keys()
     assert not any(children.values()), children
     assert _rights_of_others(home) in ((0o011,) if os.geteuid() == 0 else (0,))
-    assert not any(_rights_of_others(data) for data in (home / "kafka" / "data").rglob("*"))
+    assert not {path for path in home.rglob("*") if path.is_file() and _rights_of_others(path)}
 
 
 def test_a_home_of_an_older_version_is_closed(machine: Machine) -> None:
@@ -41,6 +41,30 @@ def test_an_up_that_fails_leaves_no_home_behind(machine: Machine) -> None:
         machine.home.directory.mkdir()
         refused(machine.run("up", **machine.elsewhere), "is taken")
         assert machine.home.directory.exists()
+
+
+@pytest.mark.parametrize("options", [(), ("--detach",)], ids=["here", "detached"])
+def test_a_first_up_that_cannot_download_leaves_nothing_behind(machine: Machine, options: tuple[str, ...]) -> None:
+    offline = {"XDG_CACHE_HOME": str(machine.directory / "cache"), **NO_NETWORK}
+
+    answer = machine.run("up", *options, **offline)
+    assert answer.returncode == 1
+    assert answer.stderr.splitlines()[-1].startswith("headwater: cannot download")
+    assert not [line for line in answer.stdout.splitlines() if not line.strip()]
+    assert not machine.home.directory.exists()
+
+    machine.home.directory.mkdir()
+    assert machine.run("up", *options, **offline).returncode == 1
+    assert not list(machine.home.directory.iterdir())
+
+
+def test_a_later_up_that_cannot_download_keeps_what_there_is(machine: Machine) -> None:
+    machine.up(**machine.elsewhere)
+    assert machine.run("down").returncode == 0
+    secret = machine.stack.secret_key
+
+    refused(machine.run("up", XDG_CACHE_HOME=str(machine.directory / "cache"), **NO_NETWORK), "cannot download")
+    assert machine.stack.secret_key == secret
 
 
 def test_reset_of_what_is_not_there_makes_nothing(machine: Machine) -> None:
