@@ -5,9 +5,11 @@ confluent-kafka's own asyncio producer answers 64 awaiting tasks at 32 messages 
 
 import asyncio
 import contextlib
+from collections import Counter
 from threading import Thread
 from typing import Any
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from infra.envelope import Headers
@@ -19,6 +21,8 @@ POLL_S = 0.1  # how long the thread waits for the first acknowledgement; it noti
 FOR_EVER = 0  # librdkafka's word for no limit
 DELIVERY_TIMEOUT_S = 30  # an unacknowledged record is given up after this long
 
+log = structlog.get_logger()
+
 
 class KafkaProducer:
     """Sends with acks=all, idempotent: order per partition holds and the broker drops its own repeats."""
@@ -27,6 +31,7 @@ class KafkaProducer:
         self, config: KafkaConfig, *, linger_ms: int = 0, delivery_timeout_s: int = DELIVERY_TIMEOUT_S
     ) -> None:
         self._prefix = config.prefix
+        self._given_up = f"not acknowledged within {delivery_timeout_s} s; ask again with the same client_id"
         self._settings = config.confluent() | {
             "enable.idempotence": True,
             "acks": "all",
@@ -86,14 +91,17 @@ class KafkaProducer:
             if self._acknowledged:
                 burst, self._acknowledged = self._acknowledged, []
                 with contextlib.suppress(RuntimeError):  # the loop is gone, and with it whoever waited
-                    self._loop.call_soon_threadsafe(_resolve, burst)
+                    self._loop.call_soon_threadsafe(self._resolve, burst)
 
-
-def _resolve(burst: list[tuple["asyncio.Future[Position]", Position | KafkaError]]) -> None:
-    for future, result in burst:
-        if future.done():  # the caller went away
-            continue
-        if isinstance(result, Position):
-            future.set_result(result)
-        else:
-            future.set_exception(Unavailable("broker_unavailable", result.str()))
+    def _resolve(self, burst: list[tuple["asyncio.Future[Position]", Position | KafkaError]]) -> None:
+        lost = Counter(result.str() for _, result in burst if isinstance(result, KafkaError))
+        for reason, records in lost.items():
+            log.warning("kafka.not_acknowledged", reason=reason, records=records)
+        for future, result in burst:
+            if future.done():  # the caller went away
+                continue
+            if isinstance(result, Position):
+                future.set_result(result)
+            else:
+                late = result.code() == KafkaError._MSG_TIMED_OUT
+                future.set_exception(Unavailable("broker_unavailable", self._given_up if late else result.str()))

@@ -17,6 +17,9 @@ from headwater.settings import Settings
 from headwater.wiring import House
 from infra.access_tokens import SharedKeyTokens
 from infra.consumer import ConsumerRunner
+from infra.kafka_client import KafkaConfig
+from infra.kafka_producer import KafkaProducer
+from shared_kernel.errors import Unavailable
 from tests.integration.conftest import rest_client
 from tests.probes import eventually
 from tests.servers import Servers
@@ -170,3 +173,14 @@ async def _member(settings: Settings, batches: int, marker: Path) -> AsyncIterat
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+
+
+async def test_what_no_broker_acknowledges_is_told_with_what_to_do() -> None:
+    producer = KafkaProducer(KafkaConfig("127.0.0.1:1"), delivery_timeout_s=1)
+    producer.start()
+
+    with pytest.raises(Unavailable) as error:
+        await producer.send("messages", "key", b"", [])
+    await producer.close()
+
+    assert error.value.detail == "not acknowledged within 1 s; ask again with the same client_id"

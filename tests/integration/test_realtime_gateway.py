@@ -321,15 +321,15 @@ async def test_a_packet_that_is_none_ends_the_connection(house: House, gateway: 
 
             async with asyncio.timeout(5):
                 await raw.wait_closed()
-        assert (await other.ask("note", 1))["ok"]
+        assert (await other.ask("note", {}))["ok"]
 
 
 async def test_a_command_is_answered_in_the_order_of_asking(house: House, commands: Commands, gateway: Node) -> None:
     async with device(gateway, uuid4(), house) as phone:
-        answers = await asyncio.gather(*(phone.ask("note", number) for number in range(10)))
+        answers = await asyncio.gather(*(phone.ask("note", {"number": number}) for number in range(10)))
 
-    assert answers == [{"ok": True, "data": {"noted": number}} for number in range(10)]
-    assert commands.asked == list(range(10))
+    assert answers == [{"ok": True, "data": {"noted": {"number": number}}} for number in range(10)]
+    assert commands.asked == [{"number": number} for number in range(10)]
 
 
 async def test_what_goes_wrong_is_told_as_a_problem(house: House, gateway: Node) -> None:
@@ -342,6 +342,7 @@ async def test_what_goes_wrong_is_told_as_a_problem(house: House, gateway: Node)
 
     assert [answer["ok"] for answer in (invalid, missing, refused, broken, unknown)] == [False] * 5
     assert invalid["error"]["code"] == missing["error"]["code"] == "validation_failed"
+    assert missing["error"]["detail"] == "send one JSON object"
     assert {each["pointer"] for each in invalid["error"]["errors"]} == {"/body", "/participants/0", "/more"}
     assert (refused["error"]["code"], refused["error"]["status"]) == ("not_a_member", 403)
     assert broken["error"]["code"] == "internal"
@@ -358,12 +359,12 @@ async def test_a_flood_is_refused_and_then_ended(house: House, gateway: Node) ->
 
         for number in range(500):
             if phone.client.connected:
-                await phone.client.emit("note", number, namespace=CHAT, callback=take)
+                await phone.client.emit("note", {"number": number}, namespace=CHAT, callback=take)
 
         assert await phone.is_told("session.revoked") == {"reason": "rate_limited"}
         await phone.is_gone()
         assert {answer["error"]["code"] for answer in answers if not answer["ok"]} == {"rate_limited"}
-        assert (await other.ask("note", 1))["ok"]
+        assert (await other.ask("note", {}))["ok"]
 
 
 async def test_a_node_that_stops_sends_its_clients_away_and_lets_nobody_in(house: House, log: KafkaLog) -> None:

@@ -156,8 +156,14 @@ async def test_what_is_no_message_is_answered_with_the_error_and_the_connection_
         good = await ask(writing, {"participants": [str(ann), str(bob)], "content": "x"})
 
     assert {(each["type"], each["error"]["code"]) for each in nonsense} == {("error", "validation_failed")}
+    assert {each["error"]["detail"] for each in nonsense[:3]} == {"send one JSON object"}
+    assert [_pointers(each) for each in nonsense[3:]] == [{"/content"}, {"/participants", "/text"}]
     assert (others["type"], others["error"]["code"]) == ("error", "not_a_member")
     assert good["type"] == "ack"
+
+
+def _pointers(answer: dict[str, Any]) -> set[str]:
+    return {each["pointer"] for each in answer["error"]["errors"]}
 
 
 @pytest.mark.parametrize(

@@ -83,9 +83,9 @@ class CommandLine:
         command = self._commands.get(asked.name)
         if command is None:
             return failed(problem(404, "unknown_event", "there is no such command"))
-        if len(asked.args) > 1:
-            return failed(problem(422, "validation_failed", "send one object"))
-        payload = asked.args[0] if asked.args else None
+        if len(asked.args) != 1 or not isinstance(asked.args[0], Mapping):
+            return failed(problem(422, "validation_failed", "send one JSON object"))
+        (payload,) = asked.args
         request_id = str(uuid4())
         send = self._session.own.begin(asked.name, payload)
         answer: Answer | None = None

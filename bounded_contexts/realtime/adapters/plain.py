@@ -42,8 +42,11 @@ class PlainSession(Session):
             self._send({"type": name, **data})
 
     def answer(self, number: int, outcome: Mapping[str, Any]) -> None:
-        kind = "ack" if outcome["ok"] else "error"
-        self._send({"type": kind, **{name: value for name, value in outcome.items() if name != "ok"}})
+        """Answer in the old words: `number` says which of `TEXTS` the frame called its text by."""
+        if outcome["ok"]:
+            self._send({"type": "ack", "data": outcome["data"]})
+        else:
+            self._send({"type": "error", "error": _renamed(outcome["error"], TEXTS[number])})
 
     def offer(self, entry: Entry, packet: Any) -> bool:
         origin = entry.delivery.origin
@@ -142,7 +145,8 @@ class PlainSockets:
         if text is None:
             connection.close(NO_TEXT)
         else:
-            self._listener.asked(connection.sid, 0, [SEND, _payload(text)])
+            name, payload = _payload(text)
+            self._listener.asked(connection.sid, TEXTS.index(name), [SEND, payload])
 
     async def _write(self, connection: PlainConnection, send: Send) -> None:
         """Send what is queued. A client that takes nothing while it should have answered a ping is cut."""
@@ -176,17 +180,26 @@ def _have_it_pinged(send: Send, timeout_s: float) -> None:
         protocol.ping_interval, protocol.ping_timeout = PING_S, timeout_s
 
 
-def _payload(text: str) -> Any:
-    """Return what `message.send` takes for a frame; nonsense stays nonsense, which the command refuses."""
+def _payload(text: str) -> tuple[str, Any]:
+    """Return the name of a frame's text and what `message.send` takes; nonsense stays so, which the command refuses."""
     try:
         frame = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError):
-        return None
+        return TEXTS[0], None
     if not isinstance(frame, dict):
-        return frame
+        return TEXTS[0], frame
     named = [name for name in TEXTS if name in frame]
     rest = {name: value for name, value in frame.items() if name not in named[:1]}
-    return {"client_id": str(uuid4()), **rest} | ({"body": frame[named[0]]} if named else {})
+    payload = {"client_id": str(uuid4()), **rest} | ({"body": frame[named[0]]} if named else {})
+    return (named or TEXTS)[0], payload
+
+
+def _renamed(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return the problem with the text's field called as in the frame."""
+    fields = [
+        each | {"pointer": f"/{name}"} if each["pointer"] == "/body" else each for each in document.get("errors", ())
+    ]
+    return {**document, "errors": fields} if fields else document
 
 
 def _message(delivery: Delivery) -> str:
