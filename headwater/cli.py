@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from importlib.metadata import version
 from typing import Annotated, Any
 from uuid import NAMESPACE_DNS, UUID, uuid5
 
@@ -43,6 +44,21 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        out.print(f"headwater {version('headwater')}")
+        raise typer.Exit
+
+
+@app.callback()
+def headwater(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Take what stands before the command."""
+
+
 @app.command()
 def run(
     roles: Annotated[list[str], typer.Argument(help="One or several of `headwater roles`.")],
@@ -74,8 +90,7 @@ def roles(as_json: Json = False) -> None:
     """List the roles a process may take."""
     from headwater import wiring
 
-    found = [{"name": role, "does": _does(role)} for role in wiring.all_roles()]
-    _show(found, as_json)
+    _show([{"name": role, "does": does} for role, does in wiring.what_roles_do().items()], as_json)
 
 
 @app.command()
@@ -248,11 +263,6 @@ def _unheard(logger: logging.Logger) -> Iterator[None]:
     finally:
         logger.propagate = True
         logger.removeHandler(nobody)
-
-
-def _does(role: str) -> str:
-    known = {"web": "REST interface", "relay": "moves outbox rows to Kafka", "realtime.delivery": "Socket.IO gateway"}
-    return known.get(role, "consumer group")
 
 
 def _show(rows: list[dict[str, Any]], as_json: bool) -> None:

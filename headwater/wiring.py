@@ -109,9 +109,15 @@ def build(settings: Settings) -> House:
 
 def all_roles() -> tuple[str, ...]:
     """Return every role a process may take: `web`, `relay`, and each consumer group and feed by its name."""
+    return tuple(what_roles_do())
+
+
+def what_roles_do() -> dict[str, str]:
+    """Return the same with a few words on each."""
     house = build(SHAPE)
-    groups = [consumer.group for module in house.modules for consumer in module.consumers]
-    return ("web", "relay", *groups, *(module.feed.name for module in house.modules if module.feed))
+    groups = {consumer.group: consumer.does for module in house.modules for consumer in module.consumers}
+    feeds = {module.feed.name: "Socket.IO gateway" for module in house.modules if module.feed}
+    return {"web": "REST interface", "relay": "moves outbox rows to Kafka", **groups, **feeds}
 
 
 def kafka_config(settings: Settings) -> KafkaConfig:

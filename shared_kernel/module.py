@@ -49,6 +49,7 @@ class Consumer:
 
     group: str
     handlers: tuple[Handler, ...]
+    does: str = "consumer group"  # in a few words, for `headwater roles`
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ def module(ports: Ports, tokens: OpaqueTokens) -> Module:
                     on(MemberJoined, ports.conversation_writer.changed),
                     on(MemberLeft, ports.conversation_writer.changed),
                 ),
+                "stores messages and the list of conversations",
             ),
         ),
     )

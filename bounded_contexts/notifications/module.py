@@ -31,6 +31,7 @@ def module(ports: Ports) -> Module:
                     on(MessageErased, partial(reactions.message_erased, ports=ports)),
                     on(NotificationsRead, partial(reactions.notifications_read, ports=ports)),
                 ),
+                "files notifications in the inbox of each recipient",
             ),
         ),
     )

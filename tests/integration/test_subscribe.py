@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -53,3 +54,14 @@ async def test_a_stranger_decodes_our_events(own_house: House, language: str) ->
     assert first["headers"]["ce_specversion"] == "1.0"
     assert first["headers"]["ce_subject"] == str(message.conversation_id)
     assert first["headers"]["ce_id"] == second["headers"]["ce_id"]
+
+
+@pytest.mark.parametrize("arguments", [(), ("messages", "127.0.0.1:1")])
+def test_the_node_client_says_what_it_wants(arguments: tuple[str, ...]) -> None:
+    project = installed(CLIENTS / "node" / "subscribe")
+    ran = subprocess.run(
+        ("node", "subscribe.mjs", *arguments), cwd=project, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("usage: node subscribe.mjs TOPIC BROKER REGISTRY")

@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -73,6 +74,10 @@ def test_without_a_command_the_commands_are_listed() -> None:
     assert all(path[0] in result.output for path in ALL if path)
 
 
+def test_the_version_is_that_of_the_package() -> None:
+    assert run("--version").stdout.strip() == f"headwater {version('headwater')}"
+
+
 def test_an_unknown_command_is_an_error() -> None:
     assert run("fly").exit_code == 2
 
@@ -119,6 +124,7 @@ class TestRoles:
 
         assert tuple(row["name"] for row in rows) == wiring.all_roles()
         assert all(row["does"] for row in rows)
+        assert len({row["does"] for row in rows}) == len(rows)
 
     def test_they_are_listed_for_people(self) -> None:
         listed = run("roles").stdout

@@ -13,6 +13,10 @@ const { positionals, values } = parseArgs({
   options: { group: { type: "string", default: "example-node" }, count: { type: "string", default: "0" } },
 });
 const [topic, broker, host] = positionals;
+if (positionals.length !== 3) {
+  console.error("usage: node subscribe.mjs TOPIC BROKER REGISTRY [--group NAME] [--count N]");
+  process.exit(2);
+}
 
 const registry = new SchemaRegistry({ host });
 const consumer = new Kafka({ brokers: [broker], logLevel: logLevel.ERROR }).consumer({ groupId: values.group });
