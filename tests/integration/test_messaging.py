@@ -178,6 +178,21 @@ class TestReading:
         assert await seqs(around_seq=5, limit=3) == [4, 5, 6]
         assert await seqs(at=middle.isoformat(), limit=3) == [4, 5, 6]
 
+    async def test_only_one_place_can_be_asked_for(self, client: Client) -> None:
+        ann = uuid4()
+        sent = await send(client(ann), [ann, uuid4()])
+        there = f"/conversations/{sent['conversation_id']}/messages"
+        cursor = (await client(ann).get(there, params={"min_position": sent["position"]})).json()["page"]["prev_cursor"]
+        two: list[dict[str, Any]] = [
+            {"before_seq": 9, "after_seq": 0},
+            {"around_seq": 1, "at": datetime.now(UTC).isoformat()},
+            {"cursor": cursor, "after_seq": 0},
+        ]
+
+        answers = [await client(ann).get(there, params=query) for query in two]
+
+        assert [(each.status_code, each.json()["code"]) for each in answers] == [(422, "validation_failed")] * 3
+
     async def test_a_cursor_made_up_or_of_another_conversation_is_refused(self, client: Client) -> None:
         ann, bob, eve = uuid4(), uuid4(), uuid4()
         for _ in range(2):

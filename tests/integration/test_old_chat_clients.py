@@ -76,6 +76,16 @@ async def test_twenty_five_messages_are_pages_of_ten_ten_and_five(old: Old) -> N
     assert [content for page in pages for content in page] == [str(number) for number in range(24, -1, -1)]
 
 
+async def test_participants_may_stand_in_one_parameter_each(old: Old) -> None:
+    ann, bob = uuid4(), uuid4()
+    await send(old(ann), [ann, bob], "Hello")
+    await eventually(lambda: read(old(ann), [ann, bob]), until=lambda got: got == ["Hello"])
+
+    answer = await old(bob).get("/api/messages/get", params={"participants": [str(ann), str(bob)]})
+
+    assert [message["content"] for message in answer.json()] == ["Hello"]
+
+
 async def test_outsiders_neither_read_nor_send(old: Old) -> None:
     ann, bob, eve = uuid4(), uuid4(), uuid4()
 

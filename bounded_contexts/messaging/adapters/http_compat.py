@@ -46,12 +46,14 @@ def compat_routes(ports: Ports) -> APIRouter:
     @routes.get("/get")
     async def read(
         user: SignedIn,
-        participants: Annotated[str, Query(max_length=40 * MEMBER_LIMIT, description="Comma-separated ids.")],
+        participants: Annotated[
+            list[str], Query(max_length=MEMBER_LIMIT, description="Ids, comma-separated or one parameter each.")
+        ],
         page: Annotated[int, Query(ge=1, le=10_000)] = 1,
         size: Annotated[int, Query(ge=1, le=100)] = 50,
     ) -> list[OldAnswer]:
         """Read newest first by page number; pages shift while others write, which is why the newer routes use cursors."""
-        people = _ids(participants)
+        people = _ids(",".join(participants))
         if user.id not in people:
             raise Forbidden("not_a_member", "you are not among the participants")
         conversation = direct_id(people)

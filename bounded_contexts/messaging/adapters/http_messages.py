@@ -122,7 +122,9 @@ def message_routes(ports: Ports) -> APIRouter:
         around_seq: Seq = None,
         at: Annotated[Moment | None, Query(description="Around the message sent last before this time.")] = None,
     ) -> MessagePage:
-        """Read a conversation by cursor, or from an anchor: before, after or around a seq, or at a time."""
+        """Read a conversation by cursor, or from one anchor: before, after or around a seq, or at a time."""
+        if sum(start is not None for start in (cursor, before_seq, after_seq, around_seq, at)) > 1:
+            raise Refused("validation_failed", "give one of cursor, before_seq, after_seq, around_seq and at")
         await wait_until_stored(min_position, ports.stored)
         await state_for(conversation_id, user.id, ports)
         position = seal_feed(tokens, await ports.stored.positions())
