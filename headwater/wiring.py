@@ -24,6 +24,7 @@ from bounded_contexts.realtime import module as realtime
 from bounded_contexts.realtime.adapters.past_kafka import KafkaPast
 from bounded_contexts.realtime.application.limits import Limits, origins
 from bounded_contexts.realtime.application.ports import Ports as RealtimePorts
+from headwater.addresses import without_password
 from headwater.settings import PREFIX, Settings, SettingsError
 from infra.access_tokens import AccessTokens, KeySetTokens, SharedKeyTokens
 from infra.asyncapi import asyncapi_document
@@ -176,6 +177,8 @@ async def migrate_all(settings: Settings) -> None:
         await migrate(owner, schemas, secret_key(settings))
     except (DBAPIError, Unavailable) as error:
         if (said := refusal(error)) is None:
+            if isinstance(error, Unavailable):
+                raise _pointing_at(settings.configured_databases, error) from error
             raise
         variables = " or ".join(settings.configured_databases) or f"{PREFIX}DATABASE_URL"
         raise SettingsError(f"the database refuses us ({said}): correct {variables}") from None
@@ -185,9 +188,11 @@ async def migrate_all(settings: Settings) -> None:
 
 async def make_topics(settings: Settings) -> list[TopicReport]:
     """Create the topics that are missing and report on all."""
-    return await ensure_topics(
-        kafka_config(settings), declared_topics(build(settings).modules), settings.topic_replication
-    )
+    kafka = kafka_config(settings)
+    try:
+        return await ensure_topics(kafka, declared_topics(build(settings).modules), settings.topic_replication)
+    except Unavailable as error:
+        raise _pointing_at({f"{PREFIX}KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers}, error) from error
 
 
 async def register_schemas(settings: Settings) -> dict[str, int]:
@@ -292,6 +297,12 @@ def _database(settings: Settings, url: str, name: str, variable: str = "DATABASE
         return Database(url, pool_size=settings.database_pool_size, ssl_ca_file=ca_file, name=name)
     except ValueError as error:
         raise SettingsError(f"{PREFIX}{variable}: {error}") from None
+
+
+def _pointing_at(variables: Mapping[str, str], error: Unavailable) -> Unavailable:
+    """Return the error with what to look at: another kind of server at that address is silent, not absent."""
+    looked = " or ".join(f"{name} ({without_password(value)})" for name, value in variables.items())
+    return Unavailable(error.code, f"{error.detail}; is that what {looked} should name?")
 
 
 def _url(settings: Settings) -> str:

@@ -1,9 +1,11 @@
 """The command line, as far as it needs no server."""
 
+import contextlib
 import json
 import os
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -258,3 +260,23 @@ class TestDocuments:
         result = run("schemas", "check")
 
         assert (result.exit_code, result.stdout.strip()) == (0, "schemas are fine")
+
+
+def test_a_database_that_hangs_up_is_told_with_variable_and_address() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        url = f"postgresql://ann:hunter2@{address}/headwater"
+        threading.Thread(target=_hang_up, args=(server,), daemon=True).start()
+        result = run("migrate", HEADWATER_DATABASE_URL=url, HEADWATER_SECRET_KEY=SECRET)
+        server.shutdown(socket.SHUT_RDWR)
+
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("headwater: database_unavailable: ")
+    assert f"HEADWATER_DATABASE_URL (postgresql://ann@{address}/headwater)" in line
+
+
+def _hang_up(server: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            server.accept()[0].close()
