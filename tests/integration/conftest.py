@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from confluent_kafka.admin import AdminClient
 from starlette.types import ASGIApp
 
 from headwater import wiring
@@ -17,6 +18,7 @@ from headwater.wiring import House
 from infra.access_tokens import SharedKeyTokens
 from infra.consumer import ConsumerRunner
 from infra.health import Health
+from infra.kafka_client import KafkaConfig
 from infra.outbox_relay import OutboxRelay
 from shared_kernel.errors import Unavailable
 from tests.conftest import settings_for
@@ -64,6 +66,15 @@ async def house_of_its_own(servers: Servers) -> AsyncIterator[House]:
     await eventually(started)
     yield house
     await house.close()
+    await asyncio.to_thread(_delete_topics, house.kafka)
+
+
+def _delete_topics(config: KafkaConfig) -> None:
+    """Have the broker forget them: one that is killed reads every partition it has when it is back."""
+    admin = AdminClient(config.confluent())
+    own = [name for name in admin.list_topics(timeout=10).topics if name.startswith(config.prefix)]
+    for deleted in admin.delete_topics(own).values():
+        deleted.result(30)
 
 
 @pytest.fixture
