@@ -63,9 +63,9 @@ class Stack:
         return SharedKeyTokens(found.jwt_hs256_secret).issue(user_id(str(user)), roles)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The stack, up and ready; every process is ended with the session."""
+    """The stack, up and ready; every process is ended with the last of these tests."""
     running = Stack(tmp_path_factory.mktemp("stack"))
     log = tmp_path_factory.mktemp("log") / "up.log"
     with log.open("w") as output:
