@@ -141,15 +141,17 @@ class LimitedSockets(WebSocketsSansIOProtocol):
             self._cut()
 
     def handle_ping(self) -> None:
-        super().handle_ping()
-        if self.transport.get_write_buffer_size() > PONG_LIMIT:
-            self._cut()
+        if not self.transport.is_closing():
+            super().handle_ping()
+            if self.transport.get_write_buffer_size() > PONG_LIMIT:
+                self._cut()
 
     def _cut(self) -> None:
         if not self.transport.is_closing():
             self.conn.send_close(CloseCode.POLICY_VIOLATION)
-            self.transport.write(b"".join(self.conn.data_to_send()))
-            self.transport.close()
+            self.handle_parser_exception()
+            if self.transport.get_write_buffer_size():  # closing would wait for a peer who takes nothing
+                self.transport.abort()
 
 
 def _answer(document: dict[str, Any]) -> bytes:
