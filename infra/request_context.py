@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import structlog
 from fastapi.responses import JSONResponse
+from fastapi.security.utils import get_authorization_scheme_param
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -94,11 +95,10 @@ class RequestContext:
             self._held -= seen
 
     async def _know(self, authorization: str) -> None:
-        try:
-            await self._tokens.verify(authorization.removeprefix("Bearer "))
-        except Unauthenticated as error:
-            detail = f"a body of more than {UNKNOWN_BODY_LIMIT} bytes takes a valid token"
-            raise HTTPException(401, detail, {"www-authenticate": "Bearer"}) from error
+        scheme, token = get_authorization_scheme_param(authorization)
+        if scheme.lower() != "bearer":
+            raise Unauthenticated("unauthenticated", f"a body of over {UNKNOWN_BODY_LIMIT} bytes takes an access token")
+        await self._tokens.verify(token)
 
     async def _refuse(self, scope: Scope, send: Send, status: int, code: str, detail: str) -> None:
         document = problem(status, code, detail, instance=scope["path"], request_id=scope["request_id"])

@@ -2,7 +2,10 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from functools import partial
 from typing import Annotated, Any
+from unittest.mock import AsyncMock
 from uuid import UUID, uuid4
 
 import httpx
@@ -319,6 +322,24 @@ class TestBodyLimit:
         assert small.status_code == 200
         assert large.status_code == 401
         assert problem(large)["code"] == "unauthenticated"
+
+    async def test_a_large_body_is_refused_for_what_is_wrong_with_its_token(
+        self, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        late = ACCESS.issue(uuid4(), lifetime=timedelta(hours=-1))
+        asked = partial(api.post, "/notes", content=json.dumps({"text": "x" * UNKNOWN_BODY_LIMIT}).encode())
+        valid = {"content-type": "application/json", "authorization": f"bearer {ACCESS.issue(uuid4())}"}
+
+        read = await asked(headers=valid)
+        expired = await asked(headers=valid | {"authorization": f"Bearer {late}"})
+        monkeypatch.setattr(ACCESS, "verify", AsyncMock(side_effect=Unavailable("key_set_unavailable", "no keys")))
+        unknown = await asked(headers=valid)
+
+        assert read.status_code == 200
+        assert (expired.status_code, problem(expired)["code"]) == (401, "token_expired")
+        assert expired.headers["www-authenticate"]
+        assert (unknown.status_code, problem(unknown)["code"]) == (503, "key_set_unavailable")
+        assert unknown.headers["retry-after"]
 
     async def test_all_bodies_together_have_a_limit(
         self, api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
