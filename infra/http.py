@@ -252,9 +252,7 @@ async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101
-    if isinstance(
-        error.__cause__, HeadwaterError
-    ):  # raised while FastAPI read the body, who calls everything a 400 there
+    if isinstance(error.__cause__, HeadwaterError):  # from reading the body, where FastAPI calls everything a 400
         return await _on_error(request, error.__cause__)
     code = BY_STATUS.get(error.status_code, "internal")
     headers = dict(error.headers or {})
