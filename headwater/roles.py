@@ -14,10 +14,11 @@ import uvloop
 from headwater.settings import Settings
 from headwater.web import application
 from headwater.wiring import House, build
-from infra.consumer import ConsumerRunner, backoff
+from infra.consumer import ConsumerRunner
 from infra.feed import FeedRunner
 from infra.health import TIMEOUT_S, Check, Health
 from infra.logs import configure
+from infra.member import backoff
 from infra.outbox_relay import OutboxRelay
 from infra.server import LimitedHttp, LimitedSockets
 from shared_kernel.errors import Unavailable
@@ -89,8 +90,8 @@ def _work(house: House, roles: Collection[str]) -> Iterator[Coroutine[Any, Any, 
     for module in house.modules:
         for consumer in module.consumers:
             if consumer.group in roles:
-                positions = house.positions[module.name]
-                yield ConsumerRunner(consumer, house.kafka, house.codec, positions, house.bulk).run()
+                groups = house.groups[module.name]
+                yield ConsumerRunner(consumer, house.broker, house.codec, groups, house.bulk).run()
         if module.feed and module.feed.name in roles:
             yield FeedRunner(module.feed, house.kafka, house.codec).run()
         if module.has_outbox and "relay" in roles:

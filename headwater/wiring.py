@@ -29,11 +29,15 @@ from headwater.settings import PREFIX, Settings, SettingsError
 from infra.access_tokens import AccessTokens, KeySetTokens, SharedKeyTokens
 from infra.asyncapi import asyncapi_document
 from infra.avro import Codec, schema_text
+from infra.dead_letters import PostgresDeadLetters
 from infra.event_store_postgres import PostgresEventStore
+from infra.group_control import PostgresGroupControl
 from infra.kafka_client import KafkaConfig
+from infra.kafka_consumer import KafkaBroker
 from infra.kafka_log import KafkaLog
 from infra.kafka_producer import FOR_EVER, KafkaProducer
 from infra.kafka_reader import KafkaReader
+from infra.member import GroupStore
 from infra.migrations import ContextSchema, migrate, role_url
 from infra.opaque import OpaqueTokens
 from infra.positions import PostgresPositions, ReadModel
@@ -70,7 +74,12 @@ class House:
     opaque_tokens: OpaqueTokens
     databases: dict[str, Database]
     modules: tuple[Module, ...] = ()
-    positions: dict[str, PostgresPositions] = field(default_factory=dict)
+    groups: dict[str, GroupStore] = field(default_factory=dict)  # by context
+
+    @property
+    def broker(self) -> KafkaBroker:
+        """Return the broker as consumer groups see it."""
+        return KafkaBroker(self.kafka)
 
     async def start(self) -> None:
         """Connect. Raise `Unavailable` while the registry is away."""
@@ -102,7 +111,7 @@ def build(settings: Settings) -> House:
         opaque_tokens=OpaqueTokens(secret_key(settings)),
         databases={name: _context_database(settings, name) for name in MIGRATIONS},
     )
-    house.positions = {name: PostgresPositions(database, name) for name, database in house.databases.items()}
+    house.groups = {name: _group_store(database, name) for name, database in house.databases.items()}
     offering = (_messaging(house), _notifications(house))
     house.modules = (*offering, _realtime(house, offering), audit.module())
     return house
@@ -237,6 +246,14 @@ def prepare(settings: Settings) -> None:
     asyncio.run(all_three())
 
 
+def _group_store(database: Database, context: str) -> GroupStore:
+    return GroupStore(
+        PostgresPositions(database, context),
+        PostgresDeadLetters(database, context),
+        PostgresGroupControl(database, context),
+    )
+
+
 def _messaging(house: House) -> Module:
     database = house.databases[messaging.NAME]
     history = _history(house.settings, database)
@@ -248,7 +265,7 @@ def _messaging(house: House) -> Module:
         history=history,
         conversation_writer=conversations,
         conversations=conversations,
-        stored=ReadModel(house.positions[messaging.NAME], messaging.HISTORY, house.kafka.prefix),
+        stored=ReadModel(house.groups[messaging.NAME].positions, messaging.HISTORY, house.kafka.prefix),
         now=_now,
     )
     return messaging.module(ports, house.opaque_tokens)
@@ -266,7 +283,7 @@ def _notifications(house: House) -> Module:
         log=KafkaLog(house.commands, house.codec),
         inbox_writer=inbox,
         inbox=inbox,
-        stored=ReadModel(house.positions[notifications.NAME], notifications.INBOX, house.kafka.prefix),
+        stored=ReadModel(house.groups[notifications.NAME].positions, notifications.INBOX, house.kafka.prefix),
         now=_now,
     )
     return notifications.module(ports)

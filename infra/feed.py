@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import structlog
 
 from infra.avro import Codec
-from infra.consumer import backoff
 from infra.kafka_client import KafkaConfig
 from infra.kafka_reader import KafkaReader, OpenReader, Partition, Raw
+from infra.member import backoff
 from shared_kernel.errors import Unavailable
 from shared_kernel.module import Feed, Offsets
 

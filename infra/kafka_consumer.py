@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import CancelledError as FutureCancelled
+from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any
@@ -16,35 +17,37 @@ from typing import Any
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
+from infra.broker import Callbacks
 from infra.kafka_client import KafkaConfig
+from infra.records import Partition, Record
 
 BATCH = 500  # records handed over at once; more gained nothing
 POLL_S = 0.1
 REVOKE_S = 30  # how long running handlers may take to finish when partitions move away
 
-Partition = tuple[str, int]  # topic on the broker, number
-
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class KafkaBroker:
+    """Port `Broker` on Kafka."""
+
+    config: KafkaConfig
+
+    @property
+    def prefix(self) -> str:
+        return self.config.prefix
+
+    def consumer(self, group: str, topics: Sequence[str], callbacks: Callbacks) -> "KafkaConsumer":
+        return KafkaConsumer(self.config, group, topics, callbacks)
+
+
 class KafkaConsumer:
-    """One member of a group. The callbacks run on the loop; the rebalance waits for them.
+    """One member of a group. A rebalance waits for `assigned` and `revoked`."""
 
-    `assigned` returns where to begin in each partition; `revoked` returns, after it stopped working on them, the
-    offsets to commit."""
-
-    def __init__(
-        self,
-        config: KafkaConfig,
-        group: str,
-        topics: Sequence[str],
-        *,
-        deliver: Callable[[list[Message]], None],
-        assigned: Callable[[list[Partition]], Awaitable[Mapping[Partition, int]]],
-        revoked: Callable[[list[Partition]], Awaitable[Mapping[Partition, int]]],
-    ) -> None:
+    def __init__(self, config: KafkaConfig, group: str, topics: Sequence[str], callbacks: Callbacks) -> None:
         self._topics = [config.topic(topic) for topic in topics]
-        self._deliver, self._assigned, self._revoked = deliver, assigned, revoked
+        self._callbacks = callbacks
         self._loop = asyncio.get_running_loop()
         self._consumer = Consumer(
             config.confluent()
@@ -63,30 +66,32 @@ class KafkaConsumer:
         self._thread = Thread(target=self._read, name=f"kafka-consumer {group}", daemon=True)
 
     def start(self) -> None:
-        """Join the group and begin to deliver."""
         self._consumer.subscribe(
             self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
         self._thread.start()
 
     def pause(self, partition: Partition) -> None:
-        """Deliver nothing more of the partition until `resume`, except what is on its way."""
         self._requests.put(lambda: self._consumer.pause([TopicPartition(*partition)]))
 
     def resume(self, partition: Partition) -> None:
-        """Deliver again."""
         self._requests.put(lambda: self._consumer.resume([TopicPartition(*partition)]))
 
-    def seek(self, partition: Partition, offset: int) -> None:
-        """Go on reading at `offset`."""
-        self._requests.put(lambda: self._consumer.seek(TopicPartition(*partition, offset)))
+    async def seek(self, partition: Partition, offset: int) -> None:
+        moved = asyncio.Event()
+
+        def move() -> None:
+            with contextlib.suppress(KafkaException):  # the partition has just gone, or the broker is away
+                self._consumer.seek(TopicPartition(*partition, offset))
+            self._loop.call_soon_threadsafe(moved.set)  # after everything this thread has handed over so far
+
+        self._requests.put(move)
+        await moved.wait()
 
     def commit(self, offsets: Mapping[Partition, int]) -> None:
-        """Tell the broker, without waiting, where the group stands; only tools read it, positions are in the database."""
         self._requests.put(lambda: self._consumer.commit(offsets=_partitions(offsets), asynchronous=True))
 
     async def close(self) -> None:
-        """Give the partitions back (`revoked` is called) and leave the group."""
         self._closing = True
         await asyncio.to_thread(self._thread.join)
 
@@ -108,20 +113,20 @@ class KafkaConsumer:
                 self._requests.get()()
 
     def _hand_over(self, messages: list[Message]) -> None:
-        records = [message for message in messages if message.error() is None]
+        records = [_record(message) for message in messages if message.error() is None]
         for message in messages:
             if error := message.error():
                 log.warning("consumer.broker_error", error=error.str())
         if records:
-            self._loop.call_soon_threadsafe(self._deliver, records)
+            self._loop.call_soon_threadsafe(self._callbacks.deliver, records)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        begin = self._ask(self._assigned(_keys(partitions)))
+        begin = self._ask(self._callbacks.assigned(_keys(partitions)))
         if begin is not None:
             consumer.incremental_assign(_partitions(begin))
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        offsets = self._ask(self._revoked(_keys(partitions)))
+        offsets = self._ask(self._callbacks.revoked(_keys(partitions)))
         if offsets:
             with contextlib.suppress(KafkaException):
                 consumer.commit(offsets=_partitions(offsets), asynchronous=False)
@@ -129,7 +134,7 @@ class KafkaConsumer:
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Somebody else has them already: stop, commit nothing."""
-        self._ask(self._revoked(_keys(partitions)))
+        self._ask(self._callbacks.revoked(_keys(partitions)))
         consumer.incremental_unassign(partitions)
 
     def _ask(self, call: Awaitable[Any]) -> Any:
@@ -141,6 +146,19 @@ class KafkaConsumer:
         except (TimeoutError, FutureCancelled) as error:
             log.error("consumer.rebalance_slow", error=repr(error))
             return None
+
+
+def _record(message: Message) -> Record:
+    headers: Any = message.headers()  # typed too widely: what was received is a list of names and bytes
+    return Record(
+        message.topic() or "",
+        message.partition() or 0,
+        message.offset() or 0,
+        message.key(),
+        message.value(),
+        headers or [],
+        message.timestamp()[1],
+    )
 
 
 def _keys(partitions: list[TopicPartition]) -> list[Partition]:

@@ -73,6 +73,54 @@ def create_position(schema: str) -> None:
     )
 
 
+def create_group_tables(schema: str) -> None:
+    """Give positions claims and finished stretches; create dead letters, members and pauses (first form)."""
+    op.add_column(
+        "position", sa.Column("beyond", sa.ARRAY(sa.BigInteger), nullable=False, server_default="{}"), schema=schema
+    )
+    op.add_column("position", sa.Column("claim", sa.BigInteger, nullable=False, server_default="0"), schema=schema)
+    moment = sa.TIMESTAMP(timezone=True)
+    op.create_table(
+        "dead_letter",
+        sa.Column("consumer", sa.Text, primary_key=True),
+        sa.Column("topic", sa.Text, primary_key=True),
+        sa.Column("partition", sa.Integer, primary_key=True),
+        sa.Column("place", sa.BigInteger, primary_key=True),  # the record's offset, a word SQL keeps for itself
+        sa.Column("key", sa.LargeBinary),
+        sa.Column("value", sa.LargeBinary),
+        sa.Column("header_names", sa.ARRAY(sa.Text), nullable=False),
+        sa.Column("header_values", sa.ARRAY(sa.LargeBinary), nullable=False),
+        sa.Column("produced_ms", sa.BigInteger, nullable=False),
+        sa.Column("type", sa.Text, nullable=False),
+        sa.Column("error", sa.Text, nullable=False),
+        sa.Column("stack", sa.Text, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("buried_at", moment, nullable=False),
+        sa.Column("is_due", sa.Boolean, nullable=False),
+        schema=schema,
+    )
+    op.create_index("dead_letter_of_key", "dead_letter", ["consumer", "topic", "partition", "key"], schema=schema)
+    op.create_table(
+        "group_member",
+        sa.Column("consumer", sa.Text, primary_key=True),
+        sa.Column("member", sa.Uuid, primary_key=True),
+        sa.Column("process", sa.Text, nullable=False),
+        *(sa.Column(name, sa.Integer, nullable=False) for name in ("partitions", "waiting", "running", "retrying")),
+        sa.Column("handled", sa.BigInteger, nullable=False),
+        sa.Column("seen_at", moment, nullable=False),
+        schema=schema,
+    )
+    op.create_table("paused_group", sa.Column("consumer", sa.Text, primary_key=True), schema=schema)
+
+
+def drop_group_tables(schema: str) -> None:
+    """Undo `create_group_tables`."""
+    for table in ("paused_group", "group_member", "dead_letter"):
+        op.drop_table(table, schema=schema)
+    for column in ("claim", "beyond"):
+        op.drop_column("position", column, schema=schema)
+
+
 def create_event_store(schema: str) -> None:
     """Create the context's event and outbox tables (first form; change them by a new migration)."""
     op.create_table(

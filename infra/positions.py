@@ -1,20 +1,31 @@
 """Where each consumer group stands, stored with its effects (docs/consumers.md)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Protocol
 
 from infra.postgres import Database
+from infra.records import Partition
+from infra.watermark import Stretch
 from shared_kernel.events import Position
 
-Partition = tuple[str, int]
 LOOK_AGAIN_S = (0.01, 0.25)  # read models are mostly a few milliseconds behind; who waits longer asks less often
 
 
 class Fenced(Exception):
-    """The group has been past these records already: another member took over, or the position was moved."""
+    """Another member has taken the partition over, or the position was moved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a group is in one partition, and whose claim that is."""
+
+    next: int  # everything before it is done
+    beyond: tuple[Stretch, ...] = ()  # done after it
+    claim: int = 0  # rises with every member that takes the partition
 
 
 class Positions(Protocol):
@@ -25,24 +36,33 @@ class Positions(Protocol):
         ...
 
     async def load(self, group: str) -> dict[Partition, int]:
-        """Return the offset of the next record for every partition the group has begun."""
+        """Return the offset of the next record for every partition the group has ever claimed."""
         ...
 
-    async def advance(self, group: str, partition: Partition, first: int, next_: int) -> None:
-        """Move to `next_`, having handled from `first` on. Raise `Fenced` if the position is past `first`."""
+    async def claim(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, Progress]:
+        """Take the partitions over and return how far they are; whoever had them before is fenced from now on."""
+        ...
+
+    async def advance(self, group: str, moved: Mapping[Partition, Progress]) -> None:
+        """Move to these places, all or none. Raise `Fenced` if one of the claims is not the newest."""
         ...
 
 
 LOAD = 'select topic, partition, next from {schema}."position" where consumer = $1'
-ADVANCE = """insert into {schema}."position" as p (consumer, topic, partition, next) values ($1, $2, $3, $5)
-             on conflict (consumer, topic, partition) do update set next = excluded.next, moved_at = now()
-             where p.next <= $4 returning next"""
+# In one order for everybody, so that two claims cannot wait for each other.
+CLAIM = """insert into {schema}."position" as p (consumer, topic, partition, next, claim)
+           select $1, topic, partition, 0, 1 from unnest($2::text[], $3::int[]) as t(topic, partition) order by 2, 3
+           on conflict (consumer, topic, partition) do update set claim = p.claim + 1
+           returning topic, partition, next, beyond, claim"""
+ADVANCE = """update {schema}."position" set next = $4, beyond = $5, moved_at = now()
+             where consumer = $1 and topic = $2 and partition = $3 and claim = $6 returning next"""
 
 
 class PostgresPositions:
     def __init__(self, database: Database, schema: str) -> None:
         self._database = database
         self._load = LOAD.format(schema=schema)
+        self._claim = CLAIM.format(schema=schema)
         self._advance = ADVANCE.format(schema=schema)
 
     def transaction(self) -> AbstractAsyncContextManager[object]:
@@ -53,35 +73,60 @@ class PostgresPositions:
             rows = await connection.exec_driver_sql(self._load, (group,))
             return {(row.topic, row.partition): row.next for row in rows}
 
-    async def advance(self, group: str, partition: Partition, first: int, next_: int) -> None:
+    async def claim(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, Progress]:
+        topics, numbers = [list(column) for column in zip(*partitions, strict=True)] or [[], []]
         async with self._database.transaction() as connection:
-            moved = await connection.exec_driver_sql(self._advance, (group, *partition, first, next_))
-            if moved.first() is None:
-                raise Fenced(f"{group} is past {partition[0]}/{partition[1]}@{first}")
+            rows = await connection.exec_driver_sql(self._claim, (group, topics, numbers))
+            return {(row.topic, row.partition): Progress(row.next, unflattened(row.beyond), row.claim) for row in rows}
+
+    async def advance(self, group: str, moved: Mapping[Partition, Progress]) -> None:
+        async with self._database.transaction() as connection:
+            for (topic, number), to in sorted(moved.items()):
+                arguments = (group, topic, number, to.next, flattened(to.beyond), to.claim)
+                if (await connection.exec_driver_sql(self._advance, arguments)).first() is None:
+                    raise Fenced(f"{group} no longer has {topic}/{number}")
 
 
 class MemoryPositions:
     """Twin without a database: effects are not undone when the block fails."""
 
     def __init__(self) -> None:
-        self._next: dict[tuple[str, Partition], int] = {}
+        self._progress: dict[tuple[str, Partition], Progress] = {}
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
-        before = dict(self._next)
+        before = dict(self._progress)
         try:
             yield
         except BaseException:
-            self._next = before
+            self._progress = before
             raise
 
     async def load(self, group: str) -> dict[Partition, int]:
-        return {partition: next_ for (owner, partition), next_ in self._next.items() if owner == group}
+        return {partition: progress.next for (owner, partition), progress in self._progress.items() if owner == group}
 
-    async def advance(self, group: str, partition: Partition, first: int, next_: int) -> None:
-        if self._next.get((group, partition), 0) > first:
-            raise Fenced(f"{group} is past {partition[0]}/{partition[1]}@{first}")
-        self._next[group, partition] = next_
+    async def claim(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, Progress]:
+        claimed = {}
+        for partition in partitions:
+            progress = self._progress.get((group, partition), Progress(0))
+            claimed[partition] = self._progress[group, partition] = replace(progress, claim=progress.claim + 1)
+        return claimed
+
+    async def advance(self, group: str, moved: Mapping[Partition, Progress]) -> None:
+        for partition, to in moved.items():
+            if self._progress.get((group, partition), Progress(0)).claim != to.claim:
+                raise Fenced(f"{group} no longer has {partition[0]}/{partition[1]}")
+        self._progress |= {(group, partition): to for partition, to in moved.items()}
+
+
+def flattened(beyond: Iterable[Stretch]) -> list[int]:
+    """Return the stretches as the database has them: from, to, from, to …"""
+    return [offset for stretch in beyond for offset in stretch]
+
+
+def unflattened(offsets: list[int]) -> tuple[Stretch, ...]:
+    """Return the stretches from what the database has."""
+    return tuple(zip(offsets[::2], offsets[1::2], strict=True))
 
 
 class ReadModel:

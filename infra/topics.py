@@ -9,8 +9,8 @@ from time import monotonic
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, TopicMetadata
 
-from infra.consumer import dead_letter_topic
 from infra.kafka_client import REFUSALS, KafkaConfig
+from infra.member import dead_letter_topic
 from shared_kernel.errors import Unavailable
 from shared_kernel.module import Module, Topic
 

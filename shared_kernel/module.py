@@ -50,6 +50,19 @@ class Consumer:
     group: str
     handlers: tuple[Handler, ...]
     does: str = "consumer group"  # in a few words, for `headwater roles`
+    # How many keys may be handled at once, one event of each at a time, at least once: for handlers that wait for something
+    # outside. 0: whole batches, their effects in one transaction with the group's position.
+    lanes: int = 0
+    batch_size: int = 500  # records handled together at most
+    batch_wait: timedelta = timedelta()  # how long to wait for more of them
+    # Whether the next events of a dead letter's key wait behind it, as dead letters, until it is redriven or discarded;
+    # otherwise they go on.
+    parks: bool = False
+    has_outside_effects: bool = False  # mail, push: what nobody can take back, so that a replay has to be meant
+
+    def __post_init__(self) -> None:
+        if self.lanes and any(handler.batch for handler in self.handlers):
+            raise ValueError(f"{self.group}: lanes handle one event at a time, an `on_batch` handler takes several")
 
 
 @dataclass(frozen=True, slots=True)

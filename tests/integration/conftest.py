@@ -40,8 +40,8 @@ async def groups(web_house: House) -> AsyncIterator[None]:
     ]
     for module in web_house.modules:
         for consumer in module.consumers:
-            positions = web_house.positions[module.name]
-            work.append(ConsumerRunner(consumer, web_house.kafka, web_house.codec, positions, web_house.bulk).run())
+            groups = web_house.groups[module.name]
+            work.append(ConsumerRunner(consumer, web_house.broker, web_house.codec, groups, web_house.bulk).run())
     tasks = [asyncio.create_task(each) for each in work]
     yield
     for task in tasks:

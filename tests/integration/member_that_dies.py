@@ -36,7 +36,7 @@ async def main(batches: int, marker: Path) -> None:
     (consumer,) = module.consumers
     handlers = tuple(deadly(each, batches, marker) if each.event is MessageSent else each for each in consumer.handlers)
     await ConsumerRunner(
-        replace(consumer, handlers=handlers), house.kafka, house.codec, house.positions["messaging"], house.bulk
+        replace(consumer, handlers=handlers), house.broker, house.codec, house.groups["messaging"], house.bulk
     ).run()
 
 

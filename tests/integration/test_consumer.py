@@ -10,9 +10,10 @@ import pytest
 import sqlalchemy as sa
 
 from headwater.wiring import House
-from infra.consumer import ConsumerRunner, dead_letter_topic
+from infra.consumer import ConsumerRunner
 from infra.kafka_log import KafkaLog
 from infra.kafka_reader import KafkaReader, Raw
+from infra.member import dead_letter_topic
 from infra.topics import ensure_topics
 from schemas.messaging.events import MessageSent
 from shared_kernel.errors import Unavailable
@@ -53,7 +54,7 @@ async def member(house: House, group: str, handle: Handle) -> AsyncIterator[Cons
     """Run one member of the group while the block lasts."""
     await ensure_topics(house.kafka, [Topic(dead_letter_topic("messages", group), partitions=1)], 1)
     consumer = Consumer(group, (on(MessageSent, handle),))
-    runner = ConsumerRunner(consumer, house.kafka, house.codec, house.positions["messaging"], house.bulk)
+    runner = ConsumerRunner(consumer, house.broker, house.codec, house.groups["messaging"], house.bulk)
     task = asyncio.create_task(runner.run())
     try:
         yield runner
@@ -213,7 +214,7 @@ async def test_a_batch_handler_gets_consecutive_events_together(own_house: House
 
     await ensure_topics(house.kafka, [Topic(dead_letter_topic("messages", group), partitions=1)], 1)
     consumer = Consumer(group, (on_batch(MessageSent, take),))
-    runner = ConsumerRunner(consumer, house.kafka, house.codec, house.positions["messaging"], house.bulk)
+    runner = ConsumerRunner(consumer, house.broker, house.codec, house.groups["messaging"], house.bulk)
     task = asyncio.create_task(runner.run())
     await eventually(handled, until=lambda count: count >= 200)
     task.cancel()

@@ -32,7 +32,7 @@ async def running(house: House, group: str) -> AsyncIterator[None]:
     """Run one member of a group while the block lasts."""
     pairs = [(module, consumer) for module in house.modules for consumer in module.consumers if consumer.group == group]
     ((module, consumer),) = pairs
-    runner = ConsumerRunner(consumer, house.kafka, house.codec, house.positions[module.name], house.bulk)
+    runner = ConsumerRunner(consumer, house.broker, house.codec, house.groups[module.name], house.bulk)
     task = asyncio.create_task(runner.run())
     try:
         yield

@@ -1,11 +1,12 @@
 """Read models: waiting until a write is stored, on the in-memory twin."""
 
 import asyncio
+from dataclasses import replace
 from time import monotonic
 
 import pytest
 
-from infra.positions import Fenced, MemoryPositions, ReadModel
+from infra.positions import MemoryPositions, ReadModel
 from shared_kernel.events import Position
 
 GROUP = "messaging.history"
@@ -16,24 +17,23 @@ def positions() -> MemoryPositions:
     return MemoryPositions()
 
 
-async def test_a_group_behind_its_first_record_is_fenced(positions: MemoryPositions) -> None:
-    await positions.advance(GROUP, ("messages", 0), 0, 10)
-
-    with pytest.raises(Fenced, match=r"messaging\.history is past messages/0@9"):
-        await positions.advance(GROUP, ("messages", 0), 9, 11)
+async def move(positions: MemoryPositions, topic: str, number: int, next_: int) -> None:
+    """Have a member claim the partition and get so far."""
+    claimed = await positions.claim(GROUP, [(topic, number)])
+    await positions.advance(GROUP, {key: replace(progress, next=next_) for key, progress in claimed.items()})
 
 
 @pytest.mark.parametrize(("offset", "there"), [(0, True), (9, True), (10, False), (99, False)])
 async def test_what_lies_before_the_next_record_is_reached(
     positions: MemoryPositions, offset: int, there: bool
 ) -> None:
-    await positions.advance(GROUP, ("messages", 3), 0, 10)
+    await move(positions, "messages", 3, 10)
 
     assert await ReadModel(positions, GROUP).reached(Position("messages", 3, offset), 0) == there
 
 
 async def test_another_partition_or_topic_does_not_count(positions: MemoryPositions) -> None:
-    await positions.advance(GROUP, ("messages", 3), 0, 10)
+    await move(positions, "messages", 3, 10)
     read_model = ReadModel(positions, GROUP)
 
     assert not await read_model.reached(Position("messages", 2, 0), 0)
@@ -45,7 +45,7 @@ async def test_waiting_ends_when_it_is_reached(positions: MemoryPositions) -> No
     await asyncio.sleep(0)
 
     began = monotonic()
-    await positions.advance(GROUP, ("messages", 0), 0, 1)
+    await move(positions, "messages", 0, 1)
 
     assert await waiting
     assert monotonic() - began < 5
@@ -56,9 +56,9 @@ async def test_waiting_ends_with_its_time(positions: MemoryPositions) -> None:
 
 
 async def test_topic_names_are_told_without_the_prefix_of_the_broker(positions: MemoryPositions) -> None:
-    await positions.advance(GROUP, ("t1.messages", 0), 0, 10)
-    await positions.advance(GROUP, ("t1.messages", 5), 0, 2)
-    await positions.advance(GROUP, ("t1.conversations", 1), 0, 3)
+    await move(positions, "t1.messages", 0, 10)
+    await move(positions, "t1.messages", 5, 2)
+    await move(positions, "t1.conversations", 1, 3)
     read_model = ReadModel(positions, GROUP, "t1.")
 
     assert await read_model.positions() == {"messages": {0: 10, 5: 2}, "conversations": {1: 3}}

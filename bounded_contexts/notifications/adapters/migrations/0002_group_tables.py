@@ -1,0 +1,14 @@
+"""Dead letters, claims and members of the consumer groups."""
+
+from infra.migrations import create_group_tables, drop_group_tables
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    create_group_tables("notifications")
+
+
+def downgrade() -> None:
+    drop_group_tables("notifications")

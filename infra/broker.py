@@ -1,0 +1,58 @@
+"""What the consumer runtime needs of a broker. Kafka is one (infra/kafka_consumer.py), the twin in memory the other."""
+
+from asyncio import Future
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from infra.envelope import Headers
+from infra.records import Partition, Record
+from shared_kernel.events import Position
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """What a member does when the broker has something for it. They run on the loop, one after the other."""
+
+    deliver: Callable[[list[Record]], None]  # in the order of each partition
+    assigned: Callable[[list[Partition]], Awaitable[Mapping[Partition, int]]]  # returns where to begin in each
+    revoked: Callable[[list[Partition]], Awaitable[Mapping[Partition, int]]]  # returns what to commit, work being done
+
+
+class GroupConsumer(Protocol):
+    """One member of a group."""
+
+    def start(self) -> None:
+        """Join the group and begin to deliver."""
+
+    def pause(self, partition: Partition) -> None:
+        """Deliver nothing more of the partition until `resume`, except what is on its way."""
+
+    def resume(self, partition: Partition) -> None:
+        """Deliver again."""
+
+    async def seek(self, partition: Partition, offset: int) -> None:
+        """Go on at `offset`. What is delivered before this returns is from before the move."""
+
+    def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """Tell the broker, without waiting, where the group stands."""
+
+    async def close(self) -> None:
+        """Give the partitions back (`revoked` is called) and leave the group."""
+
+
+class Broker(Protocol):
+    @property
+    def prefix(self) -> str:
+        """Return what stands before every topic and group name."""
+        ...
+
+    def consumer(self, group: str, topics: Sequence[str], callbacks: Callbacks) -> GroupConsumer:
+        """Return a member that has not joined yet. Names are without prefix; delivered records have it."""
+        ...
+
+
+class Producer(Protocol):
+    def send(self, topic: str, key: str | bytes | None, value: bytes | None, headers: Headers) -> "Future[Position]":
+        """Hand one record over; the future ends with its position, or `Unavailable` when it was not acknowledged."""
+        ...

@@ -1,0 +1,199 @@
+"""What the partitions of one group member share: its handlers, where its state is kept, how a record is buried."""
+
+import asyncio
+import random
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import structlog
+
+from infra.avro import Codec, Undecodable
+from infra.broker import GroupConsumer, Producer
+from infra.dead_letters import DeadLetters, Letter
+from infra.envelope import event_type, open_headers
+from infra.group_control import GroupControl
+from infra.positions import Fenced, Positions, Progress
+from infra.postgres import is_transient
+from infra.records import Record
+from shared_kernel.causation import because
+from shared_kernel.events import Event
+from shared_kernel.module import Consumer, Handler
+
+ATTEMPTS = 3  # before an event that fails for good is a dead letter
+BACKOFF_S = (0.05, 5.0)  # first and longest pause between tries, jittered
+
+log = structlog.get_logger()
+
+
+class Heard(NamedTuple):
+    """A record that somebody listens to. Without a handler its bytes are no event, and `event` says why."""
+
+    record: Record
+    event: Event | Undecodable
+    handler: Handler | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStore:
+    """One context's state of its groups, all in one database."""
+
+    positions: Positions
+    letters: DeadLetters
+    control: GroupControl
+
+
+@dataclass(slots=True)
+class Member:
+    """One process's part in a group."""
+
+    consumer: Consumer
+    codec: Codec
+    store: GroupStore
+    producer: Producer  # of dead letters
+    prefix: str  # before every topic's name on the broker
+    handlers: Mapping[str, Handler]
+    kafka: GroupConsumer
+    is_paused: bool = False
+    handled: int = 0  # records
+    retrying: int = 0  # batches or keys between two tries
+
+    @property
+    def group(self) -> str:
+        return self.consumer.group
+
+    async def heard(self, records: Iterable[Record]) -> list[Heard]:
+        """Return the records that somebody listens to, decoded if they can be. Raise `Unavailable`."""
+        handlers = self.handlers
+        wanted = [record for record in records if (name := event_type(record.headers)) is None or name in handlers]
+        await self.codec.learn(record.value for record in wanted)
+        return [heard for record in wanted if (heard := self._decoded(record))]
+
+    def _decoded(self, record: Record) -> Heard | None:
+        try:
+            event = self.codec.decode(record.value)
+        except Undecodable as error:
+            return Heard(record, error, None)
+        handler = self.handlers.get(event.NAME) if event else None
+        return Heard(record, event, handler) if event and handler else None
+
+    async def bury(self, letters: Sequence[Letter]) -> None:
+        """Put the records on the group's dead-letter topic as they came, with why and where from in their headers, and
+        keep them for operators, in the surrounding transaction. After a failure they may be on the topic twice."""
+        for each in letters:
+            record = each.record
+            topic = dead_letter_topic(record.topic.removeprefix(self.prefix), self.group)
+            headers = [(name, value or b"") for name, value in record.headers]
+            headers += [(name, text.encode()) for name, text in _reasons(each, self.group).items()]
+            await self.producer.send(topic, record.key, record.value, headers)
+            log.error("consumer.dead_letter", group=self.group, error=each.error, **where(record))
+        await self.store.letters.bury(self.group, letters)
+
+    async def redrive(self, letters: Sequence[Letter], progress: Progress, stopping: asyncio.Event) -> None:
+        """Try each dead letter of a partition once, its effects and its end in one transaction. After one that fails again
+        the rest of its key goes back; what may pass stays due."""
+        failed: set[bytes | None] = set()
+        for each in letters:
+            if stopping.is_set():
+                return
+            try:
+                if each.record.key in failed:
+                    await self.store.letters.bury(self.group, [replace(each, attempts=0)])
+                elif error := await self._tried_again(each, progress):
+                    await self.store.letters.bury(self.group, [letter(each.record, error, 1)])
+                    failed |= {each.record.key} if each.record.key is not None else set()
+            except Fenced:
+                log.info("consumer.redrive_gone", group=self.group, **where(each.record))
+            except Exception as error:
+                if not self.passes(error, each.record):
+                    raise
+                return
+
+    async def _tried_again(self, each: Letter, progress: Progress) -> Exception | None:
+        """Return why the record failed again for good, or nothing."""
+        heard = await self.heard([each.record])
+        try:
+            async with self.store.positions.transaction():
+                await self.store.positions.advance(self.group, {each.record.home: progress})  # fences who is late
+                await self.store.letters.resolve(self.group, each)
+                for one in heard:
+                    if isinstance(one.event, Undecodable):
+                        raise one.event
+                    await call(one)
+        except Exception as error:
+            if isinstance(error, Fenced) or is_transient(error):
+                raise
+            return error
+        log.info("consumer.redriven", group=self.group, **where(each.record))
+        return None
+
+    def passes(self, error: Exception, record: Record) -> bool:
+        """Return whether the same call may succeed later."""
+        transient = is_transient(error)
+        if transient:
+            log.warning("consumer.retry", group=self.group, error=str(error), **where(record))
+        return transient
+
+
+def letter(record: Record, error: BaseException, attempts: int) -> Letter:
+    """Return the record as one that failed for good."""
+    stack = "".join(traceback.format_exception(error))[-4000:]
+    return Letter(record, f"{type(error).__name__}: {error}"[:1000], stack, max(attempts, 1), datetime.now(UTC))
+
+
+def behind(record: Record) -> Letter:
+    """Return the record as one that waits behind another dead letter of its key."""
+    return Letter(record, "waits behind an earlier record of its key", "", 0, datetime.now(UTC))
+
+
+async def call(heard: Heard) -> None:
+    """Have one event handled, as caused by it."""
+    record, event, handler = heard
+    if handler is None:
+        return
+    with because(open_headers(record.headers).cause):
+        await handler.call([event] if handler.batch else event)
+
+
+def dead_letter_topic(topic: str, group: str) -> str:
+    """Return where the records of `topic` go that `group` cannot handle."""
+    return f"{topic}.{group}.dlq"
+
+
+def where(record: Record) -> dict[str, object]:
+    """Return the record's place for a line of log."""
+    return {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+
+
+def _reasons(each: Letter, group: str) -> dict[str, str]:
+    return {
+        "dlq_topic": each.record.topic,
+        "dlq_partition": str(each.record.partition),
+        "dlq_offset": str(each.record.offset),
+        "dlq_group": group,
+        "dlq_attempts": str(each.attempts),
+        "dlq_error": each.error,
+        "dlq_stack": each.stack,
+        "dlq_at": each.buried_at.isoformat(),
+    }
+
+
+def backoff(jitter: Callable[[], float] = random.random) -> "_Backoff":
+    """Return ever longer pauses in seconds, each between half and all of the doubling limit."""
+    return _Backoff(jitter)
+
+
+class _Backoff:
+    def __init__(self, jitter: Callable[[], float]) -> None:
+        self._jitter = jitter
+        self._limit, self._most = BACKOFF_S
+
+    def __iter__(self) -> "_Backoff":
+        return self
+
+    def __next__(self) -> float:
+        pause = self._limit * (0.5 + self._jitter() / 2)
+        self._limit = min(self._limit * 2, self._most)
+        return pause

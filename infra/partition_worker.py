@@ -1,0 +1,176 @@
+"""What every way to work on one partition has in common: a bounded queue, wake-ups, stopping, claiming it anew."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+
+import structlog
+
+from infra.dead_letters import Letter
+from infra.member import Member, backoff
+from infra.positions import Progress
+from infra.records import Partition, Record
+from shared_kernel.errors import Unavailable
+
+QUEUE_BATCHES = 4  # that wait before the broker is told to deliver no more
+FENCED_S = 1.0  # before a partition is claimed anew: by then the broker has said whether it is another member's
+
+log = structlog.get_logger()
+
+
+class PositionLost(RuntimeError):
+    """Where the group stands is not on the topic. The process ends: nothing it could do would be right."""
+
+
+class PartitionWorker(ABC):
+    """What waits and runs of one partition, from its assignment until it is revoked."""
+
+    def __init__(self, key: Partition, progress: Progress, member: Member) -> None:
+        self.key = key
+        self._member = member
+        self._progress = progress
+        self._size = member.consumer.batch_size
+        self._waiting: deque[Record] = deque()
+        self._due: Sequence[Letter] = ()
+        self._woken = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._is_throttled = False
+        self._is_seeking = False
+        self._is_fenced = False
+        self._lost: Exception | None = None  # what ends the process
+        self._told = progress.next
+        self._task = asyncio.create_task(self._run())
+
+    @property
+    def waiting(self) -> int:
+        """Return how many records wait."""
+        return len(self._waiting)
+
+    @property
+    @abstractmethod
+    def running(self) -> int:
+        """Return how many batches or keys are being handled."""
+
+    def add(self, records: list[Record]) -> None:
+        """Take what the broker delivered."""
+        if self._is_seeking:  # it is from before the move
+            return
+        if records[0].offset < self._progress.next:
+            self._lost = PositionLost(f"{self._member.group} is behind the end of {self.key}: was it made anew?")
+        self._waiting.extend(records)
+        self._woken.set()
+        if len(self._waiting) > QUEUE_BATCHES * self._size and not self._is_throttled:
+            self._is_throttled = True
+            self._member.kafka.pause(self.key)
+
+    def redrive(self, letters: Sequence[Letter]) -> None:
+        """Try these dead letters again, before anything that waits."""
+        self._due = letters
+        self._woken.set()
+
+    def wake(self) -> None:
+        """Look whether there is something to do: the group may go on."""
+        self._woken.set()
+
+    def news(self) -> int | None:
+        """Return where the group stands if that changed since the last call. Raise what ended the work."""
+        if self._task.done() and not self._stopping.is_set():
+            self._task.result()
+        told, self._told = self._told, self._progress.next
+        return self._told if told != self._told else None
+
+    @abstractmethod
+    async def save(self) -> None:
+        """Store how far the work is, where it does not do so by itself. Raise `Unavailable`."""
+
+    async def stop(self) -> int:
+        """Let what runs finish, drop the rest, save. Return where the group stands."""
+        self._stopping.set()
+        self._woken.set()
+        await self._task
+        await self._settle()
+        with suppress(Unavailable):  # what is done will be done again
+            await self.save()
+        return self._progress.next
+
+    async def _run(self) -> None:
+        while not self._stopping.is_set():
+            await self._woken.wait()
+            self._woken.clear()
+            while not self._stopping.is_set() and (self._is_fenced or not self._member.is_paused):
+                if self._lost:
+                    raise self._lost
+                if self._is_fenced:
+                    await self._start_over()
+                elif self._due:
+                    letters, self._due = self._due, ()
+                    await self._redrive(letters)
+                elif self._waiting:
+                    await self._take(await self._next_batch())
+                else:
+                    break
+
+    @abstractmethod
+    async def _take(self, batch: list[Record]) -> None:
+        """Handle the batch, or hand it to who does."""
+
+    async def _redrive(self, letters: Sequence[Letter]) -> None:
+        """Try dead letters again while nothing else of the partition runs."""
+        await self._member.redrive(letters, self._progress, self._stopping)
+
+    async def _next_batch(self) -> list[Record]:
+        await self._fill()
+        batch = [self._waiting.popleft() for _ in range(min(self._size, len(self._waiting)))]
+        if self._is_throttled and len(self._waiting) < QUEUE_BATCHES * self._size // 2:
+            self._is_throttled = False
+            self._member.kafka.resume(self.key)
+        return [] if self._stopping.is_set() else batch
+
+    async def _fill(self) -> None:
+        """Wait for a full batch, for as long as the group's declaration says."""
+        wait = self._member.consumer.batch_wait.total_seconds()
+        if not wait or len(self._waiting) >= self._size:
+            return
+        try:
+            async with asyncio.timeout(wait):
+                while len(self._waiting) < self._size and not self._stopping.is_set():
+                    await self._woken.wait()
+                    self._woken.clear()
+        except TimeoutError:
+            pass
+
+    async def _start_over(self) -> None:
+        """Forget what waits; unless the partition goes away meanwhile, claim it and read on from where the group stands."""
+        self._is_seeking = True
+        self._waiting.clear()
+        await self._settle()
+        log.warning("consumer.fenced", group=self._member.group, partition=self.key)
+        for pause in backoff():
+            if await self._stopped_within(FENCED_S + pause):
+                return
+            with suppress(Unavailable):
+                claimed = await self._member.store.positions.claim(self._member.group, [self.key])
+                break
+        self._begin(claimed[self.key])
+        seek = asyncio.ensure_future(self._member.kafka.seek(self.key, self._progress.next))
+        stop = asyncio.ensure_future(self._stopping.wait())  # the broker's thread may be waiting for us to stop
+        await asyncio.wait([seek, stop], return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        self._is_seeking = self._is_fenced = False
+
+    @abstractmethod
+    async def _settle(self) -> None:
+        """Return when nothing of the partition runs any more."""
+
+    def _begin(self, progress: Progress) -> None:
+        """Work from here on."""
+        self._progress = progress
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
