@@ -4,30 +4,25 @@ What needs the contexts is imported in the commands that do: `headwater status` 
 """
 
 import asyncio
-import json
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import NAMESPACE_DNS, UUID, uuid5
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from typer.exceptions import TyperException
 
 from headwater import settings as settings_module
+from headwater.console import Json, loaded, out, print_json, show, tell, told
+from headwater.groups_cli import dlq, groups, replay
 from headwater.settings import Settings, SettingsError
 from headwater.stack_cli import stack
-from headwater.supervisor import attach, is_up
+from headwater.supervisor import is_up
 from infra.local.errors import StackError
 from infra.local.ports import choose
-from infra.schema_compiler import SchemaError, check, write
-from infra.schema_registry import SchemaRejected
-from shared_kernel.errors import HeadwaterError
+from infra.schema_compiler import check, write
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="Headwater: an event-driven backend on Kafka."
@@ -37,11 +32,9 @@ audit = typer.Typer(no_args_is_help=True, help="What happened, from the topics t
 app.add_typer(stack)
 app.add_typer(schemas, name="schemas")
 app.add_typer(audit, name="audit")
-
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+app.add_typer(groups, name="groups")
+app.add_typer(dlq, name="dlq")
+app.command()(replay)
 
 
 def _print_version(asked: bool) -> None:
@@ -72,12 +65,12 @@ def run(
     from headwater import wiring
     from headwater.roles import run as run_roles
 
-    with _told():
+    with told():
         unknown = sorted(set(roles) - set(wiring.all_roles()))
         if unknown:
             raise StackError(f"no role {unknown[0]}; `headwater roles` lists them")
         given = {"port": port, "host": host}
-        settings = _settings(**{name: value for name, value in given.items() if value is not None})
+        settings = loaded(**{name: value for name, value in given.items() if value is not None})
         if port is None and is_up(settings):  # the stack beside us has the port
             settings = settings.model_copy(update={"port": 0})
         if settings.port:
@@ -90,7 +83,7 @@ def roles(as_json: Json = False) -> None:
     """List the roles a process may take."""
     from headwater import wiring
 
-    _show([{"name": role, "does": does} for role, does in wiring.what_roles_do().items()], as_json)
+    show([{"name": role, "does": does} for role, does in wiring.what_roles_do().items()], as_json)
 
 
 @app.command()
@@ -98,8 +91,8 @@ def prepare() -> None:
     """Make the servers ready for the roles: migrate, topics, schemas. Safe to repeat."""
     from headwater import wiring
 
-    with _told():
-        wiring.prepare(_settings())
+    with told():
+        wiring.prepare(loaded())
         out.print("ready")
 
 
@@ -108,8 +101,8 @@ def migrate() -> None:
     """Bring every context's database schema to its newest version and renew its role."""
     from headwater import wiring
 
-    with _told():
-        asyncio.run(wiring.migrate_all(_settings()))
+    with told():
+        asyncio.run(wiring.migrate_all(loaded()))
         out.print(f"migrated: {', '.join(wiring.MIGRATIONS)}")
 
 
@@ -118,10 +111,10 @@ def topics(as_json: Json = False) -> None:
     """Create the topics that are missing and verify the others. Exit code 1 when one differs from its declaration."""
     from headwater import wiring
 
-    with _told():
-        reports = asyncio.run(wiring.make_topics(_settings()))
+    with told():
+        reports = asyncio.run(wiring.make_topics(loaded()))
         rows = [{"topic": each.name, "partitions": each.partitions, "outcome": each.outcome} for each in reports]
-        _show(rows, as_json)
+        show(rows, as_json)
         if not all(each.ok for each in reports):
             raise typer.Exit(1)
 
@@ -129,7 +122,7 @@ def topics(as_json: Json = False) -> None:
 @schemas.command("generate")
 def schemas_generate() -> None:
     """Generate the event classes, the catalogue and the lock from the Avro files."""
-    with _told():
+    with told():
         changed = write()
         out.print("\n".join(f"wrote {path.name} ({path.parent.name})" for path in changed) or "nothing has changed")
 
@@ -137,7 +130,7 @@ def schemas_generate() -> None:
 @schemas.command("check")
 def schemas_check() -> None:
     """Check that generated files are fresh and published versions unchanged. Exit code 1 when not."""
-    with _told():
+    with told():
         problems = check()
         out.print("\n".join(problems) or "schemas are fine")
         if problems:
@@ -149,9 +142,9 @@ def schemas_register(as_json: Json = False) -> None:
     """Register every event's newest version at the schema registry, which refuses incompatible ones."""
     from headwater import wiring
 
-    with _told():
-        ids = asyncio.run(wiring.register_schemas(_settings()))
-        _show([{"subject": subject, "id": id_} for subject, id_ in ids.items()], as_json)
+    with told():
+        ids = asyncio.run(wiring.register_schemas(loaded()))
+        show([{"subject": subject, "id": id_} for subject, id_ in ids.items()], as_json)
 
 
 @audit.command("tail")
@@ -163,8 +156,8 @@ def audit_tail(
     ] = True,
 ) -> None:
     """Print a topic's events, decoded, one JSON object a line: position, headers, data."""
-    with _told():
-        asyncio.run(_tail(_settings(), topic, start, follow))
+    with told():
+        asyncio.run(_tail(loaded(), topic, start, follow))
 
 
 @app.command()
@@ -176,8 +169,8 @@ def token(
     """Print an access token for development. Refused in production mode."""
     from headwater import wiring
 
-    with _told():
-        settings = _settings()
+    with told():
+        settings = loaded()
         if settings.mode == "production":
             raise SettingsError(
                 "`headwater token` is for development; in production tokens come from the identity provider"
@@ -189,14 +182,14 @@ def token(
 @app.command()
 def user(name: Annotated[str, typer.Argument(help="Any name.")]) -> None:
     """Print the user id that `headwater token NAME` speaks for."""
-    with _told():
+    with told():
         print(user_id(name))  # noqa: T201
 
 
 @app.command("settings")
 def settings_table(as_json: Json = False) -> None:
     """List every setting with its default and meaning."""
-    _show(settings_module.table(), as_json)
+    show(settings_module.table(), as_json)
 
 
 @app.command()
@@ -204,7 +197,7 @@ def asyncapi() -> None:
     """Print the AsyncAPI document of topics and sockets."""
     from headwater import wiring
 
-    _print_json(wiring.asyncapi())
+    print_json(wiring.asyncapi())
 
 
 @app.command()
@@ -212,7 +205,7 @@ def openapi() -> None:
     """Print the OpenAPI document of the REST interface."""
     from headwater.web import openapi_document
 
-    _print_json(openapi_document())
+    print_json(openapi_document())
 
 
 def main() -> None:
@@ -222,10 +215,10 @@ def main() -> None:
     except TyperException as error:
         if problem := " ".join(error.format_message().split()):  # none where the help has been printed instead
             where = getattr(getattr(error, "ctx", None), "command_path", "headwater")
-            _tell(f"{problem.removesuffix('.')} (`{where} --help` says more)")
+            tell(f"{problem.removesuffix('.')} (`{where} --help` says more)")
         sys.exit(error.exit_code)
     except typer.Abort:
-        _tell("aborted, nothing was done")
+        tell("aborted, nothing was done")
         sys.exit(1)
 
 
@@ -237,10 +230,6 @@ def user_id(name: str) -> UUID:
         return UUID(name)
     except ValueError:
         return uuid5(NAMESPACE_DNS, f"{name}.headwater.invalid")
-
-
-def _settings(**overrides: object) -> Settings:
-    return attach(settings_module.load(None, **overrides))
 
 
 async def _tail(settings: Settings, topic: str, start: str, follow: bool) -> None:
@@ -265,33 +254,3 @@ def _unheard(logger: logging.Logger) -> Iterator[None]:
         logger.removeHandler(nobody)
 
 
-def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        _print_json(rows)
-        return
-    table = Table(box=None, pad_edge=False)
-    for number, name in enumerate(rows[0] if rows else ()):
-        table.add_column(name, no_wrap=number == 0, overflow="fold")  # names are for copying: whole, on one line
-    for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    out.print(table)
-
-
-def _print_json(value: object) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
-
-
-def _tell(problem: str) -> None:
-    err.print(f"headwater: {problem}", style="red", markup=False)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Tell what a person can act on in one line; a pipe that closes and Ctrl-C are no failures."""
-    try:
-        yield
-    except (SettingsError, StackError, SchemaError, SchemaRejected, HeadwaterError) as error:
-        _tell(str(error))
-        raise typer.Exit(1) from None
-    except (BrokenPipeError, KeyboardInterrupt):
-        raise typer.Exit(0) from None

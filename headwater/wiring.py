@@ -1,7 +1,7 @@
 """Pick the adapters: the only place that knows which technology stands behind a port."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from bounded_contexts.messaging.application.ports import Ports as MessagingPorts
 from bounded_contexts.notifications import module as notifications
 from bounded_contexts.notifications.adapters.inbox_postgres import PostgresInbox
 from bounded_contexts.notifications.application.ports import Ports as NotificationsPorts
+from bounded_contexts.operations import module as operations
 from bounded_contexts.realtime import module as realtime
 from bounded_contexts.realtime.adapters.past_kafka import KafkaPast
 from bounded_contexts.realtime.application.limits import Limits, origins
@@ -32,6 +33,7 @@ from infra.avro import Codec, schema_text
 from infra.dead_letters import PostgresDeadLetters
 from infra.event_store_postgres import PostgresEventStore
 from infra.group_control import PostgresGroupControl
+from infra.group_operations import GroupOperations
 from infra.kafka_client import KafkaConfig
 from infra.kafka_consumer import KafkaBroker
 from infra.kafka_log import KafkaLog
@@ -81,6 +83,11 @@ class House:
         """Return the broker as consumer groups see it."""
         return KafkaBroker(self.kafka)
 
+    @property
+    def group_operations(self) -> GroupOperations:
+        """Return the operators' side of the consumer groups."""
+        return GroupOperations(self.kafka, self.modules, self.groups)
+
     async def start(self) -> None:
         """Connect. Raise `Unavailable` while the registry is away."""
         await self.codec.start()
@@ -113,7 +120,8 @@ def build(settings: Settings) -> House:
     )
     house.groups = {name: _group_store(database, name) for name, database in house.databases.items()}
     offering = (_messaging(house), _notifications(house))
-    house.modules = (*offering, _realtime(house, offering), audit.module())
+    groups = GroupOperations(house.kafka, offering, house.groups)
+    house.modules = (*offering, _realtime(house, offering), audit.module(), operations.module(groups))
     return house
 
 
@@ -231,6 +239,16 @@ async def audit_lines(settings: Settings, topic: str, start: str, follow: bool) 
             yield line(record)
     finally:
         await codec.registry.close()
+
+
+async def with_groups(settings: Settings, work: Callable[[GroupOperations], Awaitable[T]]) -> T:
+    """Return what the work returns, done with the house's consumer groups."""
+    house = build(settings)
+    try:
+        return await work(house.group_operations)
+    finally:
+        for database in house.databases.values():
+            await database.close()
 
 
 def prepare(settings: Settings) -> None:

@@ -101,7 +101,7 @@ class BatchWorker(PartitionWorker):
 
     async def _not_parked(self, heard: Sequence[Heard], dead: list[Letter]) -> list[Heard]:
         """Return what has no dead letter of its key before it; the others join the dead."""
-        parked = {key for _, key in await self._member.store.letters.parked(self._member.group, [self.key])}
+        parked = {key for _, key in await self._member.store.letters.parked(self._member.full_name, [self.key])}
         first = {each.record.key: each.record.offset for each in reversed(dead) if each.record.key is not None}
         free = []
         for each in heard:

@@ -62,7 +62,7 @@ class ConsumerRunner:
     async def _leave(self) -> None:
         await self._kafka.close()
         try:
-            await self._member.store.control.leave(self._member.group, self.id)
+            await self._member.store.control.leave(self._member.full_name, self.id)
         except Unavailable as error:
             log.warning("consumer.not_unlisted", group=self._member.group, error=str(error))
 
@@ -122,8 +122,8 @@ class ConsumerRunner:
             retrying=member.retrying,
             handled=member.handled,
         )
-        member.is_paused = await member.store.control.report(member.group, self.id, workload)
-        due = await member.store.letters.due(member.group, workers) if workers else []
+        member.is_paused = await member.store.control.report(member.full_name, self.id, workload)
+        due = await member.store.letters.due(member.full_name, workers) if workers else []
         for key, run in groupby(due, key=lambda letter: letter.record.home):
             workers[key].redrive(list(run))
         for worker in workers.values():

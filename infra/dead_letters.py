@@ -51,7 +51,7 @@ class Choice:
 
 
 class DeadLetters(Protocol):
-    """What a member needs. Every call joins the transaction it is made in."""
+    """What a member needs. Groups go by their names on the broker. Every call joins the transaction it is made in."""
 
     async def bury(self, group: str, letters: Sequence[Letter]) -> None:
         """Keep the letters. One that is there already failed again: attempts add up, it is no longer due. One with 0

@@ -178,7 +178,7 @@ class LaneWorker(PartitionWorker):
 
     async def _learn_parked(self) -> None:
         member = self._member
-        self._parked = {key for _, key in await member.store.letters.parked(member.group, [self.key])}
+        self._parked = {key for _, key in await member.store.letters.parked(member.full_name, [self.key])}
 
     async def _redrive(self, letters: Sequence[Letter]) -> None:
         keys = {each.record.key for each in letters}

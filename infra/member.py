@@ -64,6 +64,11 @@ class Member:
     def group(self) -> str:
         return self.consumer.group
 
+    @property
+    def full_name(self) -> str:
+        """Return the group's name on the broker, under which letters and pauses are kept."""
+        return self.prefix + self.consumer.group
+
     async def heard(self, records: Iterable[Record]) -> list[Heard]:
         """Return the records that somebody listens to, decoded if they can be. Raise `Unavailable`."""
         handlers = self.handlers
@@ -89,7 +94,7 @@ class Member:
             headers += [(name, text.encode()) for name, text in _reasons(each, self.group).items()]
             await self.producer.send(topic, record.key, record.value, headers)
             log.error("consumer.dead_letter", group=self.group, error=each.error, **where(record))
-        await self.store.letters.bury(self.group, letters)
+        await self.store.letters.bury(self.full_name, letters)
 
     async def redrive(self, letters: Sequence[Letter], progress: Progress, stopping: asyncio.Event) -> None:
         """Try each dead letter of a partition once, its effects and its end in one transaction. After one that fails again
@@ -100,9 +105,9 @@ class Member:
                 return
             try:
                 if each.record.key in failed:
-                    await self.store.letters.bury(self.group, [replace(each, attempts=0)])
+                    await self.store.letters.bury(self.full_name, [replace(each, attempts=0)])
                 elif error := await self._tried_again(each, progress):
-                    await self.store.letters.bury(self.group, [letter(each.record, error, 1)])
+                    await self.store.letters.bury(self.full_name, [letter(each.record, error, 1)])
                     failed |= {each.record.key} if each.record.key is not None else set()
             except Fenced:
                 log.info("consumer.redrive_gone", group=self.group, **where(each.record))
@@ -117,7 +122,7 @@ class Member:
         try:
             async with self.store.positions.transaction():
                 await self.store.positions.advance(self.group, {each.record.home: progress})  # fences who is late
-                await self.store.letters.resolve(self.group, each)
+                await self.store.letters.resolve(self.full_name, each)
                 for one in heard:
                     if isinstance(one.event, Undecodable):
                         raise one.event

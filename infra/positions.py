@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from time import monotonic
 from typing import Protocol
 
@@ -58,9 +59,31 @@ ADVANCE = """update {schema}."position" set next = $4, beyond = $5, moved_at = n
              where consumer = $1 and topic = $2 and partition = $3 and claim = $6 returning next"""
 
 
+STANDING = """select topic, partition, next, beyond, claim, moved_at from {schema}."position"
+              where consumer = $1 order by topic, partition"""
+MOVE = """update {schema}."position" set next = $4, beyond = $5, moved_at = now(), claim = claim + 1
+          where consumer = $1 and topic = $2 and partition = $3 and claim = $6 returning next"""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a group stands in one partition and since when, UTC."""
+
+    topic: str
+    partition: int
+    next: int
+    beyond: tuple[Stretch, ...]
+    claim: int
+    moved_at: datetime
+
+
 class PostgresPositions:
+    """`Positions`, and what operators do with them."""
+
     def __init__(self, database: Database, schema: str) -> None:
         self._database = database
+        self._standing = STANDING.format(schema=schema)
+        self._move = MOVE.format(schema=schema)
         self._load = LOAD.format(schema=schema)
         self._claim = CLAIM.format(schema=schema)
         self._advance = ADVANCE.format(schema=schema)
@@ -85,6 +108,28 @@ class PostgresPositions:
                 arguments = (group, topic, number, to.next, flattened(to.beyond), to.claim)
                 if (await connection.exec_driver_sql(self._advance, arguments)).first() is None:
                     raise Fenced(f"{group} no longer has {topic}/{number}")
+
+    async def standing(self, group: str) -> list[Standing]:
+        """Return where the group stands in every partition it has ever claimed."""
+        async with self._database.transaction() as connection:
+            rows = await connection.exec_driver_sql(self._standing, (group,))
+            return [
+                Standing(row.topic, row.partition, row.next, unflattened(row.beyond), row.claim, row.moved_at)
+                for row in rows
+            ]
+
+    async def move(self, group: str, targets: Mapping[Partition, Progress]) -> bool:
+        """Put the group elsewhere, and fence whoever is at work. Return False, having moved nothing, if one of the claims
+        is not the newest."""
+        try:
+            async with self._database.transaction() as connection:
+                for (topic, number), to in sorted(targets.items()):
+                    arguments = (group, topic, number, to.next, flattened(to.beyond), to.claim)
+                    if (await connection.exec_driver_sql(self._move, arguments)).first() is None:
+                        raise Fenced
+        except Fenced:
+            return False
+        return True
 
 
 class MemoryPositions:

@@ -1,0 +1,205 @@
+"""REST face of operations, for the role `operator`: everything `headwater groups` and `headwater dlq` do."""
+
+import base64
+from datetime import datetime
+from typing import Annotated, Self
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, model_validator
+
+from infra.access_tokens import User
+from infra.dead_letters import Choice, Letter
+from infra.group_operations import GroupOperations, GroupView
+from infra.http import Body, SignedIn, problems
+from shared_kernel.errors import Forbidden
+
+ROLES = {"operator", "admin"}
+
+
+class MemberAnswer(BaseModel):
+    member: UUID
+    process: str
+    partitions: int
+    waiting: int
+    running: int
+    retrying: int
+    handled: int
+    seen_at: datetime
+
+
+class PartitionAnswer(BaseModel):
+    topic: str
+    partition: int
+    next: int
+    end: int
+    lag: int
+    moved_at: datetime | None
+
+
+class GroupAnswer(BaseModel):
+    group: str
+    state: str
+    lag: int
+    stands_since: datetime | None
+    dead_letters: int
+    members: list[MemberAnswer]
+    partitions: list[PartitionAnswer]
+
+
+class GroupList(BaseModel):
+    data: list[GroupAnswer]
+
+
+class LetterAnswer(BaseModel):
+    id: str
+    type: str
+    key: str | None
+    error: str
+    attempts: int
+    buried_at: datetime
+    is_due: bool
+    headers: dict[str, str | None]
+    value: str | None  # base64, as it lies on the topic
+    stack: str
+
+
+class LetterList(BaseModel):
+    data: list[LetterAnswer]
+    total: int
+
+
+class Chosen(Body):
+    """Which letters are meant: those that fit all that is given."""
+
+    id: str | None = None
+    key: str | None = None
+    type: str | None = None
+    all: bool = False
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.all == any(each is not None for each in (self.id, self.key, self.type)):
+            raise ValueError("say which letters: id, key, type, or all alone")
+        return self
+
+
+class Count(BaseModel):
+    count: int
+
+
+async def operator(user: SignedIn) -> User:
+    """Access policy: an operator. Raise `Forbidden` for everybody else."""
+    if not user.roles & ROLES:
+        raise Forbidden("role_required", "this takes the role operator")
+    return user
+
+
+def router(groups: GroupOperations) -> APIRouter:
+    """Return the routes."""
+    routes = APIRouter(
+        prefix="/admin/groups",
+        tags=["operations"],
+        dependencies=[Depends(operator)],
+        responses=problems(401, 403, 404, 422, 503),
+    )
+
+    @routes.get("")
+    async def list_groups() -> GroupList:
+        """Every consumer group: state, lag, members, dead letters."""
+        return GroupList(data=[_group(each) for each in await groups.view()])
+
+    @routes.get("/{group}")
+    async def read_group(group: str) -> GroupAnswer:
+        """One group."""
+        (found,) = await groups.view([group])
+        return _group(found)
+
+    @routes.post("/{group}:pause", status_code=204)
+    async def pause(group: str) -> None:
+        """Have the group's members begin nothing more, from the next second on; twice is once."""
+        await groups.pause(group)
+
+    @routes.post("/{group}:resume", status_code=204)
+    async def resume(group: str) -> None:
+        """Have the group go on; twice is once."""
+        await groups.resume(group)
+
+    @routes.get("/{group}/dead-letters")
+    async def list_letters(
+        group: str,
+        key: str | None = None,
+        type: str | None = None,  # noqa: A002 – the name of the parameter
+        id: str | None = None,  # noqa: A002
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> LetterList:
+        """The records the group could not handle, in the order of their partitions."""
+        choice = Choice(id, key, type, limit)
+        letters = await groups.letters(group, choice)
+        return LetterList(data=[_letter(each) for each in letters], total=await groups.count_letters(group, choice))
+
+    @routes.post("/{group}/dead-letters:redrive", status_code=202)
+    async def redrive(group: str, chosen: Chosen) -> Count:
+        """Try letters again, and all others with their keys, in order. Safe to repeat: an effect happens once."""
+        return Count(count=await groups.redrive(group, Choice(chosen.id, chosen.key, chosen.type)))
+
+    @routes.post("/{group}/dead-letters:discard")
+    async def discard(group: str, chosen: Chosen) -> Count:
+        """Give letters up for good; they stay on the dead-letter topic."""
+        return Count(count=await groups.discard(group, Choice(chosen.id, chosen.key, chosen.type)))
+
+    return routes
+
+
+def _group(view: GroupView) -> GroupAnswer:
+    return GroupAnswer(
+        group=view.group,
+        state=view.state,
+        lag=view.lag,
+        stands_since=view.oldest,
+        dead_letters=view.dead_letters,
+        members=[
+            MemberAnswer(
+                member=each.member,
+                process=each.process,
+                partitions=each.workload.partitions,
+                waiting=each.workload.waiting,
+                running=each.workload.running,
+                retrying=each.workload.retrying,
+                handled=each.workload.handled,
+                seen_at=each.seen_at,
+            )
+            for each in view.members
+        ],
+        partitions=[
+            PartitionAnswer(
+                topic=each.topic,
+                partition=each.partition,
+                next=each.next,
+                end=each.end,
+                lag=each.lag,
+                moved_at=each.moved_at,
+            )
+            for each in view.partitions
+        ],
+    )
+
+
+def _letter(letter: Letter) -> LetterAnswer:
+    record = letter.record
+    return LetterAnswer(
+        id=letter.id,
+        type=letter.type,
+        key=_text(record.key),
+        error=letter.error,
+        attempts=letter.attempts,
+        buried_at=letter.buried_at,
+        is_due=letter.is_due,
+        headers={name: _text(value) for name, value in record.headers},
+        value=None if record.value is None else base64.b64encode(record.value).decode(),
+        stack=letter.stack,
+    )
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("utf-8", "replace")

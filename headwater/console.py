@@ -1,0 +1,64 @@
+"""How commands load settings, print and fail."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from headwater import settings as settings_module
+from headwater.settings import Settings, SettingsError
+from headwater.supervisor import attach
+from infra.local.errors import StackError
+from infra.schema_compiler import SchemaError
+from infra.schema_registry import SchemaRejected
+from shared_kernel.errors import HeadwaterError
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+def loaded(**overrides: object) -> Settings:
+    """Return the settings of the environment, with the servers of a running `headwater up`. Raise `SettingsError`."""
+    return attach(settings_module.load(None, **overrides))
+
+
+def show(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Print the rows as a table or as JSON."""
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(box=None, pad_edge=False)
+    for number, name in enumerate(rows[0] if rows else ()):
+        table.add_column(name, no_wrap=number == 0, overflow="fold")  # names are for copying: whole, on one line
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    out.print(table)
+
+
+def print_json(value: object) -> None:
+    """Print for scripts."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def tell(problem: str) -> None:
+    """Print what went wrong, in the one line that every failure has."""
+    err.print(f"headwater: {problem}", style="red", markup=False)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Tell what a person can act on in one line; a pipe that closes and Ctrl-C are no failures."""
+    try:
+        yield
+    except (SettingsError, StackError, SchemaError, SchemaRejected, HeadwaterError) as error:
+        tell(str(error))
+        raise typer.Exit(1) from None
+    except (BrokenPipeError, KeyboardInterrupt):
+        raise typer.Exit(0) from None

@@ -1,0 +1,235 @@
+"""What operators see of the consumer groups and do with them; the CLI and the admin API stand on this (docs/consumers.md)."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import cast
+
+from confluent_kafka import ConsumerGroupState, KafkaException
+from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
+
+from infra.dead_letters import Choice, Letter, PostgresDeadLetters
+from infra.group_control import MemberReport, PostgresGroupControl
+from infra.kafka_client import KafkaConfig
+from infra.kafka_reader import KafkaReader, OpenReader
+from infra.member import GroupStore
+from infra.positions import PostgresPositions, Progress
+from infra.records import Partition
+from infra.watermark import Stretch
+from shared_kernel.errors import Conflict, NotFound, Refused, Unavailable
+from shared_kernel.module import Consumer, Module
+
+TIMEOUT_S = 10
+STOPPED = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionView:
+    """How far a group is in one partition."""
+
+    topic: str
+    partition: int
+    next: int
+    end: int
+    lag: int  # records from the first unfinished one to the end
+    moved_at: datetime | None  # when `next` last changed, UTC
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    """A group at one moment."""
+
+    group: str
+    state: str  # running, paused or stopped
+    members: tuple[MemberReport, ...]
+    partitions: tuple[PartitionView, ...]
+    dead_letters: int
+
+    @property
+    def lag(self) -> int:
+        """Return how many records it has not finished; a dead letter is finished."""
+        return sum(each.lag for each in self.partitions)
+
+    @property
+    def oldest(self) -> datetime | None:
+        """Return since when the slowest partition with lag stands where it stands."""
+        return min((each.moved_at for each in self.partitions if each.lag and each.moved_at), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What a replay does to one partition."""
+
+    topic: str
+    partition: int
+    now: int
+    begin: int  # where it will stand
+    end: int  # the offset after the last record to handle again
+    left_out: tuple[Stretch, ...]  # done before and not to be handled again
+    claim: int
+
+    @property
+    def records(self) -> int:
+        return self.end - self.begin
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    consumer: Consumer
+    positions: PostgresPositions
+    letters: PostgresDeadLetters
+    control: PostgresGroupControl
+
+
+class GroupOperations:
+    """Every group of the house."""
+
+    def __init__(self, config: KafkaConfig, modules: Iterable[Module], stores: Mapping[str, GroupStore]) -> None:
+        self._config = config
+        self._groups = {
+            consumer.group: _group(consumer, stores[module.name]) for module in modules for consumer in module.consumers
+        }
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return every group's name."""
+        return tuple(self._groups)
+
+    async def view(self, names: Iterable[str] = ()) -> list[GroupView]:
+        """Return the groups, all if none is named. Raise `NotFound`, `Unavailable`."""
+        wanted = [self._known(name) for name in names] or list(self._groups.values())
+        topics = sorted({topic for group in wanted for topic in _topics(group.consumer)})
+        async with KafkaReader(self._config).open(topics) as reader:
+            ends, beginnings = await reader.ends(), await reader.beginnings()
+        return [await self._view(group, beginnings, ends) for group in wanted]
+
+    async def pause(self, name: str) -> None:
+        """Have the group's members begin nothing more, until `resume`, restarts included. Safe to repeat."""
+        await self._known(name).control.pause(self._config.topic(name))
+
+    async def resume(self, name: str) -> None:
+        """Have the group go on. Safe to repeat."""
+        await self._known(name).control.resume(self._config.topic(name))
+
+    async def letters(self, name: str, choice: Choice) -> list[Letter]:
+        """Return the group's dead letters that are meant, in the order of their partitions."""
+        return await self._known(name).letters.chosen(self._config.topic(name), choice)
+
+    async def count_letters(self, name: str, choice: Choice) -> int:
+        """Return how many letters are meant."""
+        return await self._known(name).letters.count(self._config.topic(name), choice)
+
+    async def redrive(self, name: str, choice: Choice) -> int:
+        """Ask the group for another try of these letters and of all others with their keys. Return how many."""
+        return await self._known(name).letters.redrive(self._config.topic(name), choice)
+
+    async def discard(self, name: str, choice: Choice) -> int:
+        """Forget these letters for good; they stay on the dead-letter topic. Return how many."""
+        return await self._known(name).letters.discard(self._config.topic(name), choice)
+
+    async def plan_replay(self, name: str, begin: str, end: str | None) -> list[Move]:
+        """Return what a replay from `begin` up to `end` would do, places being `beginning`, an offset or an ISO 8601 time.
+
+        A partition whose group stands before `begin` stays as it is: a replay never skips what was not handled."""
+        group = self._known(name)
+        standing = {(each.topic, each.partition): each for each in await group.positions.standing(name)}
+        async with KafkaReader(self._config).open(_topics(group.consumer)) as reader:
+            first, last = await _places(reader, begin), await _places(reader, end) if end else {}
+        moves = []
+        for (topic, number), start in sorted(first.items()):
+            at = standing.get((self._config.topic(topic), number))
+            if at and start < at.next:
+                until = min(last.get((topic, number), at.next), at.next)
+                rest = ((until, at.next),) if until < at.next else ()
+                if start < until:
+                    moves.append(Move(topic, number, at.next, start, until, rest + at.beyond, at.claim))
+        return moves
+
+    async def replay(self, name: str, moves: Iterable[Move], *, with_effects: bool = False) -> None:
+        """Move the stopped group as planned, all partitions or none.
+
+        Raise `Refused` for a group with outside effects unless they are meant, `Conflict` if it runs or has moved."""
+        group = self._known(name)
+        if group.consumer.has_outside_effects and not with_effects:
+            raise Refused("outside_effects", f"{name} sends to the outside and would do so again; say --with-effects")
+        if not await self.is_stopped(name):
+            raise Conflict("group_is_running", f"stop every process of {name} first, or wait until the broker knows")
+        targets = {
+            (self._config.topic(each.topic), each.partition): Progress(each.begin, each.left_out, each.claim)
+            for each in moves
+        }
+        if not await group.positions.move(name, targets):
+            raise Conflict("group_has_moved", f"{name} is not where it was when the replay was planned; plan again")
+
+    async def is_stopped(self, name: str) -> bool:
+        """Return whether no process is a member of the group, as far as the broker and the members themselves say."""
+        return not (await self._known(name).control.members(self._config.topic(name)) or await self._has_members(name))
+
+    async def _view(
+        self, group: _Group, beginnings: Mapping[Partition, int], ends: Mapping[Partition, int]
+    ) -> GroupView:
+        name = group.consumer.group
+        members = await group.control.members(self._config.topic(name))
+        standing = {(each.topic, each.partition): each for each in await group.positions.standing(name)}
+        partitions = []
+        for (topic, number), end in sorted(ends.items()):
+            if topic in _topics(group.consumer):
+                at = standing.get((self._config.topic(topic), number))
+                next_ = max(at.next if at else 0, beginnings[topic, number])
+                done = sum(last - first for first, last in at.beyond) if at else 0
+                moved = at.moved_at if at else None
+                partitions.append(PartitionView(topic, number, next_, end, max(end - next_ - done, 0), moved))
+        is_paused = await group.control.is_paused(self._config.topic(name))
+        state = "paused" if is_paused else "running" if members else "stopped"
+        letters = await group.letters.count(self._config.topic(name), Choice())
+        return GroupView(name, state, tuple(members), tuple(partitions), letters)
+
+    async def _has_members(self, name: str) -> bool:
+        return await asyncio.to_thread(_has_members, self._config, name)
+
+    def _known(self, name: str) -> _Group:
+        if name not in self._groups:
+            raise NotFound("group_not_found", f"there is no group {name}; there are {', '.join(self._groups)}")
+        return self._groups[name]
+
+
+def _group(consumer: Consumer, store: GroupStore) -> _Group:
+    """Return the group with its operators' side, which only the database has."""
+    return _Group(
+        consumer,
+        cast("PostgresPositions", store.positions),
+        cast("PostgresDeadLetters", store.letters),
+        cast("PostgresGroupControl", store.control),
+    )
+
+
+def _topics(consumer: Consumer) -> list[str]:
+    return sorted({handler.event.TOPIC for handler in consumer.handlers})
+
+
+async def _places(reader: OpenReader, place: str) -> dict[Partition, int]:
+    beginnings, ends = await reader.beginnings(), await reader.ends()
+    if place == "beginning":
+        return beginnings
+    if place.isdecimal():
+        return {key: min(max(int(place), first), ends[key]) for key, first in beginnings.items()}
+    try:
+        moment = datetime.fromisoformat(place)
+    except ValueError:
+        raise Refused("invalid_place", "say `beginning`, an offset or an ISO 8601 time") from None
+    zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return await reader.at(int(zoned.timestamp() * 1000))
+
+
+def _has_members(config: KafkaConfig, name: str) -> bool:
+    group = config.topic(name)
+    try:
+        admin = AdminClient(config.confluent())  # lives until the answer is here: it would take the question with it
+        asked = admin.describe_consumer_groups([group], request_timeout=TIMEOUT_S)
+        found: ConsumerGroupDescription = asked[group].result(TIMEOUT_S)
+    except KafkaException as error:
+        if error.args[0].name() == "GROUP_ID_NOT_FOUND":
+            return False
+        raise Unavailable("broker_unavailable", str(error)) from error
+    return found.state not in STOPPED

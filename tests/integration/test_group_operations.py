@@ -1,0 +1,269 @@
+"""What operators see and do, on the real servers: lag, pauses, dead letters, replays; by command and over REST."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from typer.testing import CliRunner, Result
+
+from headwater.cli import app
+from headwater.wiring import House
+from infra.consumer import ConsumerRunner
+from infra.dead_letters import Choice
+from infra.group_operations import GroupOperations
+from infra.kafka_log import KafkaLog
+from schemas.messaging.events import MessageSent
+from shared_kernel.errors import Conflict, Refused
+from shared_kernel.module import Consumer, Module, on
+from tests.contract.test_event_log import sent
+from tests.integration.conftest import Client
+from tests.probes import eventually
+
+GROUP = "messaging.history"
+
+
+@dataclass
+class Hearer:
+    """Notes what it hears and refuses what it is told to."""
+
+    refuses: set[str] = field(default_factory=set)
+    heard: list[str] = field(default_factory=list)
+
+    async def __call__(self, message: MessageSent) -> None:
+        if message.body in self.refuses:
+            raise ValueError(f"cannot bear {message.body}")
+        self.heard.append(message.body)
+
+
+class Stage:
+    """One group of a house, by a name the house knows, with a handler of the test's own."""
+
+    def __init__(self, house: House, **declared: Any) -> None:
+        self.house = house
+        self.hearer = Hearer()
+        self.consumer = Consumer(GROUP, (on(MessageSent, self.hearer),), **declared)
+        self.operations = GroupOperations(
+            house.kafka, [Module(name="messaging", consumers=(self.consumer,))], house.groups
+        )
+        self.log = KafkaLog(house.commands, house.codec)
+
+    async def publish(self, key: UUID, *bodies: str) -> None:
+        for body in bodies:
+            await self.log.publish(sent(key, body))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        house = self.house
+        runner = ConsumerRunner(self.consumer, house.broker, house.codec, house.groups["messaging"], house.bulk)
+        task = asyncio.create_task(runner.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def heard(self, *bodies: str) -> None:
+        async def found() -> list[str]:
+            return self.hearer.heard
+
+        await eventually(found, until=lambda heard: heard == list(bodies))
+
+    async def letters(self, count: int) -> None:
+        async def found() -> int:
+            return await self.operations.count_letters(GROUP, Choice())
+
+        await eventually(found, until=lambda number: number == count)
+
+    async def lag(self) -> int:
+        (view,) = await self.operations.view([GROUP])
+        return view.lag
+
+
+@pytest.mark.parametrize("lanes", [0, 8])
+async def test_redriven_letters_come_in_the_order_of_their_key(own_house: House, lanes: int) -> None:
+    stage, key, other = Stage(own_house, parks=True, lanes=lanes), uuid4(), uuid4()
+    stage.hearer.refuses = {"b"}
+    await stage.publish(key, "a")
+
+    async with stage.running():
+        await stage.heard("a")
+        await stage.publish(key, "b", "c", "d")
+        await stage.letters(3)
+        await stage.publish(other, "free")
+        await stage.heard("a", "free")
+        first, *behind = await stage.operations.letters(GROUP, Choice())
+        stage.hearer.refuses = set()
+        assert await stage.operations.redrive(GROUP, Choice(id=first.id)) == 3  # order per key: those behind come along
+        await stage.heard("a", "free", "b", "c", "d")
+        await stage.letters(0)
+        await stage.publish(key, "e")
+        await stage.heard("a", "free", "b", "c", "d", "e")
+
+    assert (first.error, first.attempts) == ("ValueError: cannot bear b", 3)
+    assert [each.attempts for each in behind] == [0, 0]
+
+
+async def test_a_letter_that_fails_again_keeps_what_waits_behind_it(own_house: House) -> None:
+    stage, key = Stage(own_house, parks=True), uuid4()
+    stage.hearer.refuses = {"a"}
+    await stage.publish(key, "a", "b")
+
+    async def attempts() -> list[int]:
+        return [each.attempts for each in await stage.operations.letters(GROUP, Choice())]
+
+    async with stage.running():
+        await stage.letters(2)
+        await stage.operations.redrive(GROUP, Choice(key=str(key)))
+        await eventually(attempts, until=lambda found: found == [4, 0])
+        assert stage.hearer.heard == []
+        assert await stage.operations.discard(GROUP, Choice(type="of nobody")) == 0
+        first, second = await stage.operations.letters(GROUP, Choice())
+        assert not first.is_due and not second.is_due  # noqa: PT018
+        await stage.operations.discard(GROUP, Choice(id=first.id))
+        await stage.operations.redrive(GROUP, Choice())
+        await stage.heard("b")
+
+
+async def test_a_paused_group_begins_nothing_until_it_is_resumed(own_house: House) -> None:
+    stage, key = Stage(own_house), uuid4()
+
+    async def running() -> int:
+        (view,) = await stage.operations.view([GROUP])
+        return len(view.members)
+
+    await stage.operations.pause(GROUP)
+    async with stage.running():
+        await eventually(running)
+        await stage.publish(key, "a")
+        await eventually(stage.lag, until=lambda lag: lag == 1)
+        (view,) = await stage.operations.view([GROUP])
+        assert (view.state, view.oldest is not None, stage.hearer.heard) == ("paused", True, [])
+        await stage.operations.resume(GROUP)
+        await stage.heard("a")
+        await eventually(stage.lag, until=lambda lag: lag == 0)
+    (view,) = await stage.operations.view([GROUP])
+    assert view.state == "stopped"
+
+
+async def test_a_replay_repeats_a_stretch_and_nothing_after_it(own_house: House) -> None:
+    stage, key = Stage(own_house), uuid4()
+    await stage.publish(key, "0", "1", "2", "3", "4")
+    async with stage.running():
+        await stage.heard("0", "1", "2", "3", "4")
+        await eventually(stage.lag, until=lambda lag: lag == 0)
+        moves = await stage.operations.plan_replay(GROUP, "1", "3")
+        with pytest.raises(Conflict, match="group_is_running"):
+            await stage.operations.replay(GROUP, moves)
+
+    await eventually(lambda: stage.operations.is_stopped(GROUP))
+    await stage.publish(key, "5")
+    await stage.operations.replay(GROUP, moves)
+    async with stage.running():
+        await stage.heard("0", "1", "2", "3", "4", "1", "2", "5")
+
+    assert [move.records for move in moves] == [2]
+    await eventually(lambda: stage.operations.is_stopped(GROUP))
+    with pytest.raises(Conflict, match="group_has_moved"):
+        await stage.operations.replay(GROUP, moves)
+
+
+async def test_a_replay_never_skips_and_asks_before_it_repeats_effects(own_house: House) -> None:
+    stage, key = Stage(own_house, has_outside_effects=True), uuid4()
+    await stage.publish(key, "a", "b")
+
+    assert await stage.operations.plan_replay(GROUP, "2", None) == []
+    async with stage.running():
+        await stage.heard("a", "b")
+    moves = await stage.operations.plan_replay(GROUP, "1970-01-01", None)
+    with pytest.raises(Refused, match="outside_effects"):
+        await stage.operations.replay(GROUP, moves)
+    await eventually(lambda: stage.operations.is_stopped(GROUP))
+    await stage.operations.replay(GROUP, moves, with_effects=True)
+    async with stage.running():
+        await stage.heard("a", "b", "a", "b")
+
+
+async def test_the_commands_do_the_same(own_house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage, key = Stage(own_house), uuid4()
+    for name, value in environment(own_house).items():
+        monkeypatch.setenv(name, value)
+    stage.hearer.refuses = {"b"}
+    await stage.publish(key, "a")
+    async with stage.running():
+        await stage.heard("a")
+        await stage.publish(key, "b", "c")
+        await stage.letters(1)
+        await eventually(stage.lag, until=lambda lag: lag == 0)
+        listed = json.loads((await command("groups", "--json")).stdout)
+        (letter,) = json.loads((await command("dlq", "list", GROUP, "--json")).stdout)
+        shown = (await command("dlq", "show", GROUP, letter["id"])).stdout
+        refused = await command("dlq", "redrive", GROUP)
+        dry = await command("dlq", "redrive", GROUP, "--all", "--dry-run")
+        stage.hearer.refuses = set()
+        await command("dlq", "redrive", GROUP, "--id", letter["id"])
+        await stage.heard("a", "c", "b")
+        await command("groups", "pause", GROUP)
+        await command("groups", "resume", GROUP)
+
+    (row,) = [each for each in listed if each["group"] == GROUP]
+    assert (row["state"], row["members"], row["lag"], row["dead_letters"]) == ("running", 1, 0, 1)
+    assert "cannot bear b" in shown
+    assert "dlq_" not in shown
+    assert refused.exit_code == 1
+    assert "nothing_chosen" in refused.stderr
+    assert "1 letter(s)" in dry.stdout
+    await eventually(lambda: stage.operations.is_stopped(GROUP))
+    plan = json.loads((await command("replay", GROUP, "--from", "beginning", "--dry-run", "--json")).stdout)
+    assert [each["records"] for each in plan] == [3]
+    assert (await command("replay", GROUP, "--from", "beginning")).exit_code == 0
+    async with stage.running():
+        await stage.heard("a", "c", "b", "a", "b", "c")
+
+
+async def test_the_admin_routes_are_for_operators(client: Client, web_house: House, groups: None) -> None:
+    member, operator = client(uuid4()), client(uuid4(), "operator")
+    path = f"/admin/groups/{GROUP}"
+
+    assert (await member.get("/admin/groups")).status_code == 403
+    assert (await client().get("/admin/groups")).status_code == 401
+    listed = (await operator.get("/admin/groups")).json()["data"]
+    assert {each["group"] for each in listed} == {each.group for m in web_house.modules for each in m.consumers}
+    await eventually(lambda: read(operator, path), until=lambda found: bool(found["members"]))
+    assert (await operator.get(path)).json()["members"][0]["partitions"] > 0
+    assert (await operator.get("/admin/groups/none")).status_code == 404
+    assert (await operator.post(f"{path}:pause")).status_code == 204
+    assert (await operator.get(path)).json()["state"] == "paused"
+    assert (await operator.post(f"{path}:resume")).status_code == 204
+    assert (await operator.get(f"{path}/dead-letters")).json() == {"data": [], "total": 0}
+    assert (await operator.post(f"{path}/dead-letters:redrive", json={})).status_code == 422
+    assert (await operator.post(f"{path}/dead-letters:redrive", json={"all": True})).json() == {"count": 0}
+    assert (await operator.post(f"{path}/dead-letters:discard", json={"key": "k"})).json() == {"count": 0}
+
+
+async def read(operator: httpx.AsyncClient, path: str) -> dict[str, Any]:
+    return dict((await operator.get(path)).json())
+
+
+def environment(house: House) -> dict[str, str]:
+    """Return what a process needs to reach the house's servers."""
+    settings = house.settings
+    assert settings.database_url and settings.secret_key and settings.jwt_hs256_secret  # noqa: PT018
+    return {
+        "HEADWATER_KAFKA_BOOTSTRAP_SERVERS": str(settings.kafka_bootstrap_servers),
+        "HEADWATER_SCHEMA_REGISTRY_URL": str(settings.schema_registry_url),
+        "HEADWATER_DATABASE_URL": settings.database_url.get_secret_value(),
+        "HEADWATER_SECRET_KEY": settings.secret_key.get_secret_value(),
+        "HEADWATER_JWT_HS256_SECRET": settings.jwt_hs256_secret.get_secret_value(),
+        "HEADWATER_TOPIC_PREFIX": settings.topic_prefix,
+    }
+
+
+async def command(*arguments: str) -> Result:
+    """Return what the command line answered; it runs its own loop, so it gets its own thread."""
+    return await asyncio.to_thread(lambda: CliRunner().invoke(app, list(arguments)))
