@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from headwater.console import Json, err, loaded, out, show, told
 from infra.dead_letters import Choice, Letter
 from infra.group_operations import GroupOperations, GroupView, Move
-from shared_kernel.errors import Refused
+from shared_kernel.errors import NotFound, Refused
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ def list_letters(
     group: Group,
     key: Key = None,
     type: Type = None,  # noqa: A002 – the option's name
-    limit: Annotated[int, typer.Option(min=1, max=1000)] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 100,
     as_json: Json = False,
 ) -> None:
     """List dead letters, in the order of their partitions."""
@@ -93,7 +93,7 @@ def show_letter(group: Group, id: Annotated[str, typer.Argument(help="TOPIC/PART
     with told():
         found = _with_groups(lambda operations: operations.letters(group, Choice(id)))
         if not found:
-            raise Refused("letter_not_found", f"{group} has no dead letter {id}")
+            raise NotFound("letter_not_found", f"{group} has no dead letter {id}")
         (letter,) = found
         for name, value in _letter_row(letter).items():
             out.print(f"{name}: {value}", markup=False)

@@ -2,8 +2,8 @@
 
 from infra.migrations import create_group_tables, drop_group_tables
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade() -> None:
