@@ -21,6 +21,7 @@ from infra.logs import configure
 from infra.member import backoff
 from infra.outbox_relay import OutboxRelay
 from infra.server import LimitedHttp, LimitedSockets
+from infra.transform import TransformRunner
 from shared_kernel.errors import Unavailable
 
 SOCKET_PACKET_LIMIT = 65_536  # bytes
@@ -92,6 +93,9 @@ def _work(house: House, roles: Collection[str]) -> Iterator[Coroutine[Any, Any, 
             if consumer.group in roles:
                 groups = house.groups[module.name]
                 yield ConsumerRunner(consumer, house.broker, house.codec, groups, house.bulk).run()
+        for transform in module.transforms:
+            if transform.group in roles:
+                yield TransformRunner(transform, house.kafka, house.codec).run()
         if module.feed and module.feed.name in roles:
             yield FeedRunner(module.feed, house.kafka, house.codec).run()
         if module.has_outbox and "relay" in roles:

@@ -133,7 +133,7 @@ def all_roles() -> tuple[str, ...]:
 def what_roles_do() -> dict[str, str]:
     """Return the same with a few words on each."""
     house = build(SHAPE)
-    groups = {consumer.group: consumer.does for module in house.modules for consumer in module.consumers}
+    groups = {each.group: each.does for module in house.modules for each in module.groups}
     feeds = {module.feed.name: "Socket.IO gateway" for module in house.modules if module.feed}
     return {"web": "REST interface", "relay": "moves outbox rows to Kafka", **groups, **feeds}
 

@@ -45,7 +45,17 @@ class KafkaBroker:
 class KafkaConsumer:
     """One member of a group. A rebalance waits for `assigned` and `revoked`."""
 
-    def __init__(self, config: KafkaConfig, group: str, topics: Sequence[str], callbacks: Callbacks) -> None:
+    def __init__(
+        self,
+        config: KafkaConfig,
+        group: str,
+        topics: Sequence[str],
+        callbacks: Callbacks,
+        *,
+        in_transactions: bool = False,
+    ) -> None:
+        self._in_transactions = in_transactions
+        self.group_metadata: Any = None  # what a transaction needs to know of this member, as of the last poll
         self._topics = [config.topic(topic) for topic in topics]
         self._callbacks = callbacks
         self._loop = asyncio.get_running_loop()
@@ -100,6 +110,8 @@ class KafkaConsumer:
             self._do_what_was_asked()
             try:
                 first = self._consumer.poll(POLL_S)
+                if self._in_transactions:  # asked for in any other thread while this one polls, it never came
+                    self.group_metadata = self._consumer.consumer_group_metadata()
                 if first is not None:
                     self._hand_over([first, *self._consumer.consume(BATCH - 1, 0)])
             except (KafkaException, RuntimeError) as error:

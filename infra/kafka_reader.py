@@ -45,7 +45,12 @@ class KafkaReader:
         """Connect and take every partition of the topics, standing at their ends. Raise `Unavailable`."""
         names = [self._config.topic(topic) for topic in topics]
         settings = self._config.aiokafka()
-        settings |= {"enable_auto_commit": False, "auto_offset_reset": "earliest", "fetch_max_wait_ms": FETCH_WAIT_MS}
+        settings |= {
+            "enable_auto_commit": False,
+            "auto_offset_reset": "earliest",
+            "fetch_max_wait_ms": FETCH_WAIT_MS,
+            "isolation_level": "read_committed",  # a transform's records count when their transaction does
+        }
         consumer = AIOKafkaConsumer(*names, **settings)
         try:
             await _start(consumer)

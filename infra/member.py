@@ -13,7 +13,7 @@ import structlog
 from infra.avro import Codec, Undecodable
 from infra.broker import GroupConsumer, Producer
 from infra.dead_letters import DeadLetters, Letter
-from infra.envelope import event_type, open_headers
+from infra.envelope import Headers, event_type, open_headers
 from infra.group_control import GroupControl
 from infra.positions import Fenced, Positions, Progress
 from infra.postgres import is_transient
@@ -71,18 +71,7 @@ class Member:
 
     async def heard(self, records: Iterable[Record]) -> list[Heard]:
         """Return the records that somebody listens to, decoded if they can be. Raise `Unavailable`."""
-        handlers = self.handlers
-        wanted = [record for record in records if (name := event_type(record.headers)) is None or name in handlers]
-        await self.codec.learn(record.value for record in wanted)
-        return [heard for record in wanted if (heard := self._decoded(record))]
-
-    def _decoded(self, record: Record) -> Heard | None:
-        try:
-            event = self.codec.decode(record.value)
-        except Undecodable as error:
-            return Heard(record, error, None)
-        handler = self.handlers.get(event.NAME) if event else None
-        return Heard(record, event, handler) if event and handler else None
+        return await heard_of(records, self.handlers, self.codec)
 
     async def bury(self, letters: Sequence[Letter]) -> None:
         """Put the records on the group's dead-letter topic as they came, with why and where from in their headers, and
@@ -90,9 +79,7 @@ class Member:
         for each in letters:
             record = each.record
             topic = dead_letter_topic(record.topic.removeprefix(self.prefix), self.group)
-            headers = [(name, value or b"") for name, value in record.headers]
-            headers += [(name, text.encode()) for name, text in _reasons(each, self.group).items()]
-            await self.producer.send(topic, record.key, record.value, headers)
+            await self.producer.send(topic, record.key, record.value, dead_letter_headers(each, self.group))
             log.error("consumer.dead_letter", group=self.group, error=each.error, **where(record))
         await self.store.letters.bury(self.full_name, letters)
 
@@ -142,6 +129,22 @@ class Member:
         return transient
 
 
+async def heard_of(records: Iterable[Record], handlers: Mapping[str, Handler], codec: Codec) -> list[Heard]:
+    """Return the records that a handler listens to, decoded if they can be. Raise `Unavailable`."""
+    wanted = [record for record in records if (name := event_type(record.headers)) is None or name in handlers]
+    await codec.learn(record.value for record in wanted)
+    return [heard for record in wanted if (heard := _decoded(record, handlers, codec))]
+
+
+def _decoded(record: Record, handlers: Mapping[str, Handler], codec: Codec) -> Heard | None:
+    try:
+        event = codec.decode(record.value)
+    except Undecodable as error:
+        return Heard(record, error, None)
+    handler = handlers.get(event.NAME) if event else None
+    return Heard(record, event, handler) if event and handler else None
+
+
 def letter(record: Record, error: BaseException, attempts: int) -> Letter:
     """Return the record as one that failed for good."""
     stack = "".join(traceback.format_exception(error))[-4000:]
@@ -172,8 +175,9 @@ def where(record: Record) -> dict[str, object]:
     return {"topic": record.topic, "partition": record.partition, "offset": record.offset}
 
 
-def _reasons(each: Letter, group: str) -> dict[str, str]:
-    return {
+def dead_letter_headers(each: Letter, group: str) -> Headers:
+    """Return the record's own headers, then why it is dead and where it was."""
+    reasons = {
         "dlq_topic": each.record.topic,
         "dlq_partition": str(each.record.partition),
         "dlq_offset": str(each.record.offset),
@@ -183,6 +187,8 @@ def _reasons(each: Letter, group: str) -> dict[str, str]:
         "dlq_stack": each.stack,
         "dlq_at": each.buried_at.isoformat(),
     }
+    own = [(name, value or b"") for name, value in each.record.headers]
+    return own + [(name, text.encode()) for name, text in reasons.items()]
 
 
 def backoff(jitter: Callable[[], float] = random.random) -> "_Backoff":

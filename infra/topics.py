@@ -40,7 +40,7 @@ def declared_topics(modules: Iterable[Module]) -> list[Topic]:
     pairs = {
         (handler.event.TOPIC, consumer.group)
         for module in modules
-        for consumer in module.consumers
+        for consumer in module.groups
         for handler in consumer.handlers
     }
     letters = [dead_letter_topic(topic, group) for topic, group in sorted(pairs)]

@@ -36,6 +36,11 @@ def on(event: type[E], handle: Callable[[E], Awaitable[object]]) -> Handler:
     return Handler(event, handle, batch=False)
 
 
+def turn(event: type[E], handle: Callable[[E], Awaitable[Sequence[Event]]]) -> Handler:
+    """Pair an event with the function that returns what it turns into, in order; it may be nothing."""
+    return Handler(event, handle, batch=False)
+
+
 def on_batch(event: type[E], handle: Callable[[Sequence[E]], Awaitable[object]]) -> Handler:
     """Pair an event with a function that takes consecutive ones together, in order; one event may be in there twice."""
     return Handler(event, handle, batch=True)
@@ -66,6 +71,18 @@ class Consumer:
 
 
 @dataclass(frozen=True, slots=True)
+class Transform:
+    """A consumer group that turns events into events, exactly once: what its handlers return and the group's position are
+    one Kafka transaction per batch. Its handlers have no effects of their own; readers of what they return have to read
+    committed records only."""
+
+    group: str
+    handlers: tuple[Handler, ...]
+    batch_size: int = 2000  # records handled together at most; smaller ones pay for more transactions
+    does: str = "turns events into events"
+
+
+@dataclass(frozen=True, slots=True)
 class Feed:
     """A role whose every process hears every event from its start on, without a group: what sockets need."""
 
@@ -88,6 +105,7 @@ class Module:
     name: str
     topics: tuple[Topic, ...] = ()
     consumers: tuple[Consumer, ...] = ()
+    transforms: tuple[Transform, ...] = ()
     feed: Feed | None = None
     router: object | None = None  # HTTP routes under /api/v1, served by role `web`
     # Routes of older services, at their own paths, when they are switched on; served by the feed's role where there is one.
@@ -98,3 +116,8 @@ class Module:
     socket_commands: Mapping[str, SocketCommand] = field(default_factory=dict)  # event name → what a client may ask
     socket_events: Mapping[str, str] = field(default_factory=dict)  # event name → what a client hears by it
     has_outbox: bool = False  # whether role `relay` empties an outbox of the context
+
+    @property
+    def groups(self) -> tuple[Consumer | Transform, ...]:
+        """Return the context's consumer groups of either kind."""
+        return (*self.consumers, *self.transforms)

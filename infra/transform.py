@@ -1,0 +1,211 @@
+"""Run one member of a group that turns events into events exactly once: KIP-98 transactions, fenced by the group (KIP-447).
+
+What a batch's handlers return, its dead letters and the group's position are one transaction: readers of committed records see
+all of it or nothing. A member that dies leaves its transaction to be aborted by the broker within `TRANSACTION_S`.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import structlog
+from confluent_kafka import OFFSET_STORED, KafkaException, Producer, TopicPartition
+
+from infra.avro import Codec, Undecodable
+from infra.broker import Callbacks
+from infra.dead_letters import Letter
+from infra.envelope import Headers, open_headers, seal
+from infra.kafka_client import KafkaConfig
+from infra.kafka_consumer import KafkaConsumer
+from infra.member import ATTEMPTS, Heard, backoff, dead_letter_headers, dead_letter_topic, heard_of, letter, where
+from infra.postgres import is_transient
+from infra.records import Partition, Record
+from shared_kernel.causation import because
+from shared_kernel.events import Event, event_key
+from shared_kernel.module import Transform
+
+TRANSACTION_S = 10  # how long the transaction of a dead member holds up readers behind it
+QUEUE_BATCHES = 4  # that wait before the broker is told to deliver no more
+TIMEOUT_S = 30
+
+log = structlog.get_logger()
+
+
+class Product(NamedTuple):
+    """One record to be produced."""
+
+    topic: str
+    key: str | bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+class TransformRunner:
+    """One member of the group in this process."""
+
+    def __init__(self, transform: Transform, config: KafkaConfig, codec: Codec) -> None:
+        self._transform = transform
+        self._config = config
+        self._codec = codec
+        self._handlers = {handler.event.NAME: handler for handler in transform.handlers}
+        topics = sorted({handler.event.TOPIC for handler in transform.handlers})
+        self._kafka = KafkaConsumer(
+            config,
+            transform.group,
+            topics,
+            Callbacks(self._deliver, self._assigned, self._revoked),
+            in_transactions=True,
+        )
+        self._producer: Producer | None = None
+        self._closing = False
+        self._owned: set[Partition] = set()
+        self._throttled: set[Partition] = set()
+        self._waiting: deque[Record] = deque()
+        self._woken = asyncio.Event()
+        self._working = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Turn until cancelled; then finish the batch that runs and leave the group."""
+        self._kafka.start()
+        turning = asyncio.create_task(self._turn())
+        try:
+            await asyncio.shield(turning)
+        finally:
+            self._closing = True
+            self._woken.set()
+            await asyncio.shield(asyncio.gather(self._kafka.close(), turning, return_exceptions=True))
+
+    async def _turn(self) -> None:
+        while not self._closing:
+            await self._woken.wait()
+            self._woken.clear()
+            while self._waiting and not self._closing:
+                await self._once()
+
+    def _deliver(self, records: list[Record]) -> None:
+        self._waiting.extend(record for record in records if record.home in self._owned)
+        self._woken.set()
+        if len(self._waiting) > QUEUE_BATCHES * self._transform.batch_size:
+            for partition in self._owned - self._throttled:
+                self._kafka.pause(partition)
+            self._throttled |= self._owned
+
+    async def _assigned(self, partitions: list[Partition]) -> Mapping[Partition, int]:
+        self._owned |= set(partitions)
+        return dict.fromkeys(partitions, OFFSET_STORED)
+
+    async def _revoked(self, partitions: list[Partition]) -> Mapping[Partition, int]:
+        self._owned -= set(partitions)  # a batch that has to be done again leaves them out
+        self._throttled -= set(partitions)
+        async with self._working:
+            self._waiting = deque(record for record in self._waiting if record.home in self._owned)
+        return {}  # positions are committed by the transactions
+
+    async def _once(self) -> None:
+        async with self._working:
+            size = min(self._transform.batch_size, len(self._waiting))
+            batch = [self._waiting.popleft() for _ in range(size)]
+            if len(self._waiting) < QUEUE_BATCHES * self._transform.batch_size // 2:
+                for partition in self._throttled:
+                    self._kafka.resume(partition)
+                self._throttled = set()
+            await self._work(batch)
+
+    async def _work(self, batch: Sequence[Record]) -> None:
+        products: list[Product] | None = None
+        for pause in backoff():
+            batch, before = [record for record in batch if record.home in self._owned], len(batch)
+            if not batch:
+                return
+            try:
+                if products is None or len(batch) < before:
+                    products = await self._products(batch)
+                await asyncio.to_thread(self._commit, products, _positions(batch))
+                return
+            except Exception as error:
+                if isinstance(error, KafkaException) or is_transient(error):
+                    log.warning("transform.retry", group=self._transform.group, error=str(error))
+                else:
+                    raise
+            await asyncio.sleep(pause)
+
+    async def _products(self, batch: Sequence[Record]) -> list[Product]:
+        """Return what the batch turns into, in its order, dead letters included. Raise what may pass."""
+        products = []
+        for heard in await heard_of(batch, self._handlers, self._codec):
+            products += await self._turned(heard)
+        return products
+
+    async def _turned(self, heard: Heard) -> list[Product]:
+        record, event, handler = heard
+        if handler is None:
+            assert isinstance(event, Undecodable)  # noqa: S101 – that is what `Heard` says
+            return [self._buried(letter(record, event, 1))]
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with because(open_headers(record.headers).cause):
+                    turned: Any = await handler.call(event)  # `turn` has checked its type
+                    return [self._product(each) for each in turned]
+            except Exception as error:
+                if is_transient(error):
+                    raise
+                if attempt == ATTEMPTS:
+                    return [self._buried(letter(record, error, attempt))]
+        raise AssertionError("the last attempt returns")
+
+    def _product(self, event: Event) -> Product:
+        return Product(self._config.topic(event.TOPIC), event_key(event), self._codec.encode(event), seal(event))
+
+    def _buried(self, dead: Letter) -> Product:
+        record, group = dead.record, self._transform.group
+        topic = dead_letter_topic(record.topic.removeprefix(self._config.prefix), group)
+        log.error("consumer.dead_letter", group=group, error=dead.error, **where(record))
+        return Product(self._config.topic(topic), record.key, record.value, dead_letter_headers(dead, group))
+
+    def _commit(self, products: Sequence[Product], positions: Sequence[TopicPartition]) -> None:
+        """Produce and move in one transaction. Raise `KafkaException`, nothing having happened."""
+        producer = self._producer or self._new_producer()
+        try:
+            producer.begin_transaction()
+            for topic, key, value, headers in products:
+                wire_headers: Any = headers
+                producer.produce(topic, value, key, headers=wire_headers)
+            producer.send_offsets_to_transaction(list(positions), self._kafka.group_metadata, TIMEOUT_S)
+            producer.commit_transaction(TIMEOUT_S)
+        except KafkaException as error:
+            self._undo(producer, error)
+            raise
+        except BaseException:
+            self._producer = None
+            raise
+
+    def _undo(self, producer: Producer, error: KafkaException) -> None:
+        """Abort, or begin with a new producer where this one is of no more use."""
+        try:
+            if not error.args[0].fatal():
+                producer.abort_transaction(TIMEOUT_S)
+                return
+        except KafkaException as failure:
+            log.warning("transform.not_aborted", group=self._transform.group, error=str(failure))
+        self._producer = None
+
+    def _new_producer(self) -> Producer:
+        settings = self._config.confluent() | {
+            # A new name for each: who is late is fenced by the group's metadata, not by its name.
+            "transactional.id": f"{self._config.topic(self._transform.group)}.{uuid4()}",
+            "transaction.timeout.ms": TRANSACTION_S * 1000,
+            "linger.ms": 5,
+            "queue.buffering.max.messages": 1_000_000,
+            "partitioner": "murmur2_random",
+        }
+        producer = Producer(settings)
+        producer.init_transactions(TIMEOUT_S)
+        self._producer = producer
+        return producer
+
+
+def _positions(batch: Sequence[Record]) -> list[TopicPartition]:
+    ends = {record.home: record.offset + 1 for record in batch}
+    return [TopicPartition(*partition, end) for partition, end in ends.items()]

@@ -1,0 +1,182 @@
+"""Events turned into events exactly once, on real Kafka."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from headwater.wiring import House
+from infra.kafka_log import KafkaLog
+from infra.kafka_reader import KafkaReader, Raw
+from infra.member import dead_letter_topic
+from infra.topics import ensure_topics
+from infra.transform import TransformRunner
+from schemas.messaging.events import MessageSent
+from schemas.notifications.events import NotificationsRead
+from shared_kernel.errors import Unavailable
+from shared_kernel.module import Topic, Transform, turn
+from tests.contract.test_event_log import sent
+from tests.integration.test_group_operations import environment
+from tests.probes import eventually
+
+ROOT = Path(__file__).parents[2]
+GROUP = "messaging.echo"
+
+
+async def echo(message: MessageSent) -> Sequence[NotificationsRead]:
+    """Return something that can be told from its source."""
+    if message.body == "poison":
+        raise ValueError("cannot be turned")
+    return [read(message)] if message.body != "nothing" else []
+
+
+def read(message: MessageSent) -> NotificationsRead:
+    return NotificationsRead(
+        recipient_id=message.conversation_id,
+        notification_ids=(message.message_id,),
+        all_until=None,
+        read_at=message.sent_at,
+    )
+
+
+def echoing(group: str, batch_size: int = 2000) -> Transform:
+    return Transform(group, (turn(MessageSent, echo),), batch_size)
+
+
+@asynccontextmanager
+async def running(house: House) -> AsyncIterator[None]:
+    runner = TransformRunner(echoing(GROUP), house.kafka, house.codec)
+    task = asyncio.create_task(runner.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def records(house: House, topic: str) -> list[Raw]:
+    """Return what readers of committed records see, from the beginning to the end."""
+    found: list[Raw] = []
+    async with KafkaReader(house.kafka).open([topic]) as reader:
+        ends = await reader.ends()
+        reader.seek(await reader.beginnings())
+        async for batch in reader.batches():
+            found += batch
+            if all(at >= ends[key] for key, at in (await reader.positions()).items()):
+                return found
+    raise AssertionError("batches never end")
+
+
+async def turned(house: House) -> list[UUID]:
+    """Return which messages have been turned, in the order of their partitions."""
+    raws = await records(house, "notifications")
+    events = [house.codec.decode(raw.value) for raw in raws]
+    return [event.notification_ids[0] for event in events if isinstance(event, NotificationsRead)]
+
+
+async def publish(house: House, keys: int, each: int, body: str = "hello") -> dict[UUID, list[UUID]]:
+    """Publish to several conversations in turn; return the messages of each, in order."""
+    log = KafkaLog(house.commands, house.codec)
+    conversations = [uuid4() for _ in range(keys)]
+    messages = [sent(key, body) for _ in range(each) for key in conversations]
+    for start in range(0, len(messages), 500):
+        await asyncio.gather(*(log.publish(message) for message in messages[start : start + 500]))
+    return {
+        key: [message.message_id for message in messages if message.conversation_id == key] for key in conversations
+    }
+
+
+async def test_every_event_is_turned_once_in_the_order_of_its_key(own_house: House) -> None:
+    sent_ids = await publish(own_house, keys=10, each=50)
+    async with running(own_house):
+        found = await eventually(lambda: turned(own_house), until=lambda ids: len(ids) >= 500)
+    async with running(own_house):
+        more = await publish(own_house, keys=1, each=1)
+        found = await eventually(lambda: turned(own_house), until=lambda ids: len(ids) >= 501)
+
+    for ids in (sent_ids | more).values():
+        assert [id_ for id_ in found if id_ in set(ids)] == ids
+    assert len(found) == 501
+
+
+async def test_members_that_die_leave_nothing_behind_and_nothing_out(own_house: House) -> None:
+    sent_ids = await publish(own_house, keys=10, each=400)
+    for lifetime_s in ("1.2", "1.5", "0"):
+        async with member(own_house, lifetime_s) as process:
+            if lifetime_s != "0":
+                assert await process.wait() == -9
+            else:
+                found = await eventually(lambda: turned(own_house), within=120, until=lambda ids: len(set(ids)) >= 4000)
+
+    assert len(found) == 4000
+    for ids in sent_ids.values():
+        assert [id_ for id_ in found if id_ in set(ids)] == ids
+
+
+async def test_members_that_come_and_go_double_nothing(own_house: House) -> None:
+    async with running(own_house):
+        publishing = asyncio.create_task(publish(own_house, keys=10, each=300))
+        for _ in range(5):
+            async with running(own_house):
+                await asyncio.sleep(0.3)  # the length of a member's life, not a wait for something
+        sent_ids = await publishing
+        found = await eventually(lambda: turned(own_house), until=lambda ids: len(set(ids)) >= 3000)
+
+    assert len(found) == 3000
+    for ids in sent_ids.values():
+        assert [id_ for id_ in found if id_ in set(ids)] == ids
+
+
+async def test_what_cannot_be_turned_is_a_dead_letter_in_the_same_transaction(own_house: House) -> None:
+    dead = dead_letter_topic("messages", GROUP)
+    await ensure_topics(own_house.kafka, [Topic(dead, partitions=1)], 1)
+    await publish(own_house, keys=1, each=1, body="poison")
+    await own_house.commands.send("messages", "key", b"no event", [])
+    await publish(own_house, keys=1, each=1, body="nothing")
+    good = await publish(own_house, keys=1, each=1)
+    async with running(own_house):
+        found = await eventually(lambda: turned(own_house))
+        letters = await eventually(lambda: records(own_house, dead), until=lambda raws: len(raws) >= 2)
+
+    assert [found] == list(good.values())
+    errors = {dict(letter.headers)["dlq_error"].decode().split(":")[0] for letter in letters}
+    assert errors == {"ValueError", "Undecodable"}
+
+
+async def test_what_may_pass_is_tried_again(own_house: House) -> None:
+    failures = 3
+
+    async def flaky(message: MessageSent) -> Sequence[NotificationsRead]:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise Unavailable("somewhere_unavailable")
+        return [read(message)]
+
+    sent_ids = await publish(own_house, keys=1, each=3)
+    runner = TransformRunner(Transform(GROUP, (turn(MessageSent, flaky),)), own_house.kafka, own_house.codec)
+    task = asyncio.create_task(runner.run())
+    found = await eventually(lambda: turned(own_house), until=lambda ids: len(ids) >= 3)
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert [found] == list(sent_ids.values())
+
+
+@asynccontextmanager
+async def member(house: House, lifetime_s: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a member in a process of its own while the block lasts."""
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | environment(house)
+    script = (sys.executable, "-m", "tests.integration.turner_that_dies", lifetime_s)
+    process = await asyncio.create_subprocess_exec(*script, env=environ, cwd=ROOT)
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
