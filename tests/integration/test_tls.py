@@ -120,7 +120,7 @@ async def refusal(settings: Settings) -> str:
 async def test_a_message_goes_through_broker_group_and_database(secure: House, tokens: SharedKeyTokens) -> None:
     ann, bob = uuid4(), uuid4()
     (history,) = [each for module in secure.modules for each in module.consumers if each.group == "messaging.history"]
-    runner = ConsumerRunner(history, secure.kafka, secure.codec, secure.positions["messaging"], secure.bulk)
+    runner = ConsumerRunner(history, secure.broker, secure.codec, secure.groups["messaging"], secure.bulk)
     task = asyncio.create_task(runner.run())
     try:
         async with rest_client(secure, tokens, ann) as api:
