@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from infra.envelope import event_type
-from infra.positions import Fenced
+from infra.memory_database import MemoryDatabase, MemoryTable
+from infra.positions import Fenced, MemoryPositions
 from infra.postgres import Database
 from infra.records import Partition, Record
 
@@ -177,56 +178,93 @@ class PostgresDeadLetters:
 
 
 class MemoryDeadLetters:
-    """Twin without a database."""
+    """Twin in memory; `positions` of the same database are what operators lock."""
 
-    def __init__(self) -> None:
-        self._letters: dict[tuple[str, Partition, int], Letter] = {}
+    def __init__(self, database: MemoryDatabase, positions: MemoryPositions) -> None:
+        self._database = database
+        self._positions = positions
+        self._letters: MemoryTable[tuple[str, Partition, int], Letter] = MemoryTable(database)
 
     async def bury(self, group: str, letters: Sequence[Letter]) -> None:
-        for letter in letters:
-            place = (group, letter.record.home, letter.record.offset)
-            behind_due = letter.attempts == 0 and any(
-                other.is_due
-                for (owner, home, _), other in self._letters.items()
-                if owner == group and home == letter.record.home and other.record.key == letter.record.key
-            )
-            former = self._letters.get(place)
-            attempts = letter.attempts + (former.attempts if former else 0)
-            self._letters[place] = replace(letter, attempts=attempts, is_due=behind_due and not former)
+        async with self._database.transaction():
+            for letter in letters:
+                home, key, place = letter.record.home, letter.record.key, letter.record.offset
+                former = self._letters.rows().get((group, home, place))
+                attempts = letter.attempts + (former.attempts if former else 0)
+                is_due = not (former or letter.attempts or key is None) and any(
+                    other.is_due for other in self._of(group, [home]) if other.record.key == key
+                )
+                self._letters.write((group, home, place), replace(letter, attempts=attempts, is_due=is_due))
 
     async def parked(self, group: str, partitions: Iterable[Partition]) -> set[Key]:
-        mine = set(partitions)
-        return {
-            (home, letter.record.key)
-            for (owner, home, _), letter in self._letters.items()
-            if owner == group and home in mine and letter.record.key is not None
-        }
+        records = [letter.record for letter in self._of(group, partitions)]
+        return {(record.home, record.key) for record in records if record.key is not None}
 
     async def due(self, group: str, partitions: Iterable[Partition]) -> list[Letter]:
-        mine = set(partitions)
-        return [
-            letter
-            for (owner, home, _), letter in sorted(self._letters.items(), key=lambda item: item[0])
-            if owner == group and home in mine and letter.is_due and not self._waits(group, letter)
-        ][:LIST_LIMIT]
+        due: list[Letter] = []
+        held: set[tuple[Partition, bytes | None]] = set()  # keys with an earlier letter that nobody asked for
+        for letter in self._of(group, partitions):
+            key = (letter.record.home, letter.record.key)
+            if not letter.is_due:
+                held |= {key} if letter.record.key is not None else set()
+            elif key not in held:
+                due.append(letter)
+        return due[:LIST_LIMIT]
 
     async def resolve(self, group: str, letter: Letter) -> None:
-        if self._letters.pop((group, letter.record.home, letter.record.offset), None) is None:
-            raise Fenced(f"{letter.id} is no dead letter of {group} any more")
+        place = (group, letter.record.home, letter.record.offset)
+        async with self._database.transaction():
+            await self._database.lock((self, place))
+            if place not in self._letters.rows():
+                raise Fenced(f"{letter.id} is no dead letter of {group} any more")
+            self._letters.write(place, None)
 
-    def _waits(self, group: str, letter: Letter) -> bool:
-        return letter.record.key is not None and any(
-            not other.is_due
-            for (owner, home, offset), other in self._letters.items()
-            if (owner, home, other.record.key) == (group, letter.record.home, letter.record.key)
-            and offset < letter.record.offset
-        )
+    async def chosen(self, group: str, choice: Choice) -> list[Letter]:
+        """Return the letters, in the order of their partitions."""
+        return [letter for letter in self._of(group) if _is_meant(letter, choice)][: choice.limit]
 
-    def redrive(self, group: str) -> None:
-        """Ask for another try of all of them."""
-        for place, letter in self._letters.items():
-            if place[0] == group:
-                self._letters[place] = replace(letter, is_due=True)
+    async def count(self, group: str, choice: Choice) -> int:
+        """Return how many letters there are, whatever the choice's limit."""
+        return sum(_is_meant(letter, choice) for letter in self._of(group))
+
+    async def redrive(self, group: str, choice: Choice) -> int:
+        """Ask for another try of the letters and of all others with their keys."""
+        async with self._database.transaction():
+            await self._positions.lock(group)
+            meant = [letter for letter in self._of(group) if _is_meant(letter, choice)]
+            keys = {(letter.record.home, letter.record.key) for letter in meant if letter.record.key is not None}
+            asked = [
+                letter
+                for letter in self._of(group)
+                if not letter.is_due and (letter in meant or (letter.record.home, letter.record.key) in keys)
+            ]
+            for letter in asked:
+                place = (group, letter.record.home, letter.record.offset)
+                self._letters.write(place, replace(letter, is_due=True))
+        return len(asked)
+
+    async def discard(self, group: str, choice: Choice) -> int:
+        """Forget the letters. Return how many."""
+        async with self._database.transaction():
+            await self._positions.lock(group)
+            meant = [letter for letter in self._of(group) if _is_meant(letter, choice)]
+            for letter in meant:
+                self._letters.write((group, letter.record.home, letter.record.offset), None)
+        return len(meant)
+
+    def _of(self, group: str, partitions: Iterable[Partition] | None = None) -> list[Letter]:
+        mine = None if partitions is None else set(partitions)
+        rows = sorted(self._letters.rows().items(), key=lambda row: row[0])
+        return [letter for (owner, home, _), letter in rows if owner == group and (mine is None or home in mine)]
+
+
+def _is_meant(letter: Letter, choice: Choice) -> bool:
+    key = choice.key.encode() if choice.key is not None else None
+    return (
+        choice.id in (None, letter.id)
+        and (key is None or key == letter.record.key)
+        and choice.type in (None, letter.type)
+    )
 
 
 def _columns(partitions: Iterable[Partition]) -> tuple[list[str], list[int]]:

@@ -3,7 +3,7 @@
 import os
 import socket
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -113,15 +113,31 @@ class PostgresGroupControl:
 
 
 class MemoryGroupControl:
-    """Twin without a database."""
+    """Twin in memory."""
 
     def __init__(self) -> None:
-        self.paused: set[str] = set()
-        self.reports: dict[tuple[str, UUID], Workload] = {}
+        self._paused: set[str] = set()
+        self._reports: dict[tuple[str, UUID], MemberReport] = {}
 
     async def report(self, group: str, member: UUID, workload: Workload) -> bool:
-        self.reports[group, member] = workload
-        return group in self.paused
+        self._reports[group, member] = MemberReport(member, "memory", workload, datetime.now(UTC))
+        return group in self._paused
 
     async def leave(self, group: str, member: UUID) -> None:
-        self.reports.pop((group, member), None)
+        self._reports.pop((group, member), None)
+
+    async def members(self, group: str) -> list[MemberReport]:
+        """Return what the members last said."""
+        return [report for (owner, _), report in self._reports.items() if owner == group]
+
+    async def pause(self, group: str) -> None:
+        """Have the members finish what runs and begin nothing."""
+        self._paused.add(group)
+
+    async def resume(self, group: str) -> None:
+        """Have the members go on."""
+        self._paused.discard(group)
+
+    async def is_paused(self, group: str) -> bool:
+        """Return whether the group is to pause."""
+        return group in self._paused

@@ -1,13 +1,14 @@
 """Where each consumer group stands, stored with its effects (docs/consumers.md)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from time import monotonic
 from typing import Protocol
 
+from infra.memory_database import MemoryDatabase, MemoryTable
 from infra.postgres import Database
 from infra.records import Partition
 from infra.watermark import Stretch
@@ -133,35 +134,43 @@ class PostgresPositions:
 
 
 class MemoryPositions:
-    """Twin without a database: effects are not undone when the block fails."""
+    """Twin in memory."""
 
-    def __init__(self) -> None:
-        self._progress: dict[tuple[str, Partition], Progress] = {}
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+        self._progress: MemoryTable[tuple[str, Partition], Progress] = MemoryTable(database)
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[None]:
-        before = dict(self._progress)
-        try:
-            yield
-        except BaseException:
-            self._progress = before
-            raise
+    def transaction(self) -> AbstractAsyncContextManager[object]:
+        return self._database.transaction()
 
     async def load(self, group: str) -> dict[Partition, int]:
-        return {partition: progress.next for (owner, partition), progress in self._progress.items() if owner == group}
+        rows = self._progress.rows().items()
+        return {partition: progress.next for (owner, partition), progress in rows if owner == group}
 
     async def claim(self, group: str, partitions: Iterable[Partition]) -> dict[Partition, Progress]:
         claimed = {}
-        for partition in partitions:
-            progress = self._progress.get((group, partition), Progress(0))
-            claimed[partition] = self._progress[group, partition] = replace(progress, claim=progress.claim + 1)
+        async with self.transaction():
+            for partition in sorted(partitions):
+                progress = await self._locked(group, partition)
+                claimed[partition] = replace(progress, claim=progress.claim + 1)
+                self._progress.write((group, partition), claimed[partition])
         return claimed
 
     async def advance(self, group: str, moved: Mapping[Partition, Progress]) -> None:
-        for partition, to in moved.items():
-            if self._progress.get((group, partition), Progress(0)).claim != to.claim:
-                raise Fenced(f"{group} no longer has {partition[0]}/{partition[1]}")
-        self._progress |= {(group, partition): to for partition, to in moved.items()}
+        async with self.transaction():
+            for partition, to in sorted(moved.items()):
+                if (await self._locked(group, partition)).claim != to.claim:
+                    raise Fenced(f"{group} no longer has {partition[0]}/{partition[1]}")
+                self._progress.write((group, partition), to)
+
+    async def lock(self, group: str) -> None:
+        """Keep members from moving on until the surrounding transaction ends."""
+        for partition in sorted(await self.load(group)):
+            await self._locked(group, partition)
+
+    async def _locked(self, group: str, partition: Partition) -> Progress:
+        await self._database.lock((self, group, partition))
+        return self._progress.rows().get((group, partition), Progress(0))
 
 
 def flattened(beyond: Iterable[Stretch]) -> list[int]:

@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 
 from headwater.wiring import House
+from infra.memory_database import MemoryDatabase
 from infra.positions import Fenced, MemoryPositions, Positions, PostgresPositions, Progress
 
 MESSAGES, OTHERS = ("messages", 0), ("messages", 1)
@@ -91,7 +92,7 @@ class PositionsContract:
 class TestMemoryPositions(PositionsContract):
     @pytest.fixture
     def positions(self) -> Positions:
-        return MemoryPositions()
+        return MemoryPositions(MemoryDatabase())
 
 
 class TestPostgresPositions(PositionsContract):

@@ -6,6 +6,7 @@ from time import monotonic
 
 import pytest
 
+from infra.memory_database import MemoryDatabase
 from infra.positions import MemoryPositions, ReadModel
 from shared_kernel.events import Position
 
@@ -14,7 +15,7 @@ GROUP = "messaging.history"
 
 @pytest.fixture
 def positions() -> MemoryPositions:
-    return MemoryPositions()
+    return MemoryPositions(MemoryDatabase())
 
 
 async def move(positions: MemoryPositions, topic: str, number: int, next_: int) -> None:
