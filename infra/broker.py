@@ -31,8 +31,8 @@ class GroupConsumer(Protocol):
     def resume(self, partition: Partition) -> None:
         """Deliver again."""
 
-    async def seek(self, partition: Partition, offset: int) -> None:
-        """Go on at `offset`. What is delivered before this returns is from before the move."""
+    def seek(self, partition: Partition, offset: int, moved: Callable[[], None]) -> None:
+        """Go on at `offset`. What is delivered before `moved` is called is from before the move, the rest from after it."""
 
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Tell the broker, without waiting, where the group stands."""

@@ -87,16 +87,14 @@ class KafkaConsumer:
     def resume(self, partition: Partition) -> None:
         self._requests.put(lambda: self._consumer.resume([TopicPartition(*partition)]))
 
-    async def seek(self, partition: Partition, offset: int) -> None:
-        moved = asyncio.Event()
-
+    def seek(self, partition: Partition, offset: int, moved: Callable[[], None]) -> None:
         def move() -> None:
             with contextlib.suppress(KafkaException):  # the partition has just gone, or the broker is away
                 self._consumer.seek(TopicPartition(*partition, offset))
-            self._loop.call_soon_threadsafe(moved.set)  # after everything this thread has handed over so far
+            # A callback, since whoever awaited this would run after what the loop already has of the next delivery.
+            self._loop.call_soon_threadsafe(moved)
 
         self._requests.put(move)
-        await moved.wait()
 
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         self._requests.put(lambda: self._consumer.commit(offsets=_partitions(offsets), asynchronous=True))

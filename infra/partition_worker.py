@@ -154,11 +154,18 @@ class PartitionWorker(ABC):
                 claimed = await self._member.store.positions.claim(self._member.group, [self.key])
                 break
         self._begin(claimed[self.key])
-        seek = asyncio.ensure_future(self._member.kafka.seek(self.key, self._progress.next))
-        stop = asyncio.ensure_future(self._stopping.wait())  # the broker's thread may be waiting for us to stop
-        await asyncio.wait([seek, stop], return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
-        self._is_seeking = self._is_fenced = False
+        self._member.kafka.seek(self.key, self._progress.next, self._moved)
+        if self._is_throttled:  # nothing waits any more that could end it
+            self._is_throttled = False
+            self._member.kafka.resume(self.key)
+        while self._is_seeking and not self._stopping.is_set():  # the broker's thread may be waiting for us to stop
+            self._woken.clear()
+            await self._woken.wait()
+        self._is_fenced = False
+
+    def _moved(self) -> None:
+        self._is_seeking = False
+        self._woken.set()
 
     @abstractmethod
     async def _settle(self) -> None:
