@@ -106,12 +106,12 @@ class ConsumerRunner:
     async def _look_after(self) -> None:
         """Tell operators what this member does and do what they ask for."""
         while True:
-            await asyncio.sleep(LOOK_S)
             try:
                 await self._look()
             except Exception as error:
                 if not is_transient(error):
                     log.error("consumer.control_failed", group=self._member.group, exc_info=error)
+            await asyncio.sleep(LOOK_S)
 
     async def _look(self) -> None:
         member, workers = self._member, dict(self._workers)
@@ -126,7 +126,7 @@ class ConsumerRunner:
         due = await member.store.letters.due(member.full_name, workers) if workers else []
         for key, run in groupby(due, key=lambda letter: letter.record.home):
             workers[key].redrive(list(run))
-        for worker in workers.values():
+        for worker in self._workers.values():
             worker.wake()
 
 

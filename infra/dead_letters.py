@@ -59,6 +59,11 @@ class DeadLetters(Protocol):
         attempts is due if an earlier one of its key is: whoever redrives a key means what waits behind too."""
         ...
 
+    async def put_back(self, group: str, letter: Letter) -> None:
+        """Note that the letter failed again, with so many attempts more, and that nobody asks for it any longer. Does
+        nothing if it was taken away meanwhile."""
+        ...
+
     async def parked(self, group: str, partitions: Iterable[Partition]) -> set[Key]:
         """Return the keys of these partitions that have letters."""
         ...
@@ -82,6 +87,9 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
 on conflict (consumer, topic, partition, place) do update
 set error = excluded.error, stack = excluded.stack, attempts = l.attempts + excluded.attempts,
     buried_at = excluded.buried_at, is_due = false"""
+PUT_BACK = """
+update {schema}.dead_letter set error = $5, stack = $6, attempts = attempts + $7, buried_at = $8, is_due = false
+where consumer = $1 and topic = $2 and partition = $3 and place = $4"""
 OF_PARTITIONS = "consumer = $1 and (topic, partition) in (select * from unnest($2::text[], $3::int[]))"
 PARKED = "select distinct topic, partition, key from {schema}.dead_letter where key is not null and {of_partitions}"
 # None whose key has an earlier one that nobody asked for: order per key holds among the dead too.
@@ -93,9 +101,12 @@ order by topic, partition, place limit {limit}"""
 RESOLVE = (
     "delete from {schema}.dead_letter where consumer = $1 and topic = $2 and partition = $3 and place = $4 returning 1"
 )
-# Null: does not matter. The rows of `position` are locked first: members move theirs in every transaction, so none is
-# between its look at what is parked and its commit.
-LOCK = "select from {schema}.position where consumer = $1 order by topic, partition for update"
+# The rows of `position` are locked first: members move theirs in every transaction, so none is between its look at what is
+# parked and its commit. Those of other groups come with them, since positions go by the group's name without prefix.
+LOCK = """select from {schema}.position where (topic, partition) in
+          (select topic, partition from {schema}.dead_letter where consumer = $1)
+          order by topic, partition, consumer for update"""
+# Null: does not matter.
 CHOSEN = """consumer = $1 and ($2::text is null or topic || '/' || partition || '/' || place = $2)
             and ($3::bytea is null or key = $3) and ($4::text is null or type = $4)"""
 LIST = "select {columns} from {schema}.dead_letter where {chosen} order by topic, partition, place limit $5"
@@ -117,7 +128,7 @@ class PostgresDeadLetters:
         self._sql = {
             name: text.format(limit=LIST_LIMIT, **parts)
             for name, text in {
-                "bury": BURY, "parked": PARKED, "due": DUE, "resolve": RESOLVE, "lock": LOCK,
+                "bury": BURY, "put_back": PUT_BACK, "parked": PARKED, "due": DUE, "resolve": RESOLVE, "lock": LOCK,
                 "list": LIST, "count": COUNT, "redrive": REDRIVE, "discard": DISCARD,
             }.items()
         }  # fmt: skip
@@ -135,6 +146,15 @@ class PostgresDeadLetters:
                         names, values, record.timestamp_ms, letter.error, letter.stack, letter.attempts, letter.buried_at,
                     ),
                 )  # fmt: skip
+
+    async def put_back(self, group: str, letter: Letter) -> None:
+        record = letter.record
+        place = (record.topic, record.partition, record.offset)
+        async with self._database.transaction() as connection:
+            await connection.exec_driver_sql(
+                self._sql["put_back"],
+                (group, *place, letter.error, letter.stack, letter.attempts, letter.buried_at),
+            )
 
     async def parked(self, group: str, partitions: Iterable[Partition]) -> set[Key]:
         rows = await self._rows("parked", group, *_columns(partitions))
@@ -196,6 +216,12 @@ class MemoryDeadLetters:
                 )
                 self._letters.write((group, home, place), replace(letter, attempts=attempts, is_due=is_due))
 
+    async def put_back(self, group: str, letter: Letter) -> None:
+        place = (group, letter.record.home, letter.record.offset)
+        async with self._database.transaction():
+            if former := self._letters.rows().get(place):
+                self._letters.write(place, replace(letter, attempts=former.attempts + letter.attempts, is_due=False))
+
     async def parked(self, group: str, partitions: Iterable[Partition]) -> set[Key]:
         records = [letter.record for letter in self._of(group, partitions)]
         return {(record.home, record.key) for record in records if record.key is not None}
@@ -230,7 +256,7 @@ class MemoryDeadLetters:
     async def redrive(self, group: str, choice: Choice) -> int:
         """Ask for another try of the letters and of all others with their keys."""
         async with self._database.transaction():
-            await self._positions.lock(group)
+            await self._positions.lock({letter.record.home for letter in self._of(group)})
             meant = [letter for letter in self._of(group) if _is_meant(letter, choice)]
             keys = {(letter.record.home, letter.record.key) for letter in meant if letter.record.key is not None}
             asked = [
@@ -246,7 +272,7 @@ class MemoryDeadLetters:
     async def discard(self, group: str, choice: Choice) -> int:
         """Forget the letters. Return how many."""
         async with self._database.transaction():
-            await self._positions.lock(group)
+            await self._positions.lock({letter.record.home for letter in self._of(group)})
             meant = [letter for letter in self._of(group) if _is_meant(letter, choice)]
             for letter in meant:
                 self._letters.write((group, letter.record.home, letter.record.offset), None)

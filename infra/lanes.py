@@ -86,7 +86,8 @@ class LaneWorker(PartitionWorker):
         async with self._saving:
             if (progress := self._reached()) != self._progress:
                 try:
-                    await self._advance(progress)
+                    await self._store(progress)
+                    self._progress = progress
                 except Fenced:
                     self._is_fenced = True
                     self._woken.set()
@@ -166,12 +167,14 @@ class LaneWorker(PartitionWorker):
         """Bury the letter. Return False if it was to wait behind another that operators have taken away."""
         member, key = self._member, dead.record.key
         async with self._saving, member.store.positions.transaction():
-            await self._advance(self._reached())  # locks the row: operators wait
+            reached = self._reached()
+            await self._store(reached)  # locks the row: operators wait
             if not dead.attempts:
                 await self._learn_parked()
                 if not self._parked or key not in self._parked:
                     return False
             await member.bury([dead])
+        self._progress = reached  # only now: the transaction might have come to nothing
         if self._parked is not None and key is not None:
             self._parked.add(key)
         return True
@@ -185,14 +188,14 @@ class LaneWorker(PartitionWorker):
         await self._until(lambda: not keys & self._open.keys())
         async with self._saving:
             await self._member.redrive(letters, self._progress, self._stopping)
-        self._parked = None  # to be read anew
+        if self._member.consumer.parks:  # at once: events of other keys may wait in their lanes
+            await self._insist_on(self._learn_parked)
 
     def _reached(self) -> Progress:
         return replace(self._progress, next=self._mark.next, beyond=self._mark.beyond())
 
-    async def _advance(self, progress: Progress) -> None:
+    async def _store(self, progress: Progress) -> None:
         await self._member.store.positions.advance(self._member.group, {self.key: progress})
-        self._progress = progress
 
     def _begin(self, progress: Progress) -> None:
         super()._begin(progress)

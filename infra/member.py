@@ -56,7 +56,7 @@ class Member:
     prefix: str  # before every topic's name on the broker
     handlers: Mapping[str, Handler]
     kafka: GroupConsumer
-    is_paused: bool = False
+    is_paused: bool = True  # until operators' wishes are known: a paused group begins nothing after a restart either
     handled: int = 0  # records
     retrying: int = 0  # batches or keys between two tries
 
@@ -92,9 +92,9 @@ class Member:
                 return
             try:
                 if each.record.key in failed:
-                    await self.store.letters.bury(self.full_name, [replace(each, attempts=0)])
+                    await self.store.letters.put_back(self.full_name, replace(each, attempts=0))
                 elif error := await self._tried_again(each, progress):
-                    await self.store.letters.bury(self.full_name, [letter(each.record, error, 1)])
+                    await self.store.letters.put_back(self.full_name, letter(each.record, error, 1))
                     failed |= {each.record.key} if each.record.key is not None else set()
             except Fenced:
                 log.info("consumer.redrive_gone", group=self.group, **where(each.record))
@@ -147,8 +147,14 @@ def _decoded(record: Record, handlers: Mapping[str, Handler], codec: Codec) -> H
 
 def letter(record: Record, error: BaseException, attempts: int) -> Letter:
     """Return the record as one that failed for good."""
-    stack = "".join(traceback.format_exception(error))[-4000:]
-    return Letter(record, f"{type(error).__name__}: {error}"[:1000], stack, max(attempts, 1), datetime.now(UTC))
+    stack = _storable("".join(traceback.format_exception(error))[-4000:])
+    reason = _storable(f"{type(error).__name__}: {error}"[:1000])
+    return Letter(record, reason, stack, max(attempts, 1), datetime.now(UTC))
+
+
+def _storable(text: str) -> str:
+    """Return the text with what UTF-8 or PostgreSQL refuse replaced: a reason must not keep its record from being buried."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
 def behind(record: Record) -> Letter:

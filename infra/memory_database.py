@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -79,5 +79,5 @@ class MemoryTable(Generic[K, V]):
 
 
 def _merged(rows: dict[K, V], written: dict[object, object]) -> dict[K, V]:
-    merged: dict[object, object] = {**rows, **written}
-    return {key: value for key, value in merged.items() if value is not None}  # type: ignore[misc]
+    merged: dict[Any, Any] = rows | written
+    return {key: value for key, value in merged.items() if value is not None}

@@ -1,7 +1,7 @@
 """Where each consumer group stands, stored with its effects (docs/consumers.md)."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -163,10 +163,11 @@ class MemoryPositions:
                     raise Fenced(f"{group} no longer has {partition[0]}/{partition[1]}")
                 self._progress.write((group, partition), to)
 
-    async def lock(self, group: str) -> None:
-        """Keep members from moving on until the surrounding transaction ends."""
-        for partition in sorted(await self.load(group)):
-            await self._locked(group, partition)
+    async def lock(self, partitions: Collection[Partition]) -> None:
+        """Keep every group from moving in these partitions until the surrounding transaction ends."""
+        for group, partition in sorted(self._progress.rows(), key=lambda row: (row[1], row[0])):
+            if partition in partitions:
+                await self._locked(group, partition)
 
     async def _locked(self, group: str, partition: Partition) -> Progress:
         await self._database.lock((self, group, partition))
