@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import CancelledError as FutureCancelled
+from concurrent.futures import Future
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
@@ -131,9 +132,17 @@ class KafkaConsumer:
             self._loop.call_soon_threadsafe(self._callbacks.deliver, records)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        begin = self._ask(self._callbacks.assigned(_keys(partitions)))
-        if begin is not None:
-            consumer.incremental_assign(_partitions(begin))
+        """Wait for as long as it takes: the library would begin by itself where the broker says, not where the group stands."""
+        claiming = self._begin_to_ask(self._callbacks.assigned(_keys(partitions)))
+        while not self._closing:
+            try:
+                consumer.incremental_assign(_partitions(claiming.result(POLL_S)))
+                return
+            except TimeoutError:
+                continue
+            except FutureCancelled:
+                return
+        claiming.cancel()
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         offsets = self._ask(self._callbacks.revoked(_keys(partitions)))
@@ -147,12 +156,15 @@ class KafkaConsumer:
         self._ask(self._callbacks.revoked(_keys(partitions)))
         consumer.incremental_unassign(partitions)
 
-    def _ask(self, call: Awaitable[Any]) -> Any:
+    def _begin_to_ask(self, call: Awaitable[Any]) -> "Future[Any]":
         async def awaited() -> Any:
             return await call
 
+        return asyncio.run_coroutine_threadsafe(awaited(), self._loop)
+
+    def _ask(self, call: Awaitable[Any]) -> Any:
         try:
-            return asyncio.run_coroutine_threadsafe(awaited(), self._loop).result(REVOKE_S)
+            return self._begin_to_ask(call).result(REVOKE_S)
         except (TimeoutError, FutureCancelled) as error:
             log.error("consumer.rebalance_slow", error=repr(error))
             return None
