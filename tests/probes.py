@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from time import monotonic
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -12,10 +11,11 @@ LOOK_AGAIN_S = 0.02
 
 async def eventually(ask: Callable[[], Awaitable[T]], *, within: float = 45.0, until: Callable[[T], bool] = bool) -> T:
     """Return the first answer that satisfies `until`; fail with the last one after `within` seconds."""
-    deadline = monotonic() + within
+    time = asyncio.get_running_loop().time
+    deadline = time() + within
     answer = await ask()
     while not until(answer):
-        if monotonic() > deadline:
+        if time() > deadline:
             raise AssertionError(f"not within {within} s; the last answer was {answer!r}")
         await asyncio.sleep(LOOK_AGAIN_S)
         answer = await ask()
