@@ -6,6 +6,8 @@ What needs the contexts is imported in the commands that do: `headwater status` 
 import asyncio
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Annotated
