@@ -239,7 +239,7 @@ async def _tail(settings: Settings, topic: str, start: str, follow: bool) -> Non
 
     with _unheard(logging.getLogger("aiokafka")):
         async for line in wiring.audit_lines(settings, topic, start, follow):
-            sys.stdout.write(line + "\n")
+            sys.stdout.write(line)
             sys.stdout.flush()
 
 

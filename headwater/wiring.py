@@ -11,7 +11,8 @@ from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError
 
 from bounded_contexts.audit import module as audit
-from bounded_contexts.audit.adapters.tail import Stretch, line, tail
+from bounded_contexts.audit.adapters.records import line
+from bounded_contexts.audit.adapters.tail import Stretch, tail
 from bounded_contexts.messaging import module as messaging
 from bounded_contexts.messaging.adapters.conversations_postgres import PostgresConversations
 from bounded_contexts.messaging.adapters.history_jsonl import JsonLinesHistory
@@ -121,7 +122,7 @@ def build(settings: Settings) -> House:
     house.groups = {name: _group_store(database, name) for name, database in house.databases.items()}
     offering = (_messaging(house), _notifications(house))
     groups = GroupOperations(house.kafka, offering, house.groups)
-    house.modules = (*offering, _realtime(house, offering), audit.module(), operations.module(groups))
+    house.modules = (*offering, _realtime(house, offering), _audit(house, offering), operations.module(groups))
     return house
 
 
@@ -236,7 +237,7 @@ async def audit_lines(settings: Settings, topic: str, start: str, follow: bool) 
     try:
         await codec.start()
         async for record in tail(KafkaReader(kafka_config(settings)), codec, topic, Stretch(start, follow)):
-            yield line(record)
+            yield line(record).decode()
     finally:
         await codec.registry.close()
 
@@ -317,6 +318,11 @@ def _realtime(house: House, offering: Sequence[Module]) -> Module:
     )
     ports = RealtimePorts(past=KafkaPast(KafkaReader(house.kafka), house.codec), commands=commands)
     return realtime.module(ports, house.access_tokens, house.opaque_tokens, limits)
+
+
+def _audit(house: House, offering: Sequence[Module]) -> Module:
+    readable = frozenset(topic.name for topic in declared_topics(offering))
+    return audit.module(KafkaReader(house.kafka), house.codec, readable)
 
 
 def _context_database(settings: Settings, context: str) -> Database:

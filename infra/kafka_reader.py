@@ -1,12 +1,14 @@
 """Read topics without a group: audit, live tails, sockets that resume. On aiokafka, where asyncio reading is natural."""
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPartitionError
+from aiokafka.partitioner import murmur2
 
 from infra.avro import Codec, Undecodable
 from infra.envelope import event_type, open_headers
@@ -38,11 +40,13 @@ class KafkaReader:
         except KafkaError as error:
             raise Unavailable("broker_unavailable", type(error).__name__) from error
         finally:
-            await consumer.stop()
+            await asyncio.shield(_stop(consumer))  # a client that went away cancels again and again
 
     @asynccontextmanager
-    async def open(self, topics: Sequence[str]) -> AsyncIterator["OpenReader"]:
-        """Connect and take every partition of the topics, standing at their ends. Raise `Unavailable`."""
+    async def open(self, topics: Sequence[str], key: bytes | None = None) -> AsyncIterator["OpenReader"]:
+        """Connect and take the partitions of the topics, with `key` only those it lies in, standing at their ends.
+
+        Raise `Unavailable`."""
         names = [self._config.topic(topic) for topic in topics]
         settings = self._config.aiokafka()
         settings |= {
@@ -55,6 +59,10 @@ class KafkaReader:
         try:
             await _start(consumer)
             partitions = _partitions_of(consumer, names)
+            if key is not None:
+                partitions = [each for each in partitions if each.partition == _place(key, each.topic, partitions)]
+                consumer.unsubscribe()
+                consumer.assign(partitions)
             await consumer.seek_to_end(*partitions)
             yield OpenReader(consumer, self._config.prefix, partitions)
         except UnknownTopicOrPartitionError as error:
@@ -62,7 +70,7 @@ class KafkaReader:
         except KafkaError as error:
             raise Unavailable("broker_unavailable", type(error).__name__) from error
         finally:
-            await consumer.stop()
+            await asyncio.shield(_stop(consumer))  # a client that went away cancels again and again
 
 
 class OpenReader:
@@ -96,11 +104,19 @@ class OpenReader:
         for (topic, number), offset in offsets.items():
             self._consumer.seek(TopicPartition(self._prefix + topic, number), offset)
 
+    def leave(self, partitions: Iterable[Partition]) -> None:
+        """Read nothing more of these partitions."""
+        self._consumer.pause(*(TopicPartition(self._prefix + topic, number) for topic, number in partitions))
+
     async def batches(self) -> AsyncIterator[list[Raw]]:
         """Yield what arrives, for ever; an empty list when nothing did for a while. Order holds per partition."""
         while True:
             got = await self._consumer.getmany(timeout_ms=WAIT_MS, max_records=BATCH)
             yield [record for records in got.values() for record in records]
+
+    def topic_of(self, raw: Raw) -> str:
+        """Return the record's topic as the contexts call it."""
+        return str(raw.topic).removeprefix(self._prefix)
 
     def recorded(self, raw: Raw, codec: Codec) -> Recorded | None:
         """Return the record's event, or None for one of somebody else. Call `codec.learn` before. Raise `Undecodable`."""
@@ -108,7 +124,7 @@ class OpenReader:
         if event is None:
             return None
         envelope = open_headers(raw.headers)
-        position = Position(raw.topic.removeprefix(self._prefix), raw.partition, raw.offset)
+        position = Position(self.topic_of(raw), raw.partition, raw.offset)
         return Recorded(
             event,
             position,
@@ -157,6 +173,23 @@ async def _start(consumer: AIOKafkaConsumer) -> None:
         raise Unavailable("broker_unavailable", heard.words[-1] if heard.words else str(error)) from error
     finally:
         talker.removeHandler(heard)
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    """Close the consumer. While a broker is away, aiokafka 0.14 cancels its own fetch, raises that as if it was us who were
+    cancelled, and leaves its connections open."""
+    stopped: Any = await asyncio.gather(consumer.stop(), return_exceptions=True)
+    failure = stopped[0]
+    if isinstance(failure, asyncio.CancelledError):
+        await consumer._client.close()
+    elif failure:
+        raise failure
+
+
+def _place(key: bytes, topic: str, partitions: Sequence[TopicPartition]) -> int:
+    """Return the partition the key's records are in, by the partitioner of infra/kafka_producer.py."""
+    hashed: int = murmur2(key)
+    return (hashed & 0x7FFFFFFF) % len([each for each in partitions if each.topic == topic])
 
 
 def _partitions_of(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> list[TopicPartition]:

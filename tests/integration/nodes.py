@@ -68,7 +68,7 @@ async def delete_records(kafka: KafkaConfig, topic: str) -> None:
         await asyncio.to_thread(done.result, 20)
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
@@ -116,7 +116,7 @@ async def _served(gateway: ChatGateway) -> AsyncIterator[str]:
 @asynccontextmanager
 async def served(config: uvicorn.Config, drain: Callable[[], Awaitable[None]]) -> AsyncIterator[str]:
     """Run a server while the block lasts."""
-    server = _Server(config)
+    server = Server(config)
     serving = asyncio.create_task(server.serve())
 
     async def started() -> bool:

@@ -1,13 +1,13 @@
 """Read a topic as auditors do: every record, decoded, with its position and headers."""
 
-import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from infra.avro import Codec, Undecodable
-from infra.kafka_reader import KafkaReader, OpenReader, Raw
+from bounded_contexts.audit.adapters.records import described
+from infra.avro import Codec
+from infra.kafka_reader import KafkaReader, OpenReader
 from shared_kernel.errors import Refused
 
 
@@ -38,30 +38,6 @@ async def tail(reader: KafkaReader, codec: Codec, topic: str, stretch: Stretch) 
                 return
 
 
-def described(raw: Raw, opened: OpenReader, codec: Codec) -> dict[str, Any]:
-    """Return the record in words."""
-    record: dict[str, Any] = {
-        "topic": raw.topic,
-        "partition": raw.partition,
-        "offset": raw.offset,
-        "timestamp": datetime.fromtimestamp(raw.timestamp / 1000, UTC).isoformat(),
-        "key": _text(raw.key),
-        "headers": {name: _text(value) for name, value in raw.headers},
-    }
-    try:
-        recorded = opened.recorded(raw, codec)
-    except Undecodable as error:
-        return record | {"type": None, "undecodable": str(error), "bytes": len(raw.value or b"")}
-    if recorded is None:
-        return record | {"type": record["headers"].get("ce_type"), "undecodable": "an event of somebody else"}
-    return record | {"type": recorded.event.NAME, "data": recorded.event.to_record()}
-
-
-def line(record: dict[str, Any]) -> str:
-    """Return the record as one line of JSON."""
-    return json.dumps(record, ensure_ascii=False, default=str)
-
-
 async def _start(opened: OpenReader, start: str) -> dict[tuple[str, int], int]:
     match start:
         case "beginning":
@@ -77,7 +53,3 @@ async def _start(opened: OpenReader, start: str) -> dict[tuple[str, int], int]:
         raise Refused("invalid_start", "say beginning, end, an offset or an ISO 8601 time") from None
     zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return await opened.at(int(zoned.timestamp() * 1000))
-
-
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else value.decode("utf-8", "replace")
