@@ -4,10 +4,6 @@ What needs the contexts is imported in the commands that do: `headwater status` 
 """
 
 import asyncio
-import logging
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Annotated
@@ -17,9 +13,10 @@ import typer
 from typer.exceptions import TyperException
 
 from headwater import settings as settings_module
+from headwater.audit_cli import audit
 from headwater.console import Json, loaded, out, print_json, show, tell, told
 from headwater.groups_cli import dlq, groups, replay
-from headwater.settings import Settings, SettingsError
+from headwater.settings import SettingsError
 from headwater.stack_cli import stack
 from headwater.supervisor import is_up
 from infra.local.errors import StackError
@@ -30,7 +27,6 @@ app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="Headwater: an event-driven backend on Kafka."
 )
 schemas = typer.Typer(no_args_is_help=True, help="The Avro schemas and the classes generated from them.")
-audit = typer.Typer(no_args_is_help=True, help="What happened, from the topics themselves.")
 app.add_typer(stack)
 app.add_typer(schemas, name="schemas")
 app.add_typer(audit, name="audit")
@@ -149,18 +145,6 @@ def schemas_register(as_json: Json = False) -> None:
         show([{"subject": subject, "id": id_} for subject, id_ in ids.items()], as_json)
 
 
-@audit.command("tail")
-def audit_tail(
-    topic: Annotated[str, typer.Argument(help="Name of the topic, without a prefix.")],
-    start: Annotated[str, typer.Option("--from", help="`beginning`, `end`, an offset, or an ISO 8601 time.")] = "end",
-    follow: Annotated[
-        bool, typer.Option("--follow/--no-follow", help="Go on with what comes, or stop at the end.")
-    ] = True,
-) -> None:
-    """Print a topic's events, decoded, one JSON object a line: position, headers, data."""
-    with told():
-        asyncio.run(_tail(loaded(), topic, start, follow))
-
 
 @app.command()
 def token(
@@ -232,27 +216,5 @@ def user_id(name: str) -> UUID:
         return UUID(name)
     except ValueError:
         return uuid5(NAMESPACE_DNS, f"{name}.headwater.invalid")
-
-
-async def _tail(settings: Settings, topic: str, start: str, follow: bool) -> None:
-    from headwater import wiring
-
-    with _unheard(logging.getLogger("aiokafka")):
-        async for line in wiring.audit_lines(settings, topic, start, follow):
-            sys.stdout.write(line)
-            sys.stdout.flush()
-
-
-@contextmanager
-def _unheard(logger: logging.Logger) -> Iterator[None]:
-    """Keep what a library says from the terminal: what is wrong is told in one line."""
-    nobody = logging.NullHandler()
-    logger.addHandler(nobody)
-    logger.propagate = False
-    try:
-        yield
-    finally:
-        logger.propagate = True
-        logger.removeHandler(nobody)
 
 

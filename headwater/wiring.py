@@ -11,6 +11,8 @@ from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError
 
 from bounded_contexts.audit import module as audit
+from bounded_contexts.audit.adapters.export import Format, Progress, export
+from bounded_contexts.audit.adapters.range_kafka import Selection
 from bounded_contexts.audit.adapters.records import line
 from bounded_contexts.audit.adapters.tail import Stretch, tail
 from bounded_contexts.messaging import module as messaging
@@ -250,6 +252,18 @@ async def with_groups(settings: Settings, work: Callable[[GroupOperations], Awai
     finally:
         for database in house.databases.values():
             await database.close()
+
+
+async def audit_export(
+    settings: Settings, topics: Sequence[str], selection: Selection, to: tuple[Path, Format], progress: Progress
+) -> int:
+    """Write the topics' records into a file; return how many."""
+    codec = Codec(registry(settings), EVENTS)
+    try:
+        await codec.start()
+        return await export(KafkaReader(kafka_config(settings)), codec, topics, selection, to, progress)
+    finally:
+        await codec.registry.close()
 
 
 def prepare(settings: Settings) -> None:
