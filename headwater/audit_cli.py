@@ -1,4 +1,4 @@
-"""The commands of audit: tail, export."""
+"""The commands of audit: tail, export, seal, verify."""
 
 import asyncio
 import logging
@@ -10,8 +10,11 @@ from typing import Annotated, Literal
 import typer
 from rich.progress import Progress, TaskID
 
-from headwater.console import err, loaded, out, told
+from bounded_contexts.audit.application.verify import Report
+from bounded_contexts.audit.domain.root import Root
+from headwater.console import Json, err, loaded, out, print_json, told
 from headwater.settings import Settings
+from shared_kernel.errors import Refused
 
 audit = typer.Typer(no_args_is_help=True, help="What happened, from the topics themselves.")
 
@@ -57,6 +60,83 @@ def audit_export(
 
         count = asyncio.run(wiring.audit_export(loaded(), topics, selection, (to, format_), progress))
         out.print(f"{count} records in {to}")
+
+
+@audit.command("seal")
+def audit_seal() -> None:
+    """Sign where every chain of the audit log ends now. The line it prints is worth keeping elsewhere."""
+    with told():
+        root = asyncio.run(_seal(loaded()))
+        if root is None:
+            out.print("another process has just sealed the log")
+        else:
+            out.print(f"root {root.number} of {root.made_at.isoformat()}: {root.hash}, key {root.public_key.hex()}")
+
+
+@audit.command("verify")
+def audit_verify(
+    topic: Annotated[str | None, typer.Option(help="Only the chains of this topic, without a prefix.")] = None,
+    trust: Annotated[
+        list[str] | None, typer.Option(help="Public key (hex) of an earlier secret. May be repeated.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Walk the audit log's chains and roots. Exit code 1 when one does not hold; says where."""
+    with told():
+        settings = loaded()
+        try:
+            keys = [bytes.fromhex(key) for key in trust or ()]
+        except ValueError:
+            raise Refused(
+                "invalid_key", "--trust takes the hexadecimal key that `headwater audit seal` prints"
+            ) from None
+        of_topic = None if topic is None else settings.topic_prefix + topic
+        with Progress(console=err, transient=True) as bar:
+            report = asyncio.run(_verify(settings, of_topic, keys, bar))
+        _tell(report, as_json)
+        if not report.holds:
+            raise typer.Exit(1)
+
+
+def _tell(report: Report, as_json: bool) -> None:
+    broken = [
+        {"topic": topic, "partition": partition, "offset": each.offset, "kind": each.kind, "detail": each.detail}
+        for (topic, partition), each in report.broken.items()
+    ]
+    if as_json:
+        counts = {"records": report.records, "chains": report.chains, "roots": report.roots}
+        print_json(counts | {"holds": report.holds, "broken": broken, "roots_broken": report.roots_broken})
+        return
+    for each in broken:
+        out.print("{topic}/{partition}: record {offset} was {kind}: {detail}".format(**each), style="red", markup=False)
+    if report.roots_broken:
+        out.print(report.roots_broken, style="red", markup=False)
+    verdict = "all hold" if report.holds else "broken"
+    out.print(f"{report.records} records in {report.chains} chains, {report.roots} roots: {verdict}")
+
+
+async def _seal(settings: Settings) -> Root | None:
+    from bounded_contexts.audit.application.seal import seal
+    from headwater import wiring
+
+    async with wiring.audit_log(settings) as ports:
+        return await seal(ports)
+
+
+async def _verify(settings: Settings, topic: str | None, trusted: list[bytes], bar: Progress) -> Report:
+    from bounded_contexts.audit.application.verify import verify
+    from headwater import wiring
+
+    tasks: dict[tuple[str, int], TaskID] = {}
+
+    def progress(topic: str, partition: int, at: int, end: int) -> None:
+        chain = (topic, partition)
+        if chain not in tasks:
+            tasks[chain] = bar.add_task(f"{topic}/{partition}", total=end + 1)
+        bar.update(tasks[chain], completed=at + 1)
+
+    async with wiring.audit_log(settings, trusted) as ports:
+        return await verify(ports, topic, progress)
 
 
 async def _tail(settings: Settings, topic: str, start: str, follow: bool) -> None:

@@ -20,7 +20,9 @@ from infra.health import TIMEOUT_S, Check, Health
 from infra.logs import configure
 from infra.member import backoff
 from infra.outbox_relay import OutboxRelay
+from infra.recorder import RecorderRunner
 from infra.server import LimitedHttp, LimitedSockets
+from infra.transform import TransformRunner
 from infra.transform import TransformRunner
 from shared_kernel.errors import Unavailable
 
@@ -96,6 +98,8 @@ def _work(house: House, roles: Collection[str]) -> Iterator[Coroutine[Any, Any, 
         for transform in module.transforms:
             if transform.group in roles:
                 yield TransformRunner(transform, house.kafka, house.codec).run()
+        if module.recorder and module.recorder.group in roles:
+            yield RecorderRunner(module.recorder, house.broker, house.groups[module.name].positions).run()
         if module.feed and module.feed.name in roles:
             yield FeedRunner(module.feed, house.kafka, house.codec).run()
         if module.has_outbox and "relay" in roles:

@@ -42,7 +42,7 @@ class Settings(BaseSettings):
 
     secret_key: SecretStr | None = Field(
         None,
-        description="Signs cursors and positions and derives the database passwords of contexts; 32 bytes or more.",
+        description="Signs cursors, positions and audit roots, derives the database passwords of contexts; 32 bytes or more.",
     )
 
     kafka_bootstrap_servers: str | None = Field(

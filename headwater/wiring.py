@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +13,12 @@ from sqlalchemy.exc import DBAPIError
 
 from bounded_contexts.audit import module as audit
 from bounded_contexts.audit.adapters.export import Format, Progress, export
+from bounded_contexts.audit.adapters.log_postgres import PostgresLog
 from bounded_contexts.audit.adapters.range_kafka import Selection
 from bounded_contexts.audit.adapters.records import line
+from bounded_contexts.audit.adapters.signing import DerivedKey
 from bounded_contexts.audit.adapters.tail import Stretch, tail
+from bounded_contexts.audit.application.ports import Ports as AuditPorts
 from bounded_contexts.messaging import module as messaging
 from bounded_contexts.messaging.adapters.conversations_postgres import PostgresConversations
 from bounded_contexts.messaging.adapters.history_jsonl import JsonLinesHistory
@@ -63,7 +67,12 @@ SHAPE = Settings(
     secret_key=SecretStr("0" * 32),
     jwt_hs256_secret=SecretStr("0" * 32),
 )
-MIGRATIONS: Mapping[str, Path] = {messaging.NAME: messaging.MIGRATIONS, notifications.NAME: notifications.MIGRATIONS}
+MIGRATIONS: Mapping[str, Path] = {
+    messaging.NAME: messaging.MIGRATIONS,
+    notifications.NAME: notifications.MIGRATIONS,
+    audit.NAME: audit.MIGRATIONS,
+}
+ONLY_GROW: Mapping[str, tuple[str, ...]] = {audit.NAME: audit.ONLY_GROW}
 
 
 @dataclass(slots=True)
@@ -137,6 +146,7 @@ def what_roles_do() -> dict[str, str]:
     """Return the same with a few words on each."""
     house = build(SHAPE)
     groups = {each.group: each.does for module in house.modules for each in module.groups}
+    groups |= {module.recorder.group: module.recorder.does for module in house.modules if module.recorder}
     feeds = {module.feed.name: "Socket.IO gateway" for module in house.modules if module.feed}
     return {"web": "REST interface", "relay": "moves outbox rows to Kafka", **groups, **feeds}
 
@@ -190,7 +200,12 @@ async def migrate_all(settings: Settings) -> None:
     """Bring every context's schema and role to the newest version. Raise `SettingsError` if a database refuses us."""
     owner = _database(settings, _url(settings), "headwater migrate")
     schemas = [
-        ContextSchema(name, path, _context_database(settings, name) if name in settings.database_urls else None)
+        ContextSchema(
+            name,
+            path,
+            _context_database(settings, name) if name in settings.database_urls else None,
+            ONLY_GROW.get(name, ()),
+        )
         for name, path in MIGRATIONS.items()
     ]
     try:
@@ -335,8 +350,25 @@ def _realtime(house: House, offering: Sequence[Module]) -> Module:
 
 
 def _audit(house: House, offering: Sequence[Module]) -> Module:
-    readable = frozenset(topic.name for topic in declared_topics(offering))
-    return audit.module(KafkaReader(house.kafka), house.codec, readable)
+    topics = sorted(topic.name for module in offering for topic in module.topics)
+    letters = sorted({topic.name for topic in declared_topics(offering)} - {*topics})
+    ports = audit_ports(house.settings, house.databases[audit.NAME])
+    return audit.module(ports, KafkaReader(house.kafka), house.codec, topics, letters)
+
+
+def audit_ports(settings: Settings, database: Database, trusted: Sequence[bytes] = ()) -> AuditPorts:
+    """Return what keeps, seals and verifies; roots signed by a `trusted` public key hold too."""
+    return AuditPorts(PostgresLog(database), DerivedKey(secret_key(settings), trusted), _now)
+
+
+@asynccontextmanager
+async def audit_log(settings: Settings, trusted: Sequence[bytes] = ()) -> AsyncIterator[AuditPorts]:
+    """Lend the audit log to a command."""
+    database = _context_database(settings, audit.NAME)
+    try:
+        yield audit_ports(settings, database, trusted)
+    finally:
+        await database.close()
 
 
 def _context_database(settings: Settings, context: str) -> Database:

@@ -28,6 +28,7 @@ class ContextSchema:
     name: str
     migrations: Path
     own_server: Database | None = None  # given its own database: nobody else is on it, no role is made
+    only_grow: tuple[str, ...] = ()  # tables whose rows the context's role may add and read, but not change or delete
 
 
 async def migrate(database: Database, schemas: Sequence[ContextSchema], secret: str, revision: str = "head") -> None:
@@ -40,7 +41,7 @@ async def migrate(database: Database, schemas: Sequence[ContextSchema], secret: 
             await connection.execute(sa.text(f"create schema if not exists {_checked(schema.name)}"))
             await connection.run_sync(_run_alembic, schema, revision)
             if schema.own_server is None:
-                await _fence(connection, schema.name, secret)
+                await _fence(connection, schema, secret)
 
 
 def role_url(url: str, context: str, secret: str) -> str:
@@ -157,14 +158,14 @@ def _run_alembic(connection: sa.Connection, schema: ContextSchema, revision: str
     move(config, revision)
 
 
-async def _fence(connection: AsyncConnection, context: str, secret: str) -> None:
+async def _fence(connection: AsyncConnection, fenced: ContextSchema, secret: str) -> None:
     """Let the context's role use its own schema and nothing else."""
     database = str(await connection.scalar(sa.text("select current_database()")))
-    role, schema = role_name(database, context), _checked(context)
+    role, schema = role_name(database, fenced.name), _checked(fenced.name)
     known = await connection.scalar(sa.text("select 1 from pg_roles where rolname = :role"), {"role": role})
     verb = "alter" if known else "create"
     for statement in (
-        f"{verb} role \"{role}\" login password '{role_password(secret, context)}'",
+        f"{verb} role \"{role}\" login password '{role_password(secret, fenced.name)}'",
         f'grant usage on schema {schema} to "{role}"',
         f'grant select, insert, update, delete on all tables in schema {schema} to "{role}"',
         f'grant usage on all sequences in schema {schema} to "{role}"',
@@ -172,6 +173,10 @@ async def _fence(connection: AsyncConnection, context: str, secret: str) -> None
         f"revoke all on schema {schema} from public",
     ):
         await connection.execute(sa.text(statement))
+    for table in fenced.only_grow:
+        name = f"{schema}.{_checked(table)}"
+        if await connection.scalar(sa.text("select to_regclass(:name)"), {"name": name}):  # not after a downgrade
+            await connection.execute(sa.text(f'revoke update, delete on {name} from "{role}"'))
 
 
 def _checked(name: str) -> str:

@@ -82,6 +82,32 @@ class Transform:
     does: str = "turns events into events"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A record as it lies on its topic, which is named as on the broker."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """A consumer group that takes every record of its topics undecoded, in the order of each partition, once.
+
+    `group` is also the role's name, as with a `Consumer`."""
+
+    group: str
+    topics: tuple[str, ...]
+    keep: Callable[[Sequence[Record]], Awaitable[None]]  # of one partition; in the transaction that moves the position
+    every_minute: Callable[[], Awaitable[object]]  # awaited at the start and then again and again
+    does: str = "keeps every record"
+
+
 @dataclass(frozen=True, slots=True)
 class Feed:
     """A role whose every process hears every event from its start on, without a group: what sockets need."""
@@ -106,6 +132,7 @@ class Module:
     topics: tuple[Topic, ...] = ()
     consumers: tuple[Consumer, ...] = ()
     transforms: tuple[Transform, ...] = ()
+    recorder: Recorder | None = None
     feed: Feed | None = None
     router: object | None = None  # HTTP routes under /api/v1, served by role `web`
     # Routes of older services, at their own paths, when they are switched on; served by the feed's role where there is one.

@@ -1,15 +1,34 @@
-"""The door of audit. It listens to no event in particular: it reads whatever lies on a topic."""
+"""The door of audit. It listens to no event in particular: it takes whatever lies on the topics."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
 
 from bounded_contexts.audit.adapters.http import router
+from bounded_contexts.audit.application.ports import Ports
+from bounded_contexts.audit.application.seal import seal_daily
 from infra.avro import Codec
 from infra.kafka_reader import KafkaReader
-from shared_kernel.module import Module
+from shared_kernel.module import Module, Recorder
 
 NAME = "audit"
+LOG = "audit.log"
+MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
+ONLY_GROW = ("record", "root")
+
+log = structlog.get_logger()
 
 
-def module(reader: KafkaReader, codec: Codec, topics: Collection[str]) -> Module:
-    """Return the context as wiring knows it; `topics` are those that auditors may read."""
-    return Module(name=NAME, router=router(reader, codec, topics))
+def module(ports: Ports, reader: KafkaReader, codec: Codec, topics: Sequence[str], letters: Sequence[str]) -> Module:
+    """Return the context as wiring knows it: `topics` are kept, and may be read as the dead `letters` may."""
+
+    async def daily() -> None:
+        if root := await seal_daily(ports):
+            log.info("audit.sealed", root=root.number, hash=root.hash, key=root.public_key.hex())
+
+    return Module(
+        name=NAME,
+        router=router(reader, codec, {*topics, *letters}),
+        recorder=Recorder(LOG, tuple(topics), ports.log.keep, daily),
+    )

@@ -18,7 +18,8 @@ GROUPS = {
     "messaging.history": ["conversations", "messages"],
     "notifications.inbox": ["messages", "notifications"],
 }
-ROLES = ("web", "relay", "messaging.history", "notifications.inbox", "realtime.delivery")
+RECORDERS = {"audit.log": ["conversations", "messages", "notifications"]}
+ROLES = ("web", "relay", "messaging.history", "notifications.inbox", "audit.log", "realtime.delivery")
 WRITES = {"append", "publish", "execute"}  # each records; `execute` appends
 
 
@@ -32,11 +33,20 @@ def consumers(modules: tuple[Module, ...]) -> list[tuple[str, Consumer]]:
     return [(module.name, consumer) for module in modules for consumer in module.consumers]
 
 
-def test_group_names_are_the_pinned_ones(consumers: list[tuple[str, Consumer]]) -> None:
+def test_group_names_are_the_pinned_ones(modules: tuple[Module, ...], consumers: list[tuple[str, Consumer]]) -> None:
     found = {each.group: sorted({handler.event.TOPIC for handler in each.handlers}) for _, each in consumers}
 
+    recorders = [module.recorder for module in modules if module.recorder]
+
     assert found == GROUPS
+    assert {each.group: sorted(each.topics) for each in recorders} == RECORDERS
     assert wiring.all_roles() == ROLES
+
+
+def test_every_topic_of_a_context_is_kept_by_the_audit_log(modules: tuple[Module, ...]) -> None:
+    (recorder,) = [module.recorder for module in modules if module.recorder]
+
+    assert sorted(recorder.topics) == sorted(topic.name for module in modules for topic in module.topics)
 
 
 def test_a_group_is_named_after_its_context(consumers: list[tuple[str, Consumer]]) -> None:

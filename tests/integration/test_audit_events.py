@@ -17,6 +17,7 @@ import uvicorn
 
 from bounded_contexts.audit import module as audit
 from bounded_contexts.audit.adapters import range_kafka
+from headwater import wiring
 from headwater.web import application
 from headwater.wiring import House
 from infra.access_tokens import SharedKeyTokens
@@ -75,7 +76,8 @@ def reader(own_house: House) -> Watched:
 @pytest.fixture
 async def port(own_house: House, reader: Watched) -> AsyncIterator[int]:
     """A web process on a real socket."""
-    own = audit.module(reader, own_house.codec, {"messages"})
+    ports = wiring.audit_ports(own_house.settings, own_house.databases[audit.NAME])
+    own = audit.module(ports, reader, own_house.codec, ["messages"], [])
     own_house.modules = (*(each for each in own_house.modules if each.name != audit.NAME), own)
     app = application(own_house, {"web"}, Health(("web",), {}))
     config = uvicorn.Config(app, port=0, http=LimitedHttp, lifespan="off", log_config=None)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 from sqlalchemy.exc import ProgrammingError
 
+from bounded_contexts.audit.adapters.tables import metadata as audit_tables
 from bounded_contexts.messaging.adapters.tables import metadata as messaging_tables
 from bounded_contexts.notifications.adapters.tables import metadata as notifications_tables
 from headwater import wiring
@@ -24,9 +26,11 @@ from shared_kernel.errors import Unavailable
 from tests.conftest import SECRET, settings_for
 from tests.servers import Servers
 
-TABLES = {"messaging": messaging_tables, "notifications": notifications_tables}
+TABLES = {"audit": audit_tables, "messaging": messaging_tables, "notifications": notifications_tables}
 SHARED = {"event", "outbox", "position", "alembic_version"}  # infra's own, made by its functions
-SCHEMAS = [ContextSchema(name, path) for name, path in wiring.MIGRATIONS.items()]
+SCHEMAS = [
+    ContextSchema(name, path, only_grow=wiring.ONLY_GROW.get(name, ())) for name, path in wiring.MIGRATIONS.items()
+]
 
 
 @asynccontextmanager
@@ -204,13 +208,11 @@ async def test_a_context_may_have_its_own_database(owner: Database, servers: Ser
     async with owner.driver() as connection:
         await connection.execute(f"create database {name}")
     async with connected(url) as own:
-        schemas = [
-            ContextSchema(each.name, each.migrations, own if each.name == "messaging" else None) for each in SCHEMAS
-        ]
+        schemas = [replace(each, own_server=own if each.name == "messaging" else None) for each in SCHEMAS]
         await migrate(owner, schemas, SECRET)
 
         assert {schema for schema, _ in await tables(own)} == {"messaging"}
-        assert {schema for schema, _ in await tables(owner)} == {"notifications"}
+        assert {schema for schema, _ in await tables(owner)} == {"audit", "notifications"}
     async with owner.driver() as connection:
         await connection.execute(f"drop database {name} with (force)")
 
