@@ -51,7 +51,7 @@ def audit_export(
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     selection = Selection(since=since and since.astimezone(), until=until and until.astimezone())
     tasks: dict[str, TaskID] = {}
-    with told(), Progress(console=err, transient=True) as bar:
+    with told(), Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
 
         def progress(topic: str, done: int, total: int) -> None:
             if topic not in tasks:
@@ -91,7 +91,7 @@ def audit_verify(
                 "invalid_key", "--trust takes the hexadecimal key that `headwater audit seal` prints"
             ) from None
         of_topic = None if topic is None else settings.topic_prefix + topic
-        with Progress(console=err, transient=True) as bar:
+        with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
             report = asyncio.run(_verify(settings, of_topic, keys, bar))
         _tell(report, as_json)
         if not report.holds:

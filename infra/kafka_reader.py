@@ -30,6 +30,7 @@ class KafkaReader:
 
     def __init__(self, config: KafkaConfig) -> None:
         self._config = config
+        self.prefix = config.prefix
 
     async def has(self, topic: str) -> bool:
         """Return whether the topic exists. Raise `Unavailable`."""

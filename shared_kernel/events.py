@@ -52,7 +52,12 @@ class Recorded:
 
 def event_id(event: Event) -> UUID:
     """Return the event's id: the same for a repeat of the same fact if the schema names an `id` field, else a new one."""
-    return uuid5(getattr(event, event.ID), event.NAME) if event.ID else uuid4()
+    return id_of(type(event), getattr(event, event.ID)) if event.ID else uuid4()
+
+
+def id_of(event: type[Event], named: UUID) -> UUID:
+    """Return the id of the event of this type whose `ID` field is `named`."""
+    return uuid5(named, event.NAME)
 
 
 def event_key(event: Event) -> str:

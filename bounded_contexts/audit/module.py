@@ -29,6 +29,6 @@ def module(ports: Ports, reader: KafkaReader, codec: Codec, topics: Sequence[str
 
     return Module(
         name=NAME,
-        router=router(reader, codec, {*topics, *letters}),
+        router=router(reader, codec, {*topics, *letters}, ports.log),
         recorder=Recorder(LOG, tuple(topics), ports.log.keep, daily),
     )

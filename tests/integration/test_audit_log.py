@@ -2,10 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -382,6 +388,49 @@ class TestRoots:
         assert again is None
         assert [root.number for root in turned if root] == [2]
         assert (await verified(ports)).roots == 2
+
+
+class TestCommands:
+    @pytest.fixture
+    def headwater(self, url: str, tmp_path: Path) -> Callable[..., Awaitable[subprocess.CompletedProcess[str]]]:
+        own = {"DATABASE_URL": url, "SECRET_KEY": SECRET, "HOME": str(tmp_path)}
+        environ = {"PATH": os.environ["PATH"]} | {f"HEADWATER_{name}": value for name, value in own.items()}
+
+        def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+            command = (sys.executable, "-m", "headwater", "audit", *arguments)
+            return subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=60)
+
+        return partial(asyncio.to_thread, run)
+
+    async def test_a_log_that_holds(self, ports: Ports, headwater: Any) -> None:
+        await kept(ports)
+
+        sealed, verdict = await headwater("seal"), await headwater("verify")
+
+        root = await ports.log.last_root()
+        assert root
+        assert root.hash in sealed.stdout
+        assert (verdict.returncode, verdict.stderr) == (0, "")
+        assert verdict.stdout == "10 records in 1 chains, 1 roots: all hold\n"
+
+    async def test_a_log_that_was_tampered_with(self, ports: Ports, owner: Database, headwater: Any) -> None:
+        await kept(ports)
+        await seal(ports)
+        await execute(owner, 'delete from audit.record where "offset" = 4')
+        await execute(owner, "delete from audit.root")
+        await kept(ports, partition=1)
+        await seal(replace(ports, key=DerivedKey("somebody else's secret of 32 bytes")))
+
+        people, script = await headwater("verify"), await headwater("verify", "--json")
+        other_topic = await headwater("verify", "--topic", "conversations", "--trust", "no key")
+
+        assert (people.returncode, script.returncode, other_topic.returncode) == (1, 1, 1)
+        assert "messages/0: record 4 was removed: record 5 was kept directly after 4" in people.stdout
+        assert "root 1 is not signed by a trusted key" in people.stdout
+        said = json.loads(script.stdout)
+        assert said["holds"] is False
+        assert [(each["partition"], each["offset"], each["kind"]) for each in said["broken"]] == [(0, 4, "removed")]
+        assert "invalid_key" in other_topic.stderr
 
 
 class TestGroup:

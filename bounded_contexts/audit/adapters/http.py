@@ -9,8 +9,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from bounded_contexts.audit.adapters.http_trace import add_traces
 from bounded_contexts.audit.adapters.range_kafka import Selection, TopicRange, open_range
 from bounded_contexts.audit.adapters.records import described, line
+from bounded_contexts.audit.application.ports import Log
 from infra.access_tokens import User
 from infra.avro import Codec
 from infra.http import Moment, SignedIn, Tokens, problems
@@ -23,7 +25,7 @@ ROLES = frozenset({"auditor", "admin"})
 MEDIA_TYPE = "application/x-ndjson"
 CHUNK = 65_536  # bytes of lines that are sent together
 
-log = structlog.get_logger()
+logger = structlog.get_logger()
 
 
 async def auditor(user: SignedIn) -> User:
@@ -44,9 +46,10 @@ class JsonLines(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-def router(reader: KafkaReader, codec: Codec, topics: Collection[str]) -> APIRouter:
+def router(reader: KafkaReader, codec: Codec, topics: Collection[str], log: Log) -> APIRouter:
     """Return every route of the context; `topics` are those that may be read."""
     routes = APIRouter(tags=["audit"], dependencies=[Depends(auditor)], responses=problems(401, 403, 422, 503))
+    add_traces(routes, log, reader.prefix)
 
     @routes.get("/audit/events", response_class=JsonLines)
     async def read_events(
@@ -102,12 +105,12 @@ async def _chunks(
     except HeadwaterError as error:
         if not connected:
             raise
-        log.warning("audit.interrupted", code=error.code, detail=error.detail, **where)
+        logger.warning("audit.interrupted", code=error.code, detail=error.detail, **where)
         yield line({"problem": of_error(error, **where)})
     except Exception:
         if not connected:
             raise
-        log.exception("audit.failed", **where)
+        logger.exception("audit.failed", **where)
         yield line({"problem": problem(500, "internal", "the failure was logged under the request id", **where)})
 
 
