@@ -22,7 +22,9 @@ from infra.postgres import is_transient
 from shared_kernel.module import Record, Recorder
 
 BATCH = 2_000  # records kept in one transaction
+BATCH_BYTES = 4 << 20  # of values, after which a batch takes no further record
 QUEUE_LIMIT = 2 * BATCH  # records waiting per partition before it is paused
+QUEUE_BYTES = 2 * BATCH_BYTES
 COMMIT_S = 0.5  # how often the broker is told where the group stands
 MINUTE_S = 60.0
 FENCES = 5  # in a row, before it is believed that reading can never reach the stored position
@@ -108,6 +110,7 @@ class _Partition:
         self.next: int | None = None  # offset after the last record kept
         self._runner = runner
         self._waiting: deque[Record] = deque()
+        self._bytes = 0  # of the values that wait
         self._arrived = asyncio.Event()
         self._stopping = asyncio.Event()
         self._paused = False
@@ -115,9 +118,11 @@ class _Partition:
         self._task = asyncio.create_task(self._run())
 
     def add(self, records: list[Message]) -> None:
-        self._waiting.extend(_record(each) for each in records)
+        for record in map(_record, records):
+            self._waiting.append(record)
+            self._bytes += len(record.value or b"")
         self._arrived.set()
-        if len(self._waiting) > QUEUE_LIMIT and not self._paused:
+        if (len(self._waiting) > QUEUE_LIMIT or self._bytes > QUEUE_BYTES) and not self._paused:
             self._paused = True
             self._runner.kafka.pause(self.key)
 
@@ -135,14 +140,23 @@ class _Partition:
     async def _run(self) -> None:
         while not self._stopping.is_set():
             await self._arrived.wait()
-            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            batch = self._next_batch()
             if not self._waiting and not self._stopping.is_set():
                 self._arrived.clear()
-            if self._paused and len(self._waiting) < QUEUE_LIMIT // 2:
+            if self._paused and len(self._waiting) < QUEUE_LIMIT // 2 and self._bytes < QUEUE_BYTES // 2:
                 self._paused = False
                 self._runner.kafka.resume(self.key)
             if batch and not self._stopping.is_set():
                 await self._keep(batch)
+
+    def _next_batch(self) -> list[Record]:
+        batch: list[Record] = []
+        size = 0
+        while self._waiting and len(batch) < BATCH and size < BATCH_BYTES:
+            batch.append(self._waiting.popleft())
+            size += len(batch[-1].value or b"")
+        self._bytes -= size
+        return batch
 
     async def _keep(self, batch: Sequence[Record]) -> None:
         """Keep the batch, however long that takes; after a stop begun meanwhile, give up at the next failure."""
@@ -171,6 +185,7 @@ class _Partition:
             group = self._runner.recorder.group
             raise PositionLost(f"{group} stands behind the end of {self.key}: was the topic made anew?")
         self._waiting.clear()
+        self._bytes = 0
         self.next = (await self._runner.positions.load(self._runner.recorder.group))[self.key]
         self._runner.kafka.seek(self.key, self.next)
 

@@ -32,7 +32,7 @@ from headwater.wiring import House
 from infra.kafka_log import KafkaLog
 from infra.migrations import ContextSchema, migrate, role_name, role_url
 from infra.postgres import Database
-from infra.recorder import RecorderRunner
+from infra.recorder import BATCH_BYTES, RecorderRunner
 from shared_kernel.errors import Unavailable
 from shared_kernel.module import Record, Recorder
 from tests.conftest import SECRET
@@ -489,3 +489,19 @@ class TestGroup:
         ports = wiring.audit_ports(own_house.settings, own_house.databases[audit.NAME])
         rows = [each async for each in ports.log.chain(own_house.kafka.topic("messages"), positions[0].partition)]
         assert [row.offset for row in rows] == [position.offset for position in positions]
+
+    async def test_large_records_are_kept_a_few_at_a_time(self, own_house: House) -> None:
+        (own,) = [module.recorder for module in own_house.modules if module.recorder]
+        sizes: list[int] = []
+
+        async def keep(records: Sequence[Record]) -> None:
+            sizes.append(sum(len(record.value or b"") for record in records))
+            await own.keep(records)
+
+        large = b"x" * 900_000
+        await asyncio.gather(*(own_house.bulk.send("messages", "k", large, []) for _ in range(30)))
+        async with self.member(own_house, replace(own, keep=keep)):
+            await eventually(lambda: self.count(own_house), until=lambda found: found >= 30)
+
+        assert sum(sizes) == 30 * 900_000
+        assert max(sizes) < BATCH_BYTES + 900_000

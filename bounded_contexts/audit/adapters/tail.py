@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from bounded_contexts.audit.adapters.records import described
@@ -51,5 +51,4 @@ async def _start(opened: OpenReader, start: str) -> dict[tuple[str, int], int]:
         moment = datetime.fromisoformat(start)
     except ValueError:
         raise Refused("invalid_start", "say beginning, end, an offset or an ISO 8601 time") from None
-    zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return await opened.at(int(zoned.timestamp() * 1000))
+    return await opened.at(int(moment.timestamp() * 1000))
