@@ -12,7 +12,7 @@ from rich.progress import Progress, TaskID
 
 from bounded_contexts.audit.application.verify import Report
 from bounded_contexts.audit.domain.root import Root
-from headwater.console import Json, err, loaded, out, print_json, told
+from headwater.console import Json, err, loaded, out, print_json, told, unheard
 from headwater.settings import Settings
 from shared_kernel.errors import Refused
 
@@ -48,7 +48,6 @@ def audit_export(
     from bounded_contexts.audit.adapters.range_kafka import Selection
     from headwater import wiring
 
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     selection = Selection(since=since and since.astimezone(), until=until and until.astimezone())
     tasks: dict[str, TaskID] = {}
     with told(), Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
@@ -142,7 +141,7 @@ async def _verify(settings: Settings, topic: str | None, trusted: list[bytes], b
 async def _tail(settings: Settings, topic: str, start: str, follow: bool) -> None:
     from headwater import wiring
 
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is wrong is told in one line
-    async for line in wiring.audit_lines(settings, topic, start, follow):
-        sys.stdout.write(line)
-        sys.stdout.flush()
+    with unheard(logging.getLogger("aiokafka")):
+        async for line in wiring.audit_lines(settings, topic, start, follow):
+            sys.stdout.write(line)
+            sys.stdout.flush()

@@ -4,6 +4,7 @@ What needs the contexts is imported in the commands that do: `headwater status` 
 """
 
 import asyncio
+import sys
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Annotated
@@ -143,7 +144,6 @@ def schemas_register(as_json: Json = False) -> None:
     with told():
         ids = asyncio.run(wiring.register_schemas(loaded()))
         show([{"subject": subject, "id": id_} for subject, id_ in ids.items()], as_json)
-
 
 
 @app.command()

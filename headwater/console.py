@@ -1,6 +1,7 @@
 """How commands load settings, print and fail."""
 
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,3 +63,16 @@ def told() -> Iterator[None]:
         raise typer.Exit(1) from None
     except (BrokenPipeError, KeyboardInterrupt):
         raise typer.Exit(0) from None
+
+
+@contextmanager
+def unheard(logger: logging.Logger) -> Iterator[None]:
+    """Keep what a library says from the terminal: what is wrong is told in one line."""
+    nobody = logging.NullHandler()
+    logger.addHandler(nobody)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.propagate = True
+        logger.removeHandler(nobody)

@@ -23,7 +23,6 @@ from infra.outbox_relay import OutboxRelay
 from infra.recorder import RecorderRunner
 from infra.server import LimitedHttp, LimitedSockets
 from infra.transform import TransformRunner
-from infra.transform import TransformRunner
 from shared_kernel.errors import Unavailable
 
 SOCKET_PACKET_LIMIT = 65_536  # bytes
@@ -99,7 +98,8 @@ def _work(house: House, roles: Collection[str]) -> Iterator[Coroutine[Any, Any, 
             if transform.group in roles:
                 yield TransformRunner(transform, house.kafka, house.codec).run()
         if module.recorder and module.recorder.group in roles:
-            yield RecorderRunner(module.recorder, house.broker, house.groups[module.name].positions).run()
+            groups = house.groups[module.name]
+            yield RecorderRunner(module.recorder, house.broker, house.codec, groups, house.bulk).run()
         if module.feed and module.feed.name in roles:
             yield FeedRunner(module.feed, house.kafka, house.codec).run()
         if module.has_outbox and "relay" in roles:

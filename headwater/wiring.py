@@ -132,8 +132,8 @@ def build(settings: Settings) -> House:
     )
     house.groups = {name: _group_store(database, name) for name, database in house.databases.items()}
     offering = (_messaging(house), _notifications(house))
-    groups = GroupOperations(house.kafka, offering, house.groups)
-    house.modules = (*offering, _realtime(house, offering), _audit(house, offering), operations.module(groups))
+    inside = (*offering, _realtime(house, offering), _audit(house, offering))
+    house.modules = (*inside, operations.module(GroupOperations(house.kafka, inside, house.groups)))
     return house
 
 

@@ -12,8 +12,8 @@ from infra.dead_letters import Letter
 from infra.member import ATTEMPTS, Heard, backoff, behind, call, letter, where
 from infra.partition_worker import PartitionWorker
 from infra.positions import Fenced, Progress
-from infra.records import Record
 from shared_kernel.module import Handler
+from shared_kernel.records import Record
 
 log = structlog.get_logger()
 

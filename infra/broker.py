@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from infra.envelope import Headers
-from infra.records import Partition, Record
 from shared_kernel.events import Position
+from shared_kernel.records import Partition, Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ with their effects, `infra/lanes.py` handles many keys at once.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from uuid import uuid4
@@ -22,9 +23,9 @@ from infra.member import GroupStore, Member, backoff
 from infra.partition_worker import PartitionWorker
 from infra.positions import Progress
 from infra.postgres import is_transient
-from infra.records import Partition, Record
 from shared_kernel.errors import Unavailable
 from shared_kernel.module import Consumer
+from shared_kernel.records import Partition, Record
 
 COMMIT_S = 0.5  # how often positions of lanes are stored and the broker is told where the group stands
 LOOK_S = 1.0  # how often operators' wishes are looked up
@@ -32,19 +33,27 @@ LOOK_S = 1.0  # how often operators' wishes are looked up
 log = structlog.get_logger()
 
 
-class ConsumerRunner:
-    """One member of a group in this process."""
+class GroupRunner(ABC):
+    """One member of a group in this process; what it does with a partition is for subclasses to say."""
 
     def __init__(
-        self, consumer: Consumer, broker: Broker, codec: Codec, store: GroupStore, dead_letters: Producer
+        self,
+        consumer: Consumer,
+        topics: Sequence[str],
+        broker: Broker,
+        codec: Codec,
+        store: GroupStore,
+        dead_letters: Producer,
     ) -> None:
         self.id = uuid4()
         self._workers: dict[Partition, PartitionWorker] = {}
-        topics = sorted({handler.event.TOPIC for handler in consumer.handlers})
         self._kafka = broker.consumer(consumer.group, topics, Callbacks(self._deliver, self._assigned, self._revoked))
         handlers = {handler.event.NAME: handler for handler in consumer.handlers}
         self._member = Member(consumer, codec, store, dead_letters, broker.prefix, handlers, self._kafka)
-        self._make = _maker(self._member)
+
+    @abstractmethod
+    def _worker(self, key: Partition, progress: Progress) -> PartitionWorker:
+        """Return what works on the partition from there on."""
 
     async def run(self) -> None:
         """Consume until cancelled; then finish what runs, drop what waits, commit and leave the group. Raise what
@@ -73,7 +82,7 @@ class ConsumerRunner:
 
     async def _assigned(self, partitions: list[Partition]) -> Mapping[Partition, int]:
         claimed = await self._claimed(partitions)
-        self._workers |= {key: self._make(key, progress) for key, progress in claimed.items()}
+        self._workers |= {key: self._worker(key, progress) for key, progress in claimed.items()}
         log.info("consumer.assigned", group=self._member.group, partitions=len(partitions))
         return {key: progress.next or OFFSET_BEGINNING for key, progress in claimed.items()}
 
@@ -130,8 +139,16 @@ class ConsumerRunner:
             worker.wake()
 
 
-def _maker(member: Member) -> Callable[[Partition, Progress], PartitionWorker]:
-    if not member.consumer.lanes:
-        return lambda key, progress: BatchWorker(key, progress, member)
-    lanes = Lanes(member.consumer.lanes)
-    return lambda key, progress: LaneWorker(key, progress, member, lanes)
+class ConsumerRunner(GroupRunner):
+    """A member that has events handled."""
+
+    def __init__(
+        self, consumer: Consumer, broker: Broker, codec: Codec, store: GroupStore, dead_letters: Producer
+    ) -> None:
+        super().__init__(consumer, consumer.topics, broker, codec, store, dead_letters)
+        self._lanes = Lanes(consumer.lanes) if consumer.lanes else None
+
+    def _worker(self, key: Partition, progress: Progress) -> PartitionWorker:
+        if self._lanes:
+            return LaneWorker(key, progress, self._member, self._lanes)
+        return BatchWorker(key, progress, self._member)

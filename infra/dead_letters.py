@@ -13,7 +13,7 @@ from infra.envelope import event_type
 from infra.memory_database import MemoryDatabase, MemoryTable
 from infra.positions import Fenced, MemoryPositions
 from infra.postgres import Database
-from infra.records import Partition, Record
+from shared_kernel.records import Partition, Record
 
 LIST_LIMIT = 1000
 Key = tuple[Partition, bytes]

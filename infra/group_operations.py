@@ -1,7 +1,7 @@
 """What operators see of the consumer groups and do with them; the CLI and the admin API stand on this (docs/consumers.md)."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
@@ -15,10 +15,10 @@ from infra.kafka_client import KafkaConfig
 from infra.kafka_reader import KafkaReader, OpenReader
 from infra.member import GroupStore
 from infra.positions import PostgresPositions, Progress
-from infra.records import Partition
 from infra.watermark import Stretch
 from shared_kernel.errors import Conflict, NotFound, Refused, Unavailable
-from shared_kernel.module import Consumer, Module
+from shared_kernel.module import Consumer, Module, Recorder
+from shared_kernel.records import Partition
 
 TIMEOUT_S = 10
 STOPPED = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
@@ -76,7 +76,10 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    consumer: Consumer
+    name: str
+    topics: tuple[str, ...]
+    can_replay: bool
+    has_outside_effects: bool
     positions: PostgresPositions
     letters: PostgresDeadLetters
     control: PostgresGroupControl
@@ -87,9 +90,8 @@ class GroupOperations:
 
     def __init__(self, config: KafkaConfig, modules: Iterable[Module], stores: Mapping[str, GroupStore]) -> None:
         self._config = config
-        self._groups = {
-            consumer.group: _group(consumer, stores[module.name]) for module in modules for consumer in module.consumers
-        }
+        groups = [group for module in modules for group in _groups(module, stores)]
+        self._groups = {group.name: group for group in groups}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -99,7 +101,7 @@ class GroupOperations:
     async def view(self, names: Iterable[str] = ()) -> list[GroupView]:
         """Return the groups, all if none is named. Raise `NotFound`, `Unavailable`."""
         wanted = [self._known(name) for name in names] or list(self._groups.values())
-        topics = sorted({topic for group in wanted for topic in _topics(group.consumer)})
+        topics = sorted({topic for group in wanted for topic in group.topics})
         async with KafkaReader(self._config).open(topics) as reader:
             ends, beginnings = await reader.ends(), await reader.beginnings()
         return [await self._view(group, beginnings, ends) for group in wanted]
@@ -133,8 +135,10 @@ class GroupOperations:
 
         A partition whose group stands before `begin` stays as it is: a replay never skips what was not handled."""
         group = self._known(name)
+        if not group.can_replay:
+            raise Refused("not_replayable", f"{name} keeps every record once")
         standing = {(each.topic, each.partition): each for each in await group.positions.standing(name)}
-        async with KafkaReader(self._config).open(_topics(group.consumer)) as reader:
+        async with KafkaReader(self._config).open(group.topics) as reader:
             first, last = await _places(reader, begin), await _places(reader, end) if end else {}
         moves = []
         for (topic, number), start in sorted(first.items()):
@@ -151,7 +155,7 @@ class GroupOperations:
 
         Raise `Refused` for a group with outside effects unless they are meant, `Conflict` if it runs or has moved."""
         group = self._known(name)
-        if group.consumer.has_outside_effects and not with_effects:
+        if group.has_outside_effects and not with_effects:
             raise Refused("outside_effects", f"{name} sends to the outside and would do so again; say --with-effects")
         if not await self.is_stopped(name):
             raise Conflict("group_is_running", f"stop every process of {name} first, or wait until the broker knows")
@@ -169,12 +173,12 @@ class GroupOperations:
     async def _view(
         self, group: _Group, beginnings: Mapping[Partition, int], ends: Mapping[Partition, int]
     ) -> GroupView:
-        name = group.consumer.group
+        name = group.name
         members = await group.control.members(self._config.topic(name))
         standing = {(each.topic, each.partition): each for each in await group.positions.standing(name)}
         partitions = []
         for (topic, number), end in sorted(ends.items()):
-            if topic in _topics(group.consumer):
+            if topic in group.topics:
                 at = standing.get((self._config.topic(topic), number))
                 next_ = max(at.next if at else 0, beginnings[topic, number])
                 done = sum(last - first for first, last in at.beyond) if at else 0
@@ -194,18 +198,24 @@ class GroupOperations:
         return self._groups[name]
 
 
-def _group(consumer: Consumer, store: GroupStore) -> _Group:
+def _groups(module: Module, stores: Mapping[str, GroupStore]) -> Iterator[_Group]:
+    for consumer in module.consumers:
+        yield _group(consumer, True, consumer.has_outside_effects, stores[module.name])
+    if module.recorder:
+        yield _group(module.recorder, False, False, stores[module.name])
+
+
+def _group(declared: Consumer | Recorder, can_replay: bool, has_outside_effects: bool, store: GroupStore) -> _Group:
     """Return the group with its operators' side, which only the database has."""
     return _Group(
-        consumer,
+        declared.group,
+        declared.topics,
+        can_replay,
+        has_outside_effects,
         cast("PostgresPositions", store.positions),
         cast("PostgresDeadLetters", store.letters),
         cast("PostgresGroupControl", store.control),
     )
-
-
-def _topics(consumer: Consumer) -> list[str]:
-    return sorted({handler.event.TOPIC for handler in consumer.handlers})
 
 
 async def _places(reader: OpenReader, place: str) -> dict[Partition, int]:

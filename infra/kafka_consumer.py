@@ -20,7 +20,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from infra.broker import Callbacks
 from infra.kafka_client import KafkaConfig
-from infra.records import Partition, Record
+from shared_kernel.records import Partition, Record
 
 BATCH = 500  # records handed over at once; more gained nothing
 POLL_S = 0.1

@@ -17,9 +17,9 @@ from infra.dead_letters import Letter
 from infra.member import ATTEMPTS, Heard, Member, backoff, behind, call, letter
 from infra.partition_worker import QUEUE_BATCHES, PartitionWorker
 from infra.positions import Fenced, Progress
-from infra.records import Partition, Record
 from infra.watermark import Watermark
 from shared_kernel.errors import Unavailable
+from shared_kernel.records import Partition, Record
 
 SPAN_LIMIT = 10_000  # records behind one that does not finish, before no more are begun
 PAUSE_LOOK_S = 0.2

@@ -17,10 +17,10 @@ from infra.envelope import Headers, event_type, open_headers
 from infra.group_control import GroupControl
 from infra.positions import Fenced, Positions, Progress
 from infra.postgres import is_transient
-from infra.records import Record
 from shared_kernel.causation import because
 from shared_kernel.events import Event
 from shared_kernel.module import Consumer, Handler
+from shared_kernel.records import Record
 
 ATTEMPTS = 3  # before an event that fails for good is a dead letter
 BACKOFF_S = (0.05, 5.0)  # first and longest pause between tries, jittered

@@ -14,9 +14,9 @@ import structlog
 
 from infra.broker import Callbacks
 from infra.envelope import Headers
-from infra.records import Partition, Record
 from shared_kernel.errors import Unavailable
 from shared_kernel.events import Position
+from shared_kernel.records import Partition, Record
 
 PARTITIONS = 6  # of a topic that nobody made
 BATCH = 500  # records delivered at once

@@ -11,10 +11,12 @@ import structlog
 from infra.dead_letters import Letter
 from infra.member import Member, backoff
 from infra.positions import Progress
-from infra.records import Partition, Record
 from shared_kernel.errors import Unavailable
+from shared_kernel.records import Partition, Record
 
 QUEUE_BATCHES = 4  # that wait before the broker is told to deliver no more
+BATCH_BYTES = 4 << 20  # of values, after which a batch takes no further record
+QUEUE_BYTES = QUEUE_BATCHES * BATCH_BYTES
 FENCED_S = 1.0  # before a partition is claimed anew: by then the broker has said whether it is another member's
 
 log = structlog.get_logger()
@@ -33,6 +35,7 @@ class PartitionWorker(ABC):
         self._progress = progress
         self._size = member.consumer.batch_size
         self._waiting: deque[Record] = deque()
+        self._bytes = 0  # of the values that wait
         self._due: Sequence[Letter] = ()
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -60,8 +63,10 @@ class PartitionWorker(ABC):
         if records[0].offset < self._progress.next:
             self._lost = PositionLost(f"{self._member.group} is behind the end of {self.key}: was it made anew?")
         self._waiting.extend(records)
+        self._bytes += sum(len(record.value or b"") for record in records)
         self._woken.set()
-        if len(self._waiting) > QUEUE_BATCHES * self._size and not self._is_throttled:
+        is_full = len(self._waiting) > QUEUE_BATCHES * self._size or self._bytes > QUEUE_BYTES
+        if is_full and not self._is_throttled:
             self._is_throttled = True
             self._member.kafka.pause(self.key)
 
@@ -122,8 +127,14 @@ class PartitionWorker(ABC):
 
     async def _next_batch(self) -> list[Record]:
         await self._fill()
-        batch = [self._waiting.popleft() for _ in range(min(self._size, len(self._waiting)))]
-        if self._is_throttled and len(self._waiting) < QUEUE_BATCHES * self._size // 2:
+        batch: list[Record] = []
+        size = 0
+        while self._waiting and len(batch) < self._size and size < BATCH_BYTES:
+            batch.append(self._waiting.popleft())
+            size += len(batch[-1].value or b"")
+        self._bytes -= size
+        has_room = len(self._waiting) < QUEUE_BATCHES * self._size // 2 and self._bytes < QUEUE_BYTES // 2
+        if self._is_throttled and has_room:
             self._is_throttled = False
             self._member.kafka.resume(self.key)
         return [] if self._stopping.is_set() else batch
@@ -145,6 +156,7 @@ class PartitionWorker(ABC):
         """Forget what waits; unless the partition goes away meanwhile, claim it and read on from where the group stands."""
         self._is_seeking = True
         self._waiting.clear()
+        self._bytes = 0
         await self._settle()
         log.warning("consumer.fenced", group=self._member.group, partition=self.key)
         for pause in backoff():

@@ -10,9 +10,9 @@ from typing import Protocol
 
 from infra.memory_database import MemoryDatabase, MemoryTable
 from infra.postgres import Database
-from infra.records import Partition
 from infra.watermark import Stretch
 from shared_kernel.events import Position
+from shared_kernel.records import Partition
 
 LOOK_AGAIN_S = (0.01, 0.25)  # read models are mostly a few milliseconds behind; who waits longer asks less often
 

@@ -21,10 +21,10 @@ from infra.kafka_client import KafkaConfig
 from infra.kafka_consumer import KafkaConsumer
 from infra.member import ATTEMPTS, Heard, backoff, dead_letter_headers, dead_letter_topic, heard_of, letter, where
 from infra.postgres import is_transient
-from infra.records import Partition, Record
 from shared_kernel.causation import because
 from shared_kernel.events import Event, event_key
 from shared_kernel.module import Transform
+from shared_kernel.records import Partition, Record
 
 TRANSACTION_S = 10  # how long the transaction of a dead member holds up readers behind it
 QUEUE_BATCHES = 4  # that wait before the broker is told to deliver no more

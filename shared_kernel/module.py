@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from shared_kernel.events import Event, Recorded
+from shared_kernel.records import Record
 
 E = TypeVar("E", bound=Event)
 
@@ -69,6 +70,11 @@ class Consumer:
         if self.lanes and any(handler.batch for handler in self.handlers):
             raise ValueError(f"{self.group}: lanes handle one event at a time, an `on_batch` handler takes several")
 
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Return what it subscribes to, in order."""
+        return tuple(sorted({handler.event.TOPIC for handler in self.handlers}))
+
 
 @dataclass(frozen=True, slots=True)
 class Transform:
@@ -80,19 +86,6 @@ class Transform:
     handlers: tuple[Handler, ...]
     batch_size: int = 2000  # records handled together at most; smaller ones pay for more transactions
     does: str = "turns events into events"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """A record as it lies on its topic, which is named as on the broker."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-    key: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...]
-    value: bytes | None
 
 
 @dataclass(frozen=True, slots=True)

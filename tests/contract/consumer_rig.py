@@ -28,11 +28,11 @@ from infra.memory_broker import MemoryBroker, MemoryConsumer
 from infra.memory_database import MemoryDatabase, MemoryTable
 from infra.positions import MemoryPositions, Progress
 from infra.postgres import Database
-from infra.records import Record
 from infra.topics import ensure_topics
 from schemas.messaging.events import MessageSent
 from shared_kernel.events import Position
 from shared_kernel.module import Consumer, Handler, Topic, on
+from shared_kernel.records import Record
 from tests.contract.test_event_log import sent
 from tests.probes import eventually
 from tests.unit.test_avro import MemoryRegistry, started
@@ -213,7 +213,10 @@ class MemoryRig(Rig):
     async def on_letter_topic(self, count: int) -> list[tuple[bytes | None, bytes | None, Headers]]:
         async def lying() -> list[tuple[bytes | None, bytes | None, Headers]]:
             topic = self.memory.prefix + dead_letter_topic(self.topic, self.group)
-            return [(record.key, record.value, record.headers) for record in self.memory.log_of((topic, 0))]
+            return [
+                (each.key, each.value, [(name, value or b"") for name, value in each.headers])
+                for each in self.memory.log_of((topic, 0))
+            ]
 
         return await eventually(lying, until=lambda found: len(found) >= count)
 

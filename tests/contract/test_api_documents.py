@@ -90,7 +90,8 @@ def secured(openapi: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]
 
 
 def somebody() -> dict[str, str]:
-    return {"authorization": f"Bearer {TOKENS.issue(uuid4())}"}
+    token = TOKENS.issue(uuid4(), ("operator", "auditor"))
+    return {"authorization": f"Bearer {token}"}
 
 
 def api(per_minute: int) -> httpx.AsyncClient:

@@ -31,10 +31,12 @@ from headwater import wiring
 from headwater.wiring import House
 from infra.kafka_log import KafkaLog
 from infra.migrations import ContextSchema, migrate, role_name, role_url
+from infra.partition_worker import BATCH_BYTES
 from infra.postgres import Database
-from infra.recorder import BATCH_BYTES, RecorderRunner
+from infra.recorder import RecorderRunner
 from shared_kernel.errors import Unavailable
-from shared_kernel.module import Record, Recorder
+from shared_kernel.module import Recorder
+from shared_kernel.records import Record
 from tests.conftest import SECRET
 from tests.contract.test_event_log import sent
 from tests.probes import eventually
@@ -439,7 +441,7 @@ class TestGroup:
     @asynccontextmanager
     async def member(self, house: House, recorder: Recorder | None = None) -> AsyncIterator[None]:
         (own,) = [module.recorder for module in house.modules if module.recorder]
-        runner = RecorderRunner(recorder or own, house.kafka, house.positions[audit.NAME])
+        runner = RecorderRunner(recorder or own, house.broker, house.codec, house.groups[audit.NAME], house.bulk)
         task = asyncio.create_task(runner.run())
         try:
             yield

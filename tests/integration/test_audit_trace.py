@@ -23,7 +23,9 @@ async def house(own_house: House) -> AsyncIterator[House]:
     """A house whose audit log runs."""
     (module,) = [each for each in own_house.modules if each.recorder]
     assert module.recorder
-    task = asyncio.create_task(RecorderRunner(module.recorder, own_house.kafka, own_house.positions[module.name]).run())
+    groups = own_house.groups[module.name]
+    runner = RecorderRunner(module.recorder, own_house.broker, own_house.codec, groups, own_house.bulk)
+    task = asyncio.create_task(runner.run())
     yield own_house
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):

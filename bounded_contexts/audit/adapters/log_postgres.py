@@ -10,7 +10,7 @@ from bounded_contexts.audit.adapters.tables import record, root
 from bounded_contexts.audit.domain.chain import Head, Kept, chained
 from bounded_contexts.audit.domain.root import Root
 from infra.postgres import Database
-from shared_kernel.module import Record
+from shared_kernel.records import Record
 
 PAGE = 200  # records held at once while a chain is read
 COLUMNS = tuple(column.name for column in record.columns)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from bounded_contexts.audit.domain.chain import Head, Kept
 from bounded_contexts.audit.domain.root import Root
-from shared_kernel.module import Record
+from shared_kernel.records import Record
 
 
 class Log(Protocol):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from shared_kernel.module import Record
+from shared_kernel.records import Record
 
 GENESIS = bytes(32)  # what stands before the first record of a chain
 NULL = b"\xff\xff\xff\xff"

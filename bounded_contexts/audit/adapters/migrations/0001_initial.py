@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from infra.migrations import create_position
+from infra.migrations import create_group_tables, create_position, drop_group_tables
 
 revision = "0001"
 down_revision = None
@@ -22,6 +22,7 @@ for each statement execute function audit.refuse()
 
 def upgrade() -> None:
     create_position(SCHEMA)
+    create_group_tables(SCHEMA)
     op.create_table(
         "record",
         sa.Column("topic", sa.Text, primary_key=True),
@@ -55,6 +56,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    drop_group_tables(SCHEMA)
     for table in ("root", "record", "position"):
         op.drop_table(table, schema=SCHEMA)
     op.execute("drop function audit.refuse()")

@@ -1,21 +1,20 @@
-"""A record as every part of the consumer runtime sees it, whichever broker it came from."""
+"""A record as it lies on its topic, whichever broker that is on."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from infra.envelope import Headers
-
-Partition = tuple[str, int]  # topic on the broker, number
+Partition = tuple[str, int]  # topic as on the broker, number
 
 
 class Record(NamedTuple):
-    """What lies at one place of a partition."""
+    """What lies at one place of a partition, undecoded."""
 
-    topic: str  # on the broker
+    topic: str  # as on the broker
     partition: int
     offset: int
     key: bytes | None
     value: bytes | None
-    headers: Headers
+    headers: Sequence[tuple[str, bytes | None]]
     timestamp_ms: int  # since the epoch; when it was produced, -1: not known
 
     @property
