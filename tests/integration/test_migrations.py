@@ -27,7 +27,15 @@ from tests.conftest import SECRET, settings_for
 from tests.servers import Servers
 
 TABLES = {"audit": audit_tables, "messaging": messaging_tables, "notifications": notifications_tables}
-SHARED = {"event", "outbox", "position", "alembic_version"}  # infra's own, made by its functions
+SHARED = {
+    "event",
+    "outbox",
+    "position",
+    "dead_letter",
+    "group_member",
+    "paused_group",
+    "alembic_version",
+}  # infra's own, made by its functions
 SCHEMAS = [
     ContextSchema(name, path, only_grow=wiring.ONLY_GROW.get(name, ())) for name, path in wiring.MIGRATIONS.items()
 ]
