@@ -1,4 +1,4 @@
-"""Ed25519 over roots: whoever verifies cannot also sign (docs/adr/0030)."""
+"""Ed25519 over roots: whoever verifies cannot also sign (docs/adr/0025)."""
 
 from collections.abc import Collection
 
