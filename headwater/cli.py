@@ -216,5 +216,3 @@ def user_id(name: str) -> UUID:
         return UUID(name)
     except ValueError:
         return uuid5(NAMESPACE_DNS, f"{name}.headwater.invalid")
-
-
