@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from bounded_contexts.messaging.adapters.tables import conversation
+from bounded_contexts.messaging.adapters.tables import message as stored
 from bounded_contexts.messaging.application.ports import Listed
 from bounded_contexts.messaging.domain.conversation import ConversationEvent
 from bounded_contexts.messaging.domain.identity import direct_id
@@ -32,17 +34,21 @@ class PostgresConversations:
 
     async def changed(self, event: ConversationEvent) -> None:
         async with self._database.transaction() as connection:
+            if isinstance(event, ConversationStarted):
+                await connection.execute(_turn(event.conversation_id))
             await connection.execute(_change(event))
 
     async def talked(self, messages: Sequence[MessageSent]) -> None:
-        latest = {message.conversation_id: message for message in messages}
+        talks: dict[UUID, list[MessageSent]] = {}
+        for message in sorted(messages, key=attrgetter("sent_at")):  # whose order may be another than the topic's
+            talks.setdefault(message.conversation_id, []).append(message)
         async with self._database.transaction() as connection:
-            for message in latest.values():
-                at = sa.func.greatest(conversation.c.last_message_at, message.sent_at)
-                noted = sa.update(conversation).values(last_message_at=at)
-                noted = noted.where(conversation.c.conversation_id == message.conversation_id)
-                if (await connection.execute(noted)).rowcount == 0 and (listed := _unopened(message)):
-                    await connection.execute(sa.insert(conversation).values(listed))
+            for id_, talk in talks.items():
+                noted = _noted(id_, talk[0].sent_at, talk[-1].sent_at)
+                if (await connection.execute(noted)).rowcount == 0:
+                    await connection.execute(_turn(id_))
+                    if (await connection.execute(noted)).rowcount == 0 and (listed := _unopened(talk)):
+                        await connection.execute(sa.insert(conversation).values(listed))
 
     async def of_member(
         self, member: UUID, limit: int, before: tuple[datetime, UUID] | None, *, archived: bool
@@ -94,8 +100,25 @@ def _change(event: ConversationEvent) -> sa.Executable:
             return sa.update(conversation).where(this).values(member_ids=sa.func.array_remove(members, event.member_id))
 
 
+def _turn(conversation_id: UUID) -> sa.Executable:
+    """Have a conversation's start and its first messages, which are read side by side, see each other."""
+    return sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(str(conversation_id), 0)))
+
+
+def _noted(conversation_id: UUID, first: datetime, last: datetime) -> sa.Executable:
+    """Least and greatest: the list is the same whichever of the two topics is read first, in whatever batches."""
+    return (
+        sa.update(conversation)
+        .where(conversation.c.conversation_id == conversation_id)
+        .values(
+            started_at=sa.func.least(conversation.c.started_at, first),
+            last_message_at=sa.func.greatest(conversation.c.last_message_at, last),
+        )
+    )
+
+
 def _started(event: ConversationStarted) -> sa.Executable:
-    """A direct conversation may be listed already, from messages sent before it was opened."""
+    """Messages may have been read before: a direct conversation is listed already, a group's latest is noted now."""
     values = {
         "conversation_id": event.conversation_id,
         "kind": event.kind,
@@ -104,21 +127,30 @@ def _started(event: ConversationStarted) -> sa.Executable:
         "started_at": event.started_at,
         "public": event.public,
         "metadata": event.metadata,
+        "last_message_at": sa.select(sa.func.max(stored.c.sent_at))
+        .where(stored.c.conversation_id == event.conversation_id)
+        .scalar_subquery(),
     }
-    return insert(conversation).values(values).on_conflict_do_nothing()
+    begun = sa.func.least(conversation.c.started_at, event.started_at)
+    return (
+        insert(conversation)
+        .values(values)
+        .on_conflict_do_update(index_elements=[conversation.c.conversation_id], set_={"started_at": begun})
+    )
 
 
-def _unopened(message: MessageSent) -> dict[str, Any] | None:
-    """Return the row of a direct conversation known from a message, None for a group: its start will list it."""
-    people = (message.sender_id, *message.recipient_ids)
-    if direct_id(people) != message.conversation_id:
+def _unopened(talk: Sequence[MessageSent]) -> dict[str, Any] | None:
+    """Return the row of a direct conversation known from messages, None for a group: its start will list it."""
+    first, last = talk[0], talk[-1]
+    people = (first.sender_id, *first.recipient_ids)
+    if direct_id(people) != first.conversation_id:
         return None
     return {
-        "conversation_id": message.conversation_id,
+        "conversation_id": first.conversation_id,
         "kind": "direct",
         "member_ids": sorted(people),
-        "started_at": message.sent_at,
-        "last_message_at": message.sent_at,
+        "started_at": first.sent_at,
+        "last_message_at": last.sent_at,
     }
 
 
