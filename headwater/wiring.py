@@ -51,7 +51,9 @@ from infra.migrations import ContextSchema, migrate, role_url
 from infra.opaque import OpaqueTokens
 from infra.positions import PostgresPositions, ReadModel
 from infra.postgres import Database, refusal
+from infra.rebuild import Rebuild
 from infra.schema_registry import SchemaRegistry
+from infra.shadow import shadow_schema
 from infra.topics import TopicReport, declared_topics, ensure_topics
 from schemas.catalogue import EVENTS
 from shared_kernel.errors import Unavailable
@@ -114,8 +116,10 @@ class House:
             await database.close()
 
 
-def build(settings: Settings) -> House:
-    """Return the house for these settings. Raise `SettingsError` for what only the house can know to be wrong."""
+def build(settings: Settings, rebuilt: str | None = None) -> House:
+    """Return the house for these settings; where a context is `rebuilt`, on the shadow of its tables.
+
+    Raise `SettingsError` for what only the house can know to be wrong."""
     if unknown := sorted(settings.database_urls.keys() - MIGRATIONS.keys()):
         raise SettingsError(f"{PREFIX}DATABASE_URL_{unknown[0].upper()}: there is no such context with a database")
     kafka = kafka_config(settings)
@@ -128,7 +132,10 @@ def build(settings: Settings) -> House:
         bulk=KafkaProducer(kafka, linger_ms=5, delivery_timeout_s=FOR_EVER),
         access_tokens=access_tokens(settings),
         opaque_tokens=OpaqueTokens(secret_key(settings)),
-        databases={name: _context_database(settings, name) for name in MIGRATIONS},
+        databases={
+            name: _context_database(settings, name, shadow_schema(name) if name == rebuilt else name)
+            for name in MIGRATIONS
+        },
     )
     house.groups = {name: _group_store(database, name) for name, database in house.databases.items()}
     offering = (_messaging(house), _notifications(house))
@@ -203,7 +210,7 @@ async def migrate_all(settings: Settings) -> None:
         ContextSchema(
             name,
             path,
-            _context_database(settings, name) if name in settings.database_urls else None,
+            _context_database(settings, name, name) if name in settings.database_urls else None,
             ONLY_GROW.get(name, ()),
         )
         for name, path in MIGRATIONS.items()
@@ -257,6 +264,23 @@ async def audit_lines(settings: Settings, topic: str, start: str, follow: bool) 
             yield line(record).decode()
     finally:
         await codec.registry.close()
+
+
+async def with_rebuild(settings: Settings, group: str, work: Callable[[Rebuild], Awaitable[T]]) -> T:
+    """Return what the work returns, done with rebuilds of the group's context."""
+    context = group.partition(".")[0]
+    house = build(settings, rebuilt=context)
+    if context in settings.database_urls:
+        owner = _context_database(settings, context, context)
+    else:
+        owner = _database(settings, _url(settings), "headwater rebuild")
+    try:
+        await house.codec.start()  # and no producer: what handlers hear again must not leave the house
+        return await work(Rebuild(owner, house.modules, house.groups, house.kafka, house.codec))
+    finally:
+        await house.codec.registry.close()
+        for database in (owner, *house.databases.values()):
+            await database.close()
 
 
 async def with_groups(settings: Settings, work: Callable[[GroupOperations], Awaitable[T]]) -> T:
@@ -316,7 +340,8 @@ def _messaging(house: House) -> Module:
         stored=ReadModel(house.groups[messaging.NAME].positions, messaging.HISTORY, house.kafka.prefix),
         now=_now,
     )
-    return messaging.module(ports, house.opaque_tokens)
+    in_files = house.settings.messaging_history == "jsonl"
+    return messaging.module(ports, house.opaque_tokens, read_model=() if in_files else messaging.READ_MODEL)
 
 
 def _history(settings: Settings, database: Database) -> PostgresHistory | JsonLinesHistory:
@@ -364,24 +389,27 @@ def audit_ports(settings: Settings, database: Database, trusted: Sequence[bytes]
 @asynccontextmanager
 async def audit_log(settings: Settings, trusted: Sequence[bytes] = ()) -> AsyncIterator[AuditPorts]:
     """Lend the audit log to a command."""
-    database = _context_database(settings, audit.NAME)
+    database = _context_database(settings, audit.NAME, audit.NAME)
     try:
         yield audit_ports(settings, database, trusted)
     finally:
         await database.close()
 
 
-def _context_database(settings: Settings, context: str) -> Database:
+def _context_database(settings: Settings, context: str, schema: str) -> Database:
+    """Return the context's database, tables without a schema's name being those of `schema`."""
     name = f"headwater {context}"
     if own := settings.database_urls.get(context):
-        return _database(settings, own.get_secret_value(), name, f"DATABASE_URL_{context.upper()}")
-    return _database(settings, role_url(_url(settings), context, secret_key(settings)), name)
+        return _database(settings, own.get_secret_value(), name, schema, f"DATABASE_URL_{context.upper()}")
+    return _database(settings, role_url(_url(settings), context, secret_key(settings)), name, schema)
 
 
-def _database(settings: Settings, url: str, name: str, variable: str = "DATABASE_URL") -> Database:
+def _database(
+    settings: Settings, url: str, name: str, schema: str = "public", variable: str = "DATABASE_URL"
+) -> Database:
     ca_file = settings.database_ssl_ca_file
     try:
-        return Database(url, pool_size=settings.database_pool_size, ssl_ca_file=ca_file, name=name)
+        return Database(url, pool_size=settings.database_pool_size, ssl_ca_file=ca_file, name=name, schema=schema)
     except ValueError as error:
         raise SettingsError(f"{PREFIX}{variable}: {error}") from None
 

@@ -31,7 +31,13 @@ class Database:
     """One context's database. Connections are made when first needed. Raise `ValueError` for a URL's wrong parameters."""
 
     def __init__(
-        self, url: str, *, pool_size: int = 8, ssl_ca_file: Path | None = None, name: str = "headwater"
+        self,
+        url: str,
+        *,
+        pool_size: int = 8,
+        ssl_ca_file: Path | None = None,
+        name: str = "headwater",
+        schema: str = "public",  # where tables are that statements name without one
     ) -> None:
         target, tls = _target(url, ssl_ca_file)
         self._engine = create_async_engine(
@@ -45,6 +51,7 @@ class Database:
                 "ssl": tls,
                 "server_settings": {
                     "application_name": name,
+                    "search_path": schema,
                     "statement_timeout": str(STATEMENT_TIMEOUT_MS),
                     "idle_in_transaction_session_timeout": str(IDLE_TRANSACTION_TIMEOUT_MS),
                 },

@@ -64,6 +64,9 @@ class Consumer:
     # Whether the next events of a dead letter's key wait behind it, as dead letters, until it is redriven or discarded;
     # otherwise they go on.
     parks: bool = False
+    # The context's tables that follow from the events alone: `headwater rebuild` makes them anew and switches to them.
+    # Handlers name them without a schema, and write nothing else but by ids.
+    read_model: tuple[str, ...] = ()
     has_outside_effects: bool = False  # mail, push: what nobody can take back, so that a replay has to be meant
 
     def __post_init__(self) -> None:

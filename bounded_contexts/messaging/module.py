@@ -25,10 +25,11 @@ from shared_kernel.module import Consumer, Module, Topic, on, on_batch
 
 NAME = "messaging"
 HISTORY = "messaging.history"
+READ_MODEL = ("message", "message_edit", "conversation")
 MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
 
 
-def module(ports: Ports, tokens: OpaqueTokens) -> Module:
+def module(ports: Ports, tokens: OpaqueTokens, read_model: tuple[str, ...] = READ_MODEL) -> Module:
     """Return the context as wiring knows it."""
     return Module(
         name=NAME,
@@ -52,7 +53,8 @@ def module(ports: Ports, tokens: OpaqueTokens) -> Module:
                     on(MemberJoined, ports.conversation_writer.changed),
                     on(MemberLeft, ports.conversation_writer.changed),
                 ),
-                "stores messages and the list of conversations",
+                does="stores messages and the list of conversations",
+                read_model=read_model,
             ),
         ),
     )

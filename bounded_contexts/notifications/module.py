@@ -12,6 +12,7 @@ from shared_kernel.module import Consumer, Module, Topic, on, on_batch
 
 NAME = "notifications"
 INBOX = "notifications.inbox"
+READ_MODEL = ("entry", "mark", "mark_all")
 MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
 
 
@@ -31,7 +32,8 @@ def module(ports: Ports) -> Module:
                     on(MessageErased, partial(reactions.message_erased, ports=ports)),
                     on(NotificationsRead, partial(reactions.notifications_read, ports=ports)),
                 ),
-                "files notifications in the inbox of each recipient",
+                does="files notifications in the inbox of each recipient",
+                read_model=READ_MODEL,
             ),
         ),
     )

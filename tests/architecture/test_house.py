@@ -1,6 +1,8 @@
 """The rules of the house that import-linter cannot say (its contracts are in pyproject.toml)."""
 
 import ast
+import re
+from importlib import import_module
 from pathlib import Path
 
 import grimp
@@ -18,6 +20,7 @@ GROUPS = {
     "messaging.history": ["conversations", "messages"],
     "notifications.inbox": ["messages", "notifications"],
 }
+KEPT = {"messaging": ("erasure",)}  # tables that outlive a rebuild: what they say holds for events read again
 RECORDERS = {"audit.log": ["conversations", "messages", "notifications"]}
 ROLES = ("web", "relay", "messaging.history", "notifications.inbox", "audit.log", "realtime.delivery")
 WRITES = {"append", "publish", "execute"}  # each records; `execute` appends
@@ -51,6 +54,24 @@ def test_every_topic_of_a_context_is_kept_by_the_audit_log(modules: tuple[Module
 
 def test_a_group_is_named_after_its_context(consumers: list[tuple[str, Consumer]]) -> None:
     assert all(consumer.group.startswith(f"{context}.") for context, consumer in consumers)
+
+
+def test_every_table_is_rebuilt_by_one_group_or_kept(consumers: list[tuple[str, Consumer]]) -> None:
+    for context in wiring.MIGRATIONS:
+        rebuilt = [table for name, each in consumers if name == context for table in each.read_model]
+        tables = import_module(f"bounded_contexts.{context}.adapters.tables").metadata.sorted_tables
+
+        assert sorted([*rebuilt, *KEPT.get(context, ())]) == sorted(table.name for table in tables)
+
+
+def test_adapters_name_tables_without_a_schema_so_that_a_rebuild_writes_to_its_own() -> None:
+    for context in wiring.MIGRATIONS:
+        adapters = ROOT / "bounded_contexts" / context / "adapters"
+        tables = import_module(f"bounded_contexts.{context}.adapters.tables").metadata.sorted_tables
+        named = re.compile(rf"\b(from|into|update|join|table)\s+{context}\.", re.IGNORECASE)
+
+        assert [table.fullname for table in tables if table.schema] == []
+        assert [path.name for path in adapters.glob("*.py") if named.search(path.read_text())] == []
 
 
 def test_foreign_subscriptions_are_to_public_events(modules: tuple[Module, ...]) -> None:

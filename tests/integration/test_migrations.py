@@ -26,7 +26,23 @@ from shared_kernel.errors import Unavailable
 from tests.conftest import SECRET, settings_for
 from tests.servers import Servers
 
-TABLES = {"audit": audit_tables, "messaging": messaging_tables, "notifications": notifications_tables}
+
+def in_schema(tables: sa.MetaData, schema: str) -> sa.MetaData:
+    """Return the tables as they lie in the schema; the code leaves that to the connection."""
+    there = sa.MetaData(schema=schema)
+    for table in tables.sorted_tables:
+        table.to_metadata(there)
+    return there
+
+
+TABLES = {
+    name: in_schema(tables, name)
+    for name, tables in (
+        ("audit", audit_tables),
+        ("messaging", messaging_tables),
+        ("notifications", notifications_tables),
+    )
+}
 SHARED = {
     "event",
     "outbox",
@@ -166,7 +182,7 @@ class TestFence:
             yield database
 
     async def test_a_context_reads_and_writes_its_own_tables(self, role: Database) -> None:
-        for table in sorted(messaging_tables.tables):
+        for table in sorted(TABLES["messaging"].tables):
             await execute(role, f"select * from {table}")
             await execute(role, f"delete from {table}")
         await execute(role, "insert into messaging.outbox (topic, key, body, headers) values ('t', 'k', '', '[]')")
@@ -174,7 +190,7 @@ class TestFence:
     @pytest.mark.parametrize(
         "statement",
         [
-            *(f"select * from {table}" for table in sorted(notifications_tables.tables)),
+            *(f"select * from {table}" for table in sorted(TABLES["notifications"].tables)),
             "insert into notifications.\"position\" values ('g', 't', 0, 5)",
             "select * from notifications.alembic_version",
             "create table notifications.mine (id int)",

@@ -16,15 +16,15 @@ from schemas.messaging.events import MessageDeleted, MessageEdited, MessageErase
 
 # A conversation lies in one partition and its group's position is locked by now, so nobody else is numbering it.
 SENT = """
-insert into messaging.message (message_id, conversation_id, seq, sender_id, client_id, body, sent_at, erased_at)
+insert into message (message_id, conversation_id, seq, sender_id, client_id, body, sent_at, erased_at)
 select g.message_id, conversation_id,
-       coalesce((select max(seq) from messaging.message m where m.conversation_id = g.conversation_id), 0)
+       coalesce((select max(seq) from message m where m.conversation_id = g.conversation_id), 0)
            + row_number() over (partition by conversation_id order by place),
        sender_id, client_id, case when e.message_id is null then body else '' end, sent_at, e.erased_at
 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::timestamptz[])
      with ordinality as g(message_id, conversation_id, sender_id, client_id, body, sent_at, place)
-     left join messaging.erasure e on e.message_id = g.message_id
-where not exists (select from messaging.message m where m.message_id = g.message_id)
+     left join erasure e on e.message_id = g.message_id
+where not exists (select from message m where m.message_id = g.message_id)
 order by place
 """
 

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-metadata = sa.MetaData(schema="messaging")
+metadata = sa.MetaData()  # no schema: a rebuild writes to tables of the same names in another one
 
 Moment = sa.TIMESTAMP(timezone=True)
 

@@ -16,11 +16,11 @@ from bounded_contexts.notifications.application.ports import Entry, InboxItem
 from infra.postgres import Database
 
 RAISED = """
-insert into notifications.entry (notification_id, recipient_id, kind, cause_id, conversation_id, actor_id, preview, raised_at)
+insert into entry (notification_id, recipient_id, kind, cause_id, conversation_id, actor_id, preview, raised_at)
 select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[], $7::text[], $8::timestamptz[])
      as g(notification_id, recipient_id, kind, cause_id, conversation_id, actor_id, preview, raised_at)
 where cause_id not in (
-    select e.cause_id from notifications.entry e where e.cause_id = any($4) and e.withdrawn_at is not null)
+    select e.cause_id from entry e where e.cause_id = any($4) and e.withdrawn_at is not null)
 on conflict (notification_id) do nothing
 """
 COLUMNS = ("notification_id", "recipient_id", "kind", "cause_id", "conversation_id", "actor_id", "preview", "raised_at")

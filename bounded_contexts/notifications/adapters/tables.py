@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-metadata = sa.MetaData(schema="notifications")
+metadata = sa.MetaData()  # no schema: a rebuild writes to tables of the same names in another one
 
 Moment = sa.TIMESTAMP(timezone=True)
 
