@@ -22,12 +22,13 @@ from headwater.wiring import House
 from infra.access_tokens import SharedKeyTokens
 from infra.consumer import ConsumerRunner
 from infra.health import Health
+from infra.kafka_log import KafkaLog
 from infra.migrations import role_name
 from infra.outbox_relay import OutboxRelay
 from infra.postgres import Database
 from tests.conftest import settings_for
 from tests.integration.conftest import WAIT, client_of, send
-from tests.integration.nodes import delete_records
+from tests.integration.nodes import delete_records, message
 from tests.integration.test_group_operations import command, environment
 from tests.probes import eventually
 from tests.servers import Servers
@@ -278,6 +279,7 @@ async def test_what_was_lost_is_there_again_and_what_was_erased_is_not(town: Tow
     assert without_uncounted(after) == without_uncounted(before)
     erased = [row for row in after["message"] if row["erased_at"]]
     assert [row["body"] for row in erased] == ["", ""]
+    assert [row["version"] for row in erased] == [1, 1]  # the edit was not even stored: its erasure was known
     assert "secret" not in str(after)
 
 
@@ -345,3 +347,72 @@ async def test_refused_where_it_would_lose_or_repeat(town: Town) -> None:
         assert answer.exit_code == 1
         assert code in answer.stderr, (code, answer.output)
     assert await town.fetch(SCHEMAS) == []
+
+
+@pytest.mark.usefixtures("commands")
+async def test_a_group_that_does_not_run_goes_on_behind_what_was_rebuilt(town: Town) -> None:
+    log = KafkaLog(town.house.commands, town.house.codec)
+    many = [message(town.ann, [uuid4()], str(number)) for number in range(3_000)]
+    await asyncio.gather(*(log.publish(each) for each in many))
+
+    answer = await command("rebuild", HISTORY)
+    rebuilt = await town.rows("messaging", ("message", "conversation"))
+    views = await town.house.group_operations.view([HISTORY])
+    async with town.running():
+        await send(town.client(town.ann), [town.ann, town.bob], "next")
+    stored = await town.rows("messaging", ("message", "conversation"))
+
+    assert answer.exit_code == 0, answer.output
+    assert {row["message_id"] for row in rebuilt["message"]} == {each.message_id for each in many}
+    assert views[0].lag == 0
+    assert [len(stored[table]) - len(rebuilt[table]) for table in stored] == [1, 1]
+
+
+@pytest.mark.usefixtures("commands")
+async def test_its_dead_letters_are_those_that_fail_now(town: Town) -> None:
+    async with town.running():
+        await send(town.client(town.ann), [town.ann, town.bob], "fine")
+        position = await town.house.commands.send("messages", "k", b"no event", [])
+        place = f"{town.house.kafka.topic('messages')}/{position.partition}/{position.offset}"
+        letters = "select topic || '/' || partition || '/' || place from messaging.dead_letter where consumer = $1"
+        name = town.house.kafka.topic(HISTORY)
+        await eventually(lambda: town.fetch(letters, name), until=lambda found: found == [(place,)])
+        columns = (
+            "key, value, header_names, header_values, produced_ms, type, error, stack, attempts, buried_at, is_due"
+        )
+        await town.fetch(  # as if the first record had failed before the code was mended
+            f"insert into messaging.dead_letter (consumer, topic, partition, place, {columns}) "
+            f"select consumer, topic, (partition + 1) % 6, 0, {columns} from messaging.dead_letter"
+        )
+        assert len(await town.fetch(letters, name)) == 2
+        answer = await command("rebuild", HISTORY)
+        left = await town.fetch(letters, name)
+
+    assert answer.exit_code == 0, answer.output
+    assert left == [(place,)]
+    assert await town.fetch("select consumer from messaging.dead_letter") == [(name,)]
+
+
+@pytest.mark.usefixtures("commands")
+async def test_whoever_holds_a_table_for_long_delays_the_switch_and_not_the_readers(town: Town) -> None:
+    async with town.running():
+        conversation = await town.fill()
+        bobs = town.client(town.bob)
+        async with town.owner.driver() as connection:
+            holding = connection.transaction()
+            await holding.start()
+            await connection.fetch("select count(*) from messaging.message")
+            rebuilding = asyncio.create_task(command("rebuild", HISTORY))
+            waiting = "select 1 from pg_locks where not granted and mode = 'AccessExclusiveLock'"
+            tried = 0
+            while tried < 2:  # it let go in between
+                await eventually(lambda: town.fetch(waiting))
+                async with asyncio.timeout(5):
+                    await done(bobs.get(f"/conversations/{conversation['id']}/messages"))
+                await eventually(lambda: town.fetch(waiting), until=lambda found: not found)
+                tried += 1
+            assert not rebuilding.done()
+            await holding.rollback()
+        answer = await rebuilding
+
+    assert answer.exit_code == 0, answer.output
