@@ -46,18 +46,18 @@ def audit_export(
 ) -> None:
     """Write topics into one file, up to what there is now. A time without a zone is local time."""
     from bounded_contexts.audit.adapters.range_kafka import Selection
-    from headwater import wiring
+    from headwater import tasks
 
     selection = Selection(since=since and since.astimezone(), until=until and until.astimezone())
-    tasks: dict[str, TaskID] = {}
+    bars: dict[str, TaskID] = {}
     with told(), Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
 
         def progress(topic: str, done: int, total: int) -> None:
-            if topic not in tasks:
-                tasks[topic] = bar.add_task(topic)
-            bar.update(tasks[topic], completed=done, total=total)
+            if topic not in bars:
+                bars[topic] = bar.add_task(topic)
+            bar.update(bars[topic], completed=done, total=total)
 
-        count = asyncio.run(wiring.audit_export(loaded(), topics, selection, (to, format_), progress))
+        count = asyncio.run(tasks.audit_export(loaded(), topics, selection, (to, format_), progress))
         out.print(f"{count} records in {to}")
 
 
@@ -116,32 +116,32 @@ def _tell(report: Report, as_json: bool) -> None:
 
 async def _seal(settings: Settings) -> Root | None:
     from bounded_contexts.audit.application.seal import seal
-    from headwater import wiring
+    from headwater import tasks
 
-    async with wiring.audit_log(settings) as ports:
+    async with tasks.audit_log(settings) as ports:
         return await seal(ports)
 
 
 async def _verify(settings: Settings, topic: str | None, trusted: list[bytes], bar: Progress) -> Report:
     from bounded_contexts.audit.application.verify import verify
-    from headwater import wiring
+    from headwater import tasks
 
-    tasks: dict[tuple[str, int], TaskID] = {}
+    bars: dict[tuple[str, int], TaskID] = {}
 
     def progress(topic: str, partition: int, at: int, end: int) -> None:
         chain = (topic, partition)
-        if chain not in tasks:
-            tasks[chain] = bar.add_task(f"{topic}/{partition}", total=end + 1)
-        bar.update(tasks[chain], completed=at + 1)
+        if chain not in bars:
+            bars[chain] = bar.add_task(f"{topic}/{partition}", total=end + 1)
+        bar.update(bars[chain], completed=at + 1)
 
-    async with wiring.audit_log(settings, trusted) as ports:
+    async with tasks.audit_log(settings, trusted) as ports:
         return await verify(ports, topic, progress)
 
 
 async def _tail(settings: Settings, topic: str, start: str, follow: bool) -> None:
-    from headwater import wiring
+    from headwater import tasks
 
     with unheard(logging.getLogger("aiokafka")):
-        async for line in wiring.audit_lines(settings, topic, start, follow):
+        async for line in tasks.audit_lines(settings, topic, start, follow):
             sys.stdout.write(line)
             sys.stdout.flush()

@@ -190,9 +190,9 @@ def _watch(group: str, moves: list[Move]) -> None:
 
 
 def _with_groups(work: Callable[[GroupOperations], Awaitable[T]]) -> T:
-    from headwater import wiring
+    from headwater import tasks
 
-    return asyncio.run(wiring.with_groups(loaded(), work))
+    return asyncio.run(tasks.with_groups(loaded(), work))
 
 
 def _choice(id: str | None, key: str | None, type: str | None, everything: bool) -> Choice:  # noqa: A002

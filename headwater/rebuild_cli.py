@@ -22,14 +22,14 @@ def rebuild(
     ] = False,
 ) -> None:
     """Build a group's tables anew from its topics and switch to them; reads and writes go on meanwhile."""
-    from headwater import wiring
+    from headwater import tasks
 
     # What a person has to act on, on one bar or in one line: a rebuild's member is no process of the installation.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with told():
         settings = loaded()
         if dry_run:
-            plan = asyncio.run(wiring.with_rebuild(settings, group, lambda rebuild: rebuild.plan(group)))
+            plan = asyncio.run(tasks.with_rebuild(settings, group, lambda rebuild: rebuild.plan(group)))
             out.print(f"{plan.records} record(s) would be read and these tables replaced: {', '.join(plan.tables)}")
             return
         columns = (TextColumn(group), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}/s"))
@@ -42,6 +42,6 @@ def rebuild(
                 progress.update(task, completed=stage.done, total=stage.total, rate=rate)
 
             stage = asyncio.run(
-                wiring.with_rebuild(settings, group, lambda rebuild: rebuild.run(group, show, keep=keep))
+                tasks.with_rebuild(settings, group, lambda rebuild: rebuild.run(group, show, keep=keep))
             )
         out.print(f"{group} stands on new tables, made of {stage.done} record(s)")

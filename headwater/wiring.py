@@ -1,8 +1,7 @@
 """Pick the adapters: the only place that knows which technology stands behind a port."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,12 +11,8 @@ from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError
 
 from bounded_contexts.audit import module as audit
-from bounded_contexts.audit.adapters.export import Format, Progress, export
 from bounded_contexts.audit.adapters.log_postgres import PostgresLog
-from bounded_contexts.audit.adapters.range_kafka import Selection
-from bounded_contexts.audit.adapters.records import line
 from bounded_contexts.audit.adapters.signing import DerivedKey
-from bounded_contexts.audit.adapters.tail import Stretch, tail
 from bounded_contexts.audit.application.ports import Ports as AuditPorts
 from bounded_contexts.messaging import module as messaging
 from bounded_contexts.messaging.adapters.conversations_postgres import PostgresConversations
@@ -51,7 +46,6 @@ from infra.migrations import ContextSchema, migrate, role_url
 from infra.opaque import OpaqueTokens
 from infra.positions import PostgresPositions, ReadModel
 from infra.postgres import Database, refusal
-from infra.rebuild import Rebuild
 from infra.schema_registry import SchemaRegistry
 from infra.shadow import shadow_schema
 from infra.topics import TopicReport, declared_topics, ensure_topics
@@ -133,7 +127,7 @@ def build(settings: Settings, rebuilt: str | None = None) -> House:
         access_tokens=access_tokens(settings),
         opaque_tokens=OpaqueTokens(secret_key(settings)),
         databases={
-            name: _context_database(settings, name, shadow_schema(name) if name == rebuilt else name)
+            name: context_database(settings, name, shadow_schema(name) if name == rebuilt else name)
             for name in MIGRATIONS
         },
     )
@@ -205,12 +199,12 @@ def secret_key(settings: Settings) -> str:
 
 async def migrate_all(settings: Settings) -> None:
     """Bring every context's schema and role to the newest version. Raise `SettingsError` if a database refuses us."""
-    owner = _database(settings, _url(settings), "headwater migrate")
+    owner = database_at(settings, owner_url(settings), "headwater migrate")
     schemas = [
         ContextSchema(
             name,
             path,
-            _context_database(settings, name, name) if name in settings.database_urls else None,
+            context_database(settings, name, name) if name in settings.database_urls else None,
             ONLY_GROW.get(name, ()),
         )
         for name, path in MIGRATIONS.items()
@@ -253,56 +247,6 @@ async def register_schemas(settings: Settings) -> dict[str, int]:
 def asyncapi() -> dict[str, object]:
     """Return the AsyncAPI document."""
     return asyncapi_document(build(SHAPE).modules, EVENTS)
-
-
-async def audit_lines(settings: Settings, topic: str, start: str, follow: bool) -> AsyncIterator[str]:
-    """Yield the topic's records as lines of JSON."""
-    codec = Codec(registry(settings), EVENTS)
-    try:
-        await codec.start()
-        async for record in tail(KafkaReader(kafka_config(settings)), codec, topic, Stretch(start, follow)):
-            yield line(record).decode()
-    finally:
-        await codec.registry.close()
-
-
-async def with_rebuild(settings: Settings, group: str, work: Callable[[Rebuild], Awaitable[T]]) -> T:
-    """Return what the work returns, done with rebuilds of the group's context."""
-    context = group.partition(".")[0]
-    house = build(settings, rebuilt=context)
-    if context in settings.database_urls:
-        owner = _context_database(settings, context, context)
-    else:
-        owner = _database(settings, _url(settings), "headwater rebuild")
-    try:
-        await house.codec.start()  # and no producer: what handlers hear again must not leave the house
-        return await work(Rebuild(owner, house.modules, house.groups, house.kafka, house.codec))
-    finally:
-        await house.codec.registry.close()
-        for database in (owner, *house.databases.values()):
-            await database.close()
-
-
-async def with_groups(settings: Settings, work: Callable[[GroupOperations], Awaitable[T]]) -> T:
-    """Return what the work returns, done with the house's consumer groups."""
-    house = build(settings)
-    try:
-        return await work(house.group_operations)
-    finally:
-        for database in house.databases.values():
-            await database.close()
-
-
-async def audit_export(
-    settings: Settings, topics: Sequence[str], selection: Selection, to: tuple[Path, Format], progress: Progress
-) -> int:
-    """Write the topics' records into a file; return how many."""
-    codec = Codec(registry(settings), EVENTS)
-    try:
-        await codec.start()
-        return await export(KafkaReader(kafka_config(settings)), codec, topics, selection, to, progress)
-    finally:
-        await codec.registry.close()
 
 
 def prepare(settings: Settings) -> None:
@@ -386,27 +330,18 @@ def audit_ports(settings: Settings, database: Database, trusted: Sequence[bytes]
     return AuditPorts(PostgresLog(database), DerivedKey(secret_key(settings), trusted), _now)
 
 
-@asynccontextmanager
-async def audit_log(settings: Settings, trusted: Sequence[bytes] = ()) -> AsyncIterator[AuditPorts]:
-    """Lend the audit log to a command."""
-    database = _context_database(settings, audit.NAME, audit.NAME)
-    try:
-        yield audit_ports(settings, database, trusted)
-    finally:
-        await database.close()
-
-
-def _context_database(settings: Settings, context: str, schema: str) -> Database:
+def context_database(settings: Settings, context: str, schema: str) -> Database:
     """Return the context's database, tables without a schema's name being those of `schema`."""
     name = f"headwater {context}"
     if own := settings.database_urls.get(context):
-        return _database(settings, own.get_secret_value(), name, schema, f"DATABASE_URL_{context.upper()}")
-    return _database(settings, role_url(_url(settings), context, secret_key(settings)), name, schema)
+        return database_at(settings, own.get_secret_value(), name, schema, f"DATABASE_URL_{context.upper()}")
+    return database_at(settings, role_url(owner_url(settings), context, secret_key(settings)), name, schema)
 
 
-def _database(
+def database_at(
     settings: Settings, url: str, name: str, schema: str = "public", variable: str = "DATABASE_URL"
 ) -> Database:
+    """Return the database at the URL. Raise `SettingsError`, naming the variable, for a URL's wrong parameters."""
     ca_file = settings.database_ssl_ca_file
     try:
         return Database(url, pool_size=settings.database_pool_size, ssl_ca_file=ca_file, name=name, schema=schema)
@@ -420,7 +355,8 @@ def _pointing_at(variables: Mapping[str, str], error: Unavailable) -> Unavailabl
     return Unavailable(error.code, f"{error.detail}; is that what {looked} should name?")
 
 
-def _url(settings: Settings) -> str:
+def owner_url(settings: Settings) -> str:
+    """Return the database's URL, which is its owner's."""
     return _set(settings.database_url, "DATABASE_URL").get_secret_value()
 
 

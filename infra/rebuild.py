@@ -24,11 +24,11 @@ from infra.kafka_reader import KafkaReader
 from infra.member import GroupStore
 from infra.migrations import LOCK as MIGRATIONS_LOCK
 from infra.postgres import Database, is_transient
-from infra.records import Partition
 from infra.shadow import Shadow
 from shared_kernel.errors import Conflict, NotFound, Refused
 from shared_kernel.events import Position
 from shared_kernel.module import Consumer, Module
+from shared_kernel.records import Partition
 
 LOCK = 7_101  # advisory, with the context: two rebuilds would share the shadow
 LOOK_S = 0.2

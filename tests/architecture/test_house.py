@@ -20,7 +20,8 @@ GROUPS = {
     "messaging.history": ["conversations", "messages"],
     "notifications.inbox": ["messages", "notifications"],
 }
-KEPT = {"messaging": ("erasure",)}  # tables that outlive a rebuild: what they say holds for events read again
+# Tables that outlive a rebuild: what they say holds for events read again, or is kept once.
+KEPT = {"messaging": ("erasure",), "audit": ("record", "root")}
 RECORDERS = {"audit.log": ["conversations", "messages", "notifications"]}
 ROLES = ("web", "relay", "messaging.history", "notifications.inbox", "audit.log", "realtime.delivery")
 WRITES = {"append", "publish", "execute"}  # each records; `execute` appends

@@ -17,15 +17,15 @@ COLUMNS = tuple(column.name for column in record.columns)
 # Chain by chain through the primary key: `distinct on` would read every row.
 HEADS = """
 with recursive chain as (
-  (select topic, partition from audit.record order by topic, partition limit 1)
+  (select topic, partition from record order by topic, partition limit 1)
   union all
   select next.topic, next.partition from chain cross join lateral (
-    select topic, partition from audit.record where (topic, partition) > (chain.topic, chain.partition)
+    select topic, partition from record where (topic, partition) > (chain.topic, chain.partition)
     order by topic, partition limit 1
   ) as next
 )
 select chain.topic, chain.partition, head."offset", head.hash from chain cross join lateral (
-  select "offset", hash from audit.record where topic = chain.topic and partition = chain.partition
+  select "offset", hash from record where topic = chain.topic and partition = chain.partition
   order by "offset" desc limit 1
 ) as head
 """
@@ -54,7 +54,7 @@ class PostgresLog:
                 raise AlreadyKept(f"{topic}/{partition} was kept up to {head.offset}; now {records[0].offset} comes")
             rows = [tuple(getattr(each, name) for name in COLUMNS) for each in chained(records, head)]
             driver: Any = (await connection.get_raw_connection()).driver_connection
-            await driver.copy_records_to_table("record", schema_name="audit", columns=COLUMNS, records=rows)
+            await driver.copy_records_to_table("record", columns=COLUMNS, records=rows)
 
     async def heads(self) -> list[Head]:
         async with self._database.transaction() as connection:

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
-metadata = sa.MetaData(schema="audit")
+metadata = sa.MetaData()
 
 record = sa.Table(
     "record",

@@ -1,0 +1,90 @@
+"""What single commands do with a part of the house, and let go of."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from bounded_contexts.audit import module as audit
+from bounded_contexts.audit.adapters.export import Format, Progress, export
+from bounded_contexts.audit.adapters.range_kafka import Selection
+from bounded_contexts.audit.adapters.records import line
+from bounded_contexts.audit.adapters.tail import Stretch, tail
+from bounded_contexts.audit.application.ports import Ports as AuditPorts
+from headwater.settings import Settings
+from headwater.wiring import (
+    audit_ports,
+    build,
+    context_database,
+    database_at,
+    kafka_config,
+    owner_url,
+    registry,
+)
+from infra.avro import Codec
+from infra.group_operations import GroupOperations
+from infra.kafka_reader import KafkaReader
+from infra.rebuild import Rebuild
+from schemas.catalogue import EVENTS
+
+T = TypeVar("T")
+
+
+async def audit_lines(settings: Settings, topic: str, start: str, follow: bool) -> AsyncIterator[str]:
+    """Yield the topic's records as lines of JSON."""
+    codec = Codec(registry(settings), EVENTS)
+    try:
+        await codec.start()
+        async for record in tail(KafkaReader(kafka_config(settings)), codec, topic, Stretch(start, follow)):
+            yield line(record).decode()
+    finally:
+        await codec.registry.close()
+
+
+async def audit_export(
+    settings: Settings, topics: Sequence[str], selection: Selection, to: tuple[Path, Format], progress: Progress
+) -> int:
+    """Write the topics' records into a file; return how many."""
+    codec = Codec(registry(settings), EVENTS)
+    try:
+        await codec.start()
+        return await export(KafkaReader(kafka_config(settings)), codec, topics, selection, to, progress)
+    finally:
+        await codec.registry.close()
+
+
+@asynccontextmanager
+async def audit_log(settings: Settings, trusted: Sequence[bytes] = ()) -> AsyncIterator[AuditPorts]:
+    """Lend the audit log to a command."""
+    database = context_database(settings, audit.NAME, audit.NAME)
+    try:
+        yield audit_ports(settings, database, trusted)
+    finally:
+        await database.close()
+
+
+async def with_groups(settings: Settings, work: Callable[[GroupOperations], Awaitable[T]]) -> T:
+    """Return what the work returns, done with the house's consumer groups."""
+    house = build(settings)
+    try:
+        return await work(house.group_operations)
+    finally:
+        for database in house.databases.values():
+            await database.close()
+
+
+async def with_rebuild(settings: Settings, group: str, work: Callable[[Rebuild], Awaitable[T]]) -> T:
+    """Return what the work returns, done with rebuilds of the group's context."""
+    context = group.partition(".")[0]
+    house = build(settings, rebuilt=context)
+    if context in settings.database_urls:
+        owner = context_database(settings, context, context)
+    else:
+        owner = database_at(settings, owner_url(settings), "headwater rebuild")
+    try:
+        await house.codec.start()  # and no producer: what handlers hear again must not leave the house
+        return await work(Rebuild(owner, house.modules, house.groups, house.kafka, house.codec))
+    finally:
+        await house.codec.registry.close()
+        for database in (owner, *house.databases.values()):
+            await database.close()
