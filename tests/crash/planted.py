@@ -1,0 +1,76 @@
+"""A member of `messaging.history` with a planted bug, or none, that comes to grief where the bug shows. Started by a test.
+
+Arguments: the bug, the grief, and a file that says it has happened.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from headwater import settings, wiring
+from infra import positions
+from infra.batches import BatchWorker
+from infra.consumer import ConsumerRunner
+from infra.dead_letters import Letter
+from infra.member import Heard
+from infra.records import Record
+from schemas.messaging.events import MessageSent
+from shared_kernel.module import Handler
+
+right_commit = BatchWorker._commit
+
+
+async def position_first(
+    self: BatchWorker, batch: Sequence[Record], heard: Sequence[Heard], dead: list[Letter]
+) -> None:
+    """Commit the position by itself, then the effects."""
+    await right_commit(self, batch, [], dead)
+    async with self._member.store.positions.transaction():
+        for each in heard:
+            assert each.handler
+            await each.handler.call([each.event] if each.handler.batch else each.event)
+
+
+async def stalled(self: BatchWorker, batch: Sequence[Record], heard: Sequence[Heard], dead: list[Letter]) -> None:
+    """Stand still before the first messages are committed, go on when somebody says so, and die."""
+    if not any(isinstance(each.event, MessageSent) for each in heard):
+        return await right_commit(self, batch, heard, dead)
+    marker.touch()
+    os.kill(os.getpid(), signal.SIGSTOP)
+    try:
+        await right_commit(self, batch, heard, dead)
+    finally:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def deadly(_: Sequence[MessageSent]) -> None:
+    marker.touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def doomed(handler: Handler, grief: str) -> Handler:
+    return replace(handler, call=deadly) if grief == "dies" and handler.event is MessageSent else handler
+
+
+async def main(bug: str, grief: str) -> None:
+    if bug == "position_first":
+        BatchWorker._commit = position_first  # type: ignore[method-assign]
+    if bug == "no_fence":
+        positions.ADVANCE = positions.ADVANCE.replace("claim = $6", "$6::bigint is not null")
+    if grief == "stalls":
+        BatchWorker._commit = stalled  # type: ignore[method-assign]
+    house = wiring.build(settings.load())
+    await house.start()
+    module = next(module for module in house.modules if module.name == "messaging")
+    (consumer,) = module.consumers
+    handlers = tuple(doomed(each, grief) for each in consumer.handlers)
+    groups = house.groups["messaging"]
+    await ConsumerRunner(replace(consumer, handlers=handlers), house.broker, house.codec, groups, house.bulk).run()
+
+
+marker = Path(sys.argv[3])
+asyncio.run(main(sys.argv[1], sys.argv[2]))
