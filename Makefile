@@ -4,7 +4,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --frozen
 SOURCES := headwater sagas bounded_contexts infra shared_kernel schemas tests
 
-.PHONY: up dev install check test bench unit format schemas docs clean
+.PHONY: up dev install check test crash bench unit format schemas docs clean
 
 up: install  ## start everything on this machine and stay in the foreground
 	@$(RUN) headwater up
@@ -35,6 +35,9 @@ test: check  ## the whole suite on the real servers, with coverage
 	$(RUN) coverage run -m pytest
 	$(RUN) coverage combine --quiet
 	$(RUN) coverage report --fail-under=85 --format=total
+
+crash: install  ## five seeds of the crash regime, within twenty minutes (docs/reliability.md)
+	$(RUN) python -m tests.crash.campaign --seeds 5 --seconds 90
 
 bench: install  ## the hot paths beside a peer, ratios of one run
 	$(RUN) python -m tests.load.bench

@@ -1,0 +1,33 @@
+"""One seed of the crash regime, as `make test` has time for. `make crash` runs more."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.crash.campaign import campaign, told
+from tests.crash.faults import schedule
+from tests.crash.installation import Installation
+
+SECONDS = 45.0
+RATE = 150.0  # less than alone, since the suite shares the machine
+SEED = 1
+
+pytestmark = pytest.mark.connected
+
+
+def test_what_was_acknowledged_is_there_once_and_in_order_whatever_dies(tmp_path: Path) -> None:
+    with Installation(tmp_path).running(tmp_path / "up.log") as installation:
+        report = asyncio.run(campaign(installation, tmp_path, SEED, SECONDS, RATE))
+    print(told([report]))
+
+    assert report.violations == []
+    assert report.messages > 0
+    assert report.connections > 0
+    assert report.faults
+
+
+def test_a_seed_is_a_schedule() -> None:
+    assert list(schedule(7, 300)) == list(schedule(7, 300))
+    assert list(schedule(7, 300)) != list(schedule(8, 300))
+    assert len({fault.kind for seed in range(5) for fault in schedule(seed, 90)}) == 9
