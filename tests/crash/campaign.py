@@ -21,6 +21,7 @@ from uuid import uuid4
 
 import asyncpg
 import httpx
+import uvloop
 
 from tests.crash import evidence
 from tests.crash.checker import Violation, check
@@ -204,7 +205,7 @@ def told(reports: list[Report]) -> str:
     lines = [
         f"seeds {', '.join(str(each.seed) for each in reports)}: {seconds:.0f} s under load and faults",
         f"acknowledged {sum(each.ended('ok') for each in reports)} requests, {messages} of them messages"
-        f" ({messages / seconds:.0f}/s, outages included; {max(each.pace for each in reports):.0f}/s over the best {STRETCH_S:.0f} s)",
+        f" ({messages / seconds:.0f}/s with outages, {max(each.pace for each in reports):.0f}/s over the best {STRETCH_S:.0f} s)",
         f"lost {kinds['lost']} · doubled {kinds['doubled']} · reordered {kinds['reordered']} · others"
         f" {sum(kinds.values()) - kinds['lost'] - kinds['doubled'] - kinds['reordered']}",
         f"unknown {sum(each.ended('unknown') for each in reports)} · refused {sum(each.ended('fail') for each in reports)}",
@@ -235,7 +236,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="headwater-crash-") as directory:
             place = Path(directory)
             with Installation(place).running(place / "up.log") as installation:
-                reports.append(asyncio.run(campaign(installation, place, seed, options.seconds, options.rate)))
+                reports.append(uvloop.run(campaign(installation, place, seed, options.seconds, options.rate)))
         print(told(reports[-1:]), flush=True)
     if len(reports) > 1:
         print("\nall together\n" + told(reports))

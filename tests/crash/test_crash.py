@@ -1,9 +1,9 @@
 """One seed of the crash regime, as `make test` has time for. `make crash` runs more."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from tests.crash.campaign import campaign, told
 from tests.crash.faults import schedule
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.connected
 
 def test_what_was_acknowledged_is_there_once_and_in_order_whatever_dies(tmp_path: Path) -> None:
     with Installation(tmp_path).running(tmp_path / "up.log") as installation:
-        report = asyncio.run(campaign(installation, tmp_path, SEED, SECONDS, RATE))
+        report = uvloop.run(campaign(installation, tmp_path, SEED, SECONDS, RATE))
     print(told([report]))
 
     assert report.violations == []

@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 import httpx
 import socketio
 
@@ -171,22 +172,23 @@ class Listener:
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        while True:
-            client = socketio.AsyncClient(reconnection=False, logger=False, engineio_logger=False)
-            client.on("*", self._hear, namespace=CHAT)
-            try:
-                url = self._chance.choice(self._gateways())
-                options = {"namespaces": [CHAT], "auth": self._auth, "transports": ["websocket"]}
-                await asyncio.wait_for(client.connect(url, wait_timeout=5, **options), 10)
-                self.connections += 1
-                await client.wait()
-            except (socketio.exceptions.ConnectionError, TimeoutError):
-                await asyncio.sleep(AGAIN_S)
-            finally:
-                with contextlib.suppress(Exception):  # whatever state it was left in, it is not used again
-                    await asyncio.wait_for(client.disconnect(), 1)
-                if client.eio.http:
-                    await client.eio.http.close()
+        async with aiohttp.ClientSession() as http:
+            while True:
+                client = socketio.AsyncClient(
+                    reconnection=False, http_session=http, logger=False, engineio_logger=False
+                )
+                client.on("*", self._hear, namespace=CHAT)
+                try:
+                    url = self._chance.choice(self._gateways())
+                    options = {"namespaces": [CHAT], "auth": self._auth, "transports": ["websocket"]}
+                    await asyncio.wait_for(client.connect(url, wait_timeout=5, **options), 10)
+                    self.connections += 1
+                    await client.wait()
+                except (socketio.exceptions.ConnectionError, TimeoutError):
+                    await asyncio.sleep(AGAIN_S)
+                finally:
+                    with contextlib.suppress(Exception):  # whatever state it was left in, it is not used again
+                        await asyncio.wait_for(client.disconnect(), 1)
 
     async def hears(self, name: str, within: float) -> bool:
         """Wait for this text; return whether it came."""
