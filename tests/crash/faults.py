@@ -79,11 +79,16 @@ class Havoc:
         self._installation = installation
         self._recovered = recovered  # begun when something was killed; ends when its work is done again
         self._locks: dict[str, asyncio.Lock] = {}
+        self.committed: list[Fault] = []
+        self.current = 0  # begun and not over
 
     async def commit(self, fault: Fault) -> None:
         """Do it and return when its cause is over and, if something was killed, its work is done again."""
+        self.committed.append(fault)
+        self.current += 1
         async with self._locks.setdefault(fault.target, asyncio.Lock()):
             await getattr(self, "_" + fault.kind.replace(" ", "_"))(fault)
+        self.current -= 1
 
     async def _kill(self, fault: Fault) -> None:
         self._installation.signal(fault.target, signal.SIGKILL)

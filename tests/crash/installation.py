@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from headwater.supervisor import answers
 from infra.local import artifacts, java
@@ -23,6 +22,7 @@ from infra.local.ports import LOOPBACK, free_port
 from infra.local.postgres import Passwords, Postgres
 from infra.local.registry import Registry
 from infra.local.servers import LocalServers, Ports
+from infra.local.state import Process
 from tests.e2e.conftest import HEADWATER, ROOT, START_S, Stack
 from tests.probes import eventually
 
@@ -82,13 +82,13 @@ class Installation:
     @property
     def roles(self) -> list[str]:
         """Return the names of the role processes."""
-        return [each["name"] for each in self._processes()]
+        return [each.name for each in self._processes()]
 
     def port(self, name: str) -> int:
-        return int(self._process(name)["port"])
+        return self._process(name).port or 0
 
     def pid(self, name: str) -> int:
-        return int(self._process(name)["pid"])
+        return self._process(name).pid
 
     def is_ready(self, name: str) -> bool:
         """Return whether the role process says so."""
@@ -96,8 +96,11 @@ class Installation:
 
     def signal(self, name: str, number: int) -> None:
         """Send a signal to a process, if it runs."""
-        pid = self.servers.children[name].pid if name in SERVERS else self.pid(name)
-        if pid:
+        if name in SERVERS:
+            pid, runs = self.servers.children[name].pid, self.servers.children[name].is_alive
+        else:
+            pid, runs = self.pid(name), self._process(name).is_running
+        if pid and runs:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
@@ -161,9 +164,9 @@ class Installation:
 
         await eventually(ready, within=START_S)
 
-    def _processes(self) -> list[dict[str, Any]]:
+    def _processes(self) -> tuple[Process, ...]:
         found = self.stack.home.read()
-        return [{"name": each.name, "pid": each.pid, "port": each.port} for each in found.processes] if found else []
+        return found.processes if found else ()
 
-    def _process(self, name: str) -> dict[str, Any]:
-        return next(each for each in self._processes() if each["name"] == name)
+    def _process(self, name: str) -> Process:
+        return next(each for each in self._processes() if each.name == name)
