@@ -47,7 +47,7 @@ class Link:
                 await self._open.wait()
                 writer.write(piece)
                 await writer.drain()
-        except OSError:
+        except (OSError, RuntimeError):  # the latter is uvloop's word for a connection that was reset meanwhile
             pass
         finally:
             self._writers.discard(writer)
