@@ -17,9 +17,9 @@ from infra.batches import BatchWorker
 from infra.consumer import ConsumerRunner
 from infra.dead_letters import Letter
 from infra.member import Heard
-from infra.records import Record
 from schemas.messaging.events import MessageSent
 from shared_kernel.module import Handler
+from shared_kernel.records import Record
 
 right_commit = BatchWorker._commit
 
