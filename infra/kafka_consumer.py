@@ -65,6 +65,8 @@ class KafkaConsumer:
             | {
                 "group.id": config.topic(group),
                 "group.protocol": "consumer",
+                # The broker's default gives one member all of one topic and the next all of another: range shares each.
+                "group.remote.assignor": "range",
                 "auto.offset.reset": "earliest",
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,

@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
 from headwater.wiring import House
 from infra.consumer import ConsumerRunner
@@ -15,7 +18,7 @@ from infra.kafka_log import KafkaLog
 from infra.kafka_reader import KafkaReader, Raw
 from infra.member import dead_letter_topic
 from infra.topics import ensure_topics
-from schemas.messaging.events import MessageSent
+from schemas.messaging.events import ConversationStarted, MessageSent
 from shared_kernel.errors import Unavailable
 from shared_kernel.module import Consumer, Topic, on, on_batch
 from tests.contract.test_event_log import sent
@@ -53,7 +56,13 @@ async def table(house: House) -> AsyncIterator[str]:
 async def member(house: House, group: str, handle: Handle) -> AsyncIterator[ConsumerRunner]:
     """Run one member of the group while the block lasts."""
     await ensure_topics(house.kafka, [Topic(dead_letter_topic("messages", group), partitions=1)], 1)
-    consumer = Consumer(group, (on(MessageSent, handle),))
+    async with running(house, Consumer(group, (on(MessageSent, handle),))) as runner:
+        yield runner
+
+
+@asynccontextmanager
+async def running(house: House, consumer: Consumer) -> AsyncIterator[ConsumerRunner]:
+    """Run one member while the block lasts."""
     runner = ConsumerRunner(consumer, house.broker, house.codec, house.groups["messaging"], house.bulk)
     task = asyncio.create_task(runner.run())
     try:
@@ -132,6 +141,28 @@ async def test_two_members_share_the_work_and_double_nothing(house: House, log: 
             done = await eventually(lambda: effects(house, table), until=lambda found: len(found) >= len(messages))
 
     assert sorted(done) == sorted(message.message_id for message in messages)
+
+
+async def test_members_share_every_topic(own_house: House) -> None:
+    house, group = own_house, f"g{uuid4().hex}"
+
+    async def ignore(_: object) -> None: ...
+
+    consumer = Consumer(group, (on(MessageSent, ignore), on(ConversationStarted, ignore)))
+    admin = AdminClient(house.kafka.confluent())
+
+    def shares() -> list[Counter[str]]:
+        described = admin.describe_consumer_groups([house.kafka.topic(group)])[house.kafka.topic(group)].result(10)
+        return [Counter(each.topic for each in member.assignment.topic_partitions) for member in described.members]
+
+    async def asked() -> list[Counter[str]]:
+        with contextlib.suppress(KafkaException):  # nobody has joined yet
+            return await asyncio.to_thread(shares)
+        return []
+
+    async with running(house, consumer), running(house, consumer):
+        half = Counter({house.kafka.topic(topic): 3 for topic in ("messages", "conversations")})
+        await eventually(asked, until=lambda found: found == [half, half])
 
 
 async def test_what_may_pass_is_tried_again_until_it_does(house: House, log: KafkaLog, table: str) -> None:
