@@ -96,7 +96,9 @@ def doubled_on_a_socket(found: Evidence) -> None:
 
 
 def swapped_in_topic(found: Evidence) -> None:
-    one, other = [n for n, each in enumerate(found.events) if each.type == "MessageSent"][:2]
+    said = [(n, each.data["conversation_id"]) for n, each in enumerate(found.events) if each.type == "MessageSent"]
+    one, conversation = said[0]
+    other = next(n for n, its in said[1:] if its == conversation)
     found.events[one], found.events[other] = found.events[other], found.events[one]
 
 

@@ -47,7 +47,7 @@ CHAIN = ("messages", 0)
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[Database]:
-    database = Database(url, pool_size=4)
+    database = Database(url, pool_size=4, schema="audit")
     try:
         yield database
     finally:
