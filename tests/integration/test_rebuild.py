@@ -135,7 +135,7 @@ class Town:
 
     async def caught_up(self) -> None:
         async def lag() -> int:
-            return sum(view.lag for view in await self.house.group_operations.view())
+            return sum(view.lag for view in await self.house.group_operations.view([HISTORY, INBOX]))
 
         await eventually(lag, until=lambda found: found == 0)
 
