@@ -20,7 +20,7 @@ from headwater.groups_cli import dlq, groups, replay
 from headwater.rebuild_cli import rebuild
 from headwater.settings import SettingsError
 from headwater.stack_cli import stack
-from headwater.supervisor import is_up
+from headwater.supervisor import running
 from infra.local.errors import StackError
 from infra.local.ports import choose
 from infra.schema_compiler import check, write
@@ -72,7 +72,7 @@ def run(
             raise StackError(f"no role {unknown[0]}; `headwater roles` lists them")
         given = {"port": port, "host": host}
         settings = loaded(**{name: value for name, value in given.items() if value is not None})
-        if port is None and is_up(settings):  # the stack beside us has the port
+        if port is None and running(settings):  # the stack beside us has the port
             settings = settings.model_copy(update={"port": 0})
         if settings.port:
             choose(settings.port, "this process", "--port or HEADWATER_PORT", settings.host)

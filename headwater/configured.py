@@ -7,7 +7,7 @@ from functools import partial
 
 from headwater import addresses
 from headwater.addresses import Address, without_password
-from headwater.settings import PREFIX, Settings
+from headwater.settings import PREFIX, Settings, required
 from infra.local.doctor import Check, asked
 from infra.local.errors import StackError
 from infra.schema_registry import SchemaRegistry
@@ -35,6 +35,17 @@ def require(settings: Settings) -> None:
             raise StackError(check.text)
 
 
+def registry(settings: Settings) -> SchemaRegistry:
+    """Return the registry's client."""
+    password = settings.schema_registry_password
+    return SchemaRegistry(
+        required(settings.schema_registry_url, "SCHEMA_REGISTRY_URL"),
+        username=settings.schema_registry_username,
+        password=password.get_secret_value() if password else None,
+        ca_file=settings.schema_registry_ca_file,
+    )
+
+
 def _connect(variable: str, servers: Sequence[Address]) -> str:
     """Return whose connection was accepted: of several brokers one is enough."""
     problems = []
@@ -49,20 +60,14 @@ def _connect(variable: str, servers: Sequence[Address]) -> str:
 
 def _ask_registry(settings: Settings, url: str) -> str:
     variable, shown = f"{PREFIX}SCHEMA_REGISTRY_URL", without_password(url)
-    password = settings.schema_registry_password
 
     async def ask() -> None:
-        registry = SchemaRegistry(
-            url,
-            username=settings.schema_registry_username,
-            password=password.get_secret_value() if password else None,
-            ca_file=settings.schema_registry_ca_file,
-        )
+        client = registry(settings)
         try:
             async with asyncio.timeout(LIMIT_S):
-                await registry.ping()
+                await client.ping()
         finally:
-            await registry.close()
+            await client.close()
 
     try:
         asyncio.run(ask())

@@ -10,13 +10,15 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from headwater import addresses
+
+T = TypeVar("T")
 
 PREFIX = "HEADWATER_"
 CONTEXT_DATABASE = f"{PREFIX}DATABASE_URL_"
@@ -25,6 +27,13 @@ SECRET_MIN_BYTES = 32  # RFC 7518 3.2: an HMAC key is at least as long as the ha
 
 class SettingsError(ValueError):
     """The environment is not usable. The message names the variable and what to do."""
+
+
+def required(value: T | None, name: str) -> T:
+    """Return the setting's value. Raise `SettingsError` where there is none."""
+    if value is None:
+        raise SettingsError(f"set {PREFIX}{name}, or start the local servers with `headwater up`")
+    return value
 
 
 class Settings(BaseSettings):

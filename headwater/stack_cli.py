@@ -80,16 +80,15 @@ def status(as_json: Json = False) -> None:
     """Show what runs. Exit code 1 when nothing is up."""
     with _one_line_errors():
         settings = settings_module.load()
-        home = Home(settings.home)
-        found = home.read()
-        ready = _ready(found, settings.host) if found and found.is_up else {}
+        found = supervisor.running(settings)
+        ready = _ready(found, settings.host) if found else {}
         if as_json:
             _print_json(stack_report.as_json(found, ready))
-        elif found and found.is_up:
-            console.print(stack_report.processes(found, ready), stack_report.addresses(found, home.directory / "logs"))
+        elif found:
+            console.print(stack_report.processes(found, ready), stack_report.addresses(found, settings.home / "logs"))
         else:
-            console.print(f"nothing is up in {home.directory}", soft_wrap=True)
-    if not (found and found.is_up):
+            console.print(f"nothing is up in {settings.home}", soft_wrap=True)
+    if not found:
         raise typer.Exit(1)
 
 

@@ -59,7 +59,7 @@ def processes(stack: Stack, ready: Mapping[str, bool]) -> Table:
 
 def as_json(stack: Stack | None, ready: Mapping[str, bool]) -> dict[str, object]:
     """Return what `headwater status --json` prints, without secrets."""
-    if stack is None or not stack.is_up or stack.supervisor is None:
+    if stack is None or stack.supervisor is None:
         return {"up": False}
     return {
         "up": True,

@@ -47,14 +47,14 @@ def attach(settings: Settings) -> Settings:
 
     What is set already stays. Raise `StackError` if the state file is damaged.
     """
-    stack = Home(settings.home).read()
-    return complete(settings, stack) if stack and stack.is_up else settings
+    stack = running(settings)
+    return complete(settings, stack) if stack else settings
 
 
-def is_up(settings: Settings) -> bool:
-    """Return whether a local stack is up in `settings.home`."""
+def running(settings: Settings) -> Stack | None:
+    """Return the stack that is up in `settings.home`. Raise `StackError` if the state file is damaged."""
     stack = Home(settings.home).read()
-    return bool(stack and stack.is_up)
+    return stack if stack and stack.is_up else None
 
 
 def complete(settings: Settings, stack: Stack) -> Settings:

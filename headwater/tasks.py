@@ -11,6 +11,7 @@ from bounded_contexts.audit.adapters.range_kafka import Selection
 from bounded_contexts.audit.adapters.records import line
 from bounded_contexts.audit.adapters.tail import Stretch, tail
 from bounded_contexts.audit.application.ports import Ports as AuditPorts
+from headwater.configured import registry
 from headwater.settings import Settings
 from headwater.wiring import (
     audit_ports,
@@ -19,7 +20,6 @@ from headwater.wiring import (
     database_at,
     kafka_config,
     owner_url,
-    registry,
 )
 from infra.avro import Codec
 from infra.group_operations import GroupOperations

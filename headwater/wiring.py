@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
 
 from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError
@@ -28,7 +27,8 @@ from bounded_contexts.realtime.adapters.past_kafka import KafkaPast
 from bounded_contexts.realtime.application.limits import Limits, origins
 from bounded_contexts.realtime.application.ports import Ports as RealtimePorts
 from headwater.addresses import without_password
-from headwater.settings import PREFIX, Settings, SettingsError
+from headwater.configured import registry
+from headwater.settings import PREFIX, Settings, SettingsError, required
 from infra.access_tokens import AccessTokens, KeySetTokens, SharedKeyTokens
 from infra.asyncapi import asyncapi_document
 from infra.avro import Codec, schema_text
@@ -46,14 +46,11 @@ from infra.migrations import ContextSchema, migrate, role_url
 from infra.opaque import OpaqueTokens
 from infra.positions import PostgresPositions, ReadModel
 from infra.postgres import Database, refusal
-from infra.schema_registry import SchemaRegistry
 from infra.shadow import shadow_schema
 from infra.topics import TopicReport, declared_topics, ensure_topics
 from schemas.catalogue import EVENTS
 from shared_kernel.errors import Unavailable
 from shared_kernel.module import Module
-
-T = TypeVar("T")
 
 # Enough to ask for the shape of the house: nothing is reached with it.
 SHAPE = Settings(
@@ -156,7 +153,7 @@ def kafka_config(settings: Settings) -> KafkaConfig:
     """Return how to reach the broker."""
     password = settings.kafka_sasl_password
     return KafkaConfig(
-        bootstrap_servers=_set(settings.kafka_bootstrap_servers, "KAFKA_BOOTSTRAP_SERVERS"),
+        bootstrap_servers=required(settings.kafka_bootstrap_servers, "KAFKA_BOOTSTRAP_SERVERS"),
         prefix=settings.topic_prefix,
         security_protocol=settings.kafka_security_protocol,
         sasl_mechanism=settings.kafka_sasl_mechanism,
@@ -165,17 +162,6 @@ def kafka_config(settings: Settings) -> KafkaConfig:
         ssl_ca_file=settings.kafka_ssl_ca_file,
         ssl_certificate_file=settings.kafka_ssl_certificate_file,
         ssl_key_file=settings.kafka_ssl_key_file,
-    )
-
-
-def registry(settings: Settings) -> SchemaRegistry:
-    """Return the registry's client."""
-    password = settings.schema_registry_password
-    return SchemaRegistry(
-        _set(settings.schema_registry_url, "SCHEMA_REGISTRY_URL"),
-        username=settings.schema_registry_username,
-        password=password.get_secret_value() if password else None,
-        ca_file=settings.schema_registry_ca_file,
     )
 
 
@@ -188,13 +174,13 @@ def access_tokens(settings: Settings) -> AccessTokens:
 
 def shared_key_tokens(settings: Settings) -> SharedKeyTokens:
     """Return the development tokens. Raise `SettingsError` where there is no key for them."""
-    secret = _set(settings.jwt_hs256_secret, "JWT_HS256_SECRET (development) or HEADWATER_JWT_JWKS_URL")
+    secret = required(settings.jwt_hs256_secret, "JWT_HS256_SECRET (development) or HEADWATER_JWT_JWKS_URL")
     return SharedKeyTokens(secret.get_secret_value(), settings.jwt_issuer, settings.jwt_audience)
 
 
 def secret_key(settings: Settings) -> str:
     """Return the installation's secret. Raise `SettingsError` where there is none."""
-    return _set(settings.secret_key, "SECRET_KEY (32 bytes or more, the same for every process)").get_secret_value()
+    return required(settings.secret_key, "SECRET_KEY (32 bytes or more, the same for every process)").get_secret_value()
 
 
 async def migrate_all(settings: Settings) -> None:
@@ -357,13 +343,7 @@ def _pointing_at(variables: Mapping[str, str], error: Unavailable) -> Unavailabl
 
 def owner_url(settings: Settings) -> str:
     """Return the database's URL, which is its owner's."""
-    return _set(settings.database_url, "DATABASE_URL").get_secret_value()
-
-
-def _set(value: T | None, name: str) -> T:
-    if value is None:
-        raise SettingsError(f"set {PREFIX}{name}, or start the local servers with `headwater up`")
-    return value
+    return required(settings.database_url, "DATABASE_URL").get_secret_value()
 
 
 def _now() -> datetime:
