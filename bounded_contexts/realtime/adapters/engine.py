@@ -307,9 +307,9 @@ def _is_packet(text: str | None, limit: int) -> bool:
     return text[1:2].isdecimal() if text[0] == "4" else text[0] in "1235" and text[1:] in ("", "probe")
 
 
-async def refuse(scope: Scope, send: Send, status: int, text: bytes) -> None:
+async def refuse(scope: Scope, send: Send, status: int, body: bytes, content_type: str = "text/plain") -> None:
     """Answer a request or a handshake with an error."""
     kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
-    headers = [(b"content-type", b"text/plain"), *([(b"retry-after", b"1")] if status == 503 else [])]
+    headers = [(b"content-type", content_type.encode()), *([(b"retry-after", b"1")] if status == 503 else [])]
     await send({"type": f"{kind}.start", "status": status, "headers": headers})
-    await send({"type": f"{kind}.body", "body": text})
+    await send({"type": f"{kind}.body", "body": body})

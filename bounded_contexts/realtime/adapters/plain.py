@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from bounded_contexts.realtime.adapters import origins
 from bounded_contexts.realtime.adapters.connection import GRACE_S, Listener
-from bounded_contexts.realtime.adapters.engine import Engine
+from bounded_contexts.realtime.adapters.engine import Engine, refuse
 from bounded_contexts.realtime.adapters.outbox import Outbox
 from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.application.limits import Limits
@@ -222,8 +222,4 @@ def _json(frame: Mapping[str, Any]) -> str:
 
 
 async def _refuse(scope: Scope, send: Send, document: dict[str, Any]) -> None:
-    """Answer the handshake with a problem."""
-    kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
-    headers = [(b"content-type", CONTENT_TYPE.encode())]
-    await send({"type": f"{kind}.start", "status": document["status"], "headers": headers})
-    await send({"type": f"{kind}.body", "body": msgspec.json.encode(document)})
+    await refuse(scope, send, document["status"], msgspec.json.encode(document), CONTENT_TYPE)
