@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, Protocol
+from uuid import UUID
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
@@ -149,6 +150,19 @@ def wanted_position(
 
 
 MinPosition = Annotated[Position | None, Depends(wanted_position)]
+
+
+def seal_place(tokens: OpaqueTokens, moment: datetime, id_: UUID, of: str) -> str:
+    """Return the cursor behind a row of a list that is ordered by moment and id; it serves the list `of` only."""
+    return tokens.seal("cursor", [moment.isoformat(), str(id_)], of)
+
+
+def open_place(tokens: OpaqueTokens, cursor: str | None, of: str) -> tuple[datetime, UUID] | None:
+    """Return the row a cursor stands behind. Raise `Refused` for one that was not given out for the list `of`."""
+    if cursor is None:
+        return None
+    moment, id_ = tokens.open("cursor", cursor, of)
+    return datetime.fromisoformat(moment), UUID(id_)
 
 
 class ReadState(Protocol):

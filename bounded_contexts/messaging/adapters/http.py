@@ -1,7 +1,6 @@
 """REST face of messaging, conversations: parse, call, answer."""
 
 import asyncio
-from datetime import datetime
 from time import monotonic
 from typing import Annotated
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
@@ -33,7 +32,7 @@ from bounded_contexts.messaging.domain.commands import (
 )
 from bounded_contexts.messaging.domain.conversation import Conversation
 from bounded_contexts.messaging.domain.identity import direct_id, participants
-from infra.http import APPLIED, PreferWait, SignedIn, Tokens, problems
+from infra.http import APPLIED, PreferWait, SignedIn, Tokens, open_place, problems, seal_place
 from infra.opaque import OpaqueTokens
 
 LOOK_AGAIN_S = 0.02
@@ -87,7 +86,7 @@ def router(ports: Ports) -> APIRouter:
     ) -> ConversationPage:
         """List your open (or your archived) conversations, last started first: an order that stands still while you page."""
         of = f"conversations:{user.id}:{archived}"
-        before = _place(tokens, cursor, of)
+        before = open_place(tokens, cursor, of)
         found = await ports.conversations.of_member(user.id, limit + 1, before, archived=archived)
         return _page(found, limit, tokens, of)
 
@@ -97,7 +96,7 @@ def router(ports: Ports) -> APIRouter:
     ) -> ConversationPage:
         """List the groups that anybody may join, last started first."""
         of = f"conversations:{user.id}:public"
-        return _page(await ports.conversations.public(limit + 1, _place(tokens, cursor, of)), limit, tokens, of)
+        return _page(await ports.conversations.public(limit + 1, open_place(tokens, cursor, of)), limit, tokens, of)
 
     @routes.get("/conversations/{conversation_id:uuid}")
     async def read_a_conversation(conversation_id: UUID, user: SignedIn) -> ConversationAnswer:
@@ -191,14 +190,6 @@ def _shows(listed: Listed, state: Conversation) -> bool:
 def _page(found: list[Listed], limit: int, tokens: OpaqueTokens, of: str) -> ConversationPage:
     more = len(found) > limit
     last = found[limit - 1] if more else None
-    place = [last.started_at.isoformat(), str(last.conversation_id)] if last else None
-    next_ = tokens.seal("cursor", place, of) if place else None
+    next_ = seal_place(tokens, last.started_at, last.conversation_id, of) if last else None
     data = [conversation_answer(each) for each in found[:limit]]
     return ConversationPage(data=data, page=PageAnswer(next_cursor=next_, has_more=more))
-
-
-def _place(tokens: OpaqueTokens, cursor: str | None, of: str) -> tuple[datetime, UUID] | None:
-    if cursor is None:
-        return None
-    started_at, conversation_id = tokens.open("cursor", cursor, of)
-    return datetime.fromisoformat(started_at), UUID(conversation_id)

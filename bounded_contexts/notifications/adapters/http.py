@@ -17,7 +17,9 @@ from infra.http import (
     SignedIn,
     Tokens,
     command_status,
+    open_place,
     problems,
+    seal_place,
     seal_position,
     wait_until_stored,
 )
@@ -84,12 +86,11 @@ def router(ports: Ports) -> APIRouter:
         """List your notifications, newest first."""
         await wait_until_stored(min_position, ports.stored)
         inbox = f"notifications:{user.id}"
-        before = _place(tokens.open("cursor", cursor, of=inbox)) if cursor else None
+        before = open_place(tokens, cursor, inbox)
         found = await ports.inbox.page(user.id, limit + 1, before, unread_only=unread)
         more = len(found) > limit
         last = found[limit - 1] if more else None
-        place = [last.raised_at.isoformat(), str(last.notification_id)] if last else None
-        next_ = tokens.seal("cursor", place, of=inbox) if place else None
+        next_ = seal_place(tokens, last.raised_at, last.notification_id, inbox) if last else None
         data = [_answer(item) for item in found[:limit]]
         return InboxPage(data=data, page=InboxPageAnswer(next_cursor=next_, has_more=more))
 
@@ -123,7 +124,3 @@ def _answer(item: InboxItem) -> NotificationAnswer:
         created_at=item.raised_at,
         read_at=item.read_at,
     )
-
-
-def _place(cursor: list[str]) -> tuple[datetime, UUID]:
-    return datetime.fromisoformat(cursor[0]), UUID(cursor[1])
