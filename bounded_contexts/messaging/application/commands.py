@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from bounded_contexts.messaging.application.members import members_of, state_for
+from bounded_contexts.messaging.application.members import known_message, members_of, state_for
 from bounded_contexts.messaging.application.ports import Ports
 from bounded_contexts.messaging.domain import conversation, message
 from bounded_contexts.messaging.domain.commands import (
@@ -67,21 +67,18 @@ async def send_to_participants(ask: SendMessage, of: tuple[UUID, ...], ports: Po
 
 async def edit_message(ask: EditMessage, ports: Ports) -> Position:
     """Replace the text of one's own message."""
-    known = await ports.history.message(ask.message_id)
-    members = await members_of(known.conversation_id, ports) if known else frozenset[UUID]()
+    known, members = await known_message(ask.message_id, ports)
     return await ports.log.publish(message.edit(known, members, ask))
 
 
 async def delete_message(ask: DeleteMessage, ports: Ports) -> Position:
     """Take back one's own message."""
-    known = await ports.history.message(ask.message_id)
-    members = await members_of(known.conversation_id, ports) if known else frozenset[UUID]()
+    known, members = await known_message(ask.message_id, ports)
     return await ports.log.publish(message.delete(known, members, ask))
 
 
 async def erase_message(ask: EraseMessage, ports: Ports) -> Position:
     """Remove anybody's message for good, as an admin."""
     message.require_admin(ask)
-    known = await ports.history.message(ask.message_id)
-    members = await members_of(known.conversation_id, ports) if known else frozenset[UUID]()
+    known, members = await known_message(ask.message_id, ports)
     return await ports.log.publish(message.erase(known, members, ask))

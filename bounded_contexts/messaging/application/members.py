@@ -5,6 +5,7 @@ from uuid import UUID
 from bounded_contexts.messaging.application.ports import Ports
 from bounded_contexts.messaging.domain import conversation
 from bounded_contexts.messaging.domain.conversation import Conversation
+from bounded_contexts.messaging.domain.message import Message
 from shared_kernel.decider import state_of
 from shared_kernel.errors import NotFound
 
@@ -20,6 +21,12 @@ async def state_for(conversation_id: UUID, asker: UUID, ports: Ports) -> Convers
 async def members_of(conversation_id: UUID, ports: Ports) -> frozenset[UUID]:
     """Return the members now, nobody for a conversation that is not known."""
     return (await _state(conversation_id, ports)).members
+
+
+async def known_message(message_id: UUID, ports: Ports) -> tuple[Message | None, frozenset[UUID]]:
+    """Return the stored message and the members of its conversation now; nothing and nobody when it is not known."""
+    known = await ports.history.message(message_id)
+    return known, await members_of(known.conversation_id, ports) if known else frozenset()
 
 
 async def _state(conversation_id: UUID, ports: Ports) -> Conversation:

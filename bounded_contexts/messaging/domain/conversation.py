@@ -177,10 +177,10 @@ def _archived(state: Conversation, ask: Archive) -> tuple[ConversationEvent, ...
 
 
 def _joined(state: Conversation, ask: AddMember) -> tuple[ConversationEvent, ...]:
-    joining = state.public and ask.asker_id == ask.member_id and ask.asker_id not in state.members
-    if not joining:
+    if state.public and ask.asker_id == ask.member_id:
+        require_open(state)
+    else:
         _require_group_member(state, ask.asker_id)
-    require_open(state)
     if ask.member_id in state.members:
         return ()
     if len(state.members) >= MEMBER_LIMIT:
