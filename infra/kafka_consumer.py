@@ -139,6 +139,7 @@ class KafkaConsumer:
         while not self._closing:
             try:
                 consumer.incremental_assign(_partitions(claiming.result(POLL_S)))
+                consumer.resume(partitions)  # the library remembers those that were paused when they went away
                 return
             except TimeoutError:
                 continue
@@ -148,6 +149,7 @@ class KafkaConsumer:
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         offsets = self._ask(self._callbacks.revoked(_keys(partitions)))
+        self._do_what_was_asked()  # for these partitions: should they come back at once, it would be done to them again
         if offsets:
             with contextlib.suppress(KafkaException):
                 consumer.commit(offsets=_partitions(offsets), asynchronous=False)
@@ -156,6 +158,7 @@ class KafkaConsumer:
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Somebody else has them already: stop, commit nothing."""
         self._ask(self._callbacks.revoked(_keys(partitions)))
+        self._do_what_was_asked()
         consumer.incremental_unassign(partitions)
 
     def _begin_to_ask(self, call: Awaitable[Any]) -> "Future[Any]":

@@ -144,6 +144,24 @@ class MovesContract:
         stalled._deliver([rig.record(name, position) for name, position in zip(names, positions, strict=True)])
         await seen(lambda: all(worker._is_fenced for worker in stalled._workers.values()))
 
+    @BOTH
+    async def test_a_partition_that_went_away_full_is_read_when_it_comes_back(self, rig: Rig) -> None:
+        handle = Handling(rig)
+        gates = [handle.hold(name) for name in rounds(0, 1)]
+        async with rig.member(handle, batch_size=5) as runner:
+            await rig.publish(*rounds(0, 12))
+            await seen(lambda: [each._is_throttled for each in runner._workers.values()] == [True] * PARTITIONS)
+            async with rig.member(Handling(rig), batch_size=5) as guest:
+                await seen(lambda: len(runner._workers) < PARTITIONS)
+                for gate in gates:
+                    gate.set()
+                await self._shares(guest)
+            await self._shares(runner, PARTITIONS)
+            await rig.publish(*rounds(12, 13))
+            done = await rig.until(13 * len(KEYS))
+
+        assert in_order(done) == in_order(rounds(0, 13))
+
     async def _shares(self, guest: consumer.ConsumerRunner, at_least: int = 1) -> None:
         await seen(lambda: len(guest._workers), until=lambda count: count >= at_least)
 
