@@ -8,6 +8,7 @@ from time import monotonic
 from uuid import uuid4
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
@@ -222,6 +223,8 @@ async def test_a_process_that_the_broker_refuses_is_not_ready_and_logs_why_once(
     secure: House, wrong: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kafka_client, "_noted", {})
+    # A logger keeps what was configured when it was first used, by whatever test that was.
+    monkeypatch.setattr(kafka_client, "log", structlog.get_logger())
     house = wiring.build(wrong)
     with capture_logs() as logs:
         await house.start()
