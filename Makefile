@@ -4,7 +4,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --frozen
 SOURCES := headwater sagas bounded_contexts infra shared_kernel schemas tests
 
-.PHONY: up dev install check test crash bench unit format schemas docs clean
+.PHONY: up dev install lint check test crash bench unit format schemas docs clean
 
 up: install  ## start everything on this machine and stay in the foreground
 	@$(RUN) headwater up
@@ -22,15 +22,17 @@ install: .venv $(UV)  ## make the environment as locked
 	@python3 -m venv .tools
 	@.tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
-check: install  ## format, lint, types, imports, schemas, unit tests
+lint: install  ## format, lint, types, imports, schemas
 	$(RUN) ruff format --check $(SOURCES)
 	$(RUN) ruff check $(SOURCES)
 	$(RUN) mypy
 	$(RUN) lint-imports
 	$(RUN) headwater schemas check
+
+check: lint  ## lint, and the quick tests
 	$(RUN) pytest -q -m "not connected" tests/unit tests/architecture tests/contract
 
-test: check  ## the whole suite on the real servers, with coverage
+test: lint  ## lint, and the whole suite on the real servers, with coverage
 	$(RUN) coverage erase
 	$(RUN) coverage run -m pytest
 	$(RUN) coverage combine --quiet

@@ -53,14 +53,20 @@ def servers(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="session")
 def settings(servers: Servers) -> Settings:
-    """Settings for the running servers, all contexts migrated, topics and schemas there."""
+    """Settings for the running servers and a topic prefix of this session."""
     return settings_for(servers, f"t{uuid.uuid4().hex[:8]}.")
 
 
 @pytest.fixture(scope="session")
-async def house(settings: Settings) -> AsyncIterator[House]:
+async def migrated(servers: Servers) -> Servers:
+    """The servers, with the tables of all contexts."""
+    await wiring.migrate_all(settings_for(servers))
+    return servers
+
+
+@pytest.fixture(scope="session")
+async def house(migrated: Servers, settings: Settings) -> AsyncIterator[House]:
     """A connected house of its own topic prefix."""
-    await wiring.migrate_all(settings)
     await wiring.make_topics(settings)
     await wiring.register_schemas(settings)
     house = wiring.build(settings)

@@ -54,7 +54,6 @@ async def groups(web_house: House) -> AsyncIterator[None]:
 async def house_of_its_own(servers: Servers) -> AsyncIterator[House]:
     """Connect a house whose topics nobody else writes to; its database is shared."""
     settings = settings_for(servers, f"c{uuid4().hex[:8]}.")
-    await wiring.migrate_all(settings)
     await wiring.make_topics(settings)
     house = wiring.build(settings)
 
@@ -80,16 +79,16 @@ def _delete_topics(config: KafkaConfig) -> None:
 
 
 @pytest.fixture
-async def own_house(servers: Servers) -> AsyncIterator[House]:
+async def own_house(migrated: Servers) -> AsyncIterator[House]:
     """A house of this test alone, whose groups it runs as it likes."""
-    async with house_of_its_own(servers) as house:
+    async with house_of_its_own(migrated) as house:
         yield house
 
 
 @pytest.fixture(scope="session")
-async def web_house(servers: Servers) -> AsyncIterator[House]:
+async def web_house(migrated: Servers) -> AsyncIterator[House]:
     """The house behind `client`, whose groups run: no other test's records keep them busy."""
-    async with house_of_its_own(servers) as house:
+    async with house_of_its_own(migrated) as house:
         yield house
 
 
