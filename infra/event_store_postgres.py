@@ -23,6 +23,11 @@ E = TypeVar("E", bound=Event)
 GROUP_LIMIT = 500  # appends in one statement
 
 LOAD = "select body, version from {schema}.event where stream = $1 order by version"
+# Up to the first that came later: several writers' clocks may disagree, a stream's order may not.
+LOAD_AS_OF = """
+select body, version from {schema}.event where stream = $1 and version < coalesce(
+    (select min(version) from {schema}.event where stream = $1 and recorded_at > $2), 2147483647)
+order by version"""
 # An event is stored only behind its predecessor; the unique (stream, version) lets one of two writers win. Outbox rows
 # are drawn in the order given, so the events of a stream leave in their order.
 APPEND = """
@@ -61,13 +66,15 @@ class PostgresEventStore(Generic[E]):
         self._database = database
         self._codec = codec
         self._load = LOAD.format(schema=schema)
+        self._load_as_of = LOAD_AS_OF.format(schema=schema)
         self._append = APPEND.format(schema=schema)
         self._waiting: list[_Append] = []
         self._flusher: asyncio.Task[None] | None = None
 
-    async def load(self, stream: UUID) -> tuple[Sequence[E], int]:
+    async def load(self, stream: UUID, as_of: datetime | None = None) -> tuple[Sequence[E], int]:
+        statement, arguments = (self._load_as_of, (stream, as_of)) if as_of else (self._load, (stream,))
         async with self._database.transaction() as connection:
-            rows = (await connection.exec_driver_sql(self._load, (stream,))).all()
+            rows = (await connection.exec_driver_sql(statement, arguments)).all()
         await self._codec.learn(row.body for row in rows)
         events = [cast("E", self._codec.decode(row.body)) for row in rows]
         return events, rows[-1].version if rows else 0

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, Protocol
 from uuid import UUID
@@ -23,7 +23,7 @@ from infra.opaque import OpaqueTokens
 from infra.problems import BY_STATUS, CONTENT_TYPE, RETRY_AFTER_S, of_error, of_fields, problem
 from infra.rate_limit import RateLimit, RateLimited, network_of
 from shared_kernel.causation import identify
-from shared_kernel.errors import HeadwaterError, Unavailable
+from shared_kernel.errors import HeadwaterError, Refused, Unavailable
 from shared_kernel.events import Position
 
 READ_WAIT_S = 5.0  # how long a read waits for `min_position`
@@ -150,6 +150,18 @@ def wanted_position(
 
 
 MinPosition = Annotated[Position | None, Depends(wanted_position)]
+
+
+async def earlier(
+    as_of: Annotated[Moment | None, Query(description="Answer with the state at this time.")] = None,
+) -> datetime | None:
+    """Return the time a read asks about. Raise `Refused` for one that has not been yet."""
+    if as_of and as_of > datetime.now(UTC):
+        raise Refused("as_of_in_future", "`as_of` is later than the server's clock")
+    return as_of
+
+
+AsOf = Annotated[datetime | None, Depends(earlier)]
 
 
 def seal_place(tokens: OpaqueTokens, moment: datetime, id_: UUID, of: str) -> str:

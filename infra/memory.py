@@ -1,7 +1,9 @@
 """In-memory twins of `EventLog` and `EventStore` for unit tests: same contract suites as the real ones, nothing survives."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -26,11 +28,13 @@ class MemoryLog:
 
 
 class MemoryEventStore(Generic[E]):
-    def __init__(self) -> None:
-        self._streams: dict[UUID, list[E]] = defaultdict(list)
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._now = now
+        self._streams: dict[UUID, list[tuple[datetime, E]]] = defaultdict(list)
 
-    async def load(self, stream: UUID) -> tuple[Sequence[E], int]:
-        events = tuple(self._streams[stream])
+    async def load(self, stream: UUID, as_of: datetime | None = None) -> tuple[Sequence[E], int]:
+        recorded = takewhile(lambda each: as_of is None or each[0] <= as_of, self._streams[stream])
+        events = tuple(event for _, event in recorded)
         return events, len(events)
 
     async def append(self, stream: UUID, version: int, events: Sequence[E]) -> None:
@@ -38,4 +42,4 @@ class MemoryEventStore(Generic[E]):
             return
         if len(self._streams[stream]) != version:
             raise Conflict("version_conflict", "the stream has moved on")
-        self._streams[stream].extend(events)
+        self._streams[stream].extend((self._now(), event) for event in events)

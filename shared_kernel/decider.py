@@ -1,6 +1,7 @@
 """Aggregates as deciders: a pure function from state and request to events, and one from state and event to state."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import reduce
 from typing import Protocol, TypeVar
 from uuid import UUID
@@ -28,9 +29,11 @@ class Decider(Protocol[S, C_contra, E]):
     def evolve(self, state: S, event: E, /) -> S: ...
 
 
-async def state_of(decider: Decider[S, C_contra, E], store: EventStore[E], stream: UUID) -> tuple[S, int]:
-    """Return the aggregate as its events left it, and its version."""
-    events, version = await store.load(stream)
+async def state_of(
+    decider: Decider[S, C_contra, E], store: EventStore[E], stream: UUID, as_of: datetime | None = None
+) -> tuple[S, int]:
+    """Return the aggregate as its events left it, or had left it by then, and its version: 0 before its first event."""
+    events, version = await store.load(stream, as_of)
     return reduce(decider.evolve, events, decider.INITIAL), version
 
 

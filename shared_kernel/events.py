@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 from uuid import UUID, uuid4, uuid5
 
@@ -68,8 +69,9 @@ def event_key(event: Event) -> str:
 class EventStore(Protocol[S]):
     """Streams that an aggregate decides on: versioned, one writer wins."""
 
-    async def load(self, stream: UUID) -> tuple[Sequence[S], int]:
-        """Return the stream's events, oldest first, and its version (0 = no stream)."""
+    async def load(self, stream: UUID, as_of: datetime | None = None) -> tuple[Sequence[S], int]:
+        """Return the stream's events, oldest first, and its version (0 = no stream); with `as_of` those that had been
+        recorded by then, and the version of then."""
         ...
 
     async def append(self, stream: UUID, version: int, events: Sequence[S]) -> None:

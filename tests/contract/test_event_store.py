@@ -77,6 +77,20 @@ class EventStoreContract:
 
         assert (await store.load(stream))[1] == 1
 
+    async def test_a_stream_as_of_a_time_has_what_was_recorded_by_then(self, store: Store) -> None:
+        stream = uuid4()
+        before = datetime.now(UTC)
+        await store.append(stream, 0, (started(stream), renamed(stream, "b")))
+        between = datetime.now(UTC)
+        await store.append(stream, 2, (renamed(stream, "c"),))
+
+        events, version = await store.load(stream, between)
+
+        assert [type(event) for event in events] == [ConversationStarted, ConversationRenamed]
+        assert version == 2
+        assert (await store.load(stream, before))[1] == 0
+        assert (await store.load(stream, datetime.now(UTC)))[1] == 3
+
     async def test_of_many_writers_at_one_version_one_wins(self, store: Store) -> None:
         stream = uuid4()
         await store.append(stream, 0, (started(stream),))

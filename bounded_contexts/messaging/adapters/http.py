@@ -1,6 +1,7 @@
 """REST face of messaging, conversations: parse, call, answer."""
 
 import asyncio
+from datetime import datetime
 from time import monotonic
 from typing import Annotated
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
@@ -19,6 +20,7 @@ from bounded_contexts.messaging.adapters.bodies import (
 )
 from bounded_contexts.messaging.adapters.http_messages import message_routes
 from bounded_contexts.messaging.application.commands import change_group, start_direct, start_group
+from bounded_contexts.messaging.application.earlier import conversation_as_of
 from bounded_contexts.messaging.application.members import state_for
 from bounded_contexts.messaging.application.ports import Listed, Ports
 from bounded_contexts.messaging.domain.commands import (
@@ -32,7 +34,7 @@ from bounded_contexts.messaging.domain.commands import (
 )
 from bounded_contexts.messaging.domain.conversation import Conversation
 from bounded_contexts.messaging.domain.identity import direct_id, participants
-from infra.http import APPLIED, PreferWait, SignedIn, Tokens, open_place, problems, seal_place
+from infra.http import APPLIED, AsOf, PreferWait, SignedIn, Tokens, open_place, problems, seal_place
 from infra.opaque import OpaqueTokens
 
 LOOK_AGAIN_S = 0.02
@@ -99,10 +101,13 @@ def router(ports: Ports) -> APIRouter:
         return _page(await ports.conversations.public(limit + 1, open_place(tokens, cursor, of)), limit, tokens, of)
 
     @routes.get("/conversations/{conversation_id:uuid}")
-    async def read_a_conversation(conversation_id: UUID, user: SignedIn) -> ConversationAnswer:
-        """Read one of your conversations."""
+    async def read_a_conversation(conversation_id: UUID, user: SignedIn, as_of: AsOf) -> ConversationAnswer:
+        """Read one of your conversations, as it is or as it was."""
+        if as_of:
+            return _shown(conversation_id, *await conversation_as_of(conversation_id, user.id, as_of, ports))
         state = await state_for(conversation_id, user.id, ports)
-        return _shown(conversation_id, state, await ports.conversations.listed(conversation_id))
+        listed = await ports.conversations.listed(conversation_id)
+        return _shown(conversation_id, state, listed.last_message_at if listed else None)
 
     @routes.patch("/conversations/{conversation_id:uuid}", responses=problems(409))
     async def change_a_group(
@@ -151,7 +156,8 @@ def router(ports: Ports) -> APIRouter:
 
 
 async def _answer(id_: UUID, state: Conversation, wait: float, response: Response, ports: Ports) -> ConversationAnswer:
-    return _shown(id_, state, await _listed(id_, state, wait, response, ports))
+    listed = await _listed(id_, state, wait, response, ports)
+    return _shown(id_, state, listed.last_message_at if listed else None)
 
 
 async def _listed(id_: UUID, state: Conversation, wait: float, response: Response, ports: Ports) -> Listed | None:
@@ -168,14 +174,14 @@ async def _listed(id_: UUID, state: Conversation, wait: float, response: Respons
     return listed
 
 
-def _shown(id_: UUID, state: Conversation, listed: Listed | None) -> ConversationAnswer:
+def _shown(id_: UUID, state: Conversation, last_message_at: datetime | None) -> ConversationAnswer:
     return ConversationAnswer(
         id=id_,
         kind=state.kind,
         title=state.title,
         member_ids=sorted(state.members),
         started_at=state.started_at,
-        last_message_at=listed.last_message_at if listed else None,
+        last_message_at=last_message_at,
         public=state.public,
         metadata=dict(state.metadata),
         archived_at=state.archived_at,

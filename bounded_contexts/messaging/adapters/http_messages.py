@@ -27,13 +27,15 @@ from bounded_contexts.messaging.application.commands import (
     send_message,
     send_to_participants,
 )
-from bounded_contexts.messaging.application.members import members_of, state_for
+from bounded_contexts.messaging.application.earlier import message_as_of
+from bounded_contexts.messaging.application.members import message_for, state_for
 from bounded_contexts.messaging.application.ports import Page, Ports
 from bounded_contexts.messaging.domain.commands import DeleteMessage, EditMessage, EraseMessage, SendMessage
 from bounded_contexts.messaging.domain.identity import direct_id
 from infra.access_tokens import User
 from infra.feed_positions import seal_feed
 from infra.http import (
+    AsOf,
     MinPosition,
     Moment,
     PreferWait,
@@ -51,6 +53,7 @@ from shared_kernel.events import Position
 
 Limit = Annotated[int, Query(ge=1, le=200)]
 Seq = Annotated[int | None, Query(ge=0, le=2**53)]
+MODERATORS = {"moderator", "admin"}  # who may read former texts
 IdempotencyKey = Annotated[
     str | None, Header(min_length=1, max_length=128, description="Stands for `client_id` if that is absent.")
 ]
@@ -146,14 +149,14 @@ def message_routes(ports: Ports) -> APIRouter:
 
         return message_page(messages, limit, seal, order, position)
 
-    @routes.get("/messages/{message_id:uuid}")
-    async def read_a_message(message_id: UUID, user: SignedIn, min_position: MinPosition) -> MessageAnswer:
-        """Read one message of a conversation you belong to."""
+    @routes.get("/messages/{message_id:uuid}", responses=problems(403))
+    async def read_a_message(message_id: UUID, user: SignedIn, min_position: MinPosition, as_of: AsOf) -> MessageAnswer:
+        """Read one message of a conversation you belong to, as it is or as it was; former texts are for moderators."""
         await wait_until_stored(min_position, ports.stored)
-        message = await ports.history.message(message_id)
-        if message is None or user.id not in await members_of(message.conversation_id, ports):
-            raise NotFound("message_not_found")
-        return message_answer(message)
+        if as_of:
+            may_see_former = bool(user.roles & MODERATORS)
+            return message_answer(await message_as_of(message_id, user.id, as_of, ports, may_see_former=may_see_former))
+        return message_answer(await message_for(message_id, user.id, ports))
 
     @routes.patch("/messages/{message_id:uuid}", status_code=202, responses=problems(403) | {200: {"model": Changed}})
     async def edit_a_message(
@@ -209,7 +212,7 @@ def message_routes(ports: Ports) -> APIRouter:
     @routes.get("/messages/{message_id:uuid}/versions")
     async def read_versions(message_id: UUID, user: SignedIn) -> VersionList:
         """Read every text a message has had, oldest first; for moderators."""
-        if not user.roles & {"moderator", "admin"}:
+        if not user.roles & MODERATORS:
             raise NotFound("message_not_found")
         message = await ports.history.message(message_id)
         if message is None:

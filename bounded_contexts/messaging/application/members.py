@@ -29,6 +29,14 @@ async def known_message(message_id: UUID, ports: Ports) -> tuple[Message | None,
     return known, await members_of(known.conversation_id, ports) if known else frozenset()
 
 
+async def message_for(message_id: UUID, asker: UUID, ports: Ports) -> Message:
+    """Return the message for a member of its conversation. Raise `NotFound` for everybody else."""
+    message, members = await known_message(message_id, ports)
+    if message is None or asker not in members:
+        raise NotFound("message_not_found")
+    return message
+
+
 async def _state(conversation_id: UUID, ports: Ports) -> Conversation:
     """A direct conversation that nobody opened is known from its stored messages."""
     state, version = await state_of(conversation, ports.store, conversation_id)
