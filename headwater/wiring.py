@@ -36,6 +36,7 @@ from infra.dead_letters import PostgresDeadLetters
 from infra.event_store_postgres import PostgresEventStore
 from infra.group_control import PostgresGroupControl
 from infra.group_operations import GroupOperations
+from infra.handled import PostgresHandled
 from infra.kafka_client import KafkaConfig
 from infra.kafka_consumer import KafkaBroker
 from infra.kafka_log import KafkaLog
@@ -44,6 +45,7 @@ from infra.kafka_reader import KafkaReader
 from infra.member import GroupStore
 from infra.migrations import ContextSchema, migrate, role_url
 from infra.opaque import OpaqueTokens
+from infra.outcomes import Outcomes
 from infra.positions import PostgresPositions, ReadModel
 from infra.postgres import Database, refusal
 from infra.shadow import shadow_schema
@@ -253,6 +255,7 @@ def _group_store(database: Database, context: str) -> GroupStore:
         PostgresPositions(database, context),
         PostgresDeadLetters(database, context),
         PostgresGroupControl(database, context),
+        PostgresHandled(database, context),
     )
 
 
@@ -308,7 +311,8 @@ def _audit(house: House, offering: Sequence[Module]) -> Module:
     topics = sorted(topic.name for module in offering for topic in module.topics)
     letters = sorted({topic.name for topic in declared_topics(offering)} - {*topics})
     ports = audit_ports(house.settings, house.databases[audit.NAME])
-    return audit.module(ports, KafkaReader(house.kafka), house.codec, topics, letters)
+    outcomes = Outcomes(house.kafka, lambda: house.modules, house.groups)
+    return audit.module(ports, outcomes, KafkaReader(house.kafka), house.codec, topics, letters)
 
 
 def audit_ports(settings: Settings, database: Database, trusted: Sequence[bytes] = ()) -> AuditPorts:

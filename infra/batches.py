@@ -9,6 +9,7 @@ import structlog
 
 from infra.avro import Undecodable
 from infra.dead_letters import Letter
+from infra.handled import finished, without
 from infra.member import ATTEMPTS, Heard, backoff, behind, call, letter, where
 from infra.partition_worker import PartitionWorker
 from infra.positions import Fenced, Progress
@@ -22,6 +23,7 @@ class BatchWorker(PartitionWorker):
     """Order per key holds because the whole partition's does."""
 
     _is_working = False
+    _tries = 0  # of what is being handled
 
     @property
     def running(self) -> int:
@@ -34,7 +36,7 @@ class BatchWorker(PartitionWorker):
         """Nothing: the worker's task runs the batch itself."""
 
     async def _take(self, batch: list[Record]) -> None:
-        self._is_working = True
+        self._is_working, self._tries = True, 0
         await self._work(batch)
         self._is_working = False
 
@@ -44,6 +46,7 @@ class BatchWorker(PartitionWorker):
         for pause in backoff():
             if not batch:
                 return
+            self._tries += 1
             try:
                 await self._apply(batch)
                 return
@@ -64,7 +67,9 @@ class BatchWorker(PartitionWorker):
                 return
 
     async def _one_by_one(self, batch: Sequence[Record]) -> None:
+        before = self._tries
         for record in batch:
+            self._tries = before
             if not (self._stopping.is_set() or self._is_fenced) and record.offset >= self._progress.next:
                 await self._work([record])
 
@@ -96,7 +101,10 @@ class BatchWorker(PartitionWorker):
                 await member.bury(dead)
             for handler, run in groupby(heard, key=attrgetter("handler")):
                 await _handle(handler, list(run))
-        self._progress = to
+            whole = (batch[0].offset, to.next)
+            done = without(whole, self._progress.beyond)
+            row = await self._note(finished(done, [(*whole, self._tries)], [each.record.offset for each in dead]))
+        self._progress, self._handled = to, row
         member.handled += len(batch)
 
     async def _not_parked(self, heard: Sequence[Heard], dead: list[Letter]) -> list[Heard]:

@@ -7,6 +7,7 @@ with their effects, `infra/lanes.py` handles many keys at once.
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import groupby
 from operator import attrgetter
 from uuid import uuid4
@@ -18,6 +19,7 @@ from infra.avro import Codec
 from infra.batches import BatchWorker
 from infra.broker import Broker, Callbacks, Producer
 from infra.group_control import Workload
+from infra.handled import KEPT
 from infra.lanes import Lanes, LaneWorker
 from infra.member import GroupStore, Member, backoff
 from infra.partition_worker import PartitionWorker
@@ -29,6 +31,7 @@ from shared_kernel.records import Partition, Record
 
 COMMIT_S = 0.5  # how often positions of lanes are stored and the broker is told where the group stands
 LOOK_S = 1.0  # how often operators' wishes are looked up
+PRUNE_S = 60.0  # how often what is known about long handled records is forgotten
 
 log = structlog.get_logger()
 
@@ -59,7 +62,7 @@ class GroupRunner(ABC):
         """Consume until cancelled; then finish what runs, drop what waits, commit and leave the group. Raise what
         makes going on wrong."""
         self._kafka.start()
-        looking = asyncio.create_task(self._look_after())
+        looking = asyncio.gather(self._look_after(), self._prune())
         try:
             while True:
                 await asyncio.sleep(COMMIT_S)
@@ -121,6 +124,14 @@ class GroupRunner(ABC):
                 if not is_transient(error):
                     log.error("consumer.control_failed", group=self._member.group, exc_info=error)
             await asyncio.sleep(LOOK_S)
+
+    async def _prune(self) -> None:
+        while True:
+            await asyncio.sleep(PRUNE_S)
+            try:
+                await self._member.store.handled.prune(datetime.now(UTC) - KEPT)
+            except Unavailable as error:
+                log.warning("consumer.not_pruned", group=self._member.group, error=str(error))
 
     async def _look(self) -> None:
         member, workers = self._member, dict(self._workers)

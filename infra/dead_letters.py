@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from infra.envelope import event_type
+from infra.handled import Place
 from infra.memory_database import MemoryDatabase, MemoryTable
 from infra.positions import Fenced, MemoryPositions
 from infra.postgres import Database
@@ -110,6 +111,8 @@ LOCK = """select from {schema}.position where (topic, partition) in
 CHOSEN = """consumer = $1 and ($2::text is null or topic || '/' || partition || '/' || place = $2)
             and ($3::bytea is null or key = $3) and ($4::text is null or type = $4)"""
 LIST = "select {columns} from {schema}.dead_letter where {chosen} order by topic, partition, place limit $5"
+AT = """select {columns} from {schema}.dead_letter where consumer = $1
+        and (topic, partition, place) in (select * from unnest($2::text[], $3::int[], $4::bigint[]))"""
 COUNT = "select count(*) from {schema}.dead_letter where {chosen}"
 REDRIVE = """
 update {schema}.dead_letter set is_due = true
@@ -129,7 +132,7 @@ class PostgresDeadLetters:
             name: text.format(limit=LIST_LIMIT, **parts)
             for name, text in {
                 "bury": BURY, "put_back": PUT_BACK, "parked": PARKED, "due": DUE, "resolve": RESOLVE, "lock": LOCK,
-                "list": LIST, "count": COUNT, "redrive": REDRIVE, "discard": DISCARD,
+                "list": LIST, "at": AT, "count": COUNT, "redrive": REDRIVE, "discard": DISCARD,
             }.items()
         }  # fmt: skip
 
@@ -171,6 +174,12 @@ class PostgresDeadLetters:
     async def chosen(self, group: str, choice: Choice) -> list[Letter]:
         """Return the letters, in the order of their partitions."""
         return [_letter(row) for row in await self._rows("list", group, *_meant(choice), choice.limit)]
+
+    async def at(self, group: str, places: Sequence[Place]) -> dict[Place, Letter]:
+        """Return those of the records that are dead letters."""
+        columns = [list(column) for column in zip(*places, strict=True)] or [[], [], []]
+        letters = [_letter(row) for row in await self._rows("at", group, *columns)]
+        return {(*letter.record.home, letter.record.offset): letter for letter in letters}
 
     async def count(self, group: str, choice: Choice) -> int:
         """Return how many letters there are, whatever the choice's limit."""

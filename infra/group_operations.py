@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
-from confluent_kafka import ConsumerGroupState, KafkaException
-from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
-
+from infra.broker_groups import BrokerGroups
 from infra.dead_letters import Choice, Letter, PostgresDeadLetters
 from infra.group_control import MemberReport, PostgresGroupControl
 from infra.kafka_client import KafkaConfig
@@ -16,12 +14,9 @@ from infra.kafka_reader import KafkaReader, OpenReader
 from infra.member import GroupStore
 from infra.positions import PostgresPositions, Progress
 from infra.watermark import Stretch
-from shared_kernel.errors import Conflict, NotFound, Refused, Unavailable
+from shared_kernel.errors import Conflict, NotFound, Refused
 from shared_kernel.module import Consumer, Module, Recorder
 from shared_kernel.records import Partition
-
-TIMEOUT_S = 10
-STOPPED = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +85,7 @@ class GroupOperations:
 
     def __init__(self, config: KafkaConfig, modules: Iterable[Module], stores: Mapping[str, GroupStore]) -> None:
         self._config = config
+        self._broker = BrokerGroups(config)
         groups = [group for module in modules for group in _groups(module, stores)]
         self._groups = {group.name: group for group in groups}
 
@@ -168,7 +164,9 @@ class GroupOperations:
 
     async def is_stopped(self, name: str) -> bool:
         """Return whether no process is a member of the group, as far as the broker and the members themselves say."""
-        return not (await self._known(name).control.members(self._config.topic(name)) or await self._has_members(name))
+        if await self._known(name).control.members(self._config.topic(name)):
+            return False
+        return not await asyncio.to_thread(self._broker.has_members, name)
 
     async def _view(
         self, group: _Group, beginnings: Mapping[Partition, int], ends: Mapping[Partition, int]
@@ -188,9 +186,6 @@ class GroupOperations:
         state = "paused" if is_paused else "running" if members else "stopped"
         letters = await group.letters.count(self._config.topic(name), Choice())
         return GroupView(name, state, tuple(members), tuple(partitions), letters)
-
-    async def _has_members(self, name: str) -> bool:
-        return await asyncio.to_thread(_has_members, self._config, name)
 
     def _known(self, name: str) -> _Group:
         if name not in self._groups:
@@ -230,16 +225,3 @@ async def _places(reader: OpenReader, place: str) -> dict[Partition, int]:
         raise Refused("invalid_place", "say `beginning`, an offset or an ISO 8601 time") from None
     zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return await reader.at(int(zoned.timestamp() * 1000))
-
-
-def _has_members(config: KafkaConfig, name: str) -> bool:
-    group = config.topic(name)
-    try:
-        admin = AdminClient(config.confluent())  # lives until the answer is here: it would take the question with it
-        asked = admin.describe_consumer_groups([group], request_timeout=TIMEOUT_S)
-        found: ConsumerGroupDescription = asked[group].result(TIMEOUT_S)
-    except KafkaException as error:
-        if error.args[0].name() == "GROUP_ID_NOT_FOUND":
-            return False
-        raise Unavailable("broker_unavailable", str(error)) from error
-    return found.state not in STOPPED

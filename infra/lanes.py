@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from infra.avro import Undecodable
 from infra.dead_letters import Letter
+from infra.handled import finished
 from infra.member import ATTEMPTS, Heard, Member, backoff, behind, call, letter
 from infra.partition_worker import QUEUE_BATCHES, PartitionWorker
 from infra.positions import Fenced, Progress
@@ -70,6 +71,8 @@ class LaneWorker(PartitionWorker):
         self._open: dict[object, Lane] = {}
         self._running = 0
         self._saving = asyncio.Lock()
+        self._done: dict[int, int] = {}  # offset → tries, of what was finished since the place was stored
+        self._dead: set[int] = set()  # the dead letters among it
         self._parked: set[bytes] | None = None  # keys, once read; operators may take some away, nobody else adds any
         super().__init__(key, progress, member)
         self._begin(progress)
@@ -86,8 +89,9 @@ class LaneWorker(PartitionWorker):
         async with self._saving:
             if (progress := self._reached()) != self._progress:
                 try:
-                    await self._store(progress)
-                    self._progress = progress
+                    async with self._member.store.positions.transaction():
+                        stored = await self._store(progress)
+                    stored()
                 except Fenced:
                     self._is_fenced = True
                     self._woken.set()
@@ -134,6 +138,7 @@ class LaneWorker(PartitionWorker):
         new = {record.offset for record in batch if self._mark.begin(record.offset)}
         for offset in new - offsets:
             self._mark.finish(offset)
+            self._done[offset] = 1
             self._member.handled += 1
         return [each for each in heard if each.record.offset in new]
 
@@ -141,13 +146,14 @@ class LaneWorker(PartitionWorker):
         """Return whether the event is done: handled, or among the dead letters."""
         record, failures = heard.record, 0
         failure: Exception | None = heard.event if isinstance(heard.event, Undecodable) else None
-        for pause in backoff():
+        for tries, pause in enumerate(backoff(), 1):
             try:
                 if self._parked and record.key in self._parked and await self._buried(behind(record)):
                     return True
                 if failure and (failures >= ATTEMPTS or isinstance(failure, Undecodable)):
                     return await self._buried(letter(record, failure, failures))
                 await call(heard)
+                self._done[record.offset] = tries
                 return True
             except Fenced:
                 self._is_fenced = True
@@ -167,14 +173,15 @@ class LaneWorker(PartitionWorker):
         """Bury the letter. Return False if it was to wait behind another that operators have taken away."""
         member, key = self._member, dead.record.key
         async with self._saving, member.store.positions.transaction():
-            reached = self._reached()
-            await self._store(reached)  # locks the row: operators wait
+            stored = await self._store(self._reached())  # locks the row: operators wait
             if not dead.attempts:
                 await self._learn_parked()
                 if not self._parked or key not in self._parked:
                     return False
             await member.bury([dead])
-        self._progress = reached  # only now: the transaction might have come to nothing
+        stored()  # only now: the transaction might have come to nothing
+        self._done[dead.record.offset] = dead.attempts
+        self._dead.add(dead.record.offset)
         if self._parked is not None and key is not None:
             self._parked.add(key)
         return True
@@ -194,12 +201,27 @@ class LaneWorker(PartitionWorker):
     def _reached(self) -> Progress:
         return replace(self._progress, next=self._mark.next, beyond=self._mark.beyond())
 
-    async def _store(self, progress: Progress) -> None:
+    async def _store(self, progress: Progress) -> Callable[[], None]:
+        """Store the place and what was done since the last one. Return what to do once that has committed."""
+        done, dead = dict(self._done), frozenset(self._dead)
         await self._member.store.positions.advance(self._member.group, {self.key: progress})
+        row = self._handled
+        if done:
+            tries = [(offset, offset + 1, count) for offset, count in done.items()]
+            row = await self._note(finished(((offset, offset + 1) for offset in done), tries, dead))
+
+        def stored() -> None:
+            self._progress, self._handled = progress, row
+            self._done = {offset: count for offset, count in self._done.items() if offset not in done}
+            self._dead -= dead
+
+        return stored
 
     def _begin(self, progress: Progress) -> None:
         super()._begin(progress)
         self._mark = Watermark(progress.next, progress.beyond)
+        self._done = {}
+        self._dead = set()
         self._parked = None
 
     async def _settle(self) -> None:

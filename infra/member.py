@@ -15,6 +15,7 @@ from infra.broker import GroupConsumer, Producer
 from infra.dead_letters import DeadLetters, Letter
 from infra.envelope import Headers, event_type, open_headers
 from infra.group_control import GroupControl
+from infra.handled import HandledLog, finished
 from infra.positions import Fenced, Positions, Progress
 from infra.postgres import is_transient
 from shared_kernel.causation import because
@@ -43,6 +44,7 @@ class GroupStore:
     positions: Positions
     letters: DeadLetters
     control: GroupControl
+    handled: HandledLog
 
 
 @dataclass(slots=True)
@@ -114,6 +116,9 @@ class Member:
                     if isinstance(one.event, Undecodable):
                         raise one.event
                     await call(one)
+                done, tries = (each.record.offset, each.record.offset + 1), each.attempts + 1
+                row = finished([done], [(*done, tries)])
+                await self.store.handled.note(self.group, each.record.home, row)
         except Exception as error:
             if isinstance(error, Fenced) or is_transient(error):
                 raise

@@ -123,6 +123,25 @@ def drop_group_tables(schema: str) -> None:
         op.drop_column("position", column, schema=schema)
 
 
+def create_handled(schema: str) -> None:
+    """Create the table of what the context's groups have handled (first form)."""
+    moment, offsets = sa.TIMESTAMP(timezone=True), sa.ARRAY(sa.BigInteger)
+    op.create_table(
+        "handled",
+        sa.Column("consumer", sa.Text, primary_key=True),
+        sa.Column("topic", sa.Text, primary_key=True),
+        sa.Column("partition", sa.Integer, primary_key=True),
+        sa.Column("first", sa.BigInteger, primary_key=True),
+        sa.Column("since", moment, primary_key=True),
+        sa.Column("past", sa.BigInteger, nullable=False),
+        sa.Column("until", moment, nullable=False),
+        *(sa.Column(name, offsets, nullable=False) for name in ("stretches", "tries", "buried")),
+        schema=schema,
+    )
+    # No index on what is extended: rows are then changed in place.
+    op.create_index("handled_since", "handled", ["since"], schema=schema)
+
+
 def create_event_store(schema: str) -> None:
     """Create the context's event and outbox tables (first form; change them by a new migration)."""
     op.create_table(

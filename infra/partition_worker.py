@@ -9,6 +9,7 @@ from contextlib import suppress
 import structlog
 
 from infra.dead_letters import Letter
+from infra.handled import Handled, added
 from infra.member import Member, backoff
 from infra.positions import Progress
 from shared_kernel.errors import Unavailable
@@ -44,6 +45,7 @@ class PartitionWorker(ABC):
         self._is_fenced = False
         self._lost: Exception | None = None  # what ends the process
         self._told = progress.next
+        self._handled: Handled | None = None  # the row that is being extended
         self._task = asyncio.create_task(self._run())
 
     @property
@@ -116,6 +118,12 @@ class PartitionWorker(ABC):
                     await self._take(await self._next_batch())
                 else:
                     break
+
+    async def _note(self, finished: Handled) -> Handled:
+        """Store what is finished with the position, in the surrounding transaction. Return the row to extend after it."""
+        row = added(self._handled, finished)
+        await self._member.store.handled.note(self._member.group, self.key, row)
+        return row
 
     @abstractmethod
     async def _take(self, batch: list[Record]) -> None:

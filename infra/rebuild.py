@@ -172,6 +172,7 @@ class _Run:
         runs = f"{self.consumer.group}.rebuild-"
         for table, name in (
             ("position", runs),
+            ("handled", runs),
             *((t, self._config.topic(runs)) for t in ("dead_letter", "group_member")),
         ):
             await self._connection.execute(FORGET.format(schema=self.context, table=table), name)

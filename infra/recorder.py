@@ -13,6 +13,7 @@ import structlog
 from infra.avro import Codec
 from infra.broker import Broker, Producer
 from infra.consumer import GroupRunner
+from infra.handled import finished
 from infra.member import GroupStore, Member, backoff, where
 from infra.partition_worker import PartitionWorker
 from infra.positions import Fenced, Progress
@@ -83,12 +84,14 @@ class RecordWorker(PartitionWorker):
         if not batch:
             return
         member, to = self._member, replace(self._progress, next=batch[-1].offset + 1)
-        for pause in backoff():
+        done = (batch[0].offset, to.next)
+        for tries, pause in enumerate(backoff(), 1):
             try:
                 async with member.store.positions.transaction():
                     await member.store.positions.advance(member.group, {self.key: to})
                     await self._recorder.keep(batch)
-                self._progress = to
+                    row = await self._note(finished([done], [(*done, tries)]))
+                self._progress, self._handled = to, row
                 member.handled += len(batch)
                 return
             except Fenced:

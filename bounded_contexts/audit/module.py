@@ -6,7 +6,7 @@ from pathlib import Path
 import structlog
 
 from bounded_contexts.audit.adapters.http import router
-from bounded_contexts.audit.application.ports import Ports
+from bounded_contexts.audit.application.ports import Outcomes, Ports
 from bounded_contexts.audit.application.seal import seal_daily
 from infra.avro import Codec
 from infra.kafka_reader import KafkaReader
@@ -20,7 +20,14 @@ ONLY_GROW = ("record", "root")
 log = structlog.get_logger()
 
 
-def module(ports: Ports, reader: KafkaReader, codec: Codec, topics: Sequence[str], letters: Sequence[str]) -> Module:
+def module(
+    ports: Ports,
+    outcomes: Outcomes,
+    reader: KafkaReader,
+    codec: Codec,
+    topics: Sequence[str],
+    letters: Sequence[str],
+) -> Module:
     """Return the context as wiring knows it: `topics` are kept, and may be read as the dead `letters` may."""
 
     async def daily() -> None:
@@ -29,6 +36,6 @@ def module(ports: Ports, reader: KafkaReader, codec: Codec, topics: Sequence[str
 
     return Module(
         name=NAME,
-        router=router(reader, codec, {*topics, *letters}, ports.log),
+        router=router(reader, codec, {*topics, *letters}, ports.log, outcomes),
         recorder=Recorder(LOG, tuple(topics), ports.log.keep, daily),
     )

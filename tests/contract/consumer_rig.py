@@ -20,6 +20,7 @@ from infra.consumer import ConsumerRunner
 from infra.dead_letters import Choice, Letter, MemoryDeadLetters, PostgresDeadLetters
 from infra.envelope import Headers, seal
 from infra.group_control import MemoryGroupControl, PostgresGroupControl
+from infra.handled import MemoryHandled
 from infra.kafka_client import KafkaConfig
 from infra.kafka_consumer import KafkaBroker, KafkaConsumer
 from infra.kafka_reader import KafkaReader
@@ -193,7 +194,7 @@ class MemoryRig(Rig):
         positions = MemoryPositions(self.database)
         self.letters = MemoryDeadLetters(self.database, positions)
         self.control = MemoryGroupControl()
-        self.store = GroupStore(positions, self.letters, self.control)
+        self.store = GroupStore(positions, self.letters, self.control, MemoryHandled(self.database))
         self.memory = self.broker = self.producer = MemoryBroker("t.")
         self.codec = await started(MemoryRegistry())
         for topic in self.declared:

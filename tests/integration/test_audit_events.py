@@ -24,6 +24,7 @@ from infra.access_tokens import SharedKeyTokens
 from infra.health import Health
 from infra.kafka_log import KafkaLog
 from infra.kafka_reader import KafkaReader, OpenReader, Raw
+from infra.outcomes import Outcomes
 from infra.server import LimitedHttp
 from shared_kernel.causation import Cause, because
 from shared_kernel.events import Position
@@ -77,7 +78,8 @@ def reader(own_house: House) -> Watched:
 async def port(own_house: House, reader: Watched) -> AsyncIterator[int]:
     """A web process on a real socket."""
     ports = wiring.audit_ports(own_house.settings, own_house.databases[audit.NAME])
-    own = audit.module(ports, reader, own_house.codec, ["messages"], [])
+    outcomes = Outcomes(own_house.kafka, lambda: own_house.modules, own_house.groups)
+    own = audit.module(ports, outcomes, reader, own_house.codec, ["messages"], [])
     own_house.modules = (*(each for each in own_house.modules if each.name != audit.NAME), own)
     app = application(own_house, {"web"}, Health(("web",), {}))
     config = uvicorn.Config(app, port=0, http=LimitedHttp, lifespan="off", log_config=None)

@@ -5,17 +5,30 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from bounded_contexts.audit.application.ports import Log
+from bounded_contexts.audit.application.ports import Log, Outcomes
 from bounded_contexts.audit.application.trace import Step, Trace, trace, trace_message
 from infra.http import problems
+from shared_kernel.events import Position
+from shared_kernel.handling import Outcome
+
+
+class HandlingAnswer(BaseModel):
+    """What became of the record in a consumer group."""
+
+    group: str
+    outcome: Outcome
+    at: Annotated[datetime | None, Field(description="When it had that outcome, or at most a second later.")]
+    attempts: int | None
+    error: Annotated[str | None, Field(description="Of a dead letter.")]
 
 
 class PositionAnswer(BaseModel):
     topic: str
     partition: int
     offset: int
+    handled: Annotated[list[HandlingAnswer], Field(description="By each group that hears events of this type.")]
 
 
 class StepAnswer(BaseModel):
@@ -42,27 +55,27 @@ class MessageTraces(BaseModel):
     traces: list[TraceAnswer]
 
 
-def add_traces(routes: APIRouter, log: Log, prefix: str) -> None:
+def add_traces(routes: APIRouter, log: Log, outcomes: Outcomes, prefix: str) -> None:
     """Add the routes; `prefix` stands before topic names on the broker and is not shown."""
 
     @routes.get("/audit/trace/{correlation_id}", responses=problems(404))
     async def trace_correlation(correlation_id: Annotated[str, Path(max_length=200)]) -> TraceAnswer:
-        """Show the events that a request led to, each before those it caused."""
-        return _answer(await trace(correlation_id, log), prefix)
+        """Show the events that a request led to, each before those it caused, and what the groups did with them."""
+        return _answer(await trace(correlation_id, log, outcomes), prefix)
 
     @routes.get("/audit/messages/{message_id}/trace", responses=problems(404))
     async def trace_of_message(message_id: UUID) -> MessageTraces:
         """Show what sending a message led to, and deleting it."""
-        traces = await trace_message(message_id, log)
+        traces = await trace_message(message_id, log, outcomes)
         return MessageTraces(message_id=message_id, traces=[_answer(each, prefix) for each in traces])
 
 
 def _answer(found: Trace, prefix: str) -> TraceAnswer:
-    events = [_step(each, prefix) for each in found.steps]
+    events = [_step(each, found, prefix) for each in found.steps]
     return TraceAnswer(correlation_id=found.correlation_id, complete=found.complete, events=events)
 
 
-def _step(step: Step, prefix: str) -> StepAnswer:
+def _step(step: Step, found: Trace, prefix: str) -> StepAnswer:
     return StepAnswer(
         depth=step.depth,
         event_id=step.event_id,
@@ -71,8 +84,17 @@ def _step(step: Step, prefix: str) -> StepAnswer:
         time=step.time,
         actor=step.actor,
         key=step.key,
-        positions=[
-            PositionAnswer(topic=each.topic.removeprefix(prefix), partition=each.partition, offset=each.offset)
-            for each in step.positions
+        positions=[_position(each, found, prefix) for each in step.positions],
+    )
+
+
+def _position(at: Position, found: Trace, prefix: str) -> PositionAnswer:
+    return PositionAnswer(
+        topic=at.topic.removeprefix(prefix),
+        partition=at.partition,
+        offset=at.offset,
+        handled=[
+            HandlingAnswer(group=each.group, outcome=each.outcome, at=each.at, attempts=each.attempts, error=each.error)
+            for each in found.handled.get(at, ())
         ],
     )

@@ -1,12 +1,13 @@
 """What the audit log needs from the outside."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from bounded_contexts.audit.domain.chain import Head, Kept
 from bounded_contexts.audit.domain.root import Root
+from shared_kernel.handling import Handling
 from shared_kernel.records import Record
 
 
@@ -41,6 +42,14 @@ class Log(Protocol):
 
     def roots(self) -> AsyncIterator[Root]:
         """Yield the roots in order."""
+        ...
+
+
+class Outcomes(Protocol):
+    async def of(
+        self, records: Mapping[tuple[str, int, int], str | None]
+    ) -> Mapping[tuple[str, int, int], list[Handling]]:
+        """Return what became of each record, by topic, partition and offset, in every group that hears its type."""
         ...
 
 

@@ -1,15 +1,16 @@
 """What came of a request: the kept events of one correlation, as a tree by cause."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from bounded_contexts.audit.application.ports import Log
+from bounded_contexts.audit.application.ports import Log, Outcomes
 from bounded_contexts.audit.domain.chain import Kept
 from schemas.messaging.events import MessageDeleted, MessageSent
 from shared_kernel.errors import NotFound
 from shared_kernel.events import Position, id_of
+from shared_kernel.handling import Handling
 
 LIMIT = 1_000  # records of one correlation
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,28 +32,32 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The events of a correlation, each before those it caused. `complete` says whether these are all."""
+    """The events of a correlation, each before those it caused, and what the groups did with each record. `complete` says
+    whether these are all."""
 
     correlation_id: str
     complete: bool
     steps: Sequence[Step]
+    handled: Mapping[Position, Sequence[Handling]]
 
 
-async def trace(correlation_id: str, log: Log) -> Trace:
+async def trace(correlation_id: str, log: Log, outcomes: Outcomes) -> Trace:
     """Return what this correlation id stands on. Raise `NotFound` when nothing has been kept of it."""
     kept = await log.about(correlation_id, LIMIT + 1)
     if not kept:
         raise NotFound("correlation_not_found", "nothing of it is in the audit log, or not yet")
-    return Trace(correlation_id, len(kept) <= LIMIT, in_tree_order(kept[:LIMIT]))
+    found = await outcomes.of({(each.topic, each.partition, each.offset): each.type for each in kept[:LIMIT]})
+    handled = {Position(*place): handlings for place, handlings in found.items()}
+    return Trace(correlation_id, len(kept) <= LIMIT, in_tree_order(kept[:LIMIT]), handled)
 
 
-async def trace_message(message_id: UUID, log: Log) -> list[Trace]:
+async def trace_message(message_id: UUID, log: Log, outcomes: Outcomes) -> list[Trace]:
     """Return what came of sending the message and of deleting it. Raise `NotFound` when neither has been kept."""
     ids = [str(id_of(event, message_id)) for event in (MessageSent, MessageDeleted)]
     correlations = {kept.correlation_id: None for kept in await log.of_events(ids, LIMIT)}
     if not correlations:
         raise NotFound("message_not_found", "nothing of it is in the audit log, or not yet")
-    return [await trace(each, log) for each in correlations if each]
+    return [await trace(each, log, outcomes) for each in correlations if each]
 
 
 def in_tree_order(kept: Sequence[Kept]) -> list[Step]:
