@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from headwater.console import Json, err, loaded, out, show, told
 from infra.dead_letters import Choice, Letter
+from infra.group_control import MemberReport
 from infra.group_operations import GroupOperations, GroupView, Move
 from shared_kernel.errors import NotFound, Refused
 
@@ -43,6 +44,7 @@ def show_group(group: Group, as_json: Json = False) -> None:
     """Show one group's partitions: where it stands, where they end, since when it stands there."""
     with told():
         (view,) = _with_groups(lambda operations: operations.view([group]))
+        unmoved = "never" if view.dead_letters is not None else "?"  # the broker keeps no times
         rows = [
             {
                 "topic": each.topic,
@@ -50,7 +52,7 @@ def show_group(group: Group, as_json: Json = False) -> None:
                 "next": each.next,
                 "end": each.end,
                 "lag": each.lag,
-                "moved_at": each.moved_at.isoformat(timespec="seconds") if each.moved_at else "never",
+                "moved_at": each.moved_at.isoformat(timespec="seconds") if each.moved_at else unmoved,
             }
             for each in view.partitions
         ]
@@ -202,15 +204,16 @@ def _choice(id: str | None, key: str | None, type: str | None, everything: bool)
 
 
 def _row(view: GroupView) -> dict[str, object]:
+    workloads = [each.workload for each in view.members if isinstance(each, MemberReport)]
     return {
         "group": view.group,
         "state": view.state,
         "members": len(view.members),
         "lag": view.lag,
         "stands_since": view.oldest.isoformat(timespec="seconds") if view.oldest else "",
-        "running": sum(each.workload.running for each in view.members),
-        "retrying": sum(each.workload.retrying for each in view.members),
-        "dead_letters": view.dead_letters,
+        "running": sum(each.running for each in workloads),
+        "retrying": sum(each.retrying for each in workloads),
+        "dead_letters": view.dead_letters if view.dead_letters is not None else "?",
     }
 
 

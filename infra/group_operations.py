@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
-from infra.broker_groups import BrokerGroups
+from infra.broker_groups import BrokerGroups, BrokerMember
 from infra.dead_letters import Choice, Letter, PostgresDeadLetters
 from infra.group_control import MemberReport, PostgresGroupControl
 from infra.kafka_client import KafkaConfig
@@ -15,7 +15,7 @@ from infra.member import GroupStore
 from infra.positions import PostgresPositions, Progress
 from infra.watermark import Stretch
 from shared_kernel.errors import Conflict, NotFound, Refused
-from shared_kernel.module import Consumer, Module, Recorder
+from shared_kernel.module import Consumer, Module, Recorder, Transform
 from shared_kernel.records import Partition
 
 
@@ -37,9 +37,9 @@ class GroupView:
 
     group: str
     state: str  # running, paused or stopped
-    members: tuple[MemberReport, ...]
+    members: tuple[MemberReport | BrokerMember, ...]
     partitions: tuple[PartitionView, ...]
-    dead_letters: int
+    dead_letters: int | None  # None: not known, a transform's are on their topic only
 
     @property
     def lag(self) -> int:
@@ -48,7 +48,7 @@ class GroupView:
 
     @property
     def oldest(self) -> datetime | None:
-        """Return since when the slowest partition with lag stands where it stands."""
+        """Return since when the slowest partition with lag stands where it stands, as far as that is known."""
         return min((each.moved_at for each in self.partitions if each.lag and each.moved_at), default=None)
 
 
@@ -86,21 +86,28 @@ class GroupOperations:
     def __init__(self, config: KafkaConfig, modules: Iterable[Module], stores: Mapping[str, GroupStore]) -> None:
         self._config = config
         self._broker = BrokerGroups(config)
+        modules = list(modules)
         groups = [group for module in modules for group in _groups(module, stores)]
         self._groups = {group.name: group for group in groups}
+        self._transforms = {each.group: each for module in modules for each in module.transforms}
 
     @property
     def names(self) -> tuple[str, ...]:
         """Return every group's name."""
-        return tuple(self._groups)
+        return (*self._groups, *self._transforms)
 
     async def view(self, names: Iterable[str] = ()) -> list[GroupView]:
         """Return the groups, all if none is named. Raise `NotFound`, `Unavailable`."""
-        wanted = [self._known(name) for name in names] or list(self._groups.values())
+        wanted = [self._transforms.get(name) or self._known(name) for name in names or self.names]
         topics = sorted({topic for group in wanted for topic in group.topics})
         async with KafkaReader(self._config).open(topics) as reader:
             ends, beginnings = await reader.ends(), await reader.beginnings()
-        return [await self._view(group, beginnings, ends) for group in wanted]
+        return [
+            await self._transform_view(group, beginnings, ends)
+            if isinstance(group, Transform)
+            else await self._view(group, beginnings, ends)
+            for group in wanted
+        ]
 
     async def pause(self, name: str) -> None:
         """Have the group's members begin nothing more, until `resume`, restarts included. Safe to repeat."""
@@ -187,9 +194,26 @@ class GroupOperations:
         letters = await group.letters.count(self._config.topic(name), Choice())
         return GroupView(name, state, tuple(members), tuple(partitions), letters)
 
+    async def _transform_view(
+        self, group: Transform, beginnings: Mapping[Partition, int], ends: Mapping[Partition, int]
+    ) -> GroupView:
+        """Return what the broker knows, which is where a transform's position is."""
+        committed = await asyncio.to_thread(self._broker.committed, group.group)
+        members = await asyncio.to_thread(self._broker.members, group.group)
+        partitions = []
+        for (topic, number), end in sorted(ends.items()):
+            if topic in group.topics:
+                next_ = max(committed.get((self._config.topic(topic), number), 0), beginnings[topic, number])
+                partitions.append(PartitionView(topic, number, next_, end, max(end - next_, 0), None))
+        return GroupView(group.group, "running" if members else "stopped", tuple(members), tuple(partitions), None)
+
     def _known(self, name: str) -> _Group:
+        if name in self._transforms:
+            raise Refused(
+                "is_transform", "a transform is not paused or replayed; its dead letters are on their topic only"
+            )
         if name not in self._groups:
-            raise NotFound("group_not_found", f"there is no group {name}; there are {', '.join(self._groups)}")
+            raise NotFound("group_not_found", f"there is no group {name}; there are {', '.join(self.names)}")
         return self._groups[name]
 
 

@@ -50,11 +50,10 @@ class TransformRunner:
         self._config = config
         self._codec = codec
         self._handlers = {handler.event.NAME: handler for handler in transform.handlers}
-        topics = sorted({handler.event.TOPIC for handler in transform.handlers})
         self._kafka = KafkaConsumer(
             config,
             transform.group,
-            topics,
+            transform.topics,
             Callbacks(self._deliver, self._assigned, self._revoked),
             in_transactions=True,
         )

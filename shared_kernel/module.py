@@ -90,6 +90,11 @@ class Transform:
     batch_size: int = 2000  # records handled together at most; smaller ones pay for more transactions
     does: str = "turns events into events"
 
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Return what it subscribes to, in order."""
+        return tuple(sorted({handler.event.TOPIC for handler in self.handlers}))
+
 
 @dataclass(frozen=True, slots=True)
 class Recorder:

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,10 +13,17 @@ import pytest
 from headwater.web import application
 from headwater.wiring import House
 from infra.access_tokens import SharedKeyTokens
+from infra.consumer import ConsumerRunner
+from infra.dead_letters import Choice
 from infra.health import Health
 from infra.recorder import RecorderRunner
+from schemas.messaging.events import MessageSent
+from shared_kernel.module import Consumer, on
 from tests.integration.conftest import client_of, rest_client
+from tests.integration.test_group_operations import Hearer
 from tests.probes import eventually
+
+BOB = uuid4()
 
 
 @pytest.fixture
@@ -38,7 +46,7 @@ def auditor(house: House, tokens: SharedKeyTokens) -> httpx.AsyncClient:
 
 
 async def send(house: House, tokens: SharedKeyTokens, ann: UUID, request_id: str) -> dict[str, Any]:
-    body = {"participants": [str(ann), str(uuid4())], "body": "Hello", "client_id": "1"}
+    body = {"participants": [str(ann), str(BOB)], "body": "Hello", "client_id": "1"}
     answer = await rest_client(house, tokens, ann).post("/messages", json=body, headers={"x-request-id": request_id})
     assert answer.status_code == 202, answer.text
     return dict(answer.json())
@@ -76,6 +84,50 @@ async def test_a_message_leads_to_what_was_done_with_it(
     answer = await found(auditor, f"/audit/messages/{sent['message_id']}/trace")
 
     assert [trace["correlation_id"] for trace in answer["traces"]] == ["the-sending"]
+
+
+async def test_each_group_says_what_became_of_the_record(
+    house: House, tokens: SharedKeyTokens, auditor: httpx.AsyncClient
+) -> None:
+    request_id = uuid4().hex
+    hearer = Hearer({"Hello"})
+    consumer = Consumer("messaging.history", (on(MessageSent, hearer),), parks=True)
+    groups = house.groups["messaging"]
+    operations = house.group_operations
+    ann = uuid4()
+    await send(house, tokens, ann, request_id)
+    await send(house, tokens, ann, request_id)  # once more: it waits behind the first
+
+    async def outcomes() -> list[dict[str, dict[str, Any]]]:
+        (event,) = (await found(auditor, f"/audit/trace/{request_id}"))["events"]
+        return [{each["group"]: each for each in at["handled"]} for at in event["positions"]]
+
+    def of_history(until: list[str]) -> Callable[[list[dict[str, dict[str, Any]]]], bool]:
+        return lambda found: [each["messaging.history"]["outcome"] for each in found] == until
+
+    before = await eventually(outcomes, until=lambda found: len(found) == 2)
+    assert {group: each["outcome"] for group, each in before[0].items()} == {
+        "messaging.history": "not_yet",
+        "notifications.inbox": "not_yet",
+        "audit.log": "done",
+    }
+    assert before[0]["audit.log"]["attempts"] == 1
+    runner = ConsumerRunner(consumer, house.broker, house.codec, groups, house.bulk)
+    task = asyncio.create_task(runner.run())
+    dead, waits = await eventually(outcomes, until=of_history(["dead_letter", "waits_behind_letter"]))
+    assert (dead["messaging.history"]["attempts"], waits["messaging.history"]["attempts"]) == (3, 0)
+    assert dead["messaging.history"]["error"] == "ValueError: cannot bear Hello"
+    hearer.refuses = set()
+    first, _ = await operations.letters("messaging.history", Choice())
+    await operations.discard("messaging.history", Choice(id=first.id))
+    await operations.redrive("messaging.history", Choice())
+    given_up, done = await eventually(outcomes, until=of_history(["discarded", "done"]))
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert (given_up["messaging.history"]["at"], given_up["messaging.history"]["error"]) == (None, None)
+    assert done["messaging.history"]["attempts"] == 1
+    assert datetime.fromisoformat(done["messaging.history"]["at"]) <= datetime.now(UTC)
 
 
 @pytest.mark.parametrize(

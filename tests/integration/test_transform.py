@@ -7,19 +7,27 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
+from bounded_contexts.operations import module as door
+from headwater.web import application
 from headwater.wiring import House
+from infra.access_tokens import SharedKeyTokens
+from infra.group_operations import GroupOperations
+from infra.health import Health
 from infra.kafka_log import KafkaLog
 from infra.kafka_reader import KafkaReader, Raw
 from infra.member import dead_letter_topic
+from infra.outcomes import Outcomes
 from infra.topics import ensure_topics
 from infra.transform import TransformRunner
 from schemas.messaging.events import MessageSent
 from schemas.notifications.events import NotificationsRead
 from shared_kernel.errors import Unavailable
-from shared_kernel.module import Topic, Transform, turn
+from shared_kernel.module import Module, Topic, Transform, turn
 from tests.contract.test_event_log import sent
+from tests.integration.conftest import client_of
 from tests.integration.test_group_operations import environment
 from tests.probes import eventually
 
@@ -166,6 +174,36 @@ async def test_what_may_pass_is_tried_again(own_house: House) -> None:
     await asyncio.wait([task])
 
     assert [found] == list(sent_ids.values())
+
+
+async def test_operators_see_members_and_lag_and_auditors_what_became_of_each_record(
+    own_house: House, tokens: SharedKeyTokens
+) -> None:
+    echo_module = Module("messaging", transforms=(echoing(GROUP),))
+    operations = GroupOperations(own_house.kafka, [echo_module], own_house.groups)
+    outcomes = Outcomes(own_house.kafka, lambda: [echo_module], own_house.groups)
+    own_house.modules = (door.module(operations),)
+    operator = client_of(application(own_house, {"web"}, Health(("web",), {})), tokens, uuid4(), ("operator",))
+    await publish(own_house, keys=1, each=3)
+    (raw, *_) = await records(own_house, "messages")
+    place = (raw.topic, raw.partition, raw.offset)
+
+    async def seen() -> dict[str, Any]:
+        return dict((await operator.get(f"/admin/groups/{GROUP}")).json())
+
+    before = await seen()
+    assert (before["state"], before["lag"], before["members"], before["dead_letters"]) == ("stopped", 3, [], None)
+    async with running(own_house):
+        while_running = await eventually(seen, until=lambda found: found["lag"] == 0)
+        assert while_running["state"] == "running"
+        assert [each["partitions"] for each in while_running["members"]] == [6]
+        assert while_running["members"][0]["seen_at"] is None
+
+    assert [each["group"] for each in (await operator.get("/admin/groups")).json()["data"]] == [GROUP]
+    assert (await operator.post(f"/admin/groups/{GROUP}:pause")).json()["code"] == "is_transform"
+    found = await outcomes.of({place: MessageSent.NAME, (raw.topic, raw.partition, 99): MessageSent.NAME})
+    assert [each.outcome for handlings in found.values() for each in handlings] == ["passed", "not_yet"]
+    assert await outcomes.of({place: "of.somebody.Else"}) == {place: []}
 
 
 @asynccontextmanager

@@ -3,13 +3,14 @@
 import base64
 from datetime import datetime
 from typing import Annotated, Self
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from infra.access_tokens import User
+from infra.broker_groups import BrokerMember
 from infra.dead_letters import Choice, Letter
+from infra.group_control import MemberReport
 from infra.group_operations import GroupOperations, GroupView
 from infra.http import Body, SignedIn, problems
 from shared_kernel.errors import Forbidden
@@ -18,14 +19,16 @@ ROLES = {"operator", "admin"}
 
 
 class MemberAnswer(BaseModel):
-    member: UUID
+    """A member. Of a transform's, only the broker tells, and no more than the first three."""
+
+    member: str
     process: str
     partitions: int
-    waiting: int
-    running: int
-    retrying: int
-    handled: int
-    seen_at: datetime
+    waiting: int | None = None
+    running: int | None = None
+    retrying: int | None = None
+    handled: int | None = None
+    seen_at: datetime | None = None
 
 
 class PartitionAnswer(BaseModel):
@@ -42,7 +45,7 @@ class GroupAnswer(BaseModel):
     state: str
     lag: int
     stands_since: datetime | None
-    dead_letters: int
+    dead_letters: Annotated[int | None, Field(description="null: a transform's are on their topic only.")]
     members: list[MemberAnswer]
     partitions: list[PartitionAnswer]
 
@@ -158,19 +161,7 @@ def _group(view: GroupView) -> GroupAnswer:
         lag=view.lag,
         stands_since=view.oldest,
         dead_letters=view.dead_letters,
-        members=[
-            MemberAnswer(
-                member=each.member,
-                process=each.process,
-                partitions=each.workload.partitions,
-                waiting=each.workload.waiting,
-                running=each.workload.running,
-                retrying=each.workload.retrying,
-                handled=each.workload.handled,
-                seen_at=each.seen_at,
-            )
-            for each in view.members
-        ],
+        members=[_member(each) for each in view.members],
         partitions=[
             PartitionAnswer(
                 topic=each.topic,
@@ -182,6 +173,21 @@ def _group(view: GroupView) -> GroupAnswer:
             )
             for each in view.partitions
         ],
+    )
+
+
+def _member(each: MemberReport | BrokerMember) -> MemberAnswer:
+    if isinstance(each, BrokerMember):
+        return MemberAnswer(member=each.id, process=each.process, partitions=each.partitions)
+    return MemberAnswer(
+        member=str(each.member),
+        process=each.process,
+        partitions=each.workload.partitions,
+        waiting=each.workload.waiting,
+        running=each.workload.running,
+        retrying=each.workload.retrying,
+        handled=each.workload.handled,
+        seen_at=each.seen_at,
     )
 
 
