@@ -24,6 +24,7 @@ from bounded_contexts.notifications.application.ports import Ports as Notificati
 from bounded_contexts.operations import module as operations
 from bounded_contexts.realtime import module as realtime
 from bounded_contexts.realtime.adapters.past_kafka import KafkaPast
+from bounded_contexts.realtime.adapters.sessions_postgres import PostgresSessions
 from bounded_contexts.realtime.application.limits import Limits, origins
 from bounded_contexts.realtime.application.ports import Ports as RealtimePorts
 from headwater.addresses import without_password
@@ -66,6 +67,7 @@ MIGRATIONS: Mapping[str, Path] = {
     messaging.NAME: messaging.MIGRATIONS,
     notifications.NAME: notifications.MIGRATIONS,
     audit.NAME: audit.MIGRATIONS,
+    realtime.NAME: realtime.MIGRATIONS,
 }
 ONLY_GROW: Mapping[str, tuple[str, ...]] = {audit.NAME: audit.ONLY_GROW}
 
@@ -303,7 +305,8 @@ def _realtime(house: House, offering: Sequence[Module]) -> Module:
         connections_per_user=settings.realtime_connections_per_user,
         allowed_origins=origins(settings.realtime_allowed_origins),
     )
-    ports = RealtimePorts(past=KafkaPast(KafkaReader(house.kafka), house.codec), commands=commands)
+    sessions = PostgresSessions(house.databases[realtime.NAME], house.codec)
+    ports = RealtimePorts(KafkaPast(KafkaReader(house.kafka), house.codec), sessions, commands)
     return realtime.module(ports, house.access_tokens, house.opaque_tokens, limits)
 
 
@@ -312,7 +315,8 @@ def _audit(house: House, offering: Sequence[Module]) -> Module:
     letters = sorted({topic.name for topic in declared_topics(offering)} - {*topics})
     ports = audit_ports(house.settings, house.databases[audit.NAME])
     outcomes = Outcomes(house.kafka, lambda: house.modules, house.groups)
-    return audit.module(ports, outcomes, KafkaReader(house.kafka), house.codec, topics, letters)
+    devices = PostgresSessions(house.databases[realtime.NAME], house.codec)
+    return audit.module(ports, outcomes, devices, KafkaReader(house.kafka), house.codec, topics, letters)
 
 
 def audit_ports(settings: Settings, database: Database, trusted: Sequence[bytes] = ()) -> AuditPorts:

@@ -6,8 +6,9 @@ from pathlib import Path
 import structlog
 
 from bounded_contexts.audit.adapters.http import router
-from bounded_contexts.audit.application.ports import Outcomes, Ports
+from bounded_contexts.audit.application.ports import Devices, Outcomes, Ports
 from bounded_contexts.audit.application.seal import seal_daily
+from bounded_contexts.audit.application.trace import Sources
 from infra.avro import Codec
 from infra.kafka_reader import KafkaReader
 from shared_kernel.module import Module, Recorder
@@ -23,6 +24,7 @@ log = structlog.get_logger()
 def module(
     ports: Ports,
     outcomes: Outcomes,
+    devices: Devices,
     reader: KafkaReader,
     codec: Codec,
     topics: Sequence[str],
@@ -36,6 +38,6 @@ def module(
 
     return Module(
         name=NAME,
-        router=router(reader, codec, {*topics, *letters}, ports.log, outcomes),
+        router=router(reader, codec, {*topics, *letters}, Sources(ports.log, outcomes, devices, reader.prefix)),
         recorder=Recorder(LOG, tuple(topics), ports.log.keep, daily),
     )

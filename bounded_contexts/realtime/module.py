@@ -1,5 +1,7 @@
 """The door of realtime. What is delivered is decided here and nowhere else."""
 
+from pathlib import Path
+
 from bounded_contexts.realtime.adapters.gateway import ChatGateway
 from bounded_contexts.realtime.adapters.http_compat import compat_routes
 from bounded_contexts.realtime.application.limits import Limits
@@ -11,6 +13,7 @@ from shared_kernel.module import Feed, Module
 
 NAME = "realtime"
 FEED = "realtime.delivery"
+MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
 ABOUT_THE_SESSION = {
     "session.ready": "You are in: what follows is what happens from `position` on.",
     "session.revoked": "The session has ended, and why; it needs a new token.",

@@ -21,7 +21,7 @@ GROUPS = {
     "notifications.inbox": ["messages", "notifications"],
 }
 # Tables that outlive a rebuild: what they say holds for events read again, or is kept once.
-KEPT = {"messaging": ("erasure",), "audit": ("record", "root")}
+KEPT = {"messaging": ("erasure",), "audit": ("record", "root"), "realtime": ("node", "session")}
 RECORDERS = {"audit.log": ["conversations", "messages", "notifications"]}
 ROLES = ("web", "relay", "messaging.history", "notifications.inbox", "audit.log", "realtime.delivery")
 WRITES = {"append", "publish", "execute"}  # each records; `execute` appends

@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 from bounded_contexts.realtime import module as realtime
 from bounded_contexts.realtime.adapters.gateway import ChatGateway
 from bounded_contexts.realtime.adapters.past_kafka import KafkaPast
+from bounded_contexts.realtime.adapters.sessions_postgres import PostgresSessions
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.ports import Ports
 from bounded_contexts.realtime.application.reactions import EVENTS
@@ -80,7 +81,8 @@ async def node(
 ) -> AsyncIterator[Node]:
     """Run a gateway, its feed and a server while the block lasts; enter once it is ready."""
     limits = limits or Limits(drain_s=0.1)
-    ports = Ports(KafkaPast(KafkaReader(house.kafka), house.codec), commands or {})
+    sessions = PostgresSessions(house.databases[realtime.NAME], house.codec)
+    ports = Ports(KafkaPast(KafkaReader(house.kafka), house.codec), sessions, commands or {})
     gateway = ChatGateway(ports, house.access_tokens, OpaqueTokens(SECRET), limits)
     runner = FeedRunner(
         Feed(realtime.FEED, EVENTS, gateway.deliver, gateway.reached, limits.lookback_records), house.kafka, house.codec

@@ -17,6 +17,7 @@ import uvicorn
 
 from bounded_contexts.audit import module as audit
 from bounded_contexts.audit.adapters import range_kafka
+from bounded_contexts.realtime.adapters.sessions_postgres import PostgresSessions
 from headwater import wiring
 from headwater.web import application
 from headwater.wiring import House
@@ -79,7 +80,15 @@ async def port(own_house: House, reader: Watched) -> AsyncIterator[int]:
     """A web process on a real socket."""
     ports = wiring.audit_ports(own_house.settings, own_house.databases[audit.NAME])
     outcomes = Outcomes(own_house.kafka, lambda: own_house.modules, own_house.groups)
-    own = audit.module(ports, outcomes, reader, own_house.codec, ["messages"], [])
+    own = audit.module(
+        ports,
+        outcomes,
+        PostgresSessions(own_house.databases["realtime"], own_house.codec),
+        reader,
+        own_house.codec,
+        ["messages"],
+        [],
+    )
     own_house.modules = (*(each for each in own_house.modules if each.name != audit.NAME), own)
     app = application(own_house, {"web"}, Health(("web",), {}))
     config = uvicorn.Config(app, port=0, http=LimitedHttp, lifespan="off", log_config=None)

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from headwater.web import application
 from headwater.wiring import House
@@ -20,6 +21,7 @@ from infra.recorder import RecorderRunner
 from schemas.messaging.events import MessageSent
 from shared_kernel.module import Consumer, on
 from tests.integration.conftest import client_of, rest_client
+from tests.integration.nodes import device, node
 from tests.integration.test_group_operations import Hearer
 from tests.probes import eventually
 
@@ -128,6 +130,43 @@ async def test_each_group_says_what_became_of_the_record(
     assert (given_up["messaging.history"]["at"], given_up["messaging.history"]["error"]) == (None, None)
     assert done["messaging.history"]["attempts"] == 1
     assert datetime.fromisoformat(done["messaging.history"]["at"]) <= datetime.now(UTC)
+
+
+async def test_devices_it_was_queued_for_and_devices_that_came_back_behind_it(
+    house: House, tokens: SharedKeyTokens, auditor: httpx.AsyncClient
+) -> None:
+    ann, request_id = uuid4(), uuid4().hex
+
+    async def devices() -> dict[str, tuple[str, str, bool]]:
+        (event,) = (await found(auditor, f"/audit/trace/{request_id}"))["events"]
+        ((*known,),) = [at["devices"] for at in event["positions"]]
+        return {each["session"]: (each["user_id"], each["state"], each["ended_at"] is None) for each in known}
+
+    async with node(house) as gateway:
+        async with device(gateway, BOB, house) as phone, device(gateway, uuid4(), house):
+            await send(house, tokens, ann, request_id)
+            await phone.hears("Hello")
+            first, position = phone.session["sid"], phone.position
+            assert await eventually(devices) == {first: (str(BOB), "queued", True)}
+        async with device(gateway, BOB, house) as fresh:  # it begins behind the message, without a word about it
+            sid = fresh.session["sid"]
+
+            async def noted() -> object:
+                async with house.databases["realtime"].transaction() as connection:
+                    return await connection.scalar(sa.text("select sid from session where sid = :sid"), {"sid": sid})
+
+            await eventually(noted)
+            assert await eventually(devices, until=lambda found: not found[first][2]) == {
+                first: (str(BOB), "queued", False)
+            }
+        async with device(gateway, BOB, house, position=position) as phone:
+            again = phone.session["sid"]
+            assert await eventually(devices, until=lambda found: again in found) == {
+                first: (str(BOB), "queued", False),
+                again: (str(BOB), "acknowledged", True),
+            }
+    late = await devices()
+    assert late[again] == (str(BOB), "acknowledged", False)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from sqlalchemy.exc import ProgrammingError
 from bounded_contexts.audit.adapters.tables import metadata as audit_tables
 from bounded_contexts.messaging.adapters.tables import metadata as messaging_tables
 from bounded_contexts.notifications.adapters.tables import metadata as notifications_tables
+from bounded_contexts.realtime.adapters.tables import metadata as realtime_tables
 from headwater import wiring
 from headwater.settings import SettingsError
 from infra.migrations import ContextSchema, migrate, role_name, role_password, role_url
@@ -41,6 +42,7 @@ TABLES = {
         ("audit", audit_tables),
         ("messaging", messaging_tables),
         ("notifications", notifications_tables),
+        ("realtime", realtime_tables),
     )
 }
 SHARED = {
@@ -50,6 +52,7 @@ SHARED = {
     "dead_letter",
     "group_member",
     "paused_group",
+    "handled",
     "alembic_version",
 }  # infra's own, made by its functions
 SCHEMAS = [
@@ -236,7 +239,7 @@ async def test_a_context_may_have_its_own_database(owner: Database, servers: Ser
         await migrate(owner, schemas, SECRET)
 
         assert {schema for schema, _ in await tables(own)} == {"messaging"}
-        assert {schema for schema, _ in await tables(owner)} == {"audit", "notifications"}
+        assert {schema for schema, _ in await tables(owner)} == {"audit", "notifications", "realtime"}
     async with owner.driver() as connection:
         await connection.execute(f"drop database {name} with (force)")
 

@@ -1,22 +1,25 @@
 """Sessions that are not live: the seams between past, memory and what happens now, step by step."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from bounded_contexts.realtime.adapters import packets
 from bounded_contexts.realtime.adapters.catch_up import CatchUp
 from bounded_contexts.realtime.adapters.outbox import Outbox
 from bounded_contexts.realtime.adapters.session import Session
+from bounded_contexts.realtime.adapters.session_notes import SessionNotes
 from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.own_messages import OwnMessages
-from bounded_contexts.realtime.application.ports import NotKept, Stretch
+from bounded_contexts.realtime.application.ports import NotKept, SessionNote, Stretch
 from bounded_contexts.realtime.application.reactions import delivery_of
 from bounded_contexts.realtime.application.recent import Recent, copied
 from infra.access_tokens import User
+from shared_kernel.errors import Unavailable
 from shared_kernel.events import Recorded
 from shared_kernel.module import Offsets
 from tests.unit.test_realtime_reactions import BOB, ERASED
@@ -52,13 +55,31 @@ class Wire:
         return [int((await self.take()).split('"id":"id-0-')[1].split('"')[0]) for _ in range(count)]
 
 
+class Sessions:
+    """Port `SessionLog`, as far as it is told."""
+
+    def __init__(self) -> None:
+        self.notes: dict[str, SessionNote] = {}
+        self.is_away = False
+
+    async def note(self, node_id: UUID, reached: Offsets, notes: Sequence[SessionNote]) -> None:
+        if self.is_away:
+            raise Unavailable("database_unavailable")
+        self.notes |= {each.sid: each for each in notes}
+
+    async def prune(self) -> None:
+        raise NotImplementedError
+
+
 class Node:
     """What a gateway does around `CatchUp`, without sockets and Kafka."""
 
     def __init__(self, past: "Past", queue_events: int = LIMITS.queue_events) -> None:
         self.recent = Recent(LIMITS.recent_records, 1 << 20)
         self.recent.begin({"messages": {0: 0}})
-        self.catch_up = CatchUp(self.recent, ErasedMessages(), past, str, LIMITS)
+        self.log = Sessions()
+        self.notes = SessionNotes(self.log, self.recent)
+        self.catch_up = CatchUp(self.recent, ErasedMessages(), past, self.notes, str, LIMITS)
         self.wire = Wire(queue_events)
         wire: Any = self.wire
         user = User(BOB, frozenset(), datetime.now(UTC) + timedelta(hours=1))
@@ -234,3 +255,40 @@ async def test_a_session_that_lags_further_than_memory_goes_is_cut() -> None:
     await node.catch_up.follow(node.session)
 
     assert node.wire.ended == "cut"
+
+
+async def test_what_a_socket_was_sent_is_noted_when_it_begins_lags_and_ends() -> None:
+    node = Node(Past(), queue_events=4)
+    node.read(0, 1)
+    node.catch_up.start(node.session)
+    await node.notes.tell()
+    (begun,) = node.log.notes.values()
+    node.read(2, 3, 4, 5, 6)  # one too many, the greeting included
+    await node.notes.tell()
+    (lagging,) = node.log.notes.values()
+    node.session.end()
+    node.notes.ended("s")
+    node.notes.ended("s")
+    node.log.is_away = True
+    await node.notes.tell()
+    assert node.log.notes["s"].ended_at is None
+    node.log.is_away = False
+    await node.notes.tell()
+    (ended,) = node.log.notes.values()
+
+    assert (begun.sid, begun.user_id, begun.acknowledged) == ("s", BOB, None)
+    assert (begun.begins, begun.reached) == ({"messages": {0: 2}}, None)
+    assert lagging.reached == {"messages": {0: 5}}
+    assert ended.reached == {"messages": {0: 5}}
+    assert ended.ended_at is not None
+
+
+async def test_a_socket_that_comes_back_says_what_it_had() -> None:
+    past = Past()
+    node = Node(past)
+    node.read(*range(20))  # memory holds 10 to 19
+    await node.resumes(18)
+    await node.notes.tell()
+
+    (note,) = node.log.notes.values()
+    assert (note.acknowledged, note.begins, note.reached) == ({"messages": {0: 18}}, {"messages": {0: 18}}, None)

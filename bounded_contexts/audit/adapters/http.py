@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from bounded_contexts.audit.adapters.http_trace import add_traces
 from bounded_contexts.audit.adapters.range_kafka import Selection, TopicRange, open_range
 from bounded_contexts.audit.adapters.records import described, line
-from bounded_contexts.audit.application.ports import Log, Outcomes
+from bounded_contexts.audit.application.trace import Sources
 from infra.access_tokens import User
 from infra.avro import Codec
 from infra.http import Moment, SignedIn, Tokens, problems
@@ -46,10 +46,10 @@ class JsonLines(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-def router(reader: KafkaReader, codec: Codec, topics: Collection[str], log: Log, outcomes: Outcomes) -> APIRouter:
+def router(reader: KafkaReader, codec: Codec, topics: Collection[str], sources: Sources) -> APIRouter:
     """Return every route of the context; `topics` are those that may be read."""
     routes = APIRouter(tags=["audit"], dependencies=[Depends(auditor)], responses=problems(401, 403, 422, 503))
-    add_traces(routes, log, outcomes, reader.prefix)
+    add_traces(routes, sources)
 
     @routes.get("/audit/events", response_class=JsonLines)
     async def read_events(

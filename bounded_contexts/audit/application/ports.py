@@ -7,7 +7,8 @@ from typing import Protocol
 
 from bounded_contexts.audit.domain.chain import Head, Kept
 from bounded_contexts.audit.domain.root import Root
-from shared_kernel.handling import Handling
+from shared_kernel.events import Position
+from shared_kernel.handling import Device, Handling
 from shared_kernel.records import Record
 
 
@@ -50,6 +51,12 @@ class Outcomes(Protocol):
         self, records: Mapping[tuple[str, int, int], str | None]
     ) -> Mapping[tuple[str, int, int], list[Handling]]:
         """Return what became of each record, by topic, partition and offset, in every group that hears its type."""
+        ...
+
+
+class Devices(Protocol):
+    async def of(self, value: bytes | None, at: Position, time: datetime) -> list[Device]:
+        """Return the sockets that the record lying there, `topic` without prefix, went to, as far as that is known."""
         ...
 
 

@@ -5,14 +5,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from bounded_contexts.audit.application.ports import Log, Outcomes
+from bounded_contexts.audit.application.ports import Devices, Log, Outcomes
 from bounded_contexts.audit.domain.chain import Kept
 from schemas.messaging.events import MessageDeleted, MessageSent
 from shared_kernel.errors import NotFound
 from shared_kernel.events import Position, id_of
-from shared_kernel.handling import Handling
+from shared_kernel.handling import Device, Handling
 
 LIMIT = 1_000  # records of one correlation
+DEVICES_OF = 50  # of them, whose devices are looked up
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -32,32 +33,47 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The events of a correlation, each before those it caused, and what the groups did with each record. `complete` says
-    whether these are all."""
+    """The events of a correlation, each before those it caused, what the groups did with each record and which devices got
+    it. `complete` says whether these are all events; devices are there for the first ones only."""
 
     correlation_id: str
     complete: bool
     steps: Sequence[Step]
     handled: Mapping[Position, Sequence[Handling]]
+    devices: Mapping[Position, Sequence[Device]]
 
 
-async def trace(correlation_id: str, log: Log, outcomes: Outcomes) -> Trace:
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a trace is put together from."""
+
+    log: Log
+    outcomes: Outcomes
+    devices: Devices
+    prefix: str  # before topics' names on the broker
+
+
+async def trace(correlation_id: str, of: Sources) -> Trace:
     """Return what this correlation id stands on. Raise `NotFound` when nothing has been kept of it."""
-    kept = await log.about(correlation_id, LIMIT + 1)
+    kept = await of.log.about(correlation_id, LIMIT + 1)
     if not kept:
         raise NotFound("correlation_not_found", "nothing of it is in the audit log, or not yet")
-    found = await outcomes.of({(each.topic, each.partition, each.offset): each.type for each in kept[:LIMIT]})
+    found = await of.outcomes.of({(each.topic, each.partition, each.offset): each.type for each in kept[:LIMIT]})
     handled = {Position(*place): handlings for place, handlings in found.items()}
-    return Trace(correlation_id, len(kept) <= LIMIT, in_tree_order(kept[:LIMIT]), handled)
+    devices = {}
+    for each in kept[:DEVICES_OF]:
+        at = Position(each.topic.removeprefix(of.prefix), each.partition, each.offset)
+        devices[Position(each.topic, each.partition, each.offset)] = await of.devices.of(each.value, at, _time(each))
+    return Trace(correlation_id, len(kept) <= LIMIT, in_tree_order(kept[:LIMIT]), handled, devices)
 
 
-async def trace_message(message_id: UUID, log: Log, outcomes: Outcomes) -> list[Trace]:
+async def trace_message(message_id: UUID, of: Sources) -> list[Trace]:
     """Return what came of sending the message and of deleting it. Raise `NotFound` when neither has been kept."""
     ids = [str(id_of(event, message_id)) for event in (MessageSent, MessageDeleted)]
-    correlations = {kept.correlation_id: None for kept in await log.of_events(ids, LIMIT)}
+    correlations = {kept.correlation_id: None for kept in await of.log.of_events(ids, LIMIT)}
     if not correlations:
         raise NotFound("message_not_found", "nothing of it is in the audit log, or not yet")
-    return [await trace(each, log, outcomes) for each in correlations if each]
+    return [await trace(each, of) for each in correlations if each]
 
 
 def in_tree_order(kept: Sequence[Kept]) -> list[Step]:
@@ -101,7 +117,11 @@ def _step(kept: Kept) -> Step:
         event_id=kept.event_id or f"{kept.topic}/{kept.partition}/{kept.offset}",
         type=kept.type,
         caused_by=kept.causation_id,
-        time=EPOCH + timedelta(milliseconds=kept.timestamp_ms),
+        time=_time(kept),
         actor=actors[0].decode("utf-8", "replace") if actors and actors[0] else None,
         key=None if kept.key is None else kept.key.decode("utf-8", "replace"),
     )
+
+
+def _time(kept: Kept) -> datetime:
+    return EPOCH + timedelta(milliseconds=kept.timestamp_ms)

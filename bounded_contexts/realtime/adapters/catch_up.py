@@ -12,6 +12,7 @@ import structlog
 
 from bounded_contexts.realtime.adapters import packets
 from bounded_contexts.realtime.adapters.session import Session
+from bounded_contexts.realtime.adapters.session_notes import SessionNotes
 from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.ports import NotKept, Past
@@ -34,9 +35,15 @@ class _Stalled(Exception):
 
 class CatchUp:
     def __init__(
-        self, recent: Recent, erased: ErasedMessages, past: Past, seal: Callable[[Offsets], str], limits: Limits
+        self,
+        recent: Recent,
+        erased: ErasedMessages,
+        past: Past,
+        notes: SessionNotes,
+        seal: Callable[[Offsets], str],
+        limits: Limits,
     ) -> None:
-        self._recent, self._erased, self._past = recent, erased, past
+        self._recent, self._erased, self._past, self._notes = recent, erased, past, notes
         self._seal = seal
         self._limits = limits
         self._slots = asyncio.Semaphore(limits.past_readers)
@@ -69,7 +76,7 @@ class CatchUp:
 
     def start(self, session: Session) -> None:
         """Begin with what happens from now on."""
-        self._ready(session, self._seal(self._recent.reached), resumed=False)
+        self._ready(session, copied(self._recent.reached), resumed=False)
         session.go_live()
 
     async def _is_resumed(self, session: Session, position: Offsets) -> bool:
@@ -77,7 +84,7 @@ class CatchUp:
         if not await self._is_reached(position):
             return False
         session.progress = self._recent.within(position)
-        given = self._seal(session.progress)
+        given = copied(session.progress)
         if await self._past_is_sent(session, given):
             self._ready(session, given, resumed=True)
             session.seq = self._recent.start
@@ -86,7 +93,7 @@ class CatchUp:
             raise _Stalled
         return False
 
-    async def _past_is_sent(self, session: Session, given: str) -> bool:
+    async def _past_is_sent(self, session: Session, given: Offsets) -> bool:
         """Send what the topics have for the session before memory begins, if that is little enough."""
         missing = self._recent.missing(session.progress)
         if not missing or missing > self._limits.past_records:
@@ -165,14 +172,15 @@ class CatchUp:
         self.start(session)
         session.say("resync.required", {"scope": "all"})
 
-    def _ready(self, session: Session, position: str, *, resumed: bool) -> None:
+    def _ready(self, session: Session, position: Offsets, *, resumed: bool) -> None:
         if session.is_ready or session.connection is None:
             return
-        session.is_ready = True
+        session.is_ready, session.begins = True, position
+        self._notes.began(session.connection.sid, session)
         ready = {
             "sid": session.connection.sid,
             "user_id": str(session.id),
-            "position": position,
+            "position": self._seal(position),
             "resumed": resumed,
             "was_resuming": session.position is not None,
             "heartbeat": {

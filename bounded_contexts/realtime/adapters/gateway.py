@@ -22,6 +22,7 @@ from bounded_contexts.realtime.adapters.connection import GRACE_S, Connection
 from bounded_contexts.realtime.adapters.engine import Engine
 from bounded_contexts.realtime.adapters.plain import PlainSession, PlainSockets
 from bounded_contexts.realtime.adapters.session import Session
+from bounded_contexts.realtime.adapters.session_notes import SessionNotes
 from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.own_messages import OwnMessages
@@ -71,7 +72,8 @@ class ChatGateway:
         self._limits = limits or Limits()
         self._recent = Recent(self._limits.recent_records, self._limits.recent_bytes)
         self._erased = ErasedMessages()
-        self._catch_up = CatchUp(self._recent, self._erased, ports.past, self._seal, self._limits)
+        self._notes = SessionNotes(ports.sessions, self._recent)
+        self._catch_up = CatchUp(self._recent, self._erased, ports.past, self._notes, self._seal, self._limits)
         self._sessions: dict[str, Session] = {}  # by Socket.IO id
         self._of_user: dict[UUID, set[Session]] = {}
         self._lines: dict[str, CommandLine] = {}
@@ -92,6 +94,7 @@ class ChatGateway:
         if not self._begun:
             self._recent.begin(offsets)
             self._begun = True
+            self.asgi.spawn(self._notes.run())
         self._recent.reach(offsets)
         self._catch_up.moved()
         if live and not self._closing:
@@ -117,6 +120,7 @@ class ChatGateway:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._nobody.wait(), spread_s + GRACE_S)
         await self.asgi.end()
+        await self._notes.tell()
 
     def connections(self, user: UUID) -> int:
         """Return how many sockets of the user are open on this node."""
@@ -163,6 +167,7 @@ class ChatGateway:
         session = self._sessions.pop(sid, None)
         if session is None:
             return
+        self._notes.ended(sid)
         session.end()
         others = self._of_user[session.id]
         others.discard(session)
@@ -204,6 +209,7 @@ class ChatGateway:
         if session.ended or session.connection is None:
             return
         session.say("session.revoked", {"reason": reason})
+        self._notes.ended(session.connection.sid)  # what comes while it goes is not sent any more
         session.end()
         session.connection.dismiss()
 

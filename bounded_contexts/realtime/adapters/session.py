@@ -27,6 +27,7 @@ class Session:
     own: OwnMessages
     connection: Connection | None = None  # None until the client knows it is in
     is_ready: bool = False  # whether it was told that it begins
+    begins: Offsets = field(default_factory=dict)  # from where on it is sent events, once it is ready
     live: bool = False
     ended: bool = False
     seq: int = 0  # while not live: the last of this node's deliveries that was looked at

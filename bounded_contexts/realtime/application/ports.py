@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
+from uuid import UUID
 
 from shared_kernel.events import Recorded
 from shared_kernel.module import Offsets, SocketCommand
@@ -31,6 +33,32 @@ class Past(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class SessionNote:
+    """A socket and what was queued for it."""
+
+    sid: str
+    user_id: UUID
+    connected_at: datetime
+    acknowledged: Offsets | None  # the position it came with
+    begins: Offsets  # what comes from there on
+    reached: Offsets | None  # up to there; None: as far as its node is
+    ended_at: datetime | None
+
+
+class SessionLog(Protocol):
+    """What traces know of sockets. Both raise `Unavailable`."""
+
+    async def note(self, node_id: UUID, reached: Offsets, notes: Sequence[SessionNote]) -> None:
+        """Store how far the node is and what there is to say about some of its sockets."""
+        ...
+
+    async def prune(self) -> None:
+        """Forget what ended long ago."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Ports:
     past: Past
+    sessions: SessionLog
     commands: Mapping[str, SocketCommand]  # event name → what a client may ask

@@ -1,0 +1,29 @@
+"""Realtime's tables. Their history is in migrations/."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = sa.MetaData()
+
+Moment = sa.TIMESTAMP(timezone=True)
+
+node = sa.Table(
+    "node",
+    metadata,
+    sa.Column("node", sa.Uuid, primary_key=True),
+    sa.Column("seen_at", Moment, nullable=False),
+    sa.Column("reached", JSONB, nullable=False),  # topic → partition → next offset: everything before it was delivered
+)
+session = sa.Table(
+    "session",
+    metadata,
+    sa.Column("sid", sa.Text, primary_key=True),
+    sa.Column("node", sa.Uuid, nullable=False),
+    sa.Column("user_id", sa.Uuid, nullable=False),
+    sa.Column("connected_at", Moment, nullable=False),
+    sa.Column("acknowledged", JSONB),  # the position it came with: its client had handled everything before it
+    sa.Column("begins", JSONB, nullable=False),  # what came from there on was queued for it,
+    sa.Column("reached", JSONB),  # up to there; null: as far as its node is
+    sa.Column("ended_at", Moment),
+    sa.Index("session_of_user", "user_id", "connected_at"),
+)
