@@ -130,7 +130,7 @@ class GroupRunner(ABC):
             await asyncio.sleep(PRUNE_S)
             try:
                 await self._member.store.handled.prune(datetime.now(UTC) - KEPT)
-            except Unavailable as error:
+            except Exception as error:
                 log.warning("consumer.not_pruned", group=self._member.group, error=str(error))
 
     async def _look(self) -> None:

@@ -1,7 +1,6 @@
 """Tell the session log once a second which sockets came, went and lag: nothing is written for a single delivery."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -10,7 +9,6 @@ import structlog
 from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.application.ports import SessionLog, SessionNote
 from bounded_contexts.realtime.application.recent import Recent, copied
-from shared_kernel.errors import Unavailable
 
 TELL_S = 1.0
 PRUNE_S = 600.0
@@ -23,12 +21,9 @@ log = structlog.get_logger()
 class SessionNotes:
     """A node's notes. The log may be away for long: sockets do not need it."""
 
-    def __init__(
-        self, sessions: SessionLog, recent: Recent, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, sessions: SessionLog, recent: Recent) -> None:
         self._log = sessions
         self._recent = recent
-        self._now = now
         self._node = uuid4()
         self._open: dict[str, tuple[Session, datetime]] = {}
         self._untold: set[str] = set()  # of those
@@ -37,13 +32,13 @@ class SessionNotes:
 
     def began(self, sid: str, session: Session) -> None:
         """Hear that the socket is sent events from now on."""
-        self._open[sid] = (session, self._now())
+        self._open[sid] = (session, datetime.now(UTC))
         self._untold.add(sid)
 
     def ended(self, sid: str) -> None:
         """Hear that it is gone. May be told of one that never began."""
         if sid in self._open:
-            self._note(sid, self._now())
+            self._note(sid, datetime.now(UTC))
             del self._open[sid]
             self._untold.discard(sid)
             self._lagging.discard(sid)
@@ -68,8 +63,8 @@ class SessionNotes:
         notes = list(self._waiting.values())[:PAGE]
         try:
             await self._log.note(self._node, copied(self._recent.reached), notes)
-        except Unavailable as error:
-            log.warning("realtime.sessions_not_noted", code=error.code, waiting=len(self._waiting))
+        except Exception as error:  # whatever it is, deliveries go on
+            log.warning("realtime.sessions_not_noted", error=str(error), waiting=len(self._waiting))
             return
         for note in notes:
             if self._waiting.get(note.sid) is note:
@@ -78,8 +73,8 @@ class SessionNotes:
     async def _try_to_prune(self) -> None:
         try:
             await self._log.prune()
-        except Unavailable as error:
-            log.warning("realtime.sessions_not_pruned", code=error.code)
+        except Exception as error:
+            log.warning("realtime.sessions_not_pruned", error=str(error))
 
     def _note(self, sid: str, ended_at: datetime | None = None) -> None:
         session, connected_at = self._open[sid]

@@ -4,8 +4,6 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-from infra.migrations import create_group_tables, create_handled, create_position, drop_group_tables
-
 revision = "0001"
 down_revision = None
 
@@ -14,9 +12,6 @@ SCHEMA = "realtime"
 
 def upgrade() -> None:
     moment = sa.TIMESTAMP(timezone=True)
-    create_position(SCHEMA)
-    create_group_tables(SCHEMA)
-    create_handled(SCHEMA)
     op.create_table(
         "node",
         sa.Column("node", sa.Uuid, primary_key=True),
@@ -40,7 +35,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("session", "node", "handled"):
+    for table in ("session", "node"):
         op.drop_table(table, schema=SCHEMA)
-    drop_group_tables(SCHEMA)
-    op.drop_table("position", schema=SCHEMA)
