@@ -1,6 +1,6 @@
 """Which roles share a process in `headwater up`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from infra.local.errors import StackError
@@ -18,7 +18,7 @@ class RoleProcess:
     roles: tuple[str, ...]
 
 
-def is_open(roles: Sequence[str]) -> bool:
+def is_open(roles: Iterable[str]) -> bool:
     """Return whether a process with these roles is reached from outside."""
     return not {*OPEN}.isdisjoint(roles)
 

@@ -19,6 +19,8 @@ from infra.feed import FeedRunner
 from infra.health import TIMEOUT_S, Check, Health
 from infra.logs import configure
 from infra.member import backoff
+from infra.metrics import watch_loop
+from infra.outbox_metrics import watch_outbox
 from infra.outbox_relay import OutboxRelay
 from infra.recorder import RecorderRunner
 from infra.server import LimitedHttp, LimitedSockets
@@ -58,7 +60,7 @@ async def _run(settings: Settings, roles: Collection[str]) -> None:
         if not stop.is_set() and connecting.done():
             connecting.result()
             health.started = True
-            work += [asyncio.create_task(each) for each in _work(house, roles)]
+            work += [asyncio.create_task(each) for each in (watch_loop(), *_work(house, roles))]
             _calm_the_collector()
             log.info("process.started", port=_bound(server) or settings.port)
         await _until_one_ends(stopped, [serving, *work])
@@ -104,6 +106,7 @@ def _work(house: House, roles: Collection[str]) -> Iterator[Coroutine[Any, Any, 
             yield FeedRunner(module.feed, house.kafka, house.codec).run()
         if module.has_outbox and "relay" in roles:
             yield OutboxRelay(house.databases[module.name], module.name, house.bulk).run()
+            yield watch_outbox(house.databases[module.name], module.name)
 
 
 async def _stop(

@@ -49,6 +49,12 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=0, le=65535, description="Public port; 0 asks the system for one.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
 
+    metrics_token: SecretStr | None = Field(
+        None,
+        description="What Prometheus sends as a bearer token to `/metrics`; unset: roles that people reach serve no figures, "
+        "except on loopback in development.",
+    )
+
     secret_key: SecretStr | None = Field(
         None,
         description="Signs cursors, positions and audit roots, derives the database passwords of contexts; 32 bytes or more.",

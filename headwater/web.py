@@ -6,13 +6,18 @@ from typing import Any, cast
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
+from pydantic import SecretStr
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from headwater.layout import is_open
+from headwater.settings import Settings
 from headwater.wiring import SHAPE, House, build
 from infra.asyncapi import asyncapi_document
 from infra.health import Health, StartupGate, health_routes
 from infra.http import install, open_to_all, require_policies
+from infra.http_metrics import Measured, Routes
+from infra.metrics import metrics_routes
 from infra.rate_limit import RateLimit
 from infra.request_context import RequestContext
 
@@ -24,6 +29,7 @@ ABOUT: dict[str, Any] = {
 API = "/api/v1"
 SOCKETS = "/socket.io/"
 COMPAT_SOCKETS = "/ws"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def application(house: House, roles: Collection[str], health: Health) -> ASGIApp:
@@ -39,18 +45,31 @@ def application(house: House, roles: Collection[str], health: Health) -> ASGIApp
     app.state.rate_limit = RateLimit(house.settings.rate_limit_per_minute)
     install(app)
     app.include_router(health_routes(health))
+    if _is_measured_here(house.settings, roles):
+        app.state.metrics_token = _plain(house.settings.metrics_token)
+        app.include_router(metrics_routes())
     if "web" in roles:
         _add_api(app, house)
     if house.settings.compat_routes:
         _add_compat_routes(app, house, roles)
     require_policies(app)
-    served: ASGIApp = RequestContext(StartupGate(app, health), house.access_tokens)
+    served: ASGIApp = Measured(RequestContext(StartupGate(app, health), house.access_tokens), Routes(app))
     for module in house.modules:
         if module.feed and module.feed.name in roles:
             served = SocketsFirst(served, cast("ASGIApp", module.sockets), SOCKETS)
             if house.settings.compat_routes:
                 served = SocketsFirst(served, cast("ASGIApp", module.compat_sockets), COMPAT_SOCKETS)
     return served
+
+
+def _is_measured_here(settings: Settings, roles: Collection[str]) -> bool:
+    """Figures say how much business there is: nobody outside gets them without the token, not even by an oversight."""
+    at_home = settings.mode == "development" and settings.host in LOOPBACK
+    return settings.metrics_token is not None or not is_open(roles) or at_home
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
 
 
 class SocketsFirst:

@@ -48,7 +48,8 @@ class BatchWorker(PartitionWorker):
                 return
             self._tries += 1
             try:
-                await self._apply(batch)
+                with self._figures.timed():
+                    await self._apply(batch)
                 return
             except Fenced:
                 self._is_fenced = True
@@ -106,6 +107,7 @@ class BatchWorker(PartitionWorker):
             row = await self._note(finished(done, [(*whole, self._tries)], [each.record.offset for each in dead]))
         self._progress, self._handled = to, row
         member.handled += len(batch)
+        self._figures.done(len(batch), [each.event for each in heard], len(dead))
 
     async def _not_parked(self, heard: Sequence[Heard], dead: list[Letter]) -> list[Heard]:
         """Return what has no dead letter of its key before it; the others join the dead."""

@@ -37,6 +37,9 @@ class GroupConsumer(Protocol):
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Tell the broker, without waiting, where the group stands."""
 
+    def end(self, partition: Partition) -> int | None:
+        """Return the offset the next record of the partition will get, as far as that is known without asking."""
+
     async def close(self) -> None:
         """Give the partitions back (`revoked` is called) and leave the group."""
 

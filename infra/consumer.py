@@ -6,7 +6,7 @@ with their effects, `infra/lanes.py` handles many keys at once.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import attrgetter
@@ -18,10 +18,12 @@ from confluent_kafka import OFFSET_BEGINNING
 from infra.avro import Codec
 from infra.batches import BatchWorker
 from infra.broker import Broker, Callbacks, Producer
+from infra.consumer_metrics import HELD, LETTERS, PARTITIONS, RETRYING, GroupMetrics
 from infra.group_control import Workload
 from infra.handled import KEPT
 from infra.lanes import Lanes, LaneWorker
 from infra.member import GroupStore, Member, backoff
+from infra.metrics import Sample, sample
 from infra.partition_worker import PartitionWorker
 from infra.positions import Progress
 from infra.postgres import is_transient
@@ -32,6 +34,7 @@ from shared_kernel.records import Partition, Record
 COMMIT_S = 0.5  # how often positions of lanes are stored and the broker is told where the group stands
 LOOK_S = 1.0  # how often operators' wishes are looked up
 PRUNE_S = 60.0  # how often what is known about long handled records is forgotten
+COUNT_S = 5.0  # how often dead letters are counted
 
 log = structlog.get_logger()
 
@@ -52,11 +55,25 @@ class GroupRunner(ABC):
         self._workers: dict[Partition, PartitionWorker] = {}
         self._kafka = broker.consumer(consumer.group, topics, Callbacks(self._deliver, self._assigned, self._revoked))
         handlers = {handler.event.NAME: handler for handler in consumer.handlers}
-        self._member = Member(consumer, codec, store, dead_letters, broker.prefix, handlers, self._kafka)
+        metrics = GroupMetrics(consumer.group, topics, broker.prefix, consumer.counts)
+        self._member = Member(consumer, codec, store, dead_letters, broker.prefix, handlers, self._kafka, metrics)
+        self._letters: Mapping[Partition, int] = {}
+        self._counted_at = -COUNT_S
+        sample(self)
 
     @abstractmethod
     def _worker(self, key: Partition, progress: Progress) -> PartitionWorker:
         """Return what works on the partition from there on."""
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield what this member has on its hands."""
+        member = self._member
+        yield PARTITIONS, (member.group,), len(self._workers)
+        yield HELD, (member.group,), member.is_paused
+        yield RETRYING, (member.group,), member.retrying
+        for key, worker in self._workers.items():
+            yield from worker.samples()
+            yield LETTERS, member.metrics.labels(key), self._letters.get(key, 0)
 
     async def run(self) -> None:
         """Consume until cancelled; then finish what runs, drop what waits, commit and leave the group. Raise what
@@ -86,6 +103,7 @@ class GroupRunner(ABC):
     async def _assigned(self, partitions: list[Partition]) -> Mapping[Partition, int]:
         claimed = await self._claimed(partitions)
         self._workers |= {key: self._worker(key, progress) for key, progress in claimed.items()}
+        self._member.metrics.moved("assigned", len(claimed))
         log.info("consumer.assigned", group=self._member.group, partitions=len(partitions))
         return {key: progress.next or OFFSET_BEGINNING for key, progress in claimed.items()}
 
@@ -101,6 +119,7 @@ class GroupRunner(ABC):
     async def _revoked(self, partitions: list[Partition]) -> Mapping[Partition, int]:
         leaving = [self._workers.pop(key) for key in partitions if key in self._workers]
         stopped = await asyncio.gather(*(worker.stop() for worker in leaving))
+        self._member.metrics.moved("revoked", len(leaving))
         log.info("consumer.revoked", group=self._member.group, partitions=len(leaving))
         return {worker.key: next_ for worker, next_ in zip(leaving, stopped, strict=True) if next_}
 
@@ -148,6 +167,10 @@ class GroupRunner(ABC):
             workers[key].redrive(list(run))
         for worker in self._workers.values():
             worker.wake()
+        now = asyncio.get_running_loop().time()
+        if workers and now - self._counted_at >= COUNT_S:
+            self._letters = await member.store.letters.counts(member.full_name, workers)
+            self._counted_at = now
 
 
 class ConsumerRunner(GroupRunner):

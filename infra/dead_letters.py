@@ -4,7 +4,8 @@ The group's dead-letter topic has them too, for everybody else; what is to be do
 transactions as the effects, so that a redrive has its effect once (docs/consumers.md, docs/adr/0022).
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -69,6 +70,10 @@ class DeadLetters(Protocol):
         """Return the keys of these partitions that have letters."""
         ...
 
+    async def counts(self, group: str, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
+        """Return how many letters these partitions have, of those that have any."""
+        ...
+
     async def due(self, group: str, partitions: Iterable[Partition]) -> list[Letter]:
         """Return letters that somebody asked to redrive, at most `LIST_LIMIT`, in the order of their partition."""
         ...
@@ -93,6 +98,8 @@ update {schema}.dead_letter set error = $5, stack = $6, attempts = attempts + $7
 where consumer = $1 and topic = $2 and partition = $3 and place = $4"""
 OF_PARTITIONS = "consumer = $1 and (topic, partition) in (select * from unnest($2::text[], $3::int[]))"
 PARKED = "select distinct topic, partition, key from {schema}.dead_letter where key is not null and {of_partitions}"
+COUNTS = """
+select topic, partition, count(*) as letters from {schema}.dead_letter where {of_partitions} group by topic, partition"""
 # None whose key has an earlier one that nobody asked for: order per key holds among the dead too.
 DUE = """
 select {columns} from {schema}.dead_letter l where is_due and {of_partitions}
@@ -131,8 +138,8 @@ class PostgresDeadLetters:
         self._sql = {
             name: text.format(limit=LIST_LIMIT, **parts)
             for name, text in {
-                "bury": BURY, "put_back": PUT_BACK, "parked": PARKED, "due": DUE, "resolve": RESOLVE, "lock": LOCK,
-                "list": LIST, "at": AT, "count": COUNT, "redrive": REDRIVE, "discard": DISCARD,
+                "bury": BURY, "put_back": PUT_BACK, "parked": PARKED, "counts": COUNTS, "due": DUE, "resolve": RESOLVE,
+                "lock": LOCK, "list": LIST, "at": AT, "count": COUNT, "redrive": REDRIVE, "discard": DISCARD,
             }.items()
         }  # fmt: skip
 
@@ -162,6 +169,10 @@ class PostgresDeadLetters:
     async def parked(self, group: str, partitions: Iterable[Partition]) -> set[Key]:
         rows = await self._rows("parked", group, *_columns(partitions))
         return {((row.topic, row.partition), row.key) for row in rows}
+
+    async def counts(self, group: str, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
+        rows = await self._rows("counts", group, *_columns(partitions))
+        return {(row.topic, row.partition): row.letters for row in rows}
 
     async def due(self, group: str, partitions: Iterable[Partition]) -> list[Letter]:
         return [_letter(row) for row in await self._rows("due", group, *_columns(partitions))]
@@ -234,6 +245,9 @@ class MemoryDeadLetters:
     async def parked(self, group: str, partitions: Iterable[Partition]) -> set[Key]:
         records = [letter.record for letter in self._of(group, partitions)]
         return {(record.home, record.key) for record in records if record.key is not None}
+
+    async def counts(self, group: str, partitions: Iterable[Partition]) -> Mapping[Partition, int]:
+        return Counter(letter.record.home for letter in self._of(group, partitions))
 
     async def due(self, group: str, partitions: Iterable[Partition]) -> list[Letter]:
         due: list[Letter] = []

@@ -5,14 +5,16 @@ reads again the newest records, as many as the feed looks back; `reached` tells 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import structlog
 
 from infra.avro import Codec
+from infra.consumer_metrics import LAG
 from infra.kafka_client import KafkaConfig
 from infra.kafka_reader import KafkaReader, OpenReader, Partition, Raw
 from infra.member import backoff
+from infra.metrics import Sample, sample
 from shared_kernel.errors import Unavailable
 from shared_kernel.module import Feed, Offsets
 
@@ -39,6 +41,14 @@ class FeedRunner:
         self._next: dict[Partition, int] = {}  # what is handed over next; empty before the first start
         self._goals: dict[Partition, int] = {}  # the ends that were found at the start
         self._too_far = 0  # times in a row that the ends were before `_next`
+        self._open: OpenReader | None = None
+        sample(self)
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield how far reading is behind each partition's end, as far as the end is known without asking."""
+        ends = self._open.known_ends() if self._open else {}
+        for (topic, number), end in ends.items():
+            yield LAG, (self._feed.name, topic, str(number)), max(end - self._next.get((topic, number), end), 0)
 
     async def run(self) -> None:
         """Read until cancelled. Raise `FeedLost`, or what `deliver` raises."""
@@ -57,12 +67,19 @@ class FeedRunner:
         async with self._reader.open(self._topics) as reader:
             await self._seek(reader)
             self._tell()
-            async for batch in reader.batches():
-                events = await reader.decoded(batch, self._codec, self._names)
-                if events:
-                    await self._feed.deliver(events)
-                await self._advance(reader, batch)
-                self._tell()
+            self._open = reader
+            try:
+                await self._deliver(reader)
+            finally:
+                self._open = None
+
+    async def _deliver(self, reader: OpenReader) -> None:
+        async for batch in reader.batches():
+            events = await reader.decoded(batch, self._codec, self._names)
+            if events:
+                await self._feed.deliver(events)
+            await self._advance(reader, batch)
+            self._tell()
 
     async def _seek(self, reader: OpenReader) -> None:
         begins, ends = await asyncio.gather(reader.beginnings(), reader.ends())

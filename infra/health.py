@@ -17,6 +17,8 @@ TIMEOUT_S = 2.0  # a dependency that takes longer is away
 TRY_AGAIN_LATER = 1013  # WebSocket close code
 FRESH_S = 1.0  # answers are kept so long, so that probes cannot load the dependencies
 
+ALWAYS = ("/health/live", "/metrics")  # answered while the process still connects
+
 Check = Callable[[], Awaitable[None]]  # raises when the dependency is away
 
 
@@ -59,7 +61,7 @@ class StartupGate:
         self._health = health
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._health.started or scope.get("path") == "/health/live":
+        if self._health.started or scope.get("path") in ALWAYS:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": TRY_AGAIN_LATER})

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
+from hmac import compare_digest
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, Protocol
 from uuid import UUID
@@ -99,11 +100,20 @@ async def _user(tokens: AccessTokens, credentials: HTTPAuthorizationCredentials 
     return await tokens.verify(credentials.credentials)
 
 
+async def may_scrape(
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+) -> None:
+    """Access policy: the monitoring's own token, where one is set. Raise `Unauthenticated`."""
+    wanted: str | None = request.app.state.metrics_token
+    if wanted and not (credentials and compare_digest(credentials.credentials.encode(), wanted.encode())):
+        raise Unauthenticated("unauthenticated", "send `Authorization: Bearer <HEADWATER_METRICS_TOKEN>`")
+
+
 async def open_to_all() -> None:
     """Access policy: nobody is asked who they are."""
 
 
-POLICIES: tuple[Callable[..., Awaitable[Any]], ...] = (signed_in, open_to_all)
+POLICIES: tuple[Callable[..., Awaitable[Any]], ...] = (signed_in, may_scrape, open_to_all)
 SignedIn = Annotated[User, Depends(signed_in)]
 
 

@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -24,6 +25,8 @@ from shared_kernel.records import Partition, Record
 
 BATCH = 500  # records handed over at once; more gained nothing
 POLL_S = 0.1
+LOOK_S = 2.0  # how often the ends are looked at
+ASK_S = 0.5  # how long the broker has to name the end of a partition that is not fetched from
 REVOKE_S = 30  # how long running handlers may take to finish when partitions move away
 
 log = structlog.get_logger()
@@ -74,6 +77,9 @@ class KafkaConsumer:
                 "queued.max.messages.kbytes": 16_384,
             }
         )
+        self._ends: Mapping[Partition, int] = {}  # of what is assigned
+        self._held: set[Partition] = set()  # what is not fetched from
+        self._looked_at = 0.0
         self._closing = False
         self._requests: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self._thread = Thread(target=self._read, name=f"kafka-consumer {group}", daemon=True)
@@ -85,9 +91,11 @@ class KafkaConsumer:
         self._thread.start()
 
     def pause(self, partition: Partition) -> None:
+        self._held.add(partition)
         self._requests.put(lambda: self._consumer.pause([TopicPartition(*partition)]))
 
     def resume(self, partition: Partition) -> None:
+        self._held.discard(partition)
         self._requests.put(lambda: self._consumer.resume([TopicPartition(*partition)]))
 
     def seek(self, partition: Partition, offset: int, moved: Callable[[], None]) -> None:
@@ -102,6 +110,9 @@ class KafkaConsumer:
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         self._requests.put(lambda: self._consumer.commit(offsets=_partitions(offsets), asynchronous=True))
 
+    def end(self, partition: Partition) -> int | None:
+        return self._ends.get(partition)
+
     async def close(self) -> None:
         self._closing = True
         await asyncio.to_thread(self._thread.join)
@@ -109,6 +120,7 @@ class KafkaConsumer:
     def _read(self) -> None:
         while not self._closing:
             self._do_what_was_asked()
+            self._look_at_ends()
             try:
                 first = self._consumer.poll(POLL_S)
                 if self._in_transactions:  # asked for in any other thread while this one polls, it never came
@@ -124,6 +136,20 @@ class KafkaConsumer:
         while not self._requests.empty():
             with contextlib.suppress(KafkaException):  # the partition has just moved, or the broker is away
                 self._requests.get()()
+
+    def _look_at_ends(self) -> None:
+        """Note what the fetches told. The broker is asked only about what is not fetched from, where nothing tells."""
+        if monotonic() - self._looked_at < LOOK_S:
+            return
+        self._looked_at = monotonic()
+        with contextlib.suppress(KafkaException, RuntimeError):  # then what was known stays
+            ends = {key: self._end(key) for key in _keys(self._consumer.assignment())}
+            self._ends = {key: end for key, end in ends.items() if end >= 0}
+
+    def _end(self, partition: Partition) -> int:
+        is_fetched = partition not in self._held
+        marks = self._consumer.get_watermark_offsets(TopicPartition(*partition), ASK_S, cached=is_fetched)
+        return int(marks[1]) if marks else -1
 
     def _hand_over(self, messages: list[Message]) -> None:
         records = [_record(message) for message in messages if message.error() is None]

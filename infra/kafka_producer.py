@@ -4,16 +4,19 @@ confluent-kafka's own asyncio producer answers 64 awaiting tasks at 32 messages 
 """
 
 import asyncio
+import collections
 import contextlib
-from collections import Counter
 from threading import Thread
+from time import perf_counter
 from typing import Any
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from prometheus_client import Counter, Histogram
 
 from infra.envelope import Headers
 from infra.kafka_client import KafkaConfig
+from infra.metrics import LATENCY_S
 from shared_kernel.errors import Unavailable
 from shared_kernel.events import Position
 
@@ -22,6 +25,14 @@ FOR_EVER = 0  # librdkafka's word for no limit
 DELIVERY_TIMEOUT_S = 30  # an unacknowledged record is given up after this long
 
 log = structlog.get_logger()
+
+ACKNOWLEDGED = Histogram(
+    "headwater_producer_acknowledgement_seconds", "From handing a record over to its acknowledgement on the loop.",
+    ("topic",), buckets=LATENCY_S,
+)  # fmt: skip
+FAILED = Counter("headwater_producer_failures", "Records that were not acknowledged.", ("topic",))
+
+_Acknowledged = tuple["asyncio.Future[Position]", Position | KafkaError, str, float]  # topic, when it was handed over
 
 
 class KafkaProducer:
@@ -40,7 +51,7 @@ class KafkaProducer:
             "queue.buffering.max.messages": 100_000,
             "partitioner": "murmur2_random",  # the JVM clients' choice: one key, one partition, whoever writes
         }
-        self._acknowledged: list[tuple[asyncio.Future[Position], Position | KafkaError]] = []
+        self._acknowledged: list[_Acknowledged] = []
         self._closed = False
         self._thread = Thread(target=self._poll, name="kafka-producer", daemon=True)
 
@@ -62,18 +73,20 @@ class KafkaProducer:
     ) -> "asyncio.Future[Position]":
         """Hand one record over; the future ends with its position, or `Unavailable` when it was not acknowledged."""
         future: asyncio.Future[Position] = self._loop.create_future()
+        began = perf_counter()
 
         def delivered(error: KafkaError | None, message: Message) -> None:
-            self._acknowledged.append(
-                (future, error or Position(topic, message.partition() or 0, message.offset() or 0))
-            )
+            position = error or Position(topic, message.partition() or 0, message.offset() or 0)
+            self._acknowledged.append((future, position, topic, began))
 
         try:
             wire_headers: Any = headers
             self._producer.produce(self._prefix + topic, value, key, on_delivery=delivered, headers=wire_headers)
         except BufferError:
+            FAILED.labels(topic).inc()
             future.set_exception(Unavailable("broker_unavailable", "too many records wait for the broker"))
         except KafkaException as error:
+            FAILED.labels(topic).inc()
             future.set_exception(Unavailable("broker_unavailable", str(error)))
         return future
 
@@ -93,11 +106,16 @@ class KafkaProducer:
                 with contextlib.suppress(RuntimeError):  # the loop is gone, and with it whoever waited
                     self._loop.call_soon_threadsafe(self._resolve, burst)
 
-    def _resolve(self, burst: list[tuple["asyncio.Future[Position]", Position | KafkaError]]) -> None:
-        lost = Counter(result.str() for _, result in burst if isinstance(result, KafkaError))
+    def _resolve(self, burst: list[_Acknowledged]) -> None:
+        now = perf_counter()
+        lost = collections.Counter(result.str() for _, result, _, _ in burst if isinstance(result, KafkaError))
         for reason, records in lost.items():
             log.warning("kafka.not_acknowledged", reason=reason, records=records)
-        for future, result in burst:
+        for future, result, topic, began in burst:
+            if isinstance(result, Position):
+                ACKNOWLEDGED.labels(topic).observe(now - began)
+            else:
+                FAILED.labels(topic).inc()
             if future.done():  # the caller went away
                 continue
             if isinstance(result, Position):

@@ -90,6 +90,11 @@ class OpenReader:
         """Return the offset the next record will get, per partition."""
         return self._keyed(await self._consumer.end_offsets(self._partitions))
 
+    def known_ends(self) -> dict[Partition, int]:
+        """Return the ends as the last fetches told, of the partitions that were fetched from."""
+        known = {partition: self._consumer.highwater(partition) for partition in self._partitions}
+        return self._keyed({partition: end for partition, end in known.items() if end is not None})
+
     async def at(self, timestamp_ms: int) -> dict[Partition, int]:
         """Return the offset of the first record at or after the time, or the end where there is none."""
         found = await self._consumer.offsets_for_times(dict.fromkeys(self._partitions, timestamp_ms))

@@ -85,6 +85,10 @@ class LaneWorker(PartitionWorker):
     def running(self) -> int:
         return self._running
 
+    @property
+    def progress(self) -> Progress:
+        return self._reached()
+
     async def save(self) -> None:
         async with self._saving:
             if (progress := self._reached()) != self._progress:
@@ -140,6 +144,7 @@ class LaneWorker(PartitionWorker):
             self._mark.finish(offset)
             self._done[offset] = 1
             self._member.handled += 1
+        self._figures.done(len(new - offsets))
         return [each for each in heard if each.record.offset in new]
 
     async def _handle(self, heard: Heard) -> bool:
@@ -152,8 +157,10 @@ class LaneWorker(PartitionWorker):
                     return True
                 if failure and (failures >= ATTEMPTS or isinstance(failure, Undecodable)):
                     return await self._buried(letter(record, failure, failures))
-                await call(heard)
+                with self._figures.timed():
+                    await call(heard, self._member.group)
                 self._done[record.offset] = tries
+                self._figures.done(1, (heard.event,))
                 return True
             except Fenced:
                 self._is_fenced = True
@@ -182,6 +189,7 @@ class LaneWorker(PartitionWorker):
         stored()  # only now: the transaction might have come to nothing
         self._done[dead.record.offset] = dead.attempts
         self._dead.add(dead.record.offset)
+        self._figures.done(1, dead=1)
         if self._parked is not None and key is not None:
             self._parked.add(key)
         return True
@@ -197,6 +205,10 @@ class LaneWorker(PartitionWorker):
             await self._member.redrive(letters, self._progress, self._stopping)
         if self._member.consumer.parks:  # at once: events of other keys may wait in their lanes
             await self._insist_on(self._learn_parked)
+
+    @property
+    def _first_unfinished(self) -> int:
+        return self._mark.next
 
     def _reached(self) -> Progress:
         return replace(self._progress, next=self._mark.next, beyond=self._mark.beyond())

@@ -12,6 +12,7 @@ import structlog
 
 from infra.avro import Codec, Undecodable
 from infra.broker import GroupConsumer, Producer
+from infra.consumer_metrics import GroupMetrics
 from infra.dead_letters import DeadLetters, Letter
 from infra.envelope import Headers, event_type, open_headers
 from infra.group_control import GroupControl
@@ -58,6 +59,7 @@ class Member:
     prefix: str  # before every topic's name on the broker
     handlers: Mapping[str, Handler]
     kafka: GroupConsumer
+    metrics: GroupMetrics
     is_paused: bool = True  # until operators' wishes are known: a paused group begins nothing after a restart either
     handled: int = 0  # records
     retrying: int = 0  # batches or keys between two tries
@@ -96,6 +98,7 @@ class Member:
                 if each.record.key in failed:
                     await self.store.letters.put_back(self.full_name, replace(each, attempts=0))
                 elif error := await self._tried_again(each, progress):
+                    self.metrics.of(each.record.topic).put_back()
                     await self.store.letters.put_back(self.full_name, letter(each.record, error, 1))
                     failed |= {each.record.key} if each.record.key is not None else set()
             except Fenced:
@@ -123,12 +126,14 @@ class Member:
             if isinstance(error, Fenced) or is_transient(error):
                 raise
             return error
+        self.metrics.of(each.record.topic).redriven(*(one.event for one in heard))
         log.info("consumer.redriven", group=self.group, **where(each.record))
         return None
 
     def passes(self, error: Exception, record: Record) -> bool:
         """Return whether the same call may succeed later."""
         transient = is_transient(error)
+        self.metrics.of(record.topic).failed(transient=transient)
         if transient:
             log.warning("consumer.retry", group=self.group, error=str(error), **where(record))
         return transient

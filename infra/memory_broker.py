@@ -140,6 +140,9 @@ class MemoryConsumer:
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         self._ask_for(lambda: self._group.committed.update(offsets))
 
+    def end(self, partition: Partition) -> int | None:
+        return len(self._broker.log_of(partition))
+
     async def close(self) -> None:
         self._closing = True
         self.recover()

@@ -8,11 +8,14 @@ id, and each stream's events come first in their order.
 import asyncio
 import json
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import structlog
 
 from infra.kafka_producer import KafkaProducer
+from infra.metrics import Sample, sample
+from infra.outbox_metrics import ACTIVE, RELAYED
 from infra.postgres import Database, is_transient
 
 BATCH = 1_000  # rows
@@ -34,6 +37,11 @@ class OutboxRelay:
         self._producer = producer
         self._lock = zlib.crc32(f"outbox {schema}".encode())
         self.sending = False  # whether this process holds the lock
+        sample(self)
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield whether this process is the one that relays."""
+        yield ACTIVE, (self._schema,), self.sending
 
     async def run(self) -> None:
         """Relay until cancelled; after a lost connection begin anew, lock first."""
@@ -70,6 +78,7 @@ class OutboxRelay:
             ]
             await asyncio.gather(*sends)
             await connection.execute(SENT.format(schema=self._schema), [row["id"] for row in rows])
+            RELAYED.labels(self._schema).inc(len(rows))
         return len(rows)
 
 

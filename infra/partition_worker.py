@@ -3,14 +3,17 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from time import time
 
 import structlog
 
+from infra.consumer_metrics import LAG, OLDEST, PAUSED, RUNNING, WAITING
 from infra.dead_letters import Letter
 from infra.handled import Handled, added
 from infra.member import Member, backoff
+from infra.metrics import Sample
 from infra.positions import Progress
 from shared_kernel.errors import Unavailable
 from shared_kernel.records import Partition, Record
@@ -33,9 +36,13 @@ class PartitionWorker(ABC):
     def __init__(self, key: Partition, progress: Progress, member: Member) -> None:
         self.key = key
         self._member = member
+        self._figures = member.metrics.of(key[0])
         self._progress = progress
         self._size = member.consumer.batch_size
         self._waiting: deque[Record] = deque()
+        self._read: deque[tuple[int, int]] = (
+            deque()
+        )  # of each delivery the last offset, and when its first record was written
         self._bytes = 0  # of the values that wait
         self._due: Sequence[Letter] = ()
         self._woken = asyncio.Event()
@@ -54,9 +61,25 @@ class PartitionWorker(ABC):
         return len(self._waiting)
 
     @property
+    def progress(self) -> Progress:
+        """Return what is done by now."""
+        return self._progress
+
+    @property
     @abstractmethod
     def running(self) -> int:
         """Return how many batches or keys are being handled."""
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield what the partition's figures are now."""
+        labels, end = self._member.metrics.labels(self.key), self._member.kafka.end(self.key)
+        self._forget_done()
+        yield RUNNING, labels, self.running
+        yield WAITING, labels, self.waiting
+        yield PAUSED, labels, self._is_throttled
+        yield OLDEST, labels, max(time() - self._read[0][1] / 1000, 0.0) if self._read else 0.0
+        if end is not None:
+            yield LAG, labels, self.progress.lag(end)
 
     def add(self, records: list[Record]) -> None:
         """Take what the broker delivered."""
@@ -65,6 +88,8 @@ class PartitionWorker(ABC):
         if records[0].offset < self._progress.next:
             self._lost = PositionLost(f"{self._member.group} is behind the end of {self.key}: was it made anew?")
         self._waiting.extend(records)
+        self._forget_done()
+        self._read.append((records[-1].offset, records[0].timestamp_ms))
         self._bytes += sum(len(record.value or b"") for record in records)
         self._woken.set()
         is_full = len(self._waiting) > QUEUE_BATCHES * self._size or self._bytes > QUEUE_BYTES
@@ -164,6 +189,8 @@ class PartitionWorker(ABC):
         """Forget what waits; unless the partition goes away meanwhile, claim it and read on from where the group stands."""
         self._is_seeking = True
         self._waiting.clear()
+        self._read.clear()
+        self._member.metrics.moved("fenced")
         self._bytes = 0
         await self._settle()
         log.warning("consumer.fenced", group=self._member.group, partition=self.key)
@@ -190,6 +217,14 @@ class PartitionWorker(ABC):
     @abstractmethod
     async def _settle(self) -> None:
         """Return when nothing of the partition runs any more."""
+
+    def _forget_done(self) -> None:
+        while self._read and self._read[0][0] < self._first_unfinished:
+            self._read.popleft()
+
+    @property
+    def _first_unfinished(self) -> int:
+        return self._progress.next
 
     def _begin(self, progress: Progress) -> None:
         """Work from here on."""

@@ -29,6 +29,10 @@ class Progress:
     beyond: tuple[Stretch, ...] = ()  # done after it
     claim: int = 0  # rises with every member that takes the partition
 
+    def lag(self, end: int) -> int:
+        """Return how many records before `end` are not done."""
+        return max(end - self.next - sum(last - first for first, last in self.beyond), 0)
+
 
 class Positions(Protocol):
     """One context's positions. Topic names are those on the broker."""

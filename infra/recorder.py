@@ -87,18 +87,21 @@ class RecordWorker(PartitionWorker):
         done = (batch[0].offset, to.next)
         for tries, pause in enumerate(backoff(), 1):
             try:
-                async with member.store.positions.transaction():
-                    await member.store.positions.advance(member.group, {self.key: to})
-                    await self._recorder.keep(batch)
-                    row = await self._note(finished([done], [(*done, tries)]))
+                with self._figures.timed():
+                    async with member.store.positions.transaction():
+                        await member.store.positions.advance(member.group, {self.key: to})
+                        await self._recorder.keep(batch)
+                        row = await self._note(finished([done], [(*done, tries)]))
                 self._progress, self._handled = to, row
                 member.handled += len(batch)
+                self._figures.finished(len(batch))
                 return
             except Fenced:
                 self._is_fenced = True
                 return
             except Exception as error:
                 tell = log.warning if is_transient(error) else log.error
+                self._figures.failed(transient=is_transient(error))
                 tell("recorder.retry", group=member.group, error=repr(error), **where(batch[0]))
             if await self._stopped_within(pause):
                 return

@@ -5,8 +5,8 @@ all of it or nothing. A member that dies leaves its transaction to be aborted by
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -15,11 +15,13 @@ from confluent_kafka import OFFSET_STORED, KafkaException, Producer, TopicPartit
 
 from infra.avro import Codec, Undecodable
 from infra.broker import Callbacks
+from infra.consumer_metrics import LAG, PARTITIONS, WAITING, GroupMetrics
 from infra.dead_letters import Letter
 from infra.envelope import Headers, open_headers, seal
 from infra.kafka_client import KafkaConfig
 from infra.kafka_consumer import KafkaConsumer
 from infra.member import ATTEMPTS, Heard, backoff, dead_letter_headers, dead_letter_topic, heard_of, letter, where
+from infra.metrics import Sample, sample
 from infra.postgres import is_transient
 from shared_kernel.causation import because
 from shared_kernel.events import Event, event_key
@@ -57,6 +59,10 @@ class TransformRunner:
             Callbacks(self._deliver, self._assigned, self._revoked),
             in_transactions=True,
         )
+        self._metrics = GroupMetrics(transform.group, topics, config.prefix)
+        self._next: dict[Partition, int] = {}  # what is turned next, of partitions that something was read from
+        self._heard: Counter[str] = Counter()  # of the batch that runs: events by topic that a handler listens to
+        self._dead: Counter[str] = Counter()  # and how many of them failed for good
         self._producer: Producer | None = None
         self._closing = False
         self._owned: set[Partition] = set()
@@ -64,6 +70,17 @@ class TransformRunner:
         self._waiting: deque[Record] = deque()
         self._woken = asyncio.Event()
         self._working = asyncio.Lock()
+        sample(self)
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield what this member has on its hands."""
+        waiting = Counter(record.home for record in self._waiting)
+        yield PARTITIONS, (self._transform.group,), len(self._owned)
+        for partition in self._owned:
+            labels, end, next_ = self._metrics.labels(partition), self._kafka.end(partition), self._next.get(partition)
+            yield WAITING, labels, waiting[partition]
+            if end is not None and next_ is not None:
+                yield LAG, labels, max(end - next_, 0)
 
     async def run(self) -> None:
         """Turn until cancelled; then finish the batch that runs and leave the group."""
@@ -84,7 +101,10 @@ class TransformRunner:
                 await self._once()
 
     def _deliver(self, records: list[Record]) -> None:
-        self._waiting.extend(record for record in records if record.home in self._owned)
+        for record in records:
+            if record.home in self._owned:
+                self._next.setdefault(record.home, record.offset)
+                self._waiting.append(record)
         self._woken.set()
         if len(self._waiting) > QUEUE_BATCHES * self._transform.batch_size:
             for partition in self._owned - self._throttled:
@@ -93,13 +113,16 @@ class TransformRunner:
 
     async def _assigned(self, partitions: list[Partition]) -> Mapping[Partition, int]:
         self._owned |= set(partitions)
+        self._metrics.moved("assigned", len(partitions))
         return dict.fromkeys(partitions, OFFSET_STORED)
 
     async def _revoked(self, partitions: list[Partition]) -> Mapping[Partition, int]:
+        self._metrics.moved("revoked", len(partitions))
         self._owned -= set(partitions)  # a batch that has to be done again leaves them out
         self._throttled -= set(partitions)
         async with self._working:
             self._waiting = deque(record for record in self._waiting if record.home in self._owned)
+            self._next = {key: offset for key, offset in self._next.items() if key in self._owned}
         return {}  # positions are committed by the transactions
 
     async def _once(self) -> None:
@@ -119,12 +142,15 @@ class TransformRunner:
             if not batch:
                 return
             try:
-                if products is None or len(batch) < before:
-                    products = await self._products(batch)
-                await asyncio.to_thread(self._commit, products, _positions(batch))
+                with self._metrics.of(batch[0].topic).timed():
+                    if products is None or len(batch) < before:
+                        products = await self._products(batch)
+                    await asyncio.to_thread(self._commit, products, _positions(batch))
+                self._count(batch)
                 return
             except Exception as error:
                 if isinstance(error, KafkaException) or is_transient(error):
+                    self._metrics.of(batch[0].topic).failed(transient=True)
                     log.warning("transform.retry", group=self._transform.group, error=str(error))
                 else:
                     raise
@@ -133,9 +159,17 @@ class TransformRunner:
     async def _products(self, batch: Sequence[Record]) -> list[Product]:
         """Return what the batch turns into, in its order, dead letters included. Raise what may pass."""
         products = []
+        self._heard, self._dead = Counter(), Counter()
         for heard in await heard_of(batch, self._handlers, self._codec):
+            self._heard[heard.record.topic] += 1
             products += await self._turned(heard)
         return products
+
+    def _count(self, batch: Sequence[Record]) -> None:
+        self._next |= {record.home: record.offset + 1 for record in batch if record.home in self._owned}
+        for topic, records in Counter(record.topic for record in batch).items():
+            heard, dead = self._heard[topic], self._dead[topic]
+            self._metrics.of(topic).finished(heard - dead, records - heard, dead)
 
     async def _turned(self, heard: Heard) -> list[Product]:
         record, event, handler = heard
@@ -150,6 +184,7 @@ class TransformRunner:
             except Exception as error:
                 if is_transient(error):
                     raise
+                self._metrics.of(record.topic).failed(transient=False)
                 if attempt == ATTEMPTS:
                     return [self._buried(letter(record, error, attempt))]
         raise AssertionError("the last attempt returns")
@@ -160,6 +195,7 @@ class TransformRunner:
     def _buried(self, dead: Letter) -> Product:
         record, group = dead.record, self._transform.group
         topic = dead_letter_topic(record.topic.removeprefix(self._config.prefix), group)
+        self._dead[record.topic] += 1
         log.error("consumer.dead_letter", group=group, error=dead.error, **where(record))
         return Product(self._config.topic(topic), record.key, record.value, dead_letter_headers(dead, group))
 

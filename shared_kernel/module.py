@@ -48,6 +48,16 @@ def on_batch(event: type[E], handle: Callable[[Sequence[E]], Awaitable[object]])
 
 
 @dataclass(frozen=True, slots=True)
+class Count:
+    """A business figure: what each event that a group has handled adds to the counter `headwater_<name>_total`."""
+
+    name: str
+    help: str
+    event: type[Event]
+    of: Callable[[Any], int] = lambda _: 1
+
+
+@dataclass(frozen=True, slots=True)
 class Consumer:
     """A consumer group: its members share the partitions. Effects in the context's database happen once.
 
@@ -68,6 +78,7 @@ class Consumer:
     # Handlers name them without a schema, and write nothing else but by ids.
     read_model: tuple[str, ...] = ()
     has_outside_effects: bool = False  # mail, push: what nobody can take back, so that a replay has to be meant
+    counts: tuple[Count, ...] = ()
 
     def __post_init__(self) -> None:
         if self.lanes and any(handler.batch for handler in self.handlers):

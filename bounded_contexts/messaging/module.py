@@ -21,7 +21,7 @@ from schemas.messaging.events import (
     MessageErased,
     MessageSent,
 )
-from shared_kernel.module import Consumer, Module, Topic, on, on_batch
+from shared_kernel.module import Consumer, Count, Module, Topic, on, on_batch
 
 NAME = "messaging"
 HISTORY = "messaging.history"
@@ -55,6 +55,12 @@ def module(ports: Ports, tokens: OpaqueTokens, read_model: tuple[str, ...] = REA
                 ),
                 does="stores messages and the list of conversations",
                 read_model=read_model,
+                counts=(
+                    Count("messages_sent", "Messages that reached history; a repeat counts again.", MessageSent),
+                    Count("messages_edited", "Messages whose text was replaced.", MessageEdited),
+                    Count("messages_deleted", "Messages that were taken back.", MessageDeleted),
+                    Count("conversations_started", "Conversations that somebody opened.", ConversationStarted),
+                ),
             ),
         ),
     )

@@ -8,7 +8,7 @@ from bounded_contexts.notifications.application import reactions
 from bounded_contexts.notifications.application.ports import Ports
 from schemas.messaging.events import MessageDeleted, MessageEdited, MessageErased, MessageSent
 from schemas.notifications.events import NotificationsRead
-from shared_kernel.module import Consumer, Module, Topic, on, on_batch
+from shared_kernel.module import Consumer, Count, Module, Topic, on, on_batch
 
 NAME = "notifications"
 INBOX = "notifications.inbox"
@@ -34,6 +34,14 @@ def module(ports: Ports) -> Module:
                 ),
                 does="files notifications in the inbox of each recipient",
                 read_model=READ_MODEL,
+                counts=(
+                    Count(
+                        "notifications_raised",
+                        "Entries raised in somebody's inbox; a repeat counts again.",
+                        MessageSent,
+                        lambda sent: len(sent.recipient_ids),
+                    ),
+                ),
             ),
         ),
     )

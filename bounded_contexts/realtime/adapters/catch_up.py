@@ -11,6 +11,7 @@ from contextlib import aclosing
 import structlog
 
 from bounded_contexts.realtime.adapters import packets
+from bounded_contexts.realtime.adapters.metrics import CUT
 from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.adapters.session_notes import SessionNotes
 from bounded_contexts.realtime.application.erased import ErasedMessages
@@ -193,6 +194,7 @@ class CatchUp:
     def _end(self, session: Session, reason: str) -> None:
         if session.ended or session.connection is None:
             return
+        CUT.labels(reason).inc()
         log.info("realtime.cut", user=str(session.id), reason=reason)
         session.end()
         if reason == "hang_up":

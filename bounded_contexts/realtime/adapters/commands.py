@@ -4,12 +4,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
 import structlog
 from pydantic import ValidationError
 
+from bounded_contexts.realtime.adapters.metrics import COMMANDS
 from bounded_contexts.realtime.adapters.session import Bucket, Session
 from bounded_contexts.realtime.application.limits import Limits
 from infra.problems import of_error, of_fields, problem
@@ -66,9 +68,16 @@ class CommandLine:
         try:
             while self._waiting:
                 asked = self._waiting.popleft()
-                self._answer(asked, await self._outcome(asked))
+                began = perf_counter()
+                answer = await self._outcome(asked)
+                self._observe(asked.name, answer, perf_counter() - began)
+                self._answer(asked, answer)
         finally:
             self._work = None
+
+    def _observe(self, name: str, answer: Answer, took_s: float) -> None:
+        outcome = "ok" if answer["ok"] else str(answer["error"]["code"])
+        COMMANDS.labels(name if name in self._commands else "unknown", outcome).observe(took_s)
 
     def _answer(self, asked: Asked, answer: Answer) -> None:
         if asked.number is None:

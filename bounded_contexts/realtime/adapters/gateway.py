@@ -6,16 +6,17 @@ once and put into each queue; a session whose queue is full is left to `CatchUp`
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from socketio.exceptions import ConnectionRefusedError as Refusal
 
-from bounded_contexts.realtime.adapters import packets
+from bounded_contexts.realtime.adapters import metrics, packets
 from bounded_contexts.realtime.adapters.catch_up import CatchUp
 from bounded_contexts.realtime.adapters.commands import Asked, CommandLine, invalid
 from bounded_contexts.realtime.adapters.connection import GRACE_S, Connection
@@ -31,6 +32,7 @@ from bounded_contexts.realtime.application.reactions import delivery_of
 from bounded_contexts.realtime.application.recent import Recent, copied
 from infra.access_tokens import AccessTokens, Unauthenticated
 from infra.feed_positions import open_feed, seal_feed
+from infra.metrics import Sample, sample
 from infra.opaque import OpaqueTokens
 from infra.problems import of_error, problem
 from shared_kernel.errors import HeadwaterError
@@ -81,6 +83,7 @@ class ChatGateway:
         self._nobody = asyncio.Event()
         self.asgi = Engine(self, self._limits)
         self.plain = PlainSockets(self, self.asgi, self._limits)
+        sample(self)
 
     async def deliver(self, batch: Sequence[Recorded]) -> None:
         """Send each event to whom it concerns, once; one that was read before is passed by."""
@@ -104,6 +107,13 @@ class ChatGateway:
     def load(self) -> Load:
         outboxes = [session.connection.outbox for session in self._sessions.values() if session.connection]
         return Load(len(self._sessions), sum(box.qsize() for box in outboxes), sum(box.bytes for box in outboxes))
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield what the node holds now."""
+        load = self.load
+        yield metrics.CONNECTIONS, (), load.sessions
+        yield metrics.QUEUED_EVENTS, (), load.queued_events
+        yield metrics.QUEUED_BYTES, (), load.queued_bytes
 
     async def close(self) -> None:
         """Let nobody in, send everybody to other nodes, spread over time, and cut who is left."""
@@ -192,8 +202,10 @@ class ChatGateway:
         if not listening:
             return
         packet = packets.completed(entry.text, self._seal(self._recent.reached))
+        metrics.DELAY.observe(_age_s(recorded.time))
         for session in listening:
             if not session.offer(entry, packet):
+                metrics.LAGGED.inc()
                 session.lag(entry, copied(self._recent.reached))
                 self.asgi.spawn(self._catch_up.follow(session))
 
@@ -208,6 +220,7 @@ class ChatGateway:
         """End the session so that the client does not come back by itself."""
         if session.ended or session.connection is None:
             return
+        metrics.CUT.labels(reason).inc()
         session.say("session.revoked", {"reason": reason})
         self._notes.ended(session.connection.sid)  # what comes while it goes is not sent any more
         session.end()
@@ -217,5 +230,14 @@ class ChatGateway:
         return seal_feed(self._tokens, offsets)
 
 
+def _age_s(time: str) -> float:
+    """Headers are written by anybody: what is no time is as if it were now."""
+    try:
+        return max((datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds(), 0.0)
+    except (ValueError, TypeError):
+        return 0.0
+
+
 def _refusal(document: dict[str, Any]) -> Refusal:
+    metrics.REFUSED.labels(document["code"]).inc()
     return Refusal(document.get("detail") or document["title"], document)

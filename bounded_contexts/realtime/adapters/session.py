@@ -10,6 +10,7 @@ from uuid import UUID
 
 from bounded_contexts.realtime.adapters import packets
 from bounded_contexts.realtime.adapters.connection import Connection
+from bounded_contexts.realtime.adapters.metrics import DELIVERIES
 from bounded_contexts.realtime.application.own_messages import OwnMessages
 from bounded_contexts.realtime.application.reactions import Delivery
 from bounded_contexts.realtime.application.recent import Entry, Reading
@@ -64,6 +65,7 @@ class Session:
         if self.connection is None or self.is_full:
             return False
         self.connection.send(packet)
+        DELIVERIES.inc()
         return True
 
     def lag(self, entry: Entry, reached: Reading) -> None:

@@ -1,0 +1,21 @@
+"""Figures of this node's sockets."""
+
+from prometheus_client import Counter, Histogram
+
+from infra.metrics import LATENCY_S, SampledGauge
+
+CONNECTIONS = SampledGauge("headwater_realtime_connections", "Clients that are let in.")
+QUEUED_EVENTS = SampledGauge("headwater_realtime_queued_events", "Packets that wait in all clients' queues.")
+QUEUED_BYTES = SampledGauge("headwater_realtime_queued_bytes", "Bytes of them, counted once for each client.")
+DELIVERIES = Counter("headwater_realtime_deliveries", "Events put into a client's queue.")
+DELAY = Histogram(
+    "headwater_realtime_delivery_delay_seconds", "From an event's time to the queues of those who are live.",
+    buckets=LATENCY_S,
+)  # fmt: skip
+LAGGED = Counter("headwater_realtime_lagged", "Times that a client's queue was full and it went on at its own pace.")
+CUT = Counter("headwater_realtime_cut", "Clients whose session the node ended.", ("reason",))
+REFUSED = Counter("headwater_realtime_refused", "Clients that were not let in.", ("code",))
+COMMANDS = Histogram(
+    "headwater_realtime_command_duration_seconds", "From taking a client's command to its answer.",
+    ("command", "outcome"), buckets=LATENCY_S,
+)  # fmt: skip
