@@ -14,6 +14,7 @@ import uvloop
 from headwater.settings import Settings
 from headwater.web import application
 from headwater.wiring import House, build
+from infra import tracing
 from infra.consumer import ConsumerRunner
 from infra.feed import FeedRunner
 from infra.health import TIMEOUT_S, Check, Health
@@ -40,8 +41,13 @@ class RoleEnded(RuntimeError):
 def run(settings: Settings, roles: Collection[str]) -> None:
     """Run the roles until SIGTERM or SIGINT; then drain, commit and leave. Raise what ended a role."""
     configure(settings.log_level, roles=sorted(roles))
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(settings, roles))
+    if settings.otlp_endpoint:
+        tracing.configure(settings.otlp_endpoint, settings.trace_ratio, roles)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(settings, roles))
+    finally:
+        tracing.shutdown()
 
 
 async def _run(settings: Settings, roles: Collection[str]) -> None:

@@ -55,6 +55,15 @@ class Settings(BaseSettings):
         "except on loopback in development.",
     )
 
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://",
+        description="Where traces go by OTLP over HTTP, `http://host:4318`; unset: none are made.",
+    )
+    trace_ratio: float = Field(
+        1.0, ge=0, le=1, description="Share of the traces begun here that are kept; of others what their caller keeps."
+    )
+
     secret_key: SecretStr | None = Field(
         None,
         description="Signs cursors, positions and audit roots, derives the database passwords of contexts; 32 bytes or more.",

@@ -17,6 +17,7 @@ from infra.asyncapi import asyncapi_document
 from infra.health import Health, StartupGate, health_routes
 from infra.http import install, open_to_all, require_policies
 from infra.http_metrics import Measured, Routes
+from infra.http_tracing import Traced
 from infra.metrics import metrics_routes
 from infra.rate_limit import RateLimit
 from infra.request_context import RequestContext
@@ -53,7 +54,11 @@ def application(house: House, roles: Collection[str], health: Health) -> ASGIApp
     if house.settings.compat_routes:
         _add_compat_routes(app, house, roles)
     require_policies(app)
-    served: ASGIApp = Measured(RequestContext(StartupGate(app, health), house.access_tokens), Routes(app))
+    routes = Routes(app)
+    served: ASGIApp = RequestContext(StartupGate(app, health), house.access_tokens)
+    if house.settings.otlp_endpoint:
+        served = Traced(served, routes)
+    served = Measured(served, routes)
     for module in house.modules:
         if module.feed and module.feed.name in roles:
             served = SocketsFirst(served, cast("ASGIApp", module.sockets), SOCKETS)

@@ -8,6 +8,7 @@ from operator import attrgetter
 import structlog
 
 from infra.avro import Undecodable
+from infra.consumer_tracing import processing_all
 from infra.dead_letters import Letter
 from infra.handled import finished, without
 from infra.member import ATTEMPTS, Heard, backoff, behind, call, letter, where
@@ -101,7 +102,7 @@ class BatchWorker(PartitionWorker):
             if dead:
                 await member.bury(dead)
             for handler, run in groupby(heard, key=attrgetter("handler")):
-                await _handle(handler, list(run))
+                await _handle(handler, list(run), member.group)
             whole = (batch[0].offset, to.next)
             done = without(whole, self._progress.beyond)
             row = await self._note(finished(done, [(*whole, self._tries)], [each.record.offset for each in dead]))
@@ -133,9 +134,10 @@ class BatchWorker(PartitionWorker):
         return replace(self._progress, next=next_, beyond=left)
 
 
-async def _handle(handler: Handler, run: list[Heard]) -> None:
+async def _handle(handler: Handler, run: list[Heard], group: str) -> None:
     if handler.batch:
-        await handler.call([each.event for each in run])
+        with processing_all(group, run):
+            await handler.call([each.event for each in run])
         return
     for each in run:
-        await call(each)
+        await call(each, group)

@@ -13,6 +13,7 @@ import structlog
 from infra.avro import Codec, Undecodable
 from infra.broker import GroupConsumer, Producer
 from infra.consumer_metrics import GroupMetrics
+from infra.consumer_tracing import processing
 from infra.dead_letters import DeadLetters, Letter
 from infra.envelope import Headers, event_type, open_headers
 from infra.group_control import GroupControl
@@ -118,7 +119,7 @@ class Member:
                 for one in heard:
                     if isinstance(one.event, Undecodable):
                         raise one.event
-                    await call(one)
+                    await call(one, self.group)
                 done, tries = (each.record.offset, each.record.offset + 1), each.attempts + 1
                 row = finished([done], [(*done, tries)])
                 await self.store.handled.note(self.group, each.record.home, row)
@@ -172,12 +173,13 @@ def behind(record: Record) -> Letter:
     return Letter(record, "waits behind an earlier record of its key", "", 0, datetime.now(UTC))
 
 
-async def call(heard: Heard) -> None:
+async def call(heard: Heard, group: str) -> None:
     """Have one event handled, as caused by it."""
     record, event, handler = heard
-    if handler is None:
+    if handler is None or isinstance(event, Undecodable):
         return
-    with because(open_headers(record.headers).cause):
+    envelope = open_headers(record.headers)
+    with because(envelope.cause), processing(group, record, event, envelope):
         await handler.call([event] if handler.batch else event)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from infra import tracing
 from infra.kafka_producer import KafkaProducer
 from infra.metrics import Sample, sample
 from infra.outbox_metrics import ACTIVE, RELAYED
@@ -73,10 +74,14 @@ class OutboxRelay:
     async def _send_batch(self, connection: Any) -> int:
         rows = await connection.fetch(NEXT.format(schema=self._schema), BATCH)
         if rows:
-            sends = [
-                self._producer.send(row["topic"], row["key"], row["body"], _headers(row["headers"])) for row in rows
-            ]
-            await asyncio.gather(*sends)
+            with tracing.Spans() as spans:
+                sends = [
+                    self._producer.send(
+                        row["topic"], row["key"], row["body"], spans.send(row["topic"], _headers(row["headers"]))
+                    )
+                    for row in rows
+                ]
+                await asyncio.gather(*sends)
             await connection.execute(SENT.format(schema=self._schema), [row["id"] for row in rows])
             RELAYED.labels(self._schema).inc(len(rows))
         return len(rows)

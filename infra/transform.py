@@ -16,6 +16,7 @@ from confluent_kafka import OFFSET_STORED, KafkaException, Producer, TopicPartit
 from infra.avro import Codec, Undecodable
 from infra.broker import Callbacks
 from infra.consumer_metrics import LAG, PARTITIONS, WAITING, GroupMetrics
+from infra.consumer_tracing import processing
 from infra.dead_letters import Letter
 from infra.envelope import Headers, open_headers, seal
 from infra.kafka_client import KafkaConfig
@@ -173,12 +174,13 @@ class TransformRunner:
 
     async def _turned(self, heard: Heard) -> list[Product]:
         record, event, handler = heard
-        if handler is None:
-            assert isinstance(event, Undecodable)  # noqa: S101 – that is what `Heard` says
+        if isinstance(event, Undecodable):
             return [self._buried(letter(record, event, 1))]
+        assert handler  # noqa: S101 – that is what `Heard` says
+        envelope = open_headers(record.headers)
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with because(open_headers(record.headers).cause):
+                with because(envelope.cause), processing(self._transform.group, record, event, envelope):
                     turned: Any = await handler.call(event)  # `turn` has checked its type
                     return [self._product(each) for each in turned]
             except Exception as error:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bounded_contexts.realtime.adapters.gateway import ChatGateway
+from bounded_contexts.realtime.adapters.gateway import FEED, ChatGateway
 from bounded_contexts.realtime.adapters.http_compat import compat_routes
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.ports import Ports
@@ -12,7 +12,6 @@ from infra.opaque import OpaqueTokens
 from shared_kernel.module import Feed, Module
 
 NAME = "realtime"
-FEED = "realtime.delivery"
 MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
 ABOUT_THE_SESSION = {
     "session.ready": "You are in: what follows is what happens from `position` on.",

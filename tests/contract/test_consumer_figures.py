@@ -133,6 +133,7 @@ class FiguresContract:
             await until(lambda: told("retrying", rig), lambda found: found == 0)
 
 
+@pytest.mark.asyncio(loop_scope="function")
 class TestMemoryFigures(FiguresContract):
     @pytest_asyncio.fixture(loop_scope="function")
     async def rig(self, lanes: int) -> MemoryRig:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -28,12 +29,12 @@ SCALE = ("--scale", "realtime.delivery=2", "--scale", "messaging.history=2")
 class Stack:
     """A running stack and the commands one types beside it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, **environment: str) -> None:
         self.home = Home(directory / "home")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         own = {"HEADWATER_HOME": str(self.home.directory), "HEADWATER_PORT": str(self.port), "PYTHONPATH": str(ROOT)}
-        own |= {f"HEADWATER_LOCAL_{name}_PORT": "0" for name in ("KAFKA", "DATABASE", "REGISTRY")}
+        own |= {f"HEADWATER_LOCAL_{name}_PORT": "0" for name in ("KAFKA", "DATABASE", "REGISTRY")} | environment
         self.environment = {
             name: value for name, value in os.environ.items() if not name.startswith("HEADWATER_")
         } | own
@@ -65,11 +66,17 @@ class Stack:
 
 @pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The stack, up and ready; every process is ended with the last of these tests."""
-    running = Stack(tmp_path_factory.mktemp("stack"))
-    log = tmp_path_factory.mktemp("log") / "up.log"
+    """The stack, up and ready; every process is ended with the session."""
+    with up(Stack(tmp_path_factory.mktemp("stack")), *SCALE) as running:
+        yield running
+
+
+@contextmanager
+def up(running: Stack, *arguments: str) -> Iterator[Stack]:
+    """Run `headwater up` while the block lasts; enter when it is ready."""
+    log = running.home.directory.with_name("up.log")
     with log.open("w") as output:
-        command = (*HEADWATER, "up", *SCALE)
+        command = (*HEADWATER, "up", *arguments)
         process = subprocess.Popen(command, env=running.environment, stdout=output, stderr=subprocess.STDOUT)
     try:
         _wait_until_ready(running, process, log)

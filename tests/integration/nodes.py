@@ -14,8 +14,7 @@ import uvicorn
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from bounded_contexts.realtime import module as realtime
-from bounded_contexts.realtime.adapters.gateway import ChatGateway
+from bounded_contexts.realtime.adapters.gateway import FEED, ChatGateway
 from bounded_contexts.realtime.adapters.past_kafka import KafkaPast
 from bounded_contexts.realtime.adapters.sessions_postgres import PostgresSessions
 from bounded_contexts.realtime.application.limits import Limits
@@ -85,7 +84,7 @@ async def node(
     ports = Ports(KafkaPast(KafkaReader(house.kafka), house.codec), sessions, commands or {})
     gateway = ChatGateway(ports, house.access_tokens, OpaqueTokens(SECRET), limits)
     runner = FeedRunner(
-        Feed(realtime.FEED, EVENTS, gateway.deliver, gateway.reached, limits.lookback_records), house.kafka, house.codec
+        Feed(FEED, EVENTS, gateway.deliver, gateway.reached, limits.lookback_records), house.kafka, house.codec
     )
     reading = asyncio.create_task(runner.run())
     try:

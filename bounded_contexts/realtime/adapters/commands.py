@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from bounded_contexts.realtime.adapters.metrics import COMMANDS
 from bounded_contexts.realtime.adapters.session import Bucket, Session
 from bounded_contexts.realtime.application.limits import Limits
+from infra import tracing
 from infra.problems import of_error, of_fields, problem
 from shared_kernel.causation import Cause, because
 from shared_kernel.errors import HeadwaterError
@@ -99,7 +100,11 @@ class CommandLine:
         send = self._session.own.begin(asked.name, payload)
         answer: Answer | None = None
         try:
-            with because(Cause(request_id, request_id, actor=self._session.id)):
+            attributes = {"headwater.correlation_id": request_id}
+            with (
+                because(Cause(request_id, request_id, actor=self._session.id)),
+                tracing.serving(asked.name, attributes),
+            ):
                 data = await command(self._session.user, payload)
             self._session.own.acknowledged(send, data)
             answer = {"ok": True, "data": data}

@@ -30,6 +30,7 @@ from bounded_contexts.realtime.application.own_messages import OwnMessages
 from bounded_contexts.realtime.application.ports import Ports
 from bounded_contexts.realtime.application.reactions import delivery_of
 from bounded_contexts.realtime.application.recent import Recent, copied
+from infra import tracing
 from infra.access_tokens import AccessTokens, Unauthenticated
 from infra.feed_positions import open_feed, seal_feed
 from infra.metrics import Sample, sample
@@ -39,6 +40,7 @@ from shared_kernel.errors import HeadwaterError
 from shared_kernel.events import Recorded
 from shared_kernel.module import Offsets
 
+FEED = "realtime.delivery"  # the role, and the group by which it shows in traces
 BREATH = 32  # events delivered before writers and readers get their turn
 RETURNS_PER_S = 200  # clients that are sent to other nodes in a second when this one stops
 
@@ -203,11 +205,13 @@ class ChatGateway:
             return
         packet = packets.completed(entry.text, self._seal(self._recent.reached))
         metrics.DELAY.observe(_age_s(recorded.time))
-        for session in listening:
-            if not session.offer(entry, packet):
-                metrics.LAGGED.inc()
-                session.lag(entry, copied(self._recent.reached))
-                self.asgi.spawn(self._catch_up.follow(session))
+        with tracing.processing(FEED, recorded, name="deliver") as span:
+            span.set("headwater.realtime.sockets", len(listening))
+            for session in listening:
+                if not session.offer(entry, packet):
+                    metrics.LAGGED.inc()
+                    session.lag(entry, copied(self._recent.reached))
+                    self.asgi.spawn(self._catch_up.follow(session))
 
     async def _session_of(self, auth: Auth, kind: type[Session]) -> Session:
         if auth.token is None:

@@ -1,0 +1,174 @@
+"""What `headwater up` tells a real OTLP receiver: each command is one trace, through every process it passes."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from headwater.cli import user_id
+from tests.e2e.conftest import Stack, up
+from tests.e2e.test_message_exchange import device
+from tests.otlp import Received, Receiver, receiving
+from tests.probes import eventually
+
+pytestmark = pytest.mark.connected
+
+SERVER, PRODUCER, CONSUMER = 2, 4, 5  # opentelemetry.proto.trace.v1.Span.SpanKind
+CLIENT_SPAN = "00f067aa0ba902b7"
+POST = "POST /api/v1/messages"
+MANY = 200
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    with receiving() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def observed(receiver: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack that sends its traces to the receiver."""
+    environment = {"HEADWATER_OTLP_ENDPOINT": receiver.url, "OTEL_BSP_SCHEDULE_DELAY": "200"}
+    with up(Stack(tmp_path_factory.mktemp("observed"), **environment)) as running:
+        yield running
+
+
+def client(stack: Stack, user: UUID) -> httpx.AsyncClient:
+    headers = {"authorization": f"Bearer {stack.token(user)}"}
+    return httpx.AsyncClient(base_url=f"{stack.url}/api/v1", headers=headers, timeout=30)
+
+
+def traceparent(trace_id: str, *, sampled: bool = True) -> dict[str, str]:
+    return {"traceparent": f"00-{trace_id}-{CLIENT_SPAN}-0{int(sampled)}"}
+
+
+def body(*people: UUID) -> dict[str, Any]:
+    return {"participants": [str(each) for each in people], "body": "Hello", "client_id": str(uuid4())}
+
+
+async def test_a_message_is_one_trace_from_the_request_to_the_sockets(observed: Stack, receiver: Receiver) -> None:
+    ann, bob = user_id("ann"), user_id("bob")
+    trace_id = uuid4().hex
+
+    async with device(observed, bob, "web") as screen, client(observed, ann) as api:
+        answer = await api.post("/messages", json=body(ann, bob), headers=traceparent(trace_id))
+        spans = await spans_of(receiver, trace_id, 5)
+        assert screen.bodies() == ["Hello"]
+
+    assert answer.status_code == 202
+    (request,) = [span for span in spans if span.kind == SERVER]
+    (send,) = [span for span in spans if span.kind == PRODUCER]
+    handled = {span.attributes["messaging.consumer.group.name"]: span for span in spans if span.kind == CONSUMER}
+
+    assert (request.name, request.parent_id, request.failed) == (POST, CLIENT_SPAN, False)
+    assert (send.name, send.parent_id) == ("send messages", request.span_id)
+    assert set(handled) == {"messaging.history", "notifications.inbox", "realtime.delivery"}
+    assert {span.parent_id for span in handled.values()} == {send.span_id}
+    assert handled["messaging.history"].name == "process messages"
+    assert handled["realtime.delivery"].name == "deliver messages"
+    assert handled["realtime.delivery"].attributes["headwater.realtime.sockets"] == 1
+    assert "web" in str(request.resource["headwater.roles"])
+    assert "messaging.history" in str(handled["messaging.history"].resource["headwater.roles"])
+
+    assert request.attributes["http.request.method"] == "POST"
+    assert request.attributes["http.route"] == "/api/v1/messages"
+    assert request.attributes["http.response.status_code"] == 202
+    assert request.attributes["headwater.correlation_id"] == answer.headers["x-request-id"]
+    where = (
+        "messaging.destination.name",
+        "messaging.destination.partition.id",
+        "messaging.kafka.offset",
+        "messaging.message.id",
+    )
+    for span in (send, *handled.values()):
+        assert span.attributes["messaging.system"] == "kafka"
+        assert [span.attributes[name] for name in where] == [send.attributes[name] for name in where]
+    for span in handled.values():
+        assert span.attributes["messaging.message.conversation_id"] == answer.headers["x-request-id"]
+
+
+async def test_a_decision_keeps_its_trace_through_the_outbox(observed: Stack, receiver: Receiver) -> None:
+    trace_id = uuid4().hex
+    async with client(observed, user_id("ann")) as api:
+        answer = await api.post("/conversations", json={"title": "t", "member_ids": []}, headers=traceparent(trace_id))
+        assert answer.status_code == 201, answer.text
+
+    spans = {span.name: span for span in await spans_of(receiver, trace_id, 3)}
+
+    send = spans["send conversations"]
+    assert send.parent_id == spans["POST /api/v1/conversations"].span_id
+    assert "relay" in str(send.resource["headwater.roles"])
+    assert spans["process conversations"].parent_id == send.span_id
+
+
+async def test_a_command_over_a_socket_begins_a_trace(observed: Stack, receiver: Receiver) -> None:
+    ann, bob = user_id("ann"), user_id("bob")
+    async with device(observed, ann, "web") as screen:
+        ack = await screen.client.call("message.send", body(ann, bob), namespace="/chat")
+        assert ack["ok"], ack
+
+    def of_socket() -> list[Received]:
+        return [span for span in receiver.spans if span.name == "message.send"]
+
+    await until(lambda: len(of_socket()) == 1)
+    (asked,) = of_socket()
+    assert (asked.kind, asked.parent_id) == (SERVER, "")
+    sends = [span for span in await spans_of(receiver, asked.trace_id, 4) if span.kind == PRODUCER]
+    assert [span.parent_id for span in sends] == [asked.span_id]
+
+
+async def test_of_many_messages_handled_in_batches_none_misses_a_span(observed: Stack, receiver: Receiver) -> None:
+    ann, bob = user_id("ann"), user_id("bob")
+    traces = [uuid4().hex for _ in range(MANY)]
+    async with client(observed, ann) as api:
+        await asyncio.gather(
+            *(api.post("/messages", json=body(ann, bob), headers=traceparent(each)) for each in traces)
+        )
+
+    for trace_id in traces:
+        spans = await spans_of(receiver, trace_id, 4)
+        known = {span.span_id for span in spans} | {CLIENT_SPAN}
+        assert [span.name for span in spans if span.parent_id not in known] == []
+
+
+async def test_what_the_caller_does_not_keep_is_not_kept_here(observed: Stack, receiver: Receiver) -> None:
+    ann, bob = user_id("ann"), user_id("bob")
+    left_out, kept = uuid4().hex, uuid4().hex
+    async with client(observed, ann) as api:
+        await api.post("/messages", json=body(ann, bob), headers=traceparent(left_out, sampled=False))
+        await api.post("/messages", json=body(ann, bob), headers=traceparent(kept))
+
+    await spans_of(receiver, kept, 4)
+    assert receiver.trace(left_out) == []
+
+
+@pytest.mark.parametrize("sent", ["", "nonsense", f"00-{'0' * 32}-{CLIENT_SPAN}-01", f"ff-{'1' * 32}-{CLIENT_SPAN}-01"])
+async def test_a_trace_that_is_none_is_begun_here(observed: Stack, receiver: Receiver, sent: str) -> None:
+    async with client(observed, user_id("ann")) as api:
+        answer = await api.get("/conversations", headers={"traceparent": sent})
+
+    def found() -> list[Received]:
+        id_ = answer.headers["x-request-id"]
+        return [span for span in receiver.spans if span.attributes.get("headwater.correlation_id") == id_]
+
+    await until(lambda: len(found()) == 1)
+    assert found()[0].parent_id == ""
+    assert found()[0].name == "GET /api/v1/conversations"
+
+
+async def spans_of(receiver: Receiver, trace_id: str, count: int) -> list[Received]:
+    """Wait for the spans of the trace, which are to be so many."""
+    await until(lambda: len(receiver.trace(trace_id)) >= count)
+    found = receiver.trace(trace_id)
+    assert len(found) == count, [span.name for span in found]
+    return found
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async def asked() -> bool:
+        return is_so()
+
+    await eventually(asked)
