@@ -11,7 +11,7 @@ import structlog
 import uvicorn
 import uvloop
 
-from headwater.settings import Settings
+from headwater.settings import Settings, secrets_of
 from headwater.web import application
 from headwater.wiring import House, build
 from infra import tracing
@@ -40,7 +40,7 @@ class RoleEnded(RuntimeError):
 
 def run(settings: Settings, roles: Collection[str]) -> None:
     """Run the roles until SIGTERM or SIGINT; then drain, commit and leave. Raise what ended a role."""
-    configure(settings.log_level, roles=sorted(roles))
+    configure(settings.log_level, secrets=secrets_of(settings), roles=sorted(roles))
     if settings.otlp_endpoint:
         tracing.configure(settings.otlp_endpoint, settings.trace_ratio, roles)
     try:

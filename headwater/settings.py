@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, Self, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, model_validator
@@ -223,6 +224,13 @@ SECRETS = tuple(
     for name, field in Settings.model_fields.items()
     if "SecretStr" in str(field.annotation) and name != "database_urls"
 )
+
+
+def secrets_of(settings: Settings) -> set[str]:
+    """Return every secret that was given, of an address its password."""
+    given = {value.get_secret_value() for name in SECRETS if (value := getattr(settings, name))}
+    urls = {url for url in given if "://" in url} | {url.get_secret_value() for url in settings.database_urls.values()}
+    return (given - urls) | {unquote(password) for url in urls if (password := urlsplit(url).password)}
 
 
 def load(environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:

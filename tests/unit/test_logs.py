@@ -1,5 +1,6 @@
 """Logs: one JSON object a line, why it happened in it, secrets not."""
 
+import contextlib
 import io
 import json
 import logging
@@ -86,6 +87,86 @@ def test_a_secret_inside_of_something_is_masked_too(lines: Lines, deep: Any) -> 
     assert "***" in text
 
 
+class Opaque:
+    """Something whose repr says too much."""
+
+    def __init__(self, words: str) -> None:
+        self._words = words
+
+    def __repr__(self) -> str:
+        return self._words
+
+
+LEAKS: list[dict[str, Any]] = [
+    {"headers": {"Authorization": "Bearer hunter2"}},
+    {"headers": [(b"authorization", b"Bearer hunter2"), (b"cookie", b"sid=hunter2")]},
+    {"headers": [["X-Api-Key", "hunter2"]]},
+    {"request": {"X-API-Key": "hunter2", "deep": ({"set-cookie": "hunter2"},)}},
+    {"url": "postgresql://ann:hunter2@127.0.0.1:5432/headwater"},
+    {"url": "amqp://:hunter2@host"},
+    {"detail": "GET /files?access_token=hunter2&size=3 failed"},
+    {"detail": "could not connect: host=db password=hunter2 user=ann"},
+    {"detail": "Authorization: Bearer hunter2"},
+    {"detail": "sent 'authorization: Basic hunter2'"},
+    {"detail": '{"client_secret": "hunter2"}'},
+    {"detail": "{'password': 'hunter2'}"},
+    {"config": Opaque("KafkaConfig(sasl_username='ann', sasl_password='hunter2')")},
+    {"config": [Opaque("Session(token=hunter2)")]},
+    {"detail": f"token eyJhbGciOiJIUzI1NiJ9.{'hunter2' * 3}.hunter2 was refused"},
+]
+
+
+@pytest.mark.parametrize("leak", LEAKS, ids=str)
+def test_a_secret_in_other_peoples_words_is_masked(lines: Lines, leak: dict[str, Any]) -> None:
+    structlog.get_logger().info("thing.happened", **leak, other="kept")
+
+    line = lines.one()
+    assert "hunter2" not in lines.text()
+    assert "***" in lines.text()
+    assert line["other"] == "kept"
+
+
+@pytest.mark.parametrize("leak", LEAKS, ids=str)
+def test_nor_does_an_exception_or_a_library_tell_it(lines: Lines, leak: dict[str, Any]) -> None:
+    words = str(next(iter(leak.values())))
+    try:
+        raise ConnectionError(words)
+    except ConnectionError:
+        structlog.get_logger().exception("connect.failed")
+        logging.getLogger("aiokafka").exception("failed: %s", words)
+
+    assert len(lines.all()) == 2
+    assert "hunter2" not in lines.text()
+
+
+@pytest.mark.parametrize("secret", ["correct horse", 'quo"ted-word', "back\\slash", "ümlaut-ümlaut", "line\nbreak"])
+def test_a_secret_of_the_settings_is_in_no_line_whatever_stands_around_it(lines: Lines, secret: str) -> None:
+    with contextlib.redirect_stdout(lines.file):
+        configure("info", secrets=(secret, "", "1"))
+
+    structlog.get_logger().info("thing.happened", detail=f"<{secret}>", deep=[{"a": secret}], odd=Opaque(secret))
+
+    line = lines.one()
+    assert (line["detail"], line["deep"], line["odd"]) == ("<***>", [{"a": "***"}], "***")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "at http://127.0.0.1:8080/health",
+        "the token has expired",
+        "12:30:45",
+        "a@b.example",
+        "password reset",
+        "key=value",
+    ],
+)
+def test_what_is_no_secret_stays(lines: Lines, text: str) -> None:
+    structlog.get_logger().info("thing.happened", detail=text)
+
+    assert lines.one()["detail"] == text
+
+
 def test_a_failure_shows_where_but_not_with_what(lines: Lines) -> None:
     def connect(password: str) -> None:
         raise ValueError("no such host")
@@ -103,12 +184,20 @@ def test_a_failure_shows_where_but_not_with_what(lines: Lines) -> None:
 
 
 def test_inside_of_a_request_a_line_says_which(lines: Lines) -> None:
-    with because(Cause("the request", "the command")):
+    with because(Cause("the request", "the command", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")):
         structlog.get_logger().info("inside")
+        logging.getLogger("aiokafka").warning("inside too")
+    for sent in (None, "", "x", "a-b-c-d", "00-" + "x" * 100_000):
+        with because(Cause("the request", "the command", sent)):
+            structlog.get_logger().info("without a trace")
     structlog.get_logger().info("outside")
 
-    inside, outside = lines.all()
-    assert (inside["correlation_id"], inside["causation_id"]) == ("the request", "the command")
+    *others, outside = lines.all()
+    inside, untraced = others[:2], others[2:]
+    for line in inside:
+        assert (line["correlation_id"], line["causation_id"]) == ("the request", "the command")
+        assert (line["trace_id"], line["span_id"]) == ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
+    assert ["trace_id" in line for line in untraced] == [False] * 5
     assert "correlation_id" not in outside
 
 

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 
 from headwater import addresses
-from headwater.settings import PREFIX, SECRETS, SettingsError, load, table
+from headwater.settings import PREFIX, SECRETS, SettingsError, load, secrets_of, table
 
 SECRET = "s3cr3t-" * 6
 SHORT = "t00-short"
@@ -337,3 +337,13 @@ class TestTable:
 
         assert "HEADWATER_SECRET_KEY_FILE" in rows["HEADWATER_SECRET_KEY"]
         assert "HEADWATER_PORT_FILE" not in rows["HEADWATER_PORT"]
+
+
+def test_the_secrets_that_were_given_are_known_and_of_addresses_their_passwords() -> None:
+    addresses = {
+        "HEADWATER_DATABASE_URL": "postgresql://ann:p%40ss@db/headwater",
+        "HEADWATER_DATABASE_URL_MESSAGING": "postgresql://ann:other@db/messaging",
+    }
+
+    assert secrets_of(load({"HEADWATER_SECRET_KEY": SECRET} | addresses)) == {SECRET, "p@ss", "other"}
+    assert secrets_of(load({})) == set()
