@@ -1,15 +1,22 @@
-"""What `headwater up` tells a real OTLP receiver: each command is one trace, through every process it passes."""
+"""What `headwater up` tells a real OTLP receiver, and a real Prometheus that has our rules and is asked our dashboards."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+import json
+import re
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
+import yaml
 
-from headwater.cli import user_id
-from tests.e2e.conftest import Stack, up
+from infra.local.ports import free_port
+from tests import prometheus
+from tests.e2e.conftest import ROOT, Stack, up
 from tests.e2e.test_message_exchange import device
 from tests.otlp import Received, Receiver, receiving
 from tests.probes import eventually
@@ -20,6 +27,8 @@ SERVER, PRODUCER, CONSUMER = 2, 4, 5  # opentelemetry.proto.trace.v1.Span.SpanKi
 CLIENT_SPAN = "00f067aa0ba902b7"
 POST = "POST /api/v1/messages"
 MANY = 200
+FILES = ROOT / "deploy" / "observability"
+RARE = {"headwater_producer_failures_total"}  # has a series once something has failed
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +59,7 @@ def body(*people: UUID) -> dict[str, Any]:
 
 
 async def test_a_message_is_one_trace_from_the_request_to_the_sockets(observed: Stack, receiver: Receiver) -> None:
-    ann, bob = user_id("ann"), user_id("bob")
+    ann, bob = uuid4(), uuid4()
     trace_id = uuid4().hex
 
     async with device(observed, bob, "web") as screen, client(observed, ann) as api:
@@ -92,7 +101,7 @@ async def test_a_message_is_one_trace_from_the_request_to_the_sockets(observed: 
 
 async def test_a_decision_keeps_its_trace_through_the_outbox(observed: Stack, receiver: Receiver) -> None:
     trace_id = uuid4().hex
-    async with client(observed, user_id("ann")) as api:
+    async with client(observed, uuid4()) as api:
         answer = await api.post("/conversations", json={"title": "t", "member_ids": []}, headers=traceparent(trace_id))
         assert answer.status_code == 201, answer.text
 
@@ -105,23 +114,24 @@ async def test_a_decision_keeps_its_trace_through_the_outbox(observed: Stack, re
 
 
 async def test_a_command_over_a_socket_begins_a_trace(observed: Stack, receiver: Receiver) -> None:
-    ann, bob = user_id("ann"), user_id("bob")
-    async with device(observed, ann, "web") as screen:
-        ack = await screen.client.call("message.send", body(ann, bob), namespace="/chat")
-        assert ack["ok"], ack
+    ann, bob = uuid4(), uuid4()
 
     def of_socket() -> list[Received]:
         return [span for span in receiver.spans if span.name == "message.send"]
 
-    await until(lambda: len(of_socket()) == 1)
-    (asked,) = of_socket()
+    async with device(observed, ann, "web") as screen:
+        ack = await screen.client.call("message.send", body(ann, bob), namespace="/chat")
+        assert ack["ok"], ack
+        await until(lambda: len(of_socket()) == 1)
+        (asked,) = of_socket()
+        sends = [span for span in await spans_of(receiver, asked.trace_id, 5) if span.kind == PRODUCER]
+
     assert (asked.kind, asked.parent_id) == (SERVER, "")
-    sends = [span for span in await spans_of(receiver, asked.trace_id, 4) if span.kind == PRODUCER]
     assert [span.parent_id for span in sends] == [asked.span_id]
 
 
 async def test_of_many_messages_handled_in_batches_none_misses_a_span(observed: Stack, receiver: Receiver) -> None:
-    ann, bob = user_id("ann"), user_id("bob")
+    ann, bob = uuid4(), uuid4()
     traces = [uuid4().hex for _ in range(MANY)]
     async with client(observed, ann) as api:
         await asyncio.gather(
@@ -135,7 +145,7 @@ async def test_of_many_messages_handled_in_batches_none_misses_a_span(observed: 
 
 
 async def test_what_the_caller_does_not_keep_is_not_kept_here(observed: Stack, receiver: Receiver) -> None:
-    ann, bob = user_id("ann"), user_id("bob")
+    ann, bob = uuid4(), uuid4()
     left_out, kept = uuid4().hex, uuid4().hex
     async with client(observed, ann) as api:
         await api.post("/messages", json=body(ann, bob), headers=traceparent(left_out, sampled=False))
@@ -147,7 +157,7 @@ async def test_what_the_caller_does_not_keep_is_not_kept_here(observed: Stack, r
 
 @pytest.mark.parametrize("sent", ["", "nonsense", f"00-{'0' * 32}-{CLIENT_SPAN}-01", f"ff-{'1' * 32}-{CLIENT_SPAN}-01"])
 async def test_a_trace_that_is_none_is_begun_here(observed: Stack, receiver: Receiver, sent: str) -> None:
-    async with client(observed, user_id("ann")) as api:
+    async with client(observed, uuid4()) as api:
         answer = await api.get("/conversations", headers={"traceparent": sent})
 
     def found() -> list[Received]:
@@ -172,3 +182,98 @@ async def until(is_so: Callable[[], bool]) -> None:
         return is_so()
 
     await eventually(asked)
+
+
+@asynccontextmanager
+async def prometheus_of(stack: Stack, directory: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """Run Prometheus with our rules, scraping the stack's processes, and yield a client of its API."""
+    found = stack.home.read()
+    assert found is not None
+    targets = [f"127.0.0.1:{each.port}" for each in found.processes if each.name in ("web", "work", "relay")]
+    job = {"job_name": "headwater", "static_configs": [{"targets": targets}]}
+    config = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(FILES / "alerts.yml")],
+        "scrape_configs": [job],
+    }
+    (directory / "prometheus.yml").write_text(yaml.safe_dump(config))
+    port = free_port()
+    program = await asyncio.to_thread(prometheus.installed)
+    process = subprocess.Popen(
+        (
+            program / "prometheus",
+            f"--config.file={directory / 'prometheus.yml'}",
+            f"--storage.tsdb.path={directory / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/api/v1") as api:
+            yield api
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+async def query(api: httpx.AsyncClient, expression: str) -> list[dict[str, Any]]:
+    """Return what Prometheus finds, nothing while it starts."""
+    try:
+        answer = await api.get("/query", params={"query": expression})
+    except httpx.TransportError:
+        return []
+    if answer.status_code == 503:
+        return []
+    assert answer.status_code == 200, (expression, answer.text)
+    return list(answer.json()["data"]["result"])
+
+
+def dashboard_queries() -> list[str]:
+    documents = [json.loads(path.read_text()) for path in (FILES / "dashboards").glob("*.json")]
+    targets = [target for each in documents for panel in each["panels"] for target in panel["targets"]]
+    return [target["expr"].replace("$__rate_interval", "1m") for target in targets]
+
+
+async def test_every_query_of_the_dashboards_and_every_metric_of_the_alerts_is_there(
+    observed: Stack, tmp_path: Path
+) -> None:
+    ann, bob = uuid4(), uuid4()
+    alerts = yaml.safe_load((FILES / "alerts.yml").read_text())["groups"][0]["rules"]
+    metrics = {name for rule in alerts for name in re.findall(r"\b(?:headwater|http)_\w+(?=[{\[) ])", rule["expr"])}
+    assert len(metrics) >= 8
+
+    async with prometheus_of(observed, tmp_path) as api, device(observed, ann, "web") as screen:
+        await eventually(lambda: query(api, 'up{job="headwater"} == 1'), until=lambda found: len(found) == 3)
+        async with client(observed, ann) as rest:
+            await rest.post("/messages", json=body(ann, bob))
+        await screen.client.call("message.send", body(ann, bob), namespace="/chat")
+
+        empty = [each for each in dashboard_queries() if not await eventually_found(api, each)]
+        unknown = [each for each in sorted(metrics - RARE) if not await eventually_found(api, each)]
+        families = await exposed(observed)
+
+        assert empty == []
+        assert unknown == []
+        assert {name.removesuffix("_total").removesuffix("_bucket") for name in metrics} <= families
+        assert [each["metric"]["alertname"] for each in await query(api, 'ALERTS{alertstate="firing"}')] == []
+
+
+async def eventually_found(api: httpx.AsyncClient, expression: str) -> list[dict[str, Any]]:
+    """Return what the query finds, which may need two scrapes."""
+    try:
+        return await eventually(lambda: query(api, expression), within=15)
+    except AssertionError:
+        return []
+
+
+async def exposed(stack: Stack) -> set[str]:
+    """Return the metrics of all processes, also those that have no series yet."""
+    found = stack.home.read()
+    assert found is not None
+    names: set[str] = set()
+    async with httpx.AsyncClient() as api:
+        for name in ("web", "work", "relay"):
+            text = (await api.get(f"http://127.0.0.1:{stack.process(name)['port']}/metrics")).text
+            names |= set(re.findall(r"^# TYPE (\w+?)(?:_total)? ", text, re.MULTILINE))
+    return names

@@ -1,18 +1,22 @@
 """What Prometheus is told: names, labels that cannot grow, and to whom."""
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 from prometheus_client import REGISTRY
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
+import headwater.roles  # noqa: F401 – every metric that a process has
 from headwater.web import application
 from headwater.wiring import SHAPE, build
+from infra import consumer_metrics, metrics
 from infra.health import Health
 from infra.http_metrics import UNMATCHED
 
@@ -25,6 +29,7 @@ BOUNDED = {
     "le", "quantile",
     "version", "implementation", "major", "minor", "patchlevel", "generation",  # prometheus_client's own
 }  # fmt: skip
+PAGE = Path(__file__).parents[2] / "docs" / "observability.md"
 EVERYWHERE = "0.0.0.0"  # noqa: S104
 TOKEN = "scrape-" + "0" * 32
 
@@ -158,6 +163,17 @@ class TestNames:
 
         assert found - BOUNDED == set()
 
+    def test_the_page_names_every_metric_with_its_labels(self) -> None:
+        rows = re.findall(r"^\| `((?:headwater|http)_\w+)` \| (.*?) ?\|", PAGE.read_text(), re.MULTILINE)
+        business = {
+            count.name for module in build(SHAPE).modules for group in module.consumers for count in group.counts
+        }
+
+        assert len(rows) == len(dict(rows))
+        assert {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in rows} == dict(_ours()) | {
+            f"headwater_{name}_total": set() for name in business
+        }
+
     async def test_what_people_send_makes_no_new_series(self, ask: Ask) -> None:
         web = ask("web")
 
@@ -187,6 +203,16 @@ class TestNames:
             assert not re.search(r"_(ms|millis|minutes|kb|total)$", family.name), family.name
             if family.type == "histogram":
                 assert family.name.endswith("_seconds"), family.name
+
+
+def _ours() -> Iterator[tuple[str, set[str]]]:
+    """Yield name and labels of every metric that our code defines, but for business figures."""
+    for gauge in metrics._sampled.gauges:
+        yield gauge.name, set(gauge.labels)
+    for collector in REGISTRY._collector_to_names:
+        if isinstance(collector, MetricWrapperBase) and collector not in consumer_metrics._business.values():
+            (family,) = collector.describe()
+            yield family.name + "_total" * (family.type == "counter"), set(collector._labelnames)
 
 
 def _declared(name: str) -> tuple[str, ...]:
