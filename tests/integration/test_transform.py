@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+from prometheus_client import REGISTRY
+
 from bounded_contexts.operations import module as door
 from headwater.web import application
 from headwater.wiring import House
+from infra import tracing
 from infra.access_tokens import SharedKeyTokens
 from infra.group_operations import GroupOperations
 from infra.health import Health
@@ -24,11 +27,13 @@ from infra.topics import ensure_topics
 from infra.transform import TransformRunner
 from schemas.messaging.events import MessageSent
 from schemas.notifications.events import NotificationsRead
+from shared_kernel.causation import Cause, because
 from shared_kernel.errors import Unavailable
 from shared_kernel.module import Module, Topic, Transform, turn
 from tests.contract.test_event_log import sent
 from tests.integration.conftest import client_of
 from tests.integration.test_group_operations import environment
+from tests.otlp import receiving
 from tests.probes import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -204,6 +209,61 @@ async def test_operators_see_members_and_lag_and_auditors_what_became_of_each_re
     found = await outcomes.of({place: MessageSent.NAME, (raw.topic, raw.partition, 99): MessageSent.NAME})
     assert [each.outcome for handlings in found.values() for each in handlings] == ["passed", "not_yet"]
     assert await outcomes.of({place: "of.somebody.Else"}) == {place: []}
+
+
+async def test_what_becomes_of_each_record_and_what_is_left_is_told(own_house: House) -> None:
+    def told(name: str, **labels: str) -> float:
+        return figure(name, group=GROUP, **labels)
+
+    async def told_records() -> list[float]:
+        found = [
+            told("records_total", topic="messages", outcome=each) for each in ("handled", "ignored", "dead_letter")
+        ]
+        return [now - then for now, then in zip(found, before, strict=True)]
+
+    await ensure_topics(own_house.kafka, [Topic(dead_letter_topic("messages", GROUP), partitions=1)], 1)
+    before = [0.0] * 3
+    before, failed = await told_records(), told("failed_attempts_total", topic="messages", kind="permanent")
+    await own_house.bulk.send("messages", b"k", b"other", [("ce_type", b"somebody.Elses")])
+    await publish(own_house, keys=1, each=1, body="poison")
+    await publish(own_house, keys=1, each=3)
+    async with running(own_house):
+        await eventually(told_records, until=lambda found: found == [3, 1, 1])
+        assert told("partitions") == told("partition_moves_total", kind="assigned") - told(
+            "partition_moves_total", kind="revoked"
+        )
+
+        async def lag() -> float | None:
+            return told("lag_records", topic="messages")
+
+        await eventually(lag, until=lambda found: found == 0)
+    assert told("failed_attempts_total", topic="messages", kind="permanent") == failed + 3
+
+
+async def test_what_an_event_turns_into_goes_on_in_its_trace(own_house: House) -> None:
+    trace_id, caller = uuid4().hex, "00f067aa0ba902b7"
+    with receiving() as receiver:
+        tracing.configure(receiver.url, 1.0, [GROUP])
+        with because(Cause("c", "c", f"00-{trace_id}-{caller}-01")):
+            await publish(own_house, keys=1, each=1)
+        async with running(own_house):
+            await eventually(lambda: turned(own_house))
+        tracing.shutdown()
+    (product,) = await records(own_house, "notifications")
+
+    send, process = sorted(receiver.trace(trace_id), key=lambda span: span.kind)
+    assert (send.name, process.name) == ("send messages", "process messages")
+    assert (send.parent_id, process.parent_id) == (caller, send.span_id)
+    assert process.attributes["messaging.consumer.group.name"] == GROUP
+    assert dict(product.headers)["traceparent"].decode() == f"00-{trace_id}-{process.span_id}-01"
+
+
+def figure(name: str, **labels: str) -> float:
+    """Return the sum of the series with these labels, as a scrape would find it."""
+    samples = [
+        each for family in REGISTRY.collect() for each in family.samples if each.name == f"headwater_consumer_{name}"
+    ]
+    return sum(each.value for each in samples if labels.items() <= each.labels.items())
 
 
 @asynccontextmanager
