@@ -1,6 +1,5 @@
 """Figures of consumer groups and feeds, and the business figures that contexts declare over their events."""
 
-from collections import Counter as Sums
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -87,9 +86,9 @@ class TopicMetrics:
 
     def finished(self, handled: int, ignored: int = 0, dead: int = 0) -> None:
         """Count records that are done, without business figures."""
-        self._records["handled"].inc(handled)
-        self._records["ignored"].inc(ignored)
-        self._records["dead_letter"].inc(dead)
+        for outcome, records in zip(OUTCOMES, (handled, ignored, dead), strict=True):
+            if records:
+                self._records[outcome].inc(records)
 
     def failed(self, *, transient: bool) -> None:
         """Count a try that failed."""
@@ -104,15 +103,11 @@ class TopicMetrics:
         """Count a dead letter that failed again."""
         self._redriven["failed"].inc()
 
-    def _count(self, events: Iterable[object]) -> None:
-        if not self._counts:
-            return
-        sums: Sums[Counter] = Sums()
-        for event in events:
-            for counter, of in self._counts.get(type(event), ()):
-                sums[counter] += of(event)
-        for counter, sum_ in sums.items():
-            counter.inc(sum_)
+    def _count(self, events: Sequence[object]) -> None:
+        for kind, counts in self._counts.items():
+            if found := [event for event in events if type(event) is kind]:
+                for counter, of in counts:
+                    counter.inc(sum(map(of, found)))
 
 
 class GroupMetrics:
