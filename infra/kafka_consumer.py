@@ -161,6 +161,7 @@ class KafkaConsumer:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Wait for as long as it takes: the library would begin by itself where the broker says, not where the group stands."""
+        self._held -= set(_keys(partitions))  # they may have gone while they were
         claiming = self._begin_to_ask(self._callbacks.assigned(_keys(partitions)))
         while not self._closing:
             try:

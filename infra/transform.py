@@ -60,7 +60,7 @@ class TransformRunner:
             Callbacks(self._deliver, self._assigned, self._revoked),
             in_transactions=True,
         )
-        self._metrics = GroupMetrics(transform.group, topics, config.prefix)
+        self._metrics = GroupMetrics(transform.group, transform.topics, config.prefix)
         self._next: dict[Partition, int] = {}  # what is turned next, of partitions that something was read from
         self._heard: Counter[str] = Counter()  # of the batch that runs: events by topic that a handler listens to
         self._dead: Counter[str] = Counter()  # and how many of them failed for good

@@ -59,6 +59,7 @@ def module(ports: Ports, tokens: OpaqueTokens, read_model: tuple[str, ...] = REA
                     Count("messages_sent", "Messages that reached history; a repeat counts again.", MessageSent),
                     Count("messages_edited", "Messages whose text was replaced.", MessageEdited),
                     Count("messages_deleted", "Messages that were taken back.", MessageDeleted),
+                    Count("messages_erased", "Messages that an admin erased for good.", MessageErased),
                     Count("conversations_started", "Conversations that somebody opened.", ConversationStarted),
                 ),
             ),

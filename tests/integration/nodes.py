@@ -14,6 +14,7 @@ import uvicorn
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from bounded_contexts.realtime import module as realtime
 from bounded_contexts.realtime.adapters.gateway import FEED, ChatGateway
 from bounded_contexts.realtime.adapters.past_kafka import KafkaPast
 from bounded_contexts.realtime.adapters.sessions_postgres import PostgresSessions
