@@ -14,7 +14,7 @@ import uvloop
 from headwater.settings import Settings, secrets_of
 from headwater.web import application
 from headwater.wiring import House, build
-from infra import tracing
+from infra import crash_points, tracing
 from infra.consumer import ConsumerRunner
 from infra.feed import FeedRunner
 from infra.health import TIMEOUT_S, Check, Health
@@ -43,6 +43,8 @@ def run(settings: Settings, roles: Collection[str]) -> None:
     configure(settings.log_level, secrets=secrets_of(settings), roles=sorted(roles))
     if settings.otlp_endpoint:
         tracing.configure(settings.otlp_endpoint, settings.trace_ratio, roles)
+    if settings.crash_at:
+        crash_points.arm(settings.crash_at)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(settings, roles))

@@ -14,10 +14,11 @@ from typing import Literal, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from headwater import addresses
+from infra import crash_points
 
 T = TypeVar("T")
 
@@ -136,6 +137,11 @@ class Settings(BaseSettings):
         "", description="Comma-separated browser origins that may open a socket beside the own one; `*` for all."
     )
 
+    crash_at: str | None = Field(
+        None,
+        description="`name[:nth]` of a crash point (docs/reliability.md) at which the process kills itself; development only.",
+    )
+
     local_kafka_port: int = Field(19092, ge=0, le=65535, description="Port of the local broker.")
     local_database_port: int = Field(15432, ge=0, le=65535, description="Port of the local PostgreSQL.")
     local_registry_port: int = Field(18081, ge=0, le=65535, description="Port of the local schema registry.")
@@ -154,6 +160,13 @@ class Settings(BaseSettings):
 
     database_urls: dict[str, SecretStr] = Field(default_factory=dict, exclude=True, description="")
 
+    @field_validator("crash_at")
+    @classmethod
+    def _is_crash_point(cls, at: str | None) -> str | None:
+        if at:
+            crash_points.parsed(at)
+        return at
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         for name in ("secret_key", "jwt_hs256_secret"):
@@ -166,6 +179,8 @@ class Settings(BaseSettings):
         if self.mode == "production":
             if self.jwt_hs256_secret:
                 raise ValueError(f"{PREFIX}JWT_HS256_SECRET is for development; use {PREFIX}JWT_JWKS_URL in production")
+            if self.crash_at:
+                raise ValueError(f"{PREFIX}CRASH_AT is for development")
             if not self.secret_key:
                 raise ValueError(f"{PREFIX}SECRET_KEY is required in production")
             if not self.jwt_issuer or not self.jwt_audience:

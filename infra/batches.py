@@ -9,6 +9,7 @@ import structlog
 
 from infra.avro import Undecodable
 from infra.consumer_tracing import processing_all
+from infra.crash_points import crash_point
 from infra.dead_letters import Letter
 from infra.handled import finished, without
 from infra.member import ATTEMPTS, Heard, backoff, behind, call, letter, where
@@ -97,6 +98,7 @@ class BatchWorker(PartitionWorker):
             # First: the row's lock keeps operators from taking letters away until this has committed, and handlers that
             # number what they store rely on it.
             await member.store.positions.advance(member.group, {self.key: to})
+            crash_point("batch.after-position")
             if member.consumer.parks:
                 heard = await self._not_parked(heard, dead)
             if dead:
@@ -106,6 +108,8 @@ class BatchWorker(PartitionWorker):
             whole = (batch[0].offset, to.next)
             done = without(whole, self._progress.beyond)
             row = await self._note(finished(done, [(*whole, self._tries)], [each.record.offset for each in dead]))
+            crash_point("batch.before-commit")
+        crash_point("batch.after-commit")
         self._progress, self._handled = to, row
         member.handled += len(batch)
         self._figures.done(len(batch), [each.event for each in heard], len(dead))

@@ -19,6 +19,7 @@ from infra.avro import Codec
 from infra.batches import BatchWorker
 from infra.broker import Broker, Callbacks, Producer
 from infra.consumer_metrics import HELD, LETTERS, PARTITIONS, RETRYING, GroupMetrics
+from infra.crash_points import crash_point
 from infra.group_control import Workload
 from infra.handled import KEPT
 from infra.lanes import Lanes, LaneWorker
@@ -102,6 +103,7 @@ class GroupRunner(ABC):
 
     async def _assigned(self, partitions: list[Partition]) -> Mapping[Partition, int]:
         claimed = await self._claimed(partitions)
+        crash_point("claim.after-commit")
         self._workers |= {key: self._worker(key, progress) for key, progress in claimed.items()}
         self._member.metrics.moved("assigned", len(claimed))
         log.info("consumer.assigned", group=self._member.group, partitions=len(partitions))

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar, cast
 from uuid import UUID, uuid4
 
 from infra.avro import Codec
+from infra.crash_points import crash_point
 from infra.envelope import seal
 from infra.postgres import Database
 from shared_kernel.errors import Conflict
@@ -123,7 +124,9 @@ class PostgresEventStore(Generic[E]):
         while self._waiting:
             group, self._waiting = self._waiting[:GROUP_LIMIT], self._waiting[GROUP_LIMIT:]
             try:
+                crash_point("append.before-commit")
                 await self._write(group)
+                crash_point("append.after-commit")
             except Exception as error:
                 for append in group:
                     if not append.done.done():

@@ -20,6 +20,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from infra.broker import Callbacks
+from infra.crash_points import crash_point
 from infra.kafka_client import KafkaConfig
 from shared_kernel.records import Partition, Record
 
@@ -108,7 +109,12 @@ class KafkaConsumer:
         self._requests.put(move)
 
     def commit(self, offsets: Mapping[Partition, int]) -> None:
-        self._requests.put(lambda: self._consumer.commit(offsets=_partitions(offsets), asynchronous=True))
+        def tell() -> None:
+            crash_point("offset.before-commit")
+            self._consumer.commit(offsets=_partitions(offsets), asynchronous=True)
+            crash_point("offset.after-commit")
+
+        self._requests.put(tell)
 
     def end(self, partition: Partition) -> int | None:
         return self._ends.get(partition)

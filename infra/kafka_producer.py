@@ -15,8 +15,9 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from prometheus_client import Counter, Histogram
 
+from infra.crash_points import crash_point
 from infra.envelope import Headers
-from infra.kafka_client import KafkaConfig
+from infra.kafka_client import RECORD_BYTES, KafkaConfig
 from infra.metrics import LATENCY_S
 from shared_kernel.errors import Unavailable
 from shared_kernel.events import Position
@@ -56,6 +57,7 @@ class KafkaProducer:
             "linger.ms": linger_ms,
             "delivery.timeout.ms": delivery_timeout_s * 1000,
             "queue.buffering.max.messages": 100_000,
+            "message.max.bytes": RECORD_BYTES,
             "partitioner": "murmur2_random",  # the JVM clients' choice: one key, one partition, whoever writes
         }
         self._acknowledged: list[_Acknowledged] = []
@@ -114,6 +116,7 @@ class KafkaProducer:
                     self._loop.call_soon_threadsafe(self._resolve, burst)
 
     def _resolve(self, burst: list[_Acknowledged]) -> None:
+        crash_point("publish.after-acknowledgement")
         now = perf_counter()
         lost = collections.Counter(result.str() for _, result, _, _ in burst if isinstance(result, KafkaError))
         for reason, records in lost.items():

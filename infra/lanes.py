@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from infra.avro import Undecodable
+from infra.crash_points import crash_point
 from infra.dead_letters import Letter
 from infra.handled import finished
 from infra.member import ATTEMPTS, Heard, Member, backoff, behind, call, letter
@@ -95,6 +96,8 @@ class LaneWorker(PartitionWorker):
                 try:
                     async with self._member.store.positions.transaction():
                         stored = await self._store(progress)
+                        crash_point("lanes.before-commit")
+                    crash_point("lanes.after-commit")
                     stored()
                 except Fenced:
                     self._is_fenced = True

@@ -14,6 +14,7 @@ from infra.avro import Codec, Undecodable
 from infra.broker import GroupConsumer, Producer
 from infra.consumer_metrics import GroupMetrics
 from infra.consumer_tracing import processing
+from infra.crash_points import crash_point
 from infra.dead_letters import DeadLetters, Letter
 from infra.envelope import Headers, event_type, open_headers
 from infra.group_control import GroupControl
@@ -86,6 +87,7 @@ class Member:
             topic = dead_letter_topic(record.topic.removeprefix(self.prefix), self.group)
             await self.producer.send(topic, record.key, record.value, dead_letter_headers(each, self.group))
             log.error("consumer.dead_letter", group=self.group, error=each.error, **where(record))
+        crash_point("letter.after-publish")
         await self.store.letters.bury(self.full_name, letters)
 
     async def redrive(self, letters: Sequence[Letter], progress: Progress, stopping: asyncio.Event) -> None:
@@ -123,6 +125,8 @@ class Member:
                 done, tries = (each.record.offset, each.record.offset + 1), each.attempts + 1
                 row = finished([done], [(*done, tries)])
                 await self.store.handled.note(self.group, each.record.home, row)
+                crash_point("redrive.before-commit")
+            crash_point("redrive.after-commit")
         except Exception as error:
             if isinstance(error, Fenced) or is_transient(error):
                 raise

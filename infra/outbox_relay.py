@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from infra import tracing
+from infra.crash_points import crash_point
 from infra.kafka_producer import KafkaProducer
 from infra.metrics import Sample, sample
 from infra.outbox_metrics import ACTIVE, RELAYED
@@ -74,6 +75,7 @@ class OutboxRelay:
     async def _send_batch(self, connection: Any) -> int:
         rows = await connection.fetch(NEXT.format(schema=self._schema), BATCH)
         if rows:
+            crash_point("relay.before-publish")
             with tracing.Spans() as spans:
                 sends = [
                     self._producer.send(
@@ -81,8 +83,11 @@ class OutboxRelay:
                     )
                     for row in rows
                 ]
+                crash_point("relay.after-publish")
                 await asyncio.gather(*sends)
+            crash_point("relay.after-acknowledgement")
             await connection.execute(SENT.format(schema=self._schema), [row["id"] for row in rows])
+            crash_point("relay.after-deletion")
             RELAYED.labels(self._schema).inc(len(rows))
         return len(rows)
 

@@ -13,6 +13,7 @@ import structlog
 from infra.avro import Codec
 from infra.broker import Broker, Producer
 from infra.consumer import GroupRunner
+from infra.crash_points import crash_point
 from infra.handled import finished
 from infra.member import GroupStore, Member, backoff, where
 from infra.partition_worker import PartitionWorker
@@ -92,6 +93,8 @@ class RecordWorker(PartitionWorker):
                         await member.store.positions.advance(member.group, {self.key: to})
                         await self._recorder.keep(batch)
                         row = await self._note(finished([done], [(*done, tries)]))
+                        crash_point("record.before-commit")
+                    crash_point("record.after-commit")
                 self._progress, self._handled = to, row
                 member.handled += len(batch)
                 self._figures.finished(len(batch))

@@ -17,9 +17,10 @@ from infra.avro import Codec, Undecodable
 from infra.broker import Callbacks
 from infra.consumer_metrics import LAG, PARTITIONS, WAITING, GroupMetrics
 from infra.consumer_tracing import processing
+from infra.crash_points import crash_point
 from infra.dead_letters import Letter
 from infra.envelope import Headers, open_headers, seal
-from infra.kafka_client import KafkaConfig
+from infra.kafka_client import RECORD_BYTES, KafkaConfig
 from infra.kafka_consumer import KafkaConsumer
 from infra.member import ATTEMPTS, Heard, backoff, dead_letter_headers, dead_letter_topic, heard_of, letter, where
 from infra.metrics import Sample, sample
@@ -209,8 +210,11 @@ class TransformRunner:
             for topic, key, value, headers in products:
                 wire_headers: Any = headers
                 producer.produce(topic, value, key, headers=wire_headers)
+            crash_point("transform.after-publish")
             producer.send_offsets_to_transaction(list(positions), self._kafka.group_metadata, TIMEOUT_S)
+            crash_point("transform.before-commit")
             producer.commit_transaction(TIMEOUT_S)
+            crash_point("transform.after-commit")
         except KafkaException as error:
             self._undo(producer, error)
             raise
@@ -235,6 +239,7 @@ class TransformRunner:
             "transaction.timeout.ms": TRANSACTION_S * 1000,
             "linger.ms": 5,
             "queue.buffering.max.messages": 1_000_000,
+            "message.max.bytes": RECORD_BYTES,
             "partitioner": "murmur2_random",
         }
         producer = Producer(settings)

@@ -9,14 +9,20 @@ T = TypeVar("T")
 LOOK_AGAIN_S = 0.02
 
 
-async def eventually(ask: Callable[[], Awaitable[T]], *, within: float = 45.0, until: Callable[[T], bool] = bool) -> T:
-    """Return the first answer that satisfies `until`; fail with the last one after `within` seconds."""
+async def eventually(
+    ask: Callable[[], Awaitable[T]],
+    *,
+    within: float = 45.0,
+    until: Callable[[T], bool] = bool,
+    every: float = LOOK_AGAIN_S,
+) -> T:
+    """Return the first answer that satisfies `until`, asked `every` so many seconds; fail with the last one after `within`."""
     time = asyncio.get_running_loop().time
     deadline = time() + within
     answer = await ask()
     while not until(answer):
         if time() > deadline:
             raise AssertionError(f"not within {within} s; the last answer was {answer!r}")
-        await asyncio.sleep(LOOK_AGAIN_S)
+        await asyncio.sleep(every)
         answer = await ask()
     return answer

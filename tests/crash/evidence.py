@@ -1,7 +1,7 @@
 """What there is after a run, read past our code: Kafka by aiokafka and fastavro, tables by SQL, histories over REST."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
@@ -93,8 +93,8 @@ class Sources:
 
 async def collect(sources: Sources, operations: list[Operation]) -> Evidence:
     """Read everything. Nothing may be at work any more."""
-    events, ends = await _events(sources)
     tables = await _tables(sources)
+    events, ends = await _events(sources, {(row["topic"], row["partition"], row["place"]) for row in tables["dead"]})
     said = {each.data["conversation_id"]: each.data for each in events if each.type == "MessageSent"}
     histories: dict[tuple[str, str], list[Row]] = {}
     people: set[str] = set()
@@ -115,7 +115,8 @@ async def moment(connection: "asyncpg.Connection[asyncpg.Record]", group: str, p
     return Moment(group, positions, found["counts"] or {})
 
 
-async def _events(sources: Sources) -> tuple[list[Event], dict[Partition, int]]:
+async def _events(sources: Sources, dead: Set[tuple[str, int, int]]) -> tuple[list[Event], dict[Partition, int]]:
+    """Return what lies on the topics but the dead, which need not be events, and where the topics end."""
     schemas: dict[int, Any] = {}
     events: list[Event] = []
     consumer = AIOKafkaConsumer(bootstrap_servers=sources.kafka, auto_offset_reset="earliest", enable_auto_commit=False)
@@ -127,7 +128,8 @@ async def _events(sources: Sources) -> tuple[list[Event], dict[Partition, int]]:
         async with httpx.AsyncClient() as http:
             while any([await consumer.position(place) < end for place, end in ends.items()]):
                 for records in (await consumer.getmany(timeout_ms=500)).values():
-                    events += [await _event(each, sources, schemas, http) for each in records]
+                    alive = [each for each in records if (each.topic, each.partition, each.offset) not in dead]
+                    events += [await _event(each, sources, schemas, http) for each in alive]
     finally:
         await consumer.stop()
     events.sort(key=lambda each: (each.topic, each.partition, each.offset))
@@ -199,7 +201,10 @@ async def _history(api: httpx.AsyncClient, conversation: str) -> list[Row]:
     cursor: dict[str, str] = {}
     while True:
         query = {"order": "oldest", "limit": str(PAGE)} | cursor
-        page = (await api.get(f"/conversations/{conversation}/messages", params=query)).raise_for_status().json()
+        answer = await api.get(f"/conversations/{conversation}/messages", params=query)
+        if answer.status_code == httpx.codes.NOT_FOUND:  # nothing of it is stored
+            return shown
+        page = answer.raise_for_status().json()
         shown += page["data"]
         if not page["page"]["next_cursor"]:
             return shown

@@ -1,8 +1,13 @@
 """An installation of one test's own: its database, its topics, its history; the roles run where the test runs them."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -16,14 +21,20 @@ from headwater.web import application
 from headwater.wiring import House
 from infra.access_tokens import SharedKeyTokens
 from infra.health import Health
+from shared_kernel.records import Partition
 from tests.conftest import settings_for
 from tests.crash import evidence
 from tests.crash.checker import Violation, check
 from tests.crash.evidence import Evidence, Moment, Sources
 from tests.crash.history import History, operations
-from tests.integration.conftest import client_of
+from tests.integration.conftest import client_of, delete_topics
 from tests.probes import eventually
 from tests.servers import Servers
+
+ROOT = Path(__file__).parents[2]
+LOOK_S = 0.2  # mostly one waits seconds, until a member that died is none any more
+
+_one_at_a_time = asyncio.Lock()
 
 
 @dataclass(slots=True)
@@ -47,6 +58,21 @@ class Small:
         plain["topic_prefix"] = self.settings.topic_prefix
         return {f"HEADWATER_{name.upper()}": value for name, value in plain.items()}
 
+    @asynccontextmanager
+    async def process(self, *module: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Run a module of Python, with its arguments, while the block lasts."""
+        environment |= {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **self.environment}
+        with self.path.with_name("processes.log").open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", *module, env=environment, cwd=ROOT, stdout=log, stderr=log
+            )
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
     async def send(self, sender: UUID, others: list[UUID], name: str) -> str:
         """Send, note both, and return the message's id."""
         await self.history.intent("send", name, str(sender))
@@ -65,14 +91,11 @@ class Small:
             await connection.close()
 
     async def caught_up(self, *groups: str) -> None:
-        """Wait until these groups have nothing left to do."""
-        for group in groups:
-
-            async def lag(group: str = group) -> int:
-                (view,) = await self.house.group_operations.view([group])
-                return sum(each.lag for each in view.partitions)
-
-            await eventually(lag, until=lambda left: left == 0)
+        """Wait until these groups have done what lies on their topics by now."""
+        for view in await self.house.group_operations.view(groups):
+            positions = self.house.groups[view.group.partition(".")[0]].positions
+            ends = {(self.settings.topic_prefix + each.topic, each.partition): each.end for each in view.partitions}
+            await eventually(partial(positions.load, view.group), until=partial(_is_past, ends), every=LOOK_S)
 
     async def evidence(self) -> Evidence:
         """Return everything there is."""
@@ -89,14 +112,16 @@ class Small:
 async def small(servers: Servers, directory: Path) -> AsyncIterator[Small]:
     """Prepare an installation beside the others on these servers."""
     name = f"small{uuid4().hex[:8]}"
-    owner = await asyncpg.connect(servers.database_url)
-    await owner.execute(f"create database {name}")
-    await owner.close()
-    database_url = servers.database_url.rpartition("/")[0] + f"/{name}"
-    settings = settings_for(servers, f"{name}.").model_copy(update={"database_url": SecretStr(database_url)})
-    await wiring.migrate_all(settings)
-    await wiring.make_topics(settings)
-    await wiring.register_schemas(settings)
+    settings = _settings(servers, name)
+    async with (
+        _one_at_a_time
+    ):  # Alembic can do no more, and the registry refuses a schema that is just being registered
+        owner = await asyncpg.connect(servers.database_url)
+        await owner.execute(f"create database {name}")
+        await owner.close()
+        await wiring.migrate_all(settings)
+        await wiring.make_topics(settings)
+        await wiring.register_schemas(settings)
     house = wiring.build(settings)
     await house.start()
     app, tokens = application(house, {"web"}, Health(("web",), {})), SharedKeyTokens(_secret(settings))
@@ -104,12 +129,26 @@ async def small(servers: Servers, directory: Path) -> AsyncIterator[Small]:
     def rest(user: str) -> httpx.AsyncClient:
         return client_of(app, tokens, UUID(user))
 
-    registry = servers.schema_registry_url
-    sources = Sources(servers.kafka_bootstrap_servers, settings.topic_prefix, database_url, registry, rest)
+    sources = Sources(
+        servers.kafka_bootstrap_servers, settings.topic_prefix, settings.configured_databases["HEADWATER_DATABASE_URL"],
+        servers.schema_registry_url, rest,
+    )  # fmt: skip
     history = History(directory / "history.jsonl")
-    yield Small(settings, house, sources, directory / "history.jsonl", history)
-    history.close()
-    await house.close()
+    try:
+        yield Small(settings, house, sources, directory / "history.jsonl", history)
+    finally:
+        history.close()
+        await house.close()
+        await asyncio.to_thread(delete_topics, house.kafka)
+
+
+def _settings(servers: Servers, name: str) -> Settings:
+    database_url = servers.database_url.rpartition("/")[0] + f"/{name}"
+    return settings_for(servers, f"{name}.").model_copy(update={"database_url": SecretStr(database_url)})
+
+
+def _is_past(ends: Mapping[Partition, int], at: Mapping[Partition, int]) -> bool:
+    return all(at.get(partition, 0) >= end for partition, end in ends.items())
 
 
 def _secret(settings: Settings) -> str:

@@ -197,7 +197,16 @@ def test_every_role_is_given_usable_settings(resolve: Resolve, environment: dict
 
 @pytest.mark.connected
 def test_every_setting_is_passed_on_or_left_out_on_purpose(resolve: Resolve) -> None:
-    left_out = ("home", "host", "port", "local_.*", "messaging_history.*", "topic_replication", "database_urls")
+    left_out = (
+        "home",
+        "host",
+        "port",
+        "local_.*",
+        "messaging_history.*",
+        "topic_replication",
+        "database_urls",
+        "crash_at",
+    )
     servers_have_none = ("kafka_(security|sasl|ssl).*", "database_ssl.*", "schema_registry_(username|password|ca_file)")
     settings = {
         name for name in Settings.model_fields if not re.fullmatch("|".join(left_out + servers_have_none), name)

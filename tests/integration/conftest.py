@@ -66,10 +66,10 @@ async def house_of_its_own(servers: Servers) -> AsyncIterator[House]:
     await eventually(started)
     yield house
     await house.close()
-    await asyncio.to_thread(_delete_topics, house.kafka)
+    await asyncio.to_thread(delete_topics, house.kafka)
 
 
-def _delete_topics(config: KafkaConfig) -> None:
+def delete_topics(config: KafkaConfig) -> None:
     """Have the broker forget them: one that is killed reads every partition it has when it is back."""
     admin = AdminClient(config.confluent())
     with contextlib.suppress(KafkaException):  # one that a test has just killed keeps them
