@@ -13,6 +13,8 @@ from confluent_kafka import KafkaError
 # what matters comes to `_note`.
 LOG_CRITICAL = 2
 REFUSALS = (KafkaError._SSL, KafkaError._AUTHENTICATION)  # what no waiting mends: certificates, passwords, mechanisms
+# Largest record we produce, in bytes: one as large as a broker takes by default, 1 MiB, with the headers of a dead letter.
+RECORD_BYTES = 2 << 20
 NOTE_EVERY_S = 10.0  # a client that is refused tries twenty times a second
 
 log = structlog.get_logger()

@@ -9,7 +9,7 @@ from time import monotonic
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, TopicMetadata
 
-from infra.kafka_client import REFUSALS, KafkaConfig
+from infra.kafka_client import RECORD_BYTES, REFUSALS, KafkaConfig
 from infra.member import dead_letter_topic
 from shared_kernel.errors import Unavailable
 from shared_kernel.module import Module, Topic
@@ -44,7 +44,7 @@ def declared_topics(modules: Iterable[Module]) -> list[Topic]:
         for handler in consumer.handlers
     }
     letters = [dead_letter_topic(topic, group) for topic, group in sorted(pairs)]
-    return own + [Topic(name, partitions=1, retention=DEAD_LETTER_RETENTION) for name in letters]
+    return own + [Topic(name, 1, DEAD_LETTER_RETENTION, record_bytes=RECORD_BYTES) for name in letters]
 
 
 async def ensure_topics(config: KafkaConfig, topics: Iterable[Topic], replication: int) -> list[TopicReport]:
@@ -96,7 +96,8 @@ def _new(config: KafkaConfig, topic: Topic, replication: int) -> NewTopic:
 
 def _settings(topic: Topic) -> dict[str, str]:
     retention = int(topic.retention.total_seconds() * 1000) if topic.retention else -1
-    return {"cleanup.policy": "compact" if topic.compacted else "delete", "retention.ms": str(retention)}
+    settings = {"cleanup.policy": "compact" if topic.compacted else "delete", "retention.ms": str(retention)}
+    return settings | ({"max.message.bytes": str(topic.record_bytes)} if topic.record_bytes else {})
 
 
 def _difference(admin: AdminClient, config: KafkaConfig, topic: Topic, partitions: int) -> str:

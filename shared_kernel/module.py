@@ -21,6 +21,7 @@ class Topic:
     partitions: int = 6
     retention: timedelta | None = None  # None: for ever, because read models are rebuilt from it
     compacted: bool = False
+    record_bytes: int | None = None  # of the largest record; None: what the broker takes
 
 
 @dataclass(frozen=True, slots=True)
