@@ -5,9 +5,7 @@ import contextlib
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from contextvars import Context
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +25,6 @@ from tests.integration.test_crashes import running
 from tests.probes import eventually
 from tests.servers import Servers
 
-ROOT = Path(__file__).parents[2]
 TAIL = "select id, topic, key, body, headers::text from messaging.outbox where id > $1 order by id"
 HISTORY, INBOX = "messaging.history", "notifications.inbox"
 
@@ -56,7 +53,10 @@ async def own(servers: Servers, tmp_path: Path) -> AsyncIterator[Small]:
 @pytest.mark.parametrize(("bug", "found"), [("none", set()), ("position_first", {"lost", "position"})])
 async def test_a_position_committed_before_its_effect(own: Small, bug: str, found: set[str], tmp_path: Path) -> None:
     ann, bob = uuid4(), uuid4()
-    async with running(own.house, INBOX), member(own, bug, "dies", tmp_path / "died") as doomed:
+    async with (
+        running(own.house, INBOX),
+        own.process("tests.crash.planted", bug, "dies", str(tmp_path / "died")) as doomed,
+    ):
         await own.send(ann, [bob], "one")
         assert await asyncio.wait_for(doomed.wait(), 60) == -signal.SIGKILL
         async with running(own.house, HISTORY):
@@ -75,7 +75,10 @@ async def test_a_member_that_wakes_late_and_is_not_fenced(
     own: Small, bug: str, found: set[str], tmp_path: Path
 ) -> None:
     ann, bob = uuid4(), uuid4()
-    async with running(own.house, INBOX), member(own, bug, "stalls", tmp_path / "stalled") as zombie:
+    async with (
+        running(own.house, INBOX),
+        own.process("tests.crash.planted", bug, "stalls", str(tmp_path / "stalled")) as zombie,
+    ):
         await own.send(ann, [bob], "one")
         await eventually(lambda: exists(tmp_path / "stalled"))
         await own.send(ann, [bob], "two")
@@ -86,6 +89,42 @@ async def test_a_member_that_wakes_late_and_is_not_fenced(
             await own.look()
             violations = await own.violations()
 
+    assert found <= {each.kind for each in violations}
+    assert bool(violations) == bool(found)
+
+
+@pytest.mark.parametrize(("bug", "found"), [("none", set()), ("no_inbox", {"doubled"})])
+async def test_effects_committed_before_their_position_by_who_does_not_go_by_ids(
+    own: Small, bug: str, found: set[str], tmp_path: Path
+) -> None:
+    owner = await asyncpg.connect(own.sources.database_url)
+    await owner.execute("alter table messaging.message drop constraint message_pkey")  # nothing else may stop it
+    await owner.close()
+    program = ("tests.crash.planted", bug)
+    await own.send(uuid4(), [uuid4()], "one")
+    async with running(own.house, INBOX), own.process(*program, "dies before the commit", str(tmp_path)) as doomed:
+        assert await asyncio.wait_for(doomed.wait(), 60) == -signal.SIGKILL
+        async with own.process(*program, "lives", str(tmp_path)):
+            await own.caught_up(HISTORY, INBOX)
+            violations = await own.violations()
+
+    assert found <= {each.kind for each in violations}
+    assert bool(violations) == bool(found)
+
+
+@pytest.mark.parametrize(("bug", "found"), [("none", set()), ("skipped_key", {"lost", "position"})])
+async def test_a_key_that_is_left_out_while_it_is_in_trouble(
+    own: Small, bug: str, found: set[str], tmp_path: Path
+) -> None:
+    for number in range(6):
+        await own.send(uuid4(), [uuid4()], f"{number}")
+    marker = tmp_path / "stumbled"
+    async with running(own.house, INBOX), own.process("tests.crash.planted", bug, "stumbles", str(marker)):
+        await own.caught_up(HISTORY, INBOX)
+        await own.look()
+        violations = await own.violations()
+
+    assert marker.exists()
     assert found <= {each.kind for each in violations}
     assert bool(violations) == bool(found)
 
@@ -137,17 +176,3 @@ async def listed(own: Small, group: UUID) -> None:
 
 async def exists(path: Path) -> bool:
     return path.exists()
-
-
-@asynccontextmanager
-async def member(own: Small, bug: str, grief: str, marker: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run the member while the block lasts."""
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **own.environment}
-    script = (sys.executable, "-m", "tests.crash.planted", bug, grief, str(marker))
-    process = await asyncio.create_subprocess_exec(*script, env=environment, cwd=ROOT)
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
