@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import subprocess
 import sys
 import tempfile
 from bisect import bisect_left
@@ -29,7 +30,7 @@ from tests.crash.evidence import EFFECTS, Moment, Sources
 from tests.crash.faults import Fault, Havoc, schedule
 from tests.crash.history import History, Operation, Outcome, operations
 from tests.crash.installation import Installation
-from tests.crash.recovery import Recovery
+from tests.crash.recovery import UNREACHABLE, Recovery
 from tests.crash.workload import Listener, Load, Rest
 
 USERS = 24
@@ -86,20 +87,25 @@ async def campaign(installation: Installation, directory: Path, seed: int, secon
         watching = [asyncio.create_task(each.run()) for each in listeners.values()]
         watching.append(asyncio.create_task(_watch(installation, moments)))
         havoc = Havoc(installation, recovery.measure)
-        lasted = await _under_fire(load, havoc, list(schedule(seed, seconds)), seconds, rate)
-        quiet = await _quiet(installation)
-        await _heard_all(load, listeners)
-        quiet = None if await _quiet(installation) is None else quiet
-        for task in watching:
-            task.cancel()
-        await asyncio.gather(*watching, return_exceptions=True)
-        history.close()
+        try:
+            lasted = await _under_fire(load, havoc, list(schedule(seed, seconds)), seconds, rate)
+            quiet = await _quiet(installation)
+            await _heard_all(load, listeners)
+            quiet = None if await _quiet(installation) is None else quiet
+        finally:
+            died = [task for task in watching if task.done()]
+            for task in watching:
+                task.cancel()
+            await asyncio.gather(*watching, return_exceptions=True)
+            history.close()
+        for task in died:
+            task.result()
         asked = operations(path)
         sources = Sources(installation.kafka, "", installation.database_url, installation.registry_url, rest)
         found = await evidence.collect(sources, asked)
     found.heard = {user: each.heard for user, each in listeners.items()}
     found.moments = moments
-    violations = [*check(found), *_resynced(listeners)]
+    violations = [*check(found), *recovery.never, *_resynced(listeners)]
     if quiet is None:
         violations.append(Violation("unfinished", f"not quiet within {QUIET_S:.0f} s"))
     connections = sum(each.connections for each in listeners.values())
@@ -117,17 +123,19 @@ async def _under_fire(load: Load, havoc: Havoc, faults: list[Fault], seconds: fl
         if havoc.current < AT_ONCE:  # else nothing would be tested but that nothing works
             await havoc.commit(fault)
 
-    await asyncio.gather(*(one(fault) for fault in faults))
-    await asyncio.sleep(max(0.0, begun + seconds - monotonic()))
-    stop.set()
-    await talking
+    try:
+        await asyncio.gather(*(one(fault) for fault in faults))
+        await asyncio.sleep(max(0.0, begun + seconds - monotonic()))
+    finally:
+        stop.set()
+        await talking
     return monotonic() - begun
 
 
 async def _watch(installation: Installation, moments: list[Moment]) -> None:
     """Note again and again where the groups stand and what they have stored, past the proxy."""
     while True:
-        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        with contextlib.suppress(*UNREACHABLE):
             connection = await asyncpg.connect(installation.database_url, timeout=5)
             try:
                 while True:
@@ -149,7 +157,7 @@ async def _quiet(installation: Installation) -> float | None:
             await connection.close()
             if not waiting and not any(int(group["lag"]) for group in groups):
                 return monotonic() - begun
-        except (AssertionError, OSError):
+        except (AssertionError, subprocess.TimeoutExpired, *UNREACHABLE):
             await asyncio.sleep(1.0)
     return None
 
@@ -194,9 +202,11 @@ async def _rest(installation: Installation) -> AsyncIterator[Rest]:
             clients[user] = httpx.AsyncClient(base_url=url, headers=headers, timeout=REQUEST_S)
         return clients[user]
 
-    yield of
-    for each in clients.values():
-        await each.aclose()
+    try:
+        yield of
+    finally:
+        for each in clients.values():
+            await each.aclose()
 
 
 def told(reports: list[Report]) -> str:

@@ -25,6 +25,8 @@ ROLES = (
 )
 PAUSE_S = (3.0, 8.0)  # between the beginnings of two faults: what one needs to heal may take longer
 STOP_S = (3.0, 10.0)
+AWAY_S = 60.0  # of the broker, in seeds that are a multiple of
+AWAY_EVERY = 5
 BACK_S = 60.0
 # How often each is drawn, among how many.
 KINDS = {"kill": 8, "kill server": 3, "stop": 4, "terminate": 1, "roll": 1, "join": 2, "cut": 2, "reset": 2, "delay": 2}
@@ -46,9 +48,12 @@ def schedule(seed: int, seconds: float) -> Iterator[Fault]:
     deaths = [("kill", "web"), ("kill", "messaging.history.1"), ("kill server", "kafka"), ("kill server", "postgres")]
     chance.shuffle(deaths)
     at = chance.uniform(*PAUSE_S)
+    if seed % AWAY_EVERY == 0:
+        deaths.append(("away", "kafka"))
     while at < seconds:
         if deaths:
-            yield Fault(at, *deaths.pop())
+            kind, target = deaths.pop()
+            yield Fault(at, kind, target, AWAY_S if kind == "away" else 0.0)
         else:
             (kind,) = chance.choices(list(KINDS), list(KINDS.values()))
             yield _fault(at, kind, chance)
@@ -96,6 +101,15 @@ class Havoc:
 
     async def _kill_server(self, fault: Fault) -> None:
         self._installation.servers.children[fault.target].kill()
+        await self._back(fault)
+
+    async def _away(self, fault: Fault) -> None:
+        """The server is missed for longer than anything here waits for an acknowledgement."""
+        self._installation.servers.children[fault.target].kill()
+        await asyncio.sleep(fault.seconds)
+        await self._back(fault)
+
+    async def _back(self, fault: Fault) -> None:
         recovered = asyncio.create_task(self._recovered(fault))
         await asyncio.to_thread(self._installation.servers.run, fault.target)
         await recovered

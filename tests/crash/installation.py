@@ -133,8 +133,7 @@ class Installation:
         finally:
             self.servers.stop()
             if self._proxy and self._proxy.stdin:
-                self._proxy.stdin.close()
-                self._proxy.wait(10)
+                self._proxy.communicate(timeout=10)  # closes both ends of its pipes
             database = self._directory / "servers" / "postgres"
             if database.is_symlink():  # root's temporary directories are closed to the account of PostgreSQL
                 shutil.rmtree(database.resolve(), ignore_errors=True)
