@@ -41,8 +41,8 @@ test: lint  ## lint, and the whole suite on the real servers, with coverage
 crash: install  ## five seeds of the crash regime, within twenty minutes (docs/reliability.md)
 	$(RUN) python -m tests.crash.campaign --seeds 5 --seconds 90
 
-bench: install  ## the hot paths beside a peer, ratios of one run
-	$(RUN) python -m tests.load.bench
+bench: $(UV)  ## the hot paths beside their peers within five minutes (docs/performance.md); BENCH="--only post" for one
+	UV_PROJECT_ENVIRONMENT=.tools/bench $(RUN) --no-dev --group bench python -m tests.load.bench $(BENCH)
 
 unit: install  ## the quick tests only
 	$(RUN) pytest -q tests/unit

@@ -1,0 +1,73 @@
+"""What `make bench` measures still runs, on few records and without its peers, which this environment does not have."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import sqlalchemy as sa
+
+from infra.postgres import Database
+from tests.conftest import SECRET
+from tests.load.bench import table
+from tests.load.benches import Line, at_least
+from tests.load.field import Field, Side, medians, prepared
+from tests.load.posting import EMPTY, MESSAGES
+from tests.load.side import Count, side
+from tests.servers import Servers
+
+RECORDS = 3_000
+READ = 300  # of them
+
+
+READING = ("consuming.batches", "consuming.raw_loop", "consuming.lanes", "storing.once", "storing.copy")
+CALLING = ("producing.publishing", "producing.aiokafka", "appending.together", "appending.alone")
+
+
+@pytest.fixture
+async def field(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Field]:
+    field = await prepared(servers, SECRET, turns=1)
+    for name, value in field.environment.items():
+        monkeypatch.setenv(name, value)
+    yield field
+    owner = Database(servers.database_url)
+    async with owner.transaction() as connection:
+        await connection.execute(sa.text("drop table messaging.bench"))
+    await owner.close()
+
+
+async def test_every_side_that_needs_no_framework_measures_something(field: Field) -> None:
+    await side("records.fill")(records=RECORDS)
+    figures = {name: await side(name)(wanted=READ) for name in READING}
+    figures |= {name: await side(name)(seconds=0.1) for name in CALLING}
+    async with field.serving(Side("posting.serve")) as port:
+        figures |= {path: await side("posting.post")(port=port, path=path, seconds=0.2) for path in (MESSAGES, EMPTY)}
+
+    assert {name: each for name, each in figures.items() if each["rate"] <= 0 or each.get("violations")} == {}
+
+
+async def test_a_side_that_fails_is_told() -> None:
+    with pytest.raises(RuntimeError, match="no_such_side"):
+        await Field({}, turns=1).turn(Side("consuming.no_such_side"))
+
+
+async def test_what_comes_before_the_clock_runs_does_not_count() -> None:
+    count = Count(10)
+    count.add(1)
+    count.add(1_000)
+    counting = asyncio.create_task(count.rates())
+    await asyncio.sleep(0)
+    assert not counting.done()
+    count.add(10)
+    assert (await counting)["rate"] > 0
+
+
+def test_medians_and_goals() -> None:
+    theirs = medians([{"rate": 3.0}, {"rate": 100.0}, {"rate": 2.0}])
+
+    met = at_least(3, "reading", "a loop", {"rate": 9.0, "violations": 0}, theirs)
+    out_of_order = at_least(3, "reading", "a loop", {"rate": 9.0, "violations": 1}, theirs)
+    slow = at_least(3, "reading", "a loop", {"rate": 8.0}, theirs)
+    late = Line("latency", "none", 30.0, None, 30.0, 25, met=False)
+
+    assert [each.met for each in (met, out_of_order, slow)] == [True, False, False]
+    assert table([met, slow, late]).row_count == 3

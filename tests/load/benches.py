@@ -1,0 +1,133 @@
+"""What is compared with what, and the goals."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass
+
+from tests.load.field import Field, Figures, Side
+from tests.load.posting import EMPTY, MESSAGES
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much each side does at most; two seconds end it, too (side.py)."""
+
+    records: int = 200_000  # on the topic
+    batches: int = 150_000
+    lanes: int = 60_000
+    faststream: int = 6_000
+    faust: int = 20_000
+    busy: int = 15_000
+    busy_faststream: int = 1_500
+    rows: int = 80_000
+    seconds: float = 1.5  # of calls and requests
+    delivery_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One goal: ours and the peer's figure, a second or in milliseconds, and what their ratio, or ours, has to be."""
+
+    what: str
+    peer: str
+    ours_is: float
+    peer_is: float | None
+    value: float  # what the goal is about
+    goal: float
+    met: bool
+    per_cpu_s: float | None = None  # the ratio of what each side does in a second of its own processor time
+    note: str = ""
+
+    def as_json(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def at_least(goal: float, what: str, peer: str, ours: Figures, theirs: Figures, note: str = "") -> Line:
+    """Return the line of a rate that has to be so many times the peer's, with no event handled out of order."""
+    ratio = ours["rate"] / theirs["rate"]
+    in_order = not ours.get("violations")
+    cpu = ours["per_cpu_s"] / theirs["per_cpu_s"] if "per_cpu_s" in ours else None
+    return Line(what, peer, ours["rate"], theirs["rate"], ratio, goal, ratio >= goal and in_order, cpu, note)
+
+
+async def batch(field: Field, scale: Scale) -> list[Line]:
+    """Batches beside the loop by hand."""
+    ours, raw = await field.in_turn(
+        Side("consuming.batches", {"wanted": scale.batches}), Side("consuming.raw_loop", {"wanted": scale.batches})
+    )
+    return [at_least(0.95, "batch handler", "raw client loop, commits at the broker", ours, raw)]
+
+
+async def keyed(field: Field, scale: Scale) -> list[Line]:
+    """One event a call with key order beside the frameworks."""
+    ours, faststream, faust = await field.in_turn(
+        Side("consuming.lanes", {"wanted": scale.lanes}),
+        Side("faststream_peer.single", {"wanted": scale.faststream}),
+        Side("faust_peer.events", {"wanted": scale.faust}),
+    )
+    what = "per-record handler, key order"
+    return [
+        at_least(30, what, "FastStream, single, ack after", ours, faststream),
+        at_least(6, what, "Faust stream.events()", ours, faust),
+    ]
+
+
+async def waiting(field: Field, scale: Scale) -> list[Line]:
+    """Handlers that wait for something outside."""
+    busy_s = 0.005
+    ours, faststream = await field.in_turn(
+        Side("consuming.lanes", {"wanted": scale.busy, "busy_s": busy_s}),
+        Side("faststream_peer.single", {"wanted": scale.busy_faststream, "workers": 6, "busy_s": busy_s}),
+    )
+    peer = "FastStream, ordered: a worker for each of 6 partitions"
+    return [at_least(15, "5 ms handler, 100 keys", peer, ours, faststream)]
+
+
+async def publish(field: Field, scale: Scale) -> list[Line]:
+    """Awaited acknowledgements."""
+    some = {"seconds": scale.seconds}
+    ours, aiokafka = await field.in_turn(Side("producing.publishing", some), Side("producing.aiokafka", some))
+    return [at_least(1.4, "awaited produce, 64 tasks", "aiokafka send_and_wait", ours, aiokafka)]
+
+
+async def store(field: Field, scale: Scale) -> list[Line]:
+    """Effects once beside COPY."""
+    rows = {"wanted": scale.rows}
+    ours, copy = await field.in_turn(Side("storing.once", rows), Side("storing.copy", rows))
+    return [at_least(0.9, "Kafka to PostgreSQL, each once", "plain COPY, repeats not borne", ours, copy)]
+
+
+async def append(field: Field, scale: Scale) -> list[Line]:
+    """Group commit."""
+    some = {"seconds": scale.seconds}
+    ours, alone = await field.in_turn(Side("appending.together", some), Side("appending.alone", some))
+    return [at_least(4.5, "append with expected version, 64 callers", "one statement each", ours, alone)]
+
+
+async def post(field: Field, scale: Scale) -> list[Line]:
+    """The web role."""
+    async with field.serving(Side("posting.serve")) as port:
+        message, empty = await field.in_turn(
+            *(
+                Side("posting.post", {"port": port, "path": path, "seconds": scale.seconds})
+                for path in (MESSAGES, EMPTY)
+            )
+        )
+    note = f"p99 {message['p99_ms']:.0f} ms, empty {empty['p99_ms']:.0f} ms"
+    return [at_least(0.7, "POST message, 64 connections", "empty handler, same server", message, empty, note)]
+
+
+async def deliver(field: Field, scale: Scale) -> list[Line]:
+    """From POST to socket."""
+    async with field.stack() as port:
+        side = Side("delivering.end_to_end", {"port": port, "per_second": 200, "seconds": scale.delivery_s})
+        await field.turn(Side(side.name, {**side.arguments, "seconds": 1}))  # warm
+        took = await field.turn(side)
+    note = f"p50 {took['p50_ms']:.1f} ms, max {took['max_ms']:.0f} ms"
+    p99, goal = took["p99_ms"], 25
+    return [Line("POST to socket at 200/s, p99 ms", "none", p99, None, p99, goal, p99 < goal, note=note)]
+
+
+BENCHES: Mapping[str, Callable[[Field, Scale], Awaitable[list[Line]]]] = {
+    each.__name__: each for each in (batch, keyed, waiting, store, publish, append, post, deliver)
+}
+READING = {"batch", "keyed", "waiting", "store"}  # what needs records on the topic
