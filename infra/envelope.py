@@ -31,11 +31,6 @@ class Envelope:
     traceparent: str | None
     actor: str | None
 
-    @property
-    def cause(self) -> Cause:
-        """Return this event as the cause of what is done about it."""
-        return Cause(self.correlation_id, self.id, self.traceparent, UUID(self.actor) if self.actor else None)
-
 
 def seal(event: Event, at: datetime | None = None, id_: UUID | None = None) -> Headers:
     """Return the headers of an event that is being recorded now, caused by the running request or event."""
@@ -62,6 +57,7 @@ def seal(event: Event, at: datetime | None = None, id_: UUID | None = None) -> H
 def open_headers(headers: Iterable[tuple[str, bytes | None]] | None) -> Envelope:
     """Return what the headers say; a record of somebody who does not write CloudEvents gets empty strings."""
     text = {name: (value or b"").decode("utf-8", "replace") for name, value in headers or ()}
+    actor = _user(text.get("ce_actor", ""))
     return Envelope(
         id=text.get("ce_id", ""),
         type=text.get("ce_type", ""),
@@ -71,14 +67,31 @@ def open_headers(headers: Iterable[tuple[str, bytes | None]] | None) -> Envelope
         correlation_id=text.get("ce_correlationid") or text.get("ce_id", ""),
         causation_id=text.get("ce_causationid", ""),
         traceparent=text.get("traceparent"),
-        actor=_uuid(text.get("ce_actor")),
+        actor=str(actor) if actor else None,
     )
 
 
-def _uuid(text: str | None) -> str | None:
+def cause_of(headers: Iterable[tuple[str, bytes | None]]) -> Cause:
+    """Return the record as the cause of what is done about it."""
+    given = dict(headers)
+    id_ = _text(given.get("ce_id"))
+    traceparent = given.get("traceparent")
+    return Cause(
+        _text(given.get("ce_correlationid")) or id_,
+        id_,
+        None if traceparent is None else _text(traceparent),
+        _user(_text(given.get("ce_actor"))),
+    )
+
+
+def _text(value: bytes | None) -> str:
+    return value.decode("utf-8", "replace") if value else ""
+
+
+def _user(text: str) -> UUID | None:
     """Headers are written by anybody; what is no UUID names nobody."""
     try:
-        return str(UUID(text)) if text else None
+        return UUID(text) if text else None
     except ValueError:
         return None
 

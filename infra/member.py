@@ -16,7 +16,7 @@ from infra.consumer_metrics import GroupMetrics
 from infra.consumer_tracing import processing
 from infra.crash_points import crash_point
 from infra.dead_letters import DeadLetters, Letter
-from infra.envelope import Headers, event_type, open_headers
+from infra.envelope import Headers, cause_of, event_type
 from infra.group_control import GroupControl
 from infra.handled import HandledLog, finished
 from infra.positions import Fenced, Positions, Progress
@@ -182,8 +182,8 @@ async def call(heard: Heard, group: str) -> None:
     record, event, handler = heard
     if handler is None or isinstance(event, Undecodable):
         return
-    envelope = open_headers(record.headers)
-    with because(envelope.cause), processing(group, record, event, envelope):
+    cause = cause_of(record.headers)
+    with because(cause), processing(group, record, event, cause.traceparent):
         await handler.call([event] if handler.batch else event)
 
 

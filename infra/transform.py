@@ -19,7 +19,7 @@ from infra.consumer_metrics import LAG, PARTITIONS, WAITING, GroupMetrics
 from infra.consumer_tracing import processing
 from infra.crash_points import crash_point
 from infra.dead_letters import Letter
-from infra.envelope import Headers, open_headers, seal
+from infra.envelope import Headers, cause_of, seal
 from infra.kafka_client import RECORD_BYTES, KafkaConfig
 from infra.kafka_consumer import KafkaConsumer
 from infra.member import ATTEMPTS, Heard, backoff, dead_letter_headers, dead_letter_topic, heard_of, letter, where
@@ -178,10 +178,10 @@ class TransformRunner:
         if isinstance(event, Undecodable):
             return [self._buried(letter(record, event, 1))]
         assert handler  # noqa: S101 – that is what `Heard` says
-        envelope = open_headers(record.headers)
+        cause = cause_of(record.headers)
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with because(envelope.cause), processing(self._transform.group, record, event, envelope):
+                with because(cause), processing(self._transform.group, record, event, cause.traceparent):
                     turned: Any = await handler.call(event)  # `turn` has checked its type
                     return [self._product(each) for each in turned]
             except Exception as error:

@@ -1,8 +1,6 @@
 """What caused what: carried along every call so that each event names its command and its cause."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -25,14 +23,19 @@ def current_cause() -> Cause | None:
     return _cause.get()
 
 
-@contextmanager
-def because(cause: Cause) -> Iterator[None]:
+class because:  # noqa: N801 – read as a statement; a generator would cost every event a few microseconds
     """Run the block as caused by `cause`."""
-    token = _cause.set(cause)
-    try:
-        yield
-    finally:
-        _cause.reset(token)
+
+    __slots__ = ("_before", "_cause")
+
+    def __init__(self, cause: Cause) -> None:
+        self._cause = cause
+
+    def __enter__(self) -> None:
+        self._before: Token[Cause | None] = _cause.set(self._cause)
+
+    def __exit__(self, *_: object) -> None:
+        _cause.reset(self._before)
 
 
 def identify(actor: UUID) -> None:
