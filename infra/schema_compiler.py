@@ -142,7 +142,7 @@ def _catalogue(newest: list[SchemaFile]) -> str:
 def _module(context: str, files: list[SchemaFile]) -> str:
     bodies = [_class(file.schema, file) for file in files]
     code = "\n\n\n".join(bodies)
-    needs = [name for name in ("micros", "moment") if f"{name}(" in code]
+    needs = [name for name in ("micros", "moment", "uuid_of") if f"{name}(" in code]
     typing = [name for name in ("Any", "ClassVar", "Literal", "Self") if re.search(rf"\b{name}\b", code)]
     return "\n".join(
         [
@@ -278,7 +278,7 @@ def _in(kind: Any, value: str) -> str:
         return value if inner == value else f"None if {value} is None else {inner}"
     match kind:
         case {"logicalType": "uuid"}:
-            return f"UUID({value})"
+            return f"uuid_of({value})"
         case {"logicalType": "timestamp-micros"}:
             return f"moment({value})"
         case {"type": "array", "items": items}:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Literal, Self
 from uuid import UUID
 
-from schemas.wire import micros, moment
+from schemas.wire import micros, moment, uuid_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +39,10 @@ class ConversationArchived:
     def from_record(cls, record: dict[str, Any]) -> Self:
         """Return the event Avro decoded."""
         return cls(
-            conversation_id=UUID(record["conversation_id"]),
-            archived_by=UUID(record["archived_by"]),
+            conversation_id=uuid_of(record["conversation_id"]),
+            archived_by=uuid_of(record["archived_by"]),
             archived_at=moment(record["archived_at"]),
-            member_ids=tuple([UUID(item) for item in record["member_ids"]]),
+            member_ids=tuple([uuid_of(item) for item in record["member_ids"]]),
         )
 
 
@@ -80,11 +80,11 @@ class ConversationDescribed:
     def from_record(cls, record: dict[str, Any]) -> Self:
         """Return the event Avro decoded."""
         return cls(
-            conversation_id=UUID(record["conversation_id"]),
+            conversation_id=uuid_of(record["conversation_id"]),
             metadata=record["metadata"],
-            described_by=UUID(record["described_by"]),
+            described_by=uuid_of(record["described_by"]),
             described_at=moment(record["described_at"]),
-            member_ids=tuple([UUID(item) for item in record["member_ids"]]),
+            member_ids=tuple([uuid_of(item) for item in record["member_ids"]]),
         )
 
 
@@ -122,11 +122,11 @@ class ConversationRenamed:
     def from_record(cls, record: dict[str, Any]) -> Self:
         """Return the event Avro decoded."""
         return cls(
-            conversation_id=UUID(record["conversation_id"]),
+            conversation_id=uuid_of(record["conversation_id"]),
             title=record["title"],
-            renamed_by=UUID(record["renamed_by"]),
+            renamed_by=uuid_of(record["renamed_by"]),
             renamed_at=moment(record["renamed_at"]),
-            member_ids=tuple([UUID(item) for item in record["member_ids"]]),
+            member_ids=tuple([uuid_of(item) for item in record["member_ids"]]),
         )
 
 
@@ -172,13 +172,13 @@ class ConversationStarted:
     def from_record(cls, record: dict[str, Any]) -> Self:
         """Return the event Avro decoded."""
         return cls(
-            conversation_id=UUID(record["conversation_id"]),
+            conversation_id=uuid_of(record["conversation_id"]),
             kind=record["kind"],
             title=record["title"],
             public=record["public"],
             metadata=record["metadata"],
-            started_by=UUID(record["started_by"]),
-            member_ids=tuple([UUID(item) for item in record["member_ids"]]),
+            started_by=uuid_of(record["started_by"]),
+            member_ids=tuple([uuid_of(item) for item in record["member_ids"]]),
             started_at=moment(record["started_at"]),
         )
 
@@ -216,11 +216,11 @@ class MemberJoined:
     def from_record(cls, record: dict[str, Any]) -> Self:
         """Return the event Avro decoded."""
         return cls(
-            conversation_id=UUID(record["conversation_id"]),
-            member_id=UUID(record["member_id"]),
-            added_by=UUID(record["added_by"]),
+            conversation_id=uuid_of(record["conversation_id"]),
+            member_id=uuid_of(record["member_id"]),
+            added_by=uuid_of(record["added_by"]),
             joined_at=moment(record["joined_at"]),
-            member_ids=tuple([UUID(item) for item in record["member_ids"]]),
+            member_ids=tuple([uuid_of(item) for item in record["member_ids"]]),
         )
 
 
@@ -258,11 +258,11 @@ class MemberLeft:
     def from_record(cls, record: dict[str, Any]) -> Self:
         """Return the event Avro decoded."""
         return cls(
-            conversation_id=UUID(record["conversation_id"]),
-            member_id=UUID(record["member_id"]),
-            removed_by=UUID(record["removed_by"]),
+            conversation_id=uuid_of(record["conversation_id"]),
+            member_id=uuid_of(record["member_id"]),
+            removed_by=uuid_of(record["removed_by"]),
             left_at=moment(record["left_at"]),
-            member_ids=tuple([UUID(item) for item in record["member_ids"]]),
+            member_ids=tuple([uuid_of(item) for item in record["member_ids"]]),
         )
 
 
@@ -299,10 +299,10 @@ class MessageDeleted:
     def from_record(cls, record: dict[str, Any]) -> Self:
         """Return the event Avro decoded."""
         return cls(
-            message_id=UUID(record["message_id"]),
-            conversation_id=UUID(record["conversation_id"]),
-            deleted_by=UUID(record["deleted_by"]),
-            recipient_ids=tuple([UUID(item) for item in record["recipient_ids"]]),
+            message_id=uuid_of(record["message_id"]),
+            conversation_id=uuid_of(record["conversation_id"]),
+            deleted_by=uuid_of(record["deleted_by"]),
+            recipient_ids=tuple([uuid_of(item) for item in record["recipient_ids"]]),
             deleted_at=moment(record["deleted_at"]),
         )
 
@@ -346,11 +346,11 @@ class MessageEdited:
     def from_record(cls, record: dict[str, Any]) -> Self:
         """Return the event Avro decoded."""
         return cls(
-            edit_id=UUID(record["edit_id"]),
-            message_id=UUID(record["message_id"]),
-            conversation_id=UUID(record["conversation_id"]),
-            editor_id=UUID(record["editor_id"]),
-            recipient_ids=tuple([UUID(item) for item in record["recipient_ids"]]),
+            edit_id=uuid_of(record["edit_id"]),
+            message_id=uuid_of(record["message_id"]),
+            conversation_id=uuid_of(record["conversation_id"]),
+            editor_id=uuid_of(record["editor_id"]),
+            recipient_ids=tuple([uuid_of(item) for item in record["recipient_ids"]]),
             body=record["body"],
             edited_at=moment(record["edited_at"]),
         )
@@ -393,10 +393,10 @@ class MessageErased:
     def from_record(cls, record: dict[str, Any]) -> Self:
         """Return the event Avro decoded."""
         return cls(
-            message_id=UUID(record["message_id"]),
-            conversation_id=UUID(record["conversation_id"]),
-            erased_by=UUID(record["erased_by"]),
-            recipient_ids=tuple([UUID(item) for item in record["recipient_ids"]]),
+            message_id=uuid_of(record["message_id"]),
+            conversation_id=uuid_of(record["conversation_id"]),
+            erased_by=uuid_of(record["erased_by"]),
+            recipient_ids=tuple([uuid_of(item) for item in record["recipient_ids"]]),
             reason=record["reason"],
             erased_at=moment(record["erased_at"]),
         )
@@ -442,10 +442,10 @@ class MessageSent:
     def from_record(cls, record: dict[str, Any]) -> Self:
         """Return the event Avro decoded."""
         return cls(
-            message_id=UUID(record["message_id"]),
-            conversation_id=UUID(record["conversation_id"]),
-            sender_id=UUID(record["sender_id"]),
-            recipient_ids=tuple([UUID(item) for item in record["recipient_ids"]]),
+            message_id=uuid_of(record["message_id"]),
+            conversation_id=uuid_of(record["conversation_id"]),
+            sender_id=uuid_of(record["sender_id"]),
+            recipient_ids=tuple([uuid_of(item) for item in record["recipient_ids"]]),
             client_id=record["client_id"],
             body=record["body"],
             sent_at=moment(record["sent_at"]),

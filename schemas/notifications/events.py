@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
-from schemas.wire import micros, moment
+from schemas.wire import micros, moment, uuid_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +39,8 @@ class NotificationsRead:
     def from_record(cls, record: dict[str, Any]) -> Self:
         """Return the event Avro decoded."""
         return cls(
-            recipient_id=UUID(record["recipient_id"]),
-            notification_ids=tuple([UUID(item) for item in record["notification_ids"]]),
+            recipient_id=uuid_of(record["recipient_id"]),
+            notification_ids=tuple([uuid_of(item) for item in record["notification_ids"]]),
             all_until=None if record["all_until"] is None else moment(record["all_until"]),
             read_at=moment(record["read_at"]),
         )
