@@ -108,7 +108,8 @@ class LaneWorker(PartitionWorker):
         self._running += 1
         try:
             for _ in range(TURN):
-                await self._unpaused()
+                if self._member.is_paused:
+                    await self._unpaused()
                 if not lane.waiting or self._stopping.is_set() or self._is_fenced:
                     break
                 heard = lane.waiting.popleft()
@@ -154,7 +155,9 @@ class LaneWorker(PartitionWorker):
         """Return whether the event is done: handled, or among the dead letters."""
         record, failures = heard.record, 0
         failure: Exception | None = heard.event if isinstance(heard.event, Undecodable) else None
-        for tries, pause in enumerate(backoff(), 1):
+        pauses, tries = backoff(), 0
+        while True:
+            tries += 1
             try:
                 if self._parked and record.key in self._parked and await self._buried(behind(record)):
                     return True
@@ -173,11 +176,10 @@ class LaneWorker(PartitionWorker):
                 if not self._member.passes(error, record):
                     failures, failure = failures + 1, failure if isinstance(failure, Undecodable) else error
             self._member.retrying += 1
-            stopped = await self._stopped_within(pause)
+            stopped = await self._stopped_within(next(pauses))
             self._member.retrying -= 1
             if stopped or self._is_fenced:
                 return False
-        raise AssertionError("backoff never ends")
 
     async def _buried(self, dead: Letter) -> bool:
         """Bury the letter. Return False if it was to wait behind another that operators have taken away."""
