@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from infra import tracing
 from infra.avro import Undecodable
-from infra.envelope import Envelope, open_headers
+from infra.envelope import open_headers
 from shared_kernel.events import Event, Position, Recorded
 from shared_kernel.records import Record
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from infra.member import Heard
 
 
-def processing(group: str, record: Record, event: Event, envelope: Envelope) -> tracing.Span:
+def processing(group: str, record: Record, event: Event, traceparent: str | None) -> tracing.Span:
     """Return the span of handling one event."""
-    if not tracing.keeps(envelope.traceparent):
+    if not tracing.keeps(traceparent):
         return tracing.OFF
-    return tracing.processing(group, _recorded(record, event, envelope))
+    return tracing.processing(group, _recorded(record, event))
 
 
 def processing_all(group: str, run: Sequence["Heard"]) -> tracing.Spans:
@@ -26,7 +26,7 @@ def processing_all(group: str, run: Sequence["Heard"]) -> tracing.Spans:
     if tracing.is_on():
         for record, event, _ in run:
             if not isinstance(event, Undecodable) and tracing.keeps(_traceparent(record)):
-                spans.process(group, _recorded(record, event, open_headers(record.headers)), len(run))
+                spans.process(group, _recorded(record, event), len(run))
     return spans
 
 
@@ -35,7 +35,8 @@ def _traceparent(record: Record) -> str | None:
     return next(((value or b"").decode("latin-1") for name, value in record.headers if name == "traceparent"), None)
 
 
-def _recorded(record: Record, event: Event, envelope: Envelope) -> Recorded:
+def _recorded(record: Record, event: Event) -> Recorded:
+    envelope = open_headers(record.headers)
     return Recorded(
         event,
         Position(event.TOPIC, record.partition, record.offset),
