@@ -136,8 +136,13 @@ def test_the_printed_lines_send_a_message_too(clone: Path, environment: dict[str
 
 
 @pytest.mark.parametrize(
-    "command", ["status", "roles", "settings", "topics", "doctor --help", "logs --help", "run --help", "reset --help"]
-)
+    "command",
+    [
+        "status", "roles", "settings", "topics", "groups", "dlq list messaging.history", "audit verify",
+        "rebuild messaging.history --dry-run", "replay --help", "audit export --help", "doctor --help", "logs --help",
+        "run --help", "reset --help",
+    ],
+)  # fmt: skip
 def test_every_command_of_the_table_runs(
     clone: Path, environment: dict[str, str], printed: list[str], command: str
 ) -> None:
@@ -159,7 +164,7 @@ def test_every_command_of_the_table_runs(
 def test_the_commands_for_developers_are_the_makefiles() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
-    assert {"check", "test", "up"} <= targets
+    assert {"bench", "check", "crash", "test", "up"} <= targets
     assert "make test" in (ROOT / ".ci" / "run").read_text()
 
 
