@@ -34,7 +34,7 @@ check: lint  ## lint, and the quick tests
 
 test: lint  ## lint, and the whole suite on the real servers, with coverage
 	$(RUN) coverage erase
-	$(RUN) coverage run -m pytest
+	$(RUN) coverage run -m pytest --numprocesses 2 --dist loadfile
 	$(RUN) coverage combine --quiet
 	$(RUN) coverage report --fail-under=85 --format=total
 

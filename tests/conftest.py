@@ -4,8 +4,10 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
 from pydantic import SecretStr
 
 from headwater import wiring
@@ -15,6 +17,7 @@ from infra.access_tokens import SharedKeyTokens
 from tests.servers import Servers, start_servers
 
 STACKS = ("processes", "containers")
+STACK = pytest.StashKey[str]()
 START = pytest.StashKey[Callable[[Path], Servers]]()
 STACK_VARIABLE = f"{PREFIX}TEST_STACK"
 SECRET = "only-for-tests-" + "0123456789" * 3
@@ -22,9 +25,11 @@ SECRET = "only-for-tests-" + "0123456789" * 3
 
 def pytest_configure(config: pytest.Config) -> None:
     """Take what the servers are to be, before a test starts a program that does not know the variable."""
-    stack = os.environ.pop(STACK_VARIABLE, "processes")
+    workerinput: dict[str, str] = getattr(config, "workerinput", {})
+    stack = workerinput.get(STACK_VARIABLE) or os.environ.pop(STACK_VARIABLE, "processes")
     if stack not in STACKS:
         raise pytest.UsageError(f"{STACK_VARIABLE}={stack}: it is one of {', '.join(STACKS)}")
+    config.stash[STACK] = stack
     config.stash[START] = start_servers
     if stack == "containers":
         from tests import containers  # half a second that the quick tests need not wait
@@ -36,11 +41,24 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(f"{STACK_VARIABLE}={stack}: {error}") from None
 
 
+def pytest_configure_node(node: Any) -> None:
+    """Hand it on to a worker process, which starts without the variable."""
+    node.workerinput[STACK_VARIABLE] = node.config.stash[STACK]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever takes the servers is marked `connected`, so that the quick run can leave it out."""
     for item in items:
         if "servers" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.connected)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Take back what a test, or a program it ran in this process, has made of logging."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")

@@ -180,7 +180,6 @@ async def test_an_outbox_that_nobody_relays_grows_old_in_sight(own_house: House)
     async with cancelled(watch_outbox(database, "messaging")):
         await until(waiting, 3)
     assert 0 < value("headwater_outbox_oldest_age_seconds", context="messaging") < 60
-    assert value("headwater_relay_active", context="messaging") == 0
 
     before = value("headwater_relay_records_total", context="messaging")
     relay = OutboxRelay(database, "messaging", own_house.bulk)
