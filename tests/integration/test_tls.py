@@ -234,7 +234,7 @@ async def test_a_process_that_the_broker_refuses_is_not_ready_and_logs_why_once(
             return [str(line["error"]) for line in logs if line["event"] == "kafka.refused"]
 
         try:
-            (refused,) = await eventually(refusals, within=PATIENCE_S)
+            (refused,) = await eventually(refusals, within=20)
         finally:
             await house.close()
 
