@@ -14,6 +14,7 @@ from infra.group_control import MemberReport
 from infra.group_operations import GroupOperations, GroupView, Move
 from shared_kernel.errors import NotFound, Refused
 
+ERROR_SHOWN = 200  # characters; `dlq show` has the rest
 T = TypeVar("T")
 
 groups = typer.Typer(help="The consumer groups: how far they are, and pausing them.")
@@ -165,7 +166,7 @@ def replay(
         moves = _with_groups(lambda operations: operations.plan_replay(group, begin, end))
         show([_move_row(move) for move in moves], as_json)
         if not moves:
-            err.print("nothing to replay: the group has not been past that place")
+            err.print("nothing to replay: what is asked for is empty, or lies where the group has not been yet")
         if dry_run or not moves:
             return
         _with_groups(lambda operations: operations.replay(group, moves, with_effects=with_effects))
@@ -225,7 +226,7 @@ def _letter_row(letter: Letter) -> dict[str, object]:
         "attempts": letter.attempts,
         "buried_at": letter.buried_at.isoformat(timespec="seconds"),
         "due": letter.is_due,
-        "error": letter.error,
+        "error": (letter.error.splitlines() or [""])[0][:ERROR_SHOWN],
     }
 
 

@@ -42,8 +42,9 @@ def layout(roles: Sequence[str], scale: Mapping[str, int]) -> tuple[RoleProcess,
     for role, count in scale.items():
         if role not in roles:
             raise StackError(f"--scale {role}={count}: no such role; `headwater roles` lists them")
-        if not 1 <= count <= MOST:
-            raise StackError(f"--scale {role}={count}: choose 1 to {MOST}")
+        least = 1 if role in (*OPEN, RELAY) else 0
+        if not least <= count <= MOST:
+            raise StackError(f"--scale {role}={count}: choose {least} to {MOST}")
     shared = [role for role in roles if role not in scale]
     open_roles = tuple(role for role in OPEN if role in shared)
     work = tuple(role for role in shared if role not in (*OPEN, RELAY))

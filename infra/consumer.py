@@ -80,13 +80,14 @@ class GroupRunner(ABC):
         """Consume until cancelled; then finish what runs, drop what waits, commit and leave the group. Raise what
         makes going on wrong."""
         self._kafka.start()
-        looking = asyncio.gather(self._look_after(), self._prune())
+        beside = [asyncio.create_task(each) for each in (self._look_after(), self._prune())]
         try:
             while True:
                 await asyncio.sleep(COMMIT_S)
                 await self._commit()
         finally:
-            looking.cancel()
+            for task in beside:
+                task.cancel()
             await asyncio.shield(self._leave())
 
     async def _leave(self) -> None:

@@ -86,7 +86,8 @@ class Member:
             record = each.record
             topic = dead_letter_topic(record.topic.removeprefix(self.prefix), self.group)
             await self.producer.send(topic, record.key, record.value, dead_letter_headers(each, self.group))
-            log.error("consumer.dead_letter", group=self.group, error=each.error, **where(record))
+            with because(cause_of(record.headers)):
+                log.error("consumer.dead_letter", group=self.group, error=each.error, **where(record))
         crash_point("letter.after-publish")
         await self.store.letters.bury(self.full_name, letters)
 

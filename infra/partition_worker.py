@@ -144,8 +144,10 @@ class PartitionWorker(ABC):
                 else:
                     break
 
-    async def _note(self, finished: Handled) -> Handled:
+    async def _note(self, finished: Handled) -> Handled | None:
         """Store what is finished with the position, in the surrounding transaction. Return the row to extend after it."""
+        if not finished.stretches:  # all of it was done before a replay
+            return self._handled
         row = added(self._handled, finished)
         await self._member.store.handled.note(self._member.group, self.key, row)
         return row

@@ -45,6 +45,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=POOL_TIMEOUT_S,
+            hide_parameters=True,  # errors go to logs, traces and letters; people's texts do not
             pool_pre_ping=True,  # a server that was restarted costs nobody an error
             connect_args={
                 "timeout": CONNECT_TIMEOUT_S,

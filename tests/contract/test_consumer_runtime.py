@@ -145,6 +145,20 @@ class MovesContract:
         await seen(lambda: all(worker._is_fenced for worker in stalled._workers.values()))
 
     @BOTH
+    async def test_a_dead_letter_in_a_replayed_stretch_holds_nobody_up(self, rig: Rig) -> None:
+        handle = Handling(rig)
+        handle.hopeless.add("k0/1")
+        positions = await rig.publish(*rounds(0, 6, KEYS[:1]))
+        async with rig.member(handle):
+            await rig.until(5)
+        await rig.moved(replayed(positions[0].offset, positions[3].offset), positions[0].partition)
+        async with rig.member(handle):
+            await rig.publish("k0/6")
+            done = await rig.until(5 + 2 + 1)
+
+        assert done[5:] == ["k0/0", "k0/2", "k0/6"]
+
+    @BOTH
     async def test_a_partition_that_went_away_full_is_read_when_it_comes_back(self, rig: Rig) -> None:
         handle = Handling(rig)
         gates = [handle.hold(name) for name in rounds(0, 1)]

@@ -153,8 +153,10 @@ async def _quiet(installation: Installation) -> float | None:
         try:
             groups = json.loads(await asyncio.to_thread(installation.stack.headwater, "groups", "--json"))
             connection = await asyncpg.connect(installation.database_url)
-            waiting = await connection.fetchval("select count(*) from messaging.outbox")
-            await connection.close()
+            try:
+                waiting = await connection.fetchval("select count(*) from messaging.outbox")
+            finally:
+                connection.terminate()
             if not waiting and not any(int(group["lag"]) for group in groups):
                 return monotonic() - begun
         except (AssertionError, subprocess.TimeoutExpired, *UNREACHABLE):
@@ -252,7 +254,7 @@ def main() -> int:
         print(told(reports[-1:]), flush=True)
     if len(reports) > 1:
         print("\nall together\n" + told(reports))
-    return int(any(each.violations for each in reports))
+    return int(any(each.violations or not (each.messages and each.connections and each.recovery) for each in reports))
 
 
 if __name__ == "__main__":

@@ -113,6 +113,8 @@ def blame(before: Kept | None, kept: Kept, following: Kept | None) -> Broken:
         return Broken(kept.offset, "inserted", f"record {following.offset} was kept directly after {found}")
     if said is not None and (found is None or found < said < kept.offset):
         return Broken(said, "removed", f"record {kept.offset} was kept directly after {said}, which is not there")
+    if said is None and hash_of(GENESIS, kept) != kept.hash:  # it is not the first record, which it says it is
+        return Broken(kept.offset, "inserted", f"it was not kept after {found}")
     if before and (said is None or said < before.offset):
         return Broken(before.offset, "inserted", f"record {kept.offset} was kept directly after {said}")
     return Broken(kept.offset, "changed", "the record and the one before it do not give its hash")
