@@ -22,6 +22,8 @@ class Callbacks:
 class GroupConsumer(Protocol):
     """One member of a group."""
 
+    ended: Exception | None  # what ended the reading, if it was not `close`
+
     def start(self) -> None:
         """Join the group and begin to deliver."""
 

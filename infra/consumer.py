@@ -84,6 +84,8 @@ class GroupRunner(ABC):
         try:
             while True:
                 await asyncio.sleep(COMMIT_S)
+                if self._kafka.ended:  # without it the process would live on and do nothing
+                    raise self._kafka.ended
                 await self._commit()
         finally:
             for task in beside:

@@ -186,7 +186,7 @@ class GroupOperations:
             if topic in group.topics:
                 at = standing.get((self._config.topic(topic), number))
                 next_ = max(at.next if at else 0, beginnings[topic, number])
-                done = sum(last - first for first, last in at.beyond) if at else 0
+                done = sum(max(last - max(first, next_), 0) for first, last in at.beyond) if at else 0
                 moved = at.moved_at if at else None
                 partitions.append(PartitionView(topic, number, next_, end, max(end - next_ - done, 0), moved))
         is_paused = await group.control.is_paused(self._config.topic(name))

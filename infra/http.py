@@ -63,7 +63,7 @@ def _rfc3339(text: object) -> object:
 
 
 def _sane(moment: datetime) -> datetime:
-    if moment.year not in YEARS:
+    if moment.year not in YEARS or moment.timestamp() < 0:
         raise ValueError(f"a year from {YEARS.start} to {YEARS.stop - 1}")
     return moment
 

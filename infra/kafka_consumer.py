@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import CancelledError as FutureCancelled
 from concurrent.futures import Future
 from dataclasses import dataclass
+from operator import methodcaller
 from queue import SimpleQueue
 from threading import Thread
 from time import monotonic
@@ -28,6 +29,7 @@ BATCH = 500  # records handed over at once; more gained nothing
 POLL_S = 0.1
 LOOK_S = 2.0  # how often the ends are looked at
 ASK_S = 0.5  # how long the broker has to name the end of a partition that is not fetched from
+HEADERS_OF = methodcaller("headers")
 REVOKE_S = 30  # how long running handlers may take to finish when partitions move away
 
 log = structlog.get_logger()
@@ -81,6 +83,7 @@ class KafkaConsumer:
         self._ends: Mapping[Partition, int] = {}  # of what is assigned
         self._held: set[Partition] = set()  # what is not fetched from
         self._looked_at = 0.0
+        self.ended: Exception | None = None
         self._closing = False
         self._requests: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self._thread = Thread(target=self._read, name=f"kafka-consumer {group}", daemon=True)
@@ -124,6 +127,13 @@ class KafkaConsumer:
         await asyncio.to_thread(self._thread.join)
 
     def _read(self) -> None:
+        try:
+            self._read_on()
+        except Exception as error:
+            log.error("consumer.reading_ended", exc_info=error)
+            self.ended = error
+
+    def _read_on(self) -> None:
         while not self._closing:
             self._do_what_was_asked()
             self._look_at_ends()
@@ -209,7 +219,12 @@ class KafkaConsumer:
 
 
 def _record(message: Message) -> Record:
-    headers: Any = message.headers()  # typed too widely: what was received is a list of names and bytes
+    try:
+        # Typed too widely: what was received is a list of names and bytes. Where a name is no text the library returns a list
+        # and leaves an exception behind, which the interpreter's quick way to call a method does not look for.
+        headers: Any = HEADERS_OF(message)
+    except (UnicodeDecodeError, SystemError):
+        headers = []
     return Record(
         message.topic() or "",
         message.partition() or 0,

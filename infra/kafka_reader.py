@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPartitionError
 from aiokafka.partitioner import murmur2
@@ -18,6 +19,7 @@ from shared_kernel.events import Position, Recorded
 
 BATCH = 500  # records
 WAIT_MS = 200
+log = structlog.get_logger()
 TALKER = "aiokafka"  # the logger of its client; the loggers below it tell of other things
 FETCH_WAIT_MS = 50  # questions about offsets queue behind a fetch that waits for records
 
@@ -117,8 +119,32 @@ class OpenReader:
     async def batches(self) -> AsyncIterator[list[Raw]]:
         """Yield what arrives, for ever; an empty list when nothing did for a while. Order holds per partition."""
         while True:
-            got = await self._consumer.getmany(timeout_ms=WAIT_MS, max_records=BATCH)
+            try:
+                got = await self._consumer.getmany(timeout_ms=WAIT_MS, max_records=BATCH)
+            except UnicodeDecodeError:
+                await self._go_past_unreadable()
+                continue
             yield [record for records in got.values() for record in records]
+
+    async def _go_past_unreadable(self) -> None:
+        """Leave out what a producer sent in one batch with a header whose name is no text: aiokafka reads none of it."""
+        for partition in self._partitions:
+            first = at = await self._consumer.position(partition)
+            while not await self._is_readable(partition):
+                at += 1
+                self._consumer.seek(partition, at)
+            self._consumer.seek(partition, at)
+            if at > first:
+                log.error(
+                    "reader.unreadable", topic=partition.topic, partition=partition.partition, first=first, past=at
+                )
+
+    async def _is_readable(self, partition: TopicPartition) -> bool:
+        try:
+            await self._consumer.getmany(partition, timeout_ms=WAIT_MS, max_records=1)
+        except UnicodeDecodeError:
+            return False
+        return True
 
     def topic_of(self, raw: Raw) -> str:
         """Return the record's topic as the contexts call it."""

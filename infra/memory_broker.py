@@ -117,6 +117,7 @@ class MemoryConsumer:
         self._paused: set[Partition] = set()
         self._requests: deque[Callable[[], None]] = deque()
         self._closing = self._stalled = self._expired = False
+        self.ended: Exception | None = None
         self._reading: asyncio.Task[None] | None = None
 
     def start(self) -> None:

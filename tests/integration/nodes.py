@@ -7,10 +7,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID, uuid4, uuid5
 
 import socketio
 import uvicorn
+from aiokafka import AIOKafkaProducer
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
@@ -57,6 +60,22 @@ async def own_topics(house: House) -> AsyncIterator[House]:
         yield replace(house, kafka=kafka, commands=producer)
     finally:
         await producer.close()
+
+
+class NoText(str):
+    """The name of a header as other clients may write it."""
+
+    def encode(self, *_: object) -> bytes:
+        return b"\xff\xfe\x80"
+
+
+async def publish_header_that_is_no_text(config: KafkaConfig, topic: str) -> None:
+    """Put a record on the topic that our own clients cannot read."""
+    with patch("aiokafka.producer.message_accumulator.DefaultRecordBatchBuilder", _DefaultRecordBatchBuilderPy):
+        async with AIOKafkaProducer(bootstrap_servers=config.bootstrap_servers) as producer:
+            batch = producer.create_batch()
+            batch.append(key=b"k", value=b"no event", timestamp=None, headers=[(NoText("x"), b"y")])
+            await (await producer.send_batch(batch, config.topic(topic), partition=0))
 
 
 async def delete_records(kafka: KafkaConfig, topic: str) -> None:

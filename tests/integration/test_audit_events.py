@@ -5,7 +5,7 @@ import base64
 import json
 import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +17,7 @@ import uvicorn
 
 from bounded_contexts.audit import module as audit
 from bounded_contexts.audit.adapters import range_kafka
+from bounded_contexts.audit.adapters.http import STREAMS
 from bounded_contexts.realtime.adapters.sessions_postgres import PostgresSessions
 from headwater import wiring
 from headwater.web import application
@@ -268,6 +269,18 @@ async def test_a_client_that_does_not_read_holds_the_reading_up(
     assert reader.fetched < 4000
     lazy.close()
     await eventually(lambda: asyncio.sleep(0, reader.open_now), within=5, until=lambda count: count == 0)
+
+
+async def test_only_so_many_are_read_at_once(own_house: House, api: httpx.AsyncClient) -> None:
+    await publish(own_house, uuid4(), 8000, "x" * 3000)
+    async with AsyncExitStack() as opened:
+        for _ in range(STREAMS):
+            await opened.enter_async_context(api.stream("GET", "/audit/events", params={"topic": "messages"}))
+        refused = await api.get("/audit/events", params={"topic": "messages"})
+    again = await api.get("/audit/events", params={"topic": "messages", "limit": 1})
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "too_many_streams")
+    assert again.status_code == 200
 
 
 async def test_a_broker_that_goes_away_in_mid_stream_is_the_last_line(

@@ -236,6 +236,8 @@ class TestTampering:
         "change",
         [
             "value = 'other'",
+            "header_values = header_values[1:2]",
+            "header_names[1] = null",
             "key = null",
             "event_id = 'other'",
             "type = null",
@@ -293,6 +295,21 @@ class TestTampering:
         await execute(owner, copy(of=4, to=5, hash_=hash_))
 
         assert await broken(ports) == (5, "inserted")
+
+    async def test_a_record_inserted_before_the_first(self, ports: Ports, owner: Database) -> None:
+        await kept(ports, [0, 1])
+
+        await execute(owner, copy(of=1, to=-1, hash_="'\\x00'"))
+
+        assert await broken(ports) == (-1, "inserted")
+
+    async def test_a_copy_of_the_first_record_behind_the_last(self, ports: Ports, owner: Database) -> None:
+        await kept(ports, [0, 1, 2])
+
+        same = '(select hash from audit.record where "offset" = 0)'
+        await execute(owner, copy(of=0, to=9, hash_=same).replace("9, 0,", "9, null,"))
+
+        assert await broken(ports) == (9, "inserted")
 
     async def test_a_record_inserted_with_the_right_hash(self, ports: Ports, owner: Database) -> None:
         await kept(ports, [0, 2, 4, 6, 8])

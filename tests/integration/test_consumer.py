@@ -22,6 +22,7 @@ from schemas.messaging.events import ConversationStarted, MessageSent
 from shared_kernel.errors import Unavailable
 from shared_kernel.module import Consumer, Topic, on, on_batch
 from tests.contract.test_event_log import sent
+from tests.integration.nodes import publish_header_that_is_no_text
 from tests.probes import eventually
 
 Handle = Callable[[MessageSent], Awaitable[None]]
@@ -227,6 +228,30 @@ async def test_bytes_that_are_no_event_go_to_the_dead_letters(
 
     assert done == [after.message_id]
     assert value in [letter.value for letter in found]
+
+
+async def test_a_header_whose_name_is_no_text_holds_nobody_up(own_house: House) -> None:
+    heard: list[UUID] = []
+    group = f"g{uuid4().hex}"
+    await ensure_topics(own_house.kafka, [Topic(dead_letter_topic("messages", group), 1)], 1)
+
+    async def hear(message: MessageSent) -> None:
+        heard.append(message.message_id)
+
+    async def found() -> list[UUID]:
+        return heard
+
+    events = [sent(uuid4()) for _ in range(20)]  # on every partition
+    await publish_header_that_is_no_text(own_house.kafka, "messages")
+    for each in events:
+        await KafkaLog(own_house.commands, own_house.codec).publish(each)
+    async with running(own_house, Consumer(group, (on(MessageSent, hear),))):
+        await eventually(found, until=lambda ids: set(ids) == {each.message_id for each in events})
+    letters = await own_house.groups["messaging"].letters.counts(
+        own_house.kafka.topic(group), [(own_house.kafka.topic("messages"), 0)]
+    )
+
+    assert list(letters.values()) == [1]
 
 
 async def test_a_batch_handler_gets_consecutive_events_together(own_house: House) -> None:

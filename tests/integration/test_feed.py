@@ -17,7 +17,7 @@ from schemas.messaging.events import MessageSent
 from shared_kernel.errors import Unavailable
 from shared_kernel.events import Recorded
 from shared_kernel.module import Feed, Offsets, Topic
-from tests.integration.nodes import delete_records, message, own_topics
+from tests.integration.nodes import delete_records, message, own_topics, publish_header_that_is_no_text
 from tests.probes import eventually
 from tests.servers import Servers
 
@@ -88,6 +88,18 @@ async def test_it_begins_at_the_end_and_hears_all_that_follows(apart: House) -> 
             return sum(hearer.told[-1][0]["messages"].values())
 
         await eventually(reached, until=lambda offsets: offsets == 25)
+
+
+async def test_it_goes_past_a_record_that_its_client_cannot_read(apart: House) -> None:
+    hearer = Hearer()
+    runner = FeedRunner(hearer.feed, apart.kafka, apart.codec)
+
+    async with running(apart, runner) as task:
+        first = await publish(apart, 3)
+        await publish_header_that_is_no_text(apart.kafka, "messages")
+        then = await publish(apart, 3)
+        await hearer.hears(*first, *then)
+        assert not task.done()
 
 
 async def test_it_looks_back_before_it_is_ready(apart: House) -> None:

@@ -1,5 +1,6 @@
 """REST face of audit: what happened, for auditors and administrators only."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import aclosing
 from typing import Annotated, Any
@@ -19,10 +20,11 @@ from infra.http import Moment, SignedIn, Tokens, problems
 from infra.kafka_reader import KafkaReader
 from infra.opaque import OpaqueTokens
 from infra.problems import of_error, problem
-from shared_kernel.errors import Forbidden, HeadwaterError, Refused
+from shared_kernel.errors import Forbidden, HeadwaterError, Refused, Unavailable
 
 ROLES = frozenset({"auditor", "admin"})
 MEDIA_TYPE = "application/x-ndjson"
+STREAMS = 16  # topics that a process reads for auditors at once: each has a client of the broker and its buffers
 CHUNK = 65_536  # bytes of lines that are sent together
 
 logger = structlog.get_logger()
@@ -49,6 +51,7 @@ class JsonLines(StreamingResponse):
 def router(reader: KafkaReader, codec: Codec, topics: Collection[str], sources: Sources) -> APIRouter:
     """Return every route of the context; `topics` are those that may be read."""
     routes = APIRouter(tags=["audit"], dependencies=[Depends(auditor)], responses=problems(401, 403, 422, 503))
+    slots = asyncio.Semaphore(STREAMS)
     add_traces(routes, sources)
 
     @routes.get("/audit/events", response_class=JsonLines)
@@ -77,7 +80,7 @@ def router(reader: KafkaReader, codec: Codec, topics: Collection[str], sources: 
             until=until,
             places=tokens.open("position", position, of=_of(topic)) if position else None,
         )
-        chunks = _chunks(reader, codec, topic, selection, limit, tokens, request)
+        chunks = _chunks(slots, reader, codec, topic, selection, limit, tokens, request)
         await anext(chunks)  # what is wrong before the first line becomes a plain answer
         return JsonLines(chunks)
 
@@ -85,6 +88,7 @@ def router(reader: KafkaReader, codec: Codec, topics: Collection[str], sources: 
 
 
 async def _chunks(
+    slots: asyncio.Semaphore,
     reader: KafkaReader,
     codec: Codec,
     topic: str,
@@ -96,8 +100,10 @@ async def _chunks(
     """Yield nothing once connected, then lines, many at a time."""
     where = {"instance": request.url.path, "request_id": request.scope.get("request_id", "")}
     connected = False
+    if slots.locked():
+        raise Unavailable("too_many_streams", f"{STREAMS} topics are being read by this process; try again")
     try:
-        async with open_range(reader, topic, selection) as range_:
+        async with slots, open_range(reader, topic, selection) as range_:
             yield b""
             connected = True
             async for chunk in _lines(range_, codec, tokens, topic, limit):

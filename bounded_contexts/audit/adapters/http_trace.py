@@ -69,7 +69,9 @@ def add_traces(routes: APIRouter, sources: Sources) -> None:
     """Add the routes."""
 
     @routes.get("/audit/trace/{correlation_id}", responses=problems(404))
-    async def trace_correlation(correlation_id: Annotated[str, Path(max_length=200)]) -> TraceAnswer:
+    async def trace_correlation(
+        correlation_id: Annotated[str, Path(max_length=200, pattern=r"^[^\x00]+$")],
+    ) -> TraceAnswer:
         """Show the events that a request led to, each before those it caused, and what the groups did with them."""
         return _answer(await trace(correlation_id, sources), sources.prefix)
 

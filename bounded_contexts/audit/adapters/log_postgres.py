@@ -62,15 +62,17 @@ class PostgresLog:
             return [Head(row.topic, row.partition, row.offset, row.hash) for row in found]
 
     async def chain(self, topic: str, partition: int) -> AsyncIterator[Kept]:
-        after = -1
         of_chain = sa.select(record).where(record.c.topic == topic, record.c.partition == partition)
+        rest = (
+            of_chain  # from the least number there is: no offset of Kafka's is negative, one that was put there may be
+        )
         while True:
-            page = await self._kept(of_chain.where(record.c.offset > after).order_by(record.c.offset).limit(PAGE))
+            page = await self._kept(rest.order_by(record.c.offset).limit(PAGE))
             for kept in page:
                 yield kept
             if len(page) < PAGE:
                 return
-            after = page[-1].offset
+            rest = of_chain.where(record.c.offset > page[-1].offset)
 
     async def about(self, correlation_id: str, limit: int) -> list[Kept]:
         return await self._kept(_in_time(record.c.correlation_id == correlation_id, limit))

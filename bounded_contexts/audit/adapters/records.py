@@ -1,10 +1,10 @@
 """A record of a topic in words: what the tail prints, REST streams and exports hold."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from bounded_contexts.audit.domain.chain import moment_of
 from infra.avro import Codec, Undecodable
 from infra.kafka_reader import OpenReader, Raw
 
@@ -15,7 +15,7 @@ def described(raw: Raw, opened: OpenReader, codec: Codec) -> dict[str, Any]:
         "topic": opened.topic_of(raw),
         "partition": raw.partition,
         "offset": raw.offset,
-        "timestamp": datetime.fromtimestamp(raw.timestamp / 1000, UTC).isoformat(),
+        "timestamp": moment_of(raw.timestamp).isoformat(),
         "key": _text(raw.key),
         "headers": {name: _text(value) for name, value in raw.headers},
     }

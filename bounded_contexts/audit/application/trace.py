@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from bounded_contexts.audit.application.ports import Devices, Log, Outcomes
-from bounded_contexts.audit.domain.chain import Kept
+from bounded_contexts.audit.domain.chain import Kept, moment_of
 from schemas.messaging.events import MessageDeleted, MessageSent
 from shared_kernel.errors import NotFound
 from shared_kernel.events import Position, id_of
@@ -14,7 +14,6 @@ from shared_kernel.handling import Device, Handling
 
 LIMIT = 1_000  # records of one correlation
 DEVICES_OF = 50  # of them, whose devices are looked up
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -53,11 +52,14 @@ class Sources:
     prefix: str  # before topics' names on the broker
 
 
-async def trace(correlation_id: str, of: Sources) -> Trace:
-    """Return what this correlation id stands on. Raise `NotFound` when nothing has been kept of it."""
-    kept = await of.log.about(correlation_id, LIMIT + 1)
-    if not kept:
+async def trace(correlation_id: str, of: Sources, asked_for: Sequence[Kept] = ()) -> Trace:
+    """Return what this correlation id stands on, `asked_for` first. Raise `NotFound` when nothing has been kept of it."""
+    found_about = await of.log.about(correlation_id, LIMIT + 1)
+    if not found_about:
         raise NotFound("correlation_not_found", "nothing of it is in the audit log, or not yet")
+    # Anybody may send a thousand requests under one id: what is asked for is shown all the same.
+    own = [each for each in asked_for if each.correlation_id == correlation_id]
+    kept = [*own, *(each for each in found_about if each not in own)]
     found = await of.outcomes.of({(each.topic, each.partition, each.offset): each.type for each in kept[:LIMIT]})
     handled = {Position(*place): handlings for place, handlings in found.items()}
     devices = {}
@@ -70,10 +72,11 @@ async def trace(correlation_id: str, of: Sources) -> Trace:
 async def trace_message(message_id: UUID, of: Sources) -> list[Trace]:
     """Return what came of sending the message and of deleting it. Raise `NotFound` when neither has been kept."""
     ids = [str(id_of(event, message_id)) for event in (MessageSent, MessageDeleted)]
-    correlations = {kept.correlation_id: None for kept in await of.log.of_events(ids, LIMIT)}
+    own = await of.log.of_events(ids, LIMIT)
+    correlations = {kept.correlation_id: None for kept in own}
     if not correlations:
         raise NotFound("message_not_found", "nothing of it is in the audit log, or not yet")
-    return [await trace(each, of) for each in correlations if each]
+    return [await trace(each, of, own) for each in correlations if each]
 
 
 def in_tree_order(kept: Sequence[Kept]) -> list[Step]:
@@ -124,4 +127,4 @@ def _step(kept: Kept) -> Step:
 
 
 def _time(kept: Kept) -> datetime:
-    return EPOCH + timedelta(milliseconds=kept.timestamp_ms)
+    return moment_of(kept.timestamp_ms)

@@ -3,10 +3,13 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from shared_kernel.records import Record
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FIRST_MS, LAST_MS = -62_135_596_800_000, 253_402_300_799_999  # of the years 1 to 9999
 GENESIS = bytes(32)  # what stands before the first record of a chain
 NULL = b"\xff\xff\xff\xff"
 TEXT_LIMIT = 200  # characters of what is copied out of a header for look-ups; the header itself is kept whole
@@ -103,7 +106,10 @@ def hash_of(previous: bytes, kept: Kept) -> bytes:
 def follows(kept: Kept, before: Kept | None) -> bool:
     """Return whether the record is what was kept after `before`."""
     previous, offset = (before.hash, before.offset) if before else (GENESIS, None)
-    return kept.previous_offset == offset and hash_of(previous, kept) == kept.hash
+    try:
+        return kept.previous_offset == offset and hash_of(previous, kept) == kept.hash
+    except (ValueError, TypeError, AttributeError):  # columns as nobody here fills them
+        return False
 
 
 def blame(before: Kept | None, kept: Kept, following: Kept | None) -> Broken:
@@ -113,11 +119,18 @@ def blame(before: Kept | None, kept: Kept, following: Kept | None) -> Broken:
         return Broken(kept.offset, "inserted", f"record {following.offset} was kept directly after {found}")
     if said is not None and (found is None or found < said < kept.offset):
         return Broken(said, "removed", f"record {kept.offset} was kept directly after {said}, which is not there")
-    if said is None and hash_of(GENESIS, kept) != kept.hash:  # it is not the first record, which it says it is
+    if (
+        said is None and found is not None and not follows(kept, None)
+    ):  # it is not the first record, which it says it is
         return Broken(kept.offset, "inserted", f"it was not kept after {found}")
     if before and (said is None or said < before.offset):
         return Broken(before.offset, "inserted", f"record {kept.offset} was kept directly after {said}")
     return Broken(kept.offset, "changed", "the record and the one before it do not give its hash")
+
+
+def moment_of(milliseconds: int) -> datetime:
+    """Return the time of a record, UTC. Whoever produced it wrote it: beyond what a calendar has, its first or last moment."""
+    return EPOCH + timedelta(milliseconds=min(max(milliseconds, FIRST_MS), LAST_MS))
 
 
 def _text(header: str | None) -> str | None:
