@@ -48,7 +48,6 @@ def audit_export(
     from bounded_contexts.audit.adapters.range_kafka import Selection
     from headwater import tasks
 
-    selection = Selection(since=since and since.astimezone(), until=until and until.astimezone())
     bars: dict[str, TaskID] = {}
     with told(), Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
 
@@ -57,6 +56,7 @@ def audit_export(
                 bars[topic] = bar.add_task(topic)
             bar.update(bars[topic], completed=done, total=total)
 
+        selection = Selection(since=_zoned(since), until=_zoned(until))
         count = asyncio.run(tasks.audit_export(loaded(), topics, selection, (to, format_), progress))
         out.print(f"{count} records in {to}")
 
@@ -78,6 +78,10 @@ def audit_verify(
     trust: Annotated[
         list[str] | None, typer.Option(help="Public key (hex) of an earlier secret. May be repeated.")
     ] = None,
+    roots: Annotated[
+        list[str] | None,
+        typer.Option("--root", help="Hash of a root that `seal` printed; it must be there. Repeatable."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Walk the audit log's chains and roots. Exit code 1 when one does not hold; says where."""
@@ -91,10 +95,17 @@ def audit_verify(
             ) from None
         of_topic = None if topic is None else settings.topic_prefix + topic
         with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
-            report = asyncio.run(_verify(settings, of_topic, keys, bar))
+            report = asyncio.run(_verify(settings, of_topic, keys, roots or [], bar))
         _tell(report, as_json)
         if not report.holds:
             raise typer.Exit(1)
+
+
+def _zoned(moment: datetime | None) -> datetime | None:
+    try:
+        return moment and moment.astimezone()
+    except (ValueError, OverflowError):  # the year 1 is not everywhere
+        raise Refused("invalid_time", "the time is beyond the calendar") from None
 
 
 def _tell(report: Report, as_json: bool) -> None:
@@ -103,7 +114,12 @@ def _tell(report: Report, as_json: bool) -> None:
         for (topic, partition), each in report.broken.items()
     ]
     if as_json:
-        counts = {"records": report.records, "chains": report.chains, "roots": report.roots}
+        counts = {
+            "records": report.records,
+            "unsealed": report.unsealed,
+            "chains": report.chains,
+            "roots": report.roots,
+        }
         print_json(counts | {"holds": report.holds, "broken": broken, "roots_broken": report.roots_broken})
         return
     for each in broken:
@@ -111,7 +127,8 @@ def _tell(report: Report, as_json: bool) -> None:
     if report.roots_broken:
         out.print(report.roots_broken, style="red", markup=False)
     verdict = "all hold" if report.holds else "broken"
-    out.print(f"{report.records} records in {report.chains} chains, {report.roots} roots: {verdict}")
+    seen = f"{report.records} records in {report.chains} chains, {report.roots} roots, {report.unsealed} records behind them"
+    out.print(f"{seen}: {verdict}", soft_wrap=True)
 
 
 async def _seal(settings: Settings) -> Root | None:
@@ -122,7 +139,9 @@ async def _seal(settings: Settings) -> Root | None:
         return await seal(ports)
 
 
-async def _verify(settings: Settings, topic: str | None, trusted: list[bytes], bar: Progress) -> Report:
+async def _verify(
+    settings: Settings, topic: str | None, trusted: list[bytes], roots: list[str], bar: Progress
+) -> Report:
     from bounded_contexts.audit.application.verify import verify
     from headwater import tasks
 
@@ -135,12 +154,14 @@ async def _verify(settings: Settings, topic: str | None, trusted: list[bytes], b
         bar.update(bars[chain], completed=at + 1)
 
     async with tasks.audit_log(settings, trusted) as ports:
-        return await verify(ports, topic, progress)
+        return await verify(ports, topic, progress, roots)
 
 
 async def _tail(settings: Settings, topic: str, start: str, follow: bool) -> None:
     from headwater import tasks
 
+    if follow and err.is_terminal:
+        err.print(f"following {topic}; Ctrl-C ends it", markup=False)
     with unheard(logging.getLogger("aiokafka")):
         async for line in tasks.audit_lines(settings, topic, start, follow):
             sys.stdout.write(line)

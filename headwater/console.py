@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from headwater import settings as settings_module
 from headwater.settings import Settings, SettingsError
@@ -39,8 +40,13 @@ def show(rows: list[dict[str, Any]], as_json: bool) -> None:
     for number, name in enumerate(rows[0] if rows else ()):
         table.add_column(name, no_wrap=number == 0, overflow="fold")  # names are for copying: whole, on one line
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_row(*(Text(plain(str(value))) for value in row.values()))
     out.print(table)
+
+
+def plain(text: str) -> str:
+    """Return the text as a terminal may have it: whoever writes to a topic must not steer the terminal of who reads it."""
+    return "".join(each if each.isprintable() or each in "\n\t" else f"\\u{ord(each):04x}" for each in text)
 
 
 def print_json(value: object) -> None:

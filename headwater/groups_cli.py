@@ -1,14 +1,16 @@
 """The commands for operators of consumer groups: `groups`, `dlq`, `replay`."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Annotated, TypeVar
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from headwater.console import Json, err, loaded, out, show, told
+from headwater.console import Json, err, loaded, out, plain, show, told
 from infra.dead_letters import Choice, Letter
 from infra.group_control import MemberReport
 from infra.group_operations import GroupOperations, GroupView, Move
@@ -81,13 +83,23 @@ def list_letters(
     group: Group,
     key: Key = None,
     type: Type = None,  # noqa: A002 – the option's name
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 100,
+    after: Annotated[str | None, typer.Option(help="Only those behind this one: TOPIC/PARTITION/OFFSET.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most; fewer when they are large.")] = 100,
     as_json: Json = False,
 ) -> None:
     """List dead letters, in the order of their partitions."""
+
+    async def page(operations: GroupOperations) -> tuple[list[Letter], int]:
+        choice = Choice(None, key, type, after, limit)
+        letters = await operations.letters(group, choice)
+        behind = replace(choice, after=letters[-1].id) if letters else choice
+        return letters, await operations.count_letters(group, behind)
+
     with told():
-        letters = _with_groups(lambda operations: operations.letters(group, Choice(None, key, type, limit)))
+        letters, more = _with_groups(page)
         show([_letter_row(each) for each in letters], as_json)
+        if more:
+            err.print(f"{more} more: --after {letters[-1].id}", markup=False)
 
 
 @dlq.command("show")
@@ -99,11 +111,11 @@ def show_letter(group: Group, id: Annotated[str, typer.Argument(help="TOPIC/PART
             raise NotFound("letter_not_found", f"{group} has no dead letter {id}")
         (letter,) = found
         for name, value in _letter_row(letter).items():
-            out.print(f"{name}: {value}", markup=False)
+            out.print(plain(f"{name}: {value}"), markup=False)
         for name, header in letter.record.headers:
-            out.print(f"header {name}: {(header or b'').decode('utf-8', 'replace')}", markup=False)
+            out.print(plain(f"header {name}: {(header or b'').decode('utf-8', 'replace')}"), markup=False)
         out.print(f"value: {'null' if letter.record.value is None else letter.record.value.hex()}", markup=False)
-        out.print(letter.stack, markup=False)
+        out.print(plain(letter.stack), markup=False)
 
 
 @dlq.command()
@@ -122,6 +134,7 @@ def redrive(
             count = _with_groups(lambda operations: operations.count_letters(group, choice))
             out.print(f"{count} letter(s) are meant; others with their keys would come along")
             return
+        _with_groups(lambda operations: _some(operations, group, choice))
         count = _with_groups(lambda operations: operations.redrive(group, choice))
         out.print(f"{count} letter(s) will be tried again as soon as {group} runs; see `headwater dlq list {group}`")
 
@@ -139,10 +152,12 @@ def discard(
     """Give letters up for good. They stay on the dead-letter topic, but nothing will try them again."""
     with told():
         choice = _choice(id, key, type, everything)
-        count = _with_groups(lambda operations: operations.count_letters(group, choice))
-        if dry_run or not count:
+        count = _with_groups(lambda operations: _some(operations, group, choice))
+        if dry_run:
             out.print(f"{count} letter(s) are meant")
             return
+        if not yes and not sys.stdin.isatty():
+            raise Refused("not_confirmed", "there is nobody to ask; say --yes")
         if yes or typer.confirm(f"Discard {count} letter(s) of {group}?"):
             count = _with_groups(lambda operations: operations.discard(group, choice))
             out.print(f"{count} letter(s) discarded")
@@ -167,6 +182,8 @@ def replay(
         show([_move_row(move) for move in moves], as_json)
         if not moves:
             err.print("nothing to replay: what is asked for is empty, or lies where the group has not been yet")
+        if dry_run and not _with_groups(lambda operations: operations.is_stopped(group)):
+            err.print(f"{group} runs: stop its processes before the replay itself", markup=False)
         if dry_run or not moves:
             return
         _with_groups(lambda operations: operations.replay(group, moves, with_effects=with_effects))
@@ -202,6 +219,13 @@ def _choice(id: str | None, key: str | None, type: str | None, everything: bool)
     if everything == any(each is not None for each in (id, key, type)):
         raise Refused("nothing_chosen", "say which letters: --id, --key, --type, or --all alone")
     return Choice(id, key, type)
+
+
+async def _some(operations: GroupOperations, group: str, choice: Choice) -> int:
+    """Return how many letters are meant. Raise `NotFound` for none: whoever names some expects them to be there."""
+    if not (count := await operations.count_letters(group, choice)) and choice != Choice():
+        raise NotFound("letter_not_found", f"{group} has no such dead letter")
+    return count
 
 
 def _row(view: GroupView) -> dict[str, object]:

@@ -15,9 +15,11 @@ from infra.handled import Place
 from infra.memory_database import MemoryDatabase, MemoryTable
 from infra.positions import Fenced, MemoryPositions
 from infra.postgres import Database
+from shared_kernel.errors import Refused
 from shared_kernel.records import Partition, Record
 
 LIST_LIMIT = 1000
+LIST_BYTES = 8 << 20  # of values and headers, after which no further letter is fetched
 Key = tuple[Partition, bytes]
 
 
@@ -50,7 +52,23 @@ class Choice:
     id: str | None = None
     key: str | None = None
     type: str | None = None
+    after: str | None = None  # only those behind the one with this id
     limit: int = LIST_LIMIT
+
+    def __post_init__(self) -> None:
+        for text in (self.id, self.key, self.type, self.after):
+            if text and ("\0" in text or text != text.encode("utf-8", "replace").decode()):
+                raise Refused("invalid_choice", "no letter is found by what is no text")
+        if self.after:
+            place_of(self.after)
+
+
+def place_of(id_: str) -> Place:
+    """Return the place a letter's id names. Raise `Refused`."""
+    parts = id_.rsplit("/", 2)
+    if len(parts) != 3 or not all(part.isascii() and part.isdecimal() and len(part) < 10 for part in parts[1:]):
+        raise Refused("invalid_choice", "a letter's id is TOPIC/PARTITION/OFFSET")
+    return parts[0], int(parts[1]), int(parts[2])
 
 
 class DeadLetters(Protocol):
@@ -75,7 +93,8 @@ class DeadLetters(Protocol):
         ...
 
     async def due(self, group: str, partitions: Iterable[Partition]) -> list[Letter]:
-        """Return letters that somebody asked to redrive, at most `LIST_LIMIT`, in the order of their partition."""
+        """Return the first letters that somebody asked to redrive, at most `LIST_LIMIT` and few more bytes than
+        `LIST_BYTES`, in the order of their partition."""
         ...
 
     async def resolve(self, group: str, letter: Letter) -> None:
@@ -102,10 +121,12 @@ COUNTS = """
 select topic, partition, count(*) as letters from {schema}.dead_letter where {of_partitions} group by topic, partition"""
 # None whose key has an earlier one that nobody asked for: order per key holds among the dead too.
 DUE = """
-select {columns} from {schema}.dead_letter l where is_due and {of_partitions}
-and not exists (select from {schema}.dead_letter e where e.consumer = l.consumer and e.topic = l.topic
-                and e.partition = l.partition and e.key = l.key and e.place < l.place and not e.is_due)
-order by topic, partition, place limit {limit}"""
+with meant as (
+    select * from {schema}.dead_letter l where is_due and {of_partitions}
+    and not exists (select from {schema}.dead_letter e where e.consumer = l.consumer and e.topic = l.topic
+                    and e.partition = l.partition and e.key = l.key and e.place < l.place and not e.is_due)
+    order by topic, partition, place limit {limit})
+{first}"""
 RESOLVE = (
     "delete from {schema}.dead_letter where consumer = $1 and topic = $2 and partition = $3 and place = $4 returning 1"
 )
@@ -116,8 +137,15 @@ LOCK = """select from {schema}.position where (topic, partition) in
           order by topic, partition, consumer for update"""
 # Null: does not matter.
 CHOSEN = """consumer = $1 and ($2::text is null or topic || '/' || partition || '/' || place = $2)
-            and ($3::bytea is null or key = $3) and ($4::text is null or type = $4)"""
-LIST = "select {columns} from {schema}.dead_letter where {chosen} order by topic, partition, place limit $5"
+            and ($3::bytea is null or key = $3) and ($4::text is null or type = $4)
+            and ($5::text is null or (topic, partition, place) > ($5, $6::int, $7::bigint))"""
+LIST = """
+with meant as (select * from {schema}.dead_letter where {chosen} order by topic, partition, place limit $8)
+{first}"""
+# Of the letters that are meant those that begin before the limit of bytes.
+FIRST = """select {columns} from (select *, sum(bytes) over (order by topic, partition, place) - bytes as before from (
+    select *, coalesce(octet_length(value), 0) + pg_column_size(header_values) as bytes from meant) sized) summed
+where before < {bytes} order by topic, partition, place"""
 AT = """select {columns} from {schema}.dead_letter where consumer = $1
         and (topic, partition, place) in (select * from unnest($2::text[], $3::int[], $4::bigint[]))"""
 COUNT = "select count(*) from {schema}.dead_letter where {chosen}"
@@ -134,7 +162,8 @@ class PostgresDeadLetters:
 
     def __init__(self, database: Database, schema: str) -> None:
         self._database = database
-        parts = {"schema": schema, "columns": COLUMNS, "of_partitions": OF_PARTITIONS, "chosen": CHOSEN}
+        first = FIRST.format(columns=COLUMNS, bytes=LIST_BYTES)
+        parts = {"schema": schema, "columns": COLUMNS, "first": first, "of_partitions": OF_PARTITIONS, "chosen": CHOSEN}
         self._sql = {
             name: text.format(limit=LIST_LIMIT, **parts)
             for name, text in {
@@ -183,7 +212,7 @@ class PostgresDeadLetters:
             raise Fenced(f"{letter.id} is no dead letter of {group} any more")
 
     async def chosen(self, group: str, choice: Choice) -> list[Letter]:
-        """Return the letters, in the order of their partitions."""
+        """Return the first letters, in the order of their partitions, as many as `due` would."""
         return [_letter(row) for row in await self._rows("list", group, *_meant(choice), choice.limit)]
 
     async def at(self, group: str, places: Sequence[Place]) -> dict[Place, Letter]:
@@ -258,7 +287,7 @@ class MemoryDeadLetters:
                 held |= {key} if letter.record.key is not None else set()
             elif key not in held:
                 due.append(letter)
-        return due[:LIST_LIMIT]
+        return _first(due, LIST_LIMIT)
 
     async def resolve(self, group: str, letter: Letter) -> None:
         place = (group, letter.record.home, letter.record.offset)
@@ -269,8 +298,8 @@ class MemoryDeadLetters:
             self._letters.write(place, None)
 
     async def chosen(self, group: str, choice: Choice) -> list[Letter]:
-        """Return the letters, in the order of their partitions."""
-        return [letter for letter in self._of(group) if _is_meant(letter, choice)][: choice.limit]
+        """Return the first letters, in the order of their partitions, as many as `due` would."""
+        return _first([letter for letter in self._of(group) if _is_meant(letter, choice)], choice.limit)
 
     async def count(self, group: str, choice: Choice) -> int:
         """Return how many letters there are, whatever the choice's limit."""
@@ -313,7 +342,18 @@ def _is_meant(letter: Letter, choice: Choice) -> bool:
         choice.id in (None, letter.id)
         and (key is None or key == letter.record.key)
         and choice.type in (None, letter.type)
+        and (choice.after is None or (*letter.record.home, letter.record.offset) > place_of(choice.after))
     )
+
+
+def _first(letters: Sequence[Letter], limit: int) -> list[Letter]:
+    first, size = [], 0
+    for letter in letters[:limit]:
+        if size >= LIST_BYTES:
+            break
+        first.append(letter)
+        size += len(letter.record.value or b"") + sum(len(value or b"") for _, value in letter.record.headers)
+    return first
 
 
 def _columns(partitions: Iterable[Partition]) -> tuple[list[str], list[int]]:
@@ -321,8 +361,9 @@ def _columns(partitions: Iterable[Partition]) -> tuple[list[str], list[int]]:
     return [topic for topic, _ in partitions], [number for _, number in partitions]
 
 
-def _meant(choice: Choice) -> tuple[str | None, bytes | None, str | None]:
-    return choice.id, choice.key.encode() if choice.key is not None else None, choice.type
+def _meant(choice: Choice) -> tuple[object, ...]:
+    after = place_of(choice.after) if choice.after else (None, None, None)
+    return choice.id, choice.key.encode() if choice.key is not None else None, choice.type, *after
 
 
 def _letter(row: Any) -> Letter:

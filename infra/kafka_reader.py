@@ -99,7 +99,8 @@ class OpenReader:
 
     async def at(self, timestamp_ms: int) -> dict[Partition, int]:
         """Return the offset of the first record at or after the time, or the end where there is none."""
-        found = await self._consumer.offsets_for_times(dict.fromkeys(self._partitions, timestamp_ms))
+        since = max(timestamp_ms, 0)  # what is negative means something else to the broker
+        found = await self._consumer.offsets_for_times(dict.fromkeys(self._partitions, since))
         ends = await self._consumer.end_offsets(self._partitions)
         return self._keyed({p: found[p].offset if found.get(p) else ends[p] for p in self._partitions})
 

@@ -18,7 +18,8 @@ from shared_kernel.causation import Cause, because
 BODY_LIMIT = 1 << 20  # bytes
 UNKNOWN_BODY_LIMIT = 65_536  # bytes that are read before a token is asked for
 BODIES_LIMIT = 256 << 20  # bytes of all bodies that a process holds at once
-TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context, version 00
+# W3C Trace Context: no version ff, neither id all zeros.
+TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 log = structlog.get_logger()

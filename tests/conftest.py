@@ -18,6 +18,7 @@ from tests.servers import Servers, start_servers
 
 STACKS = ("processes", "containers")
 STACK = pytest.StashKey[str]()
+TURNS = ("stack", "crash", "integration", "e2e", "contract", "deploy")  # and then what is quick
 START = pytest.StashKey[Callable[[Path], Servers]]()
 STACK_VARIABLE = f"{PREFIX}TEST_STACK"
 SECRET = "only-for-tests-" + "0123456789" * 3
@@ -47,10 +48,20 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever takes the servers is marked `connected`, so that the quick run can leave it out."""
+    """Whatever takes the servers is marked `connected`, so that the quick run can leave it out. A process of the suite takes a
+    file, or all that share the stack, and the next when it is through: what takes long comes first, so that both end together."""
     for item in items:
-        if "servers" in getattr(item, "fixturenames", ()):
+        fixtures, kind = getattr(item, "fixturenames", ()), item.path.parent.name
+        if "servers" in fixtures:
             item.add_marker(pytest.mark.connected)
+        item.add_marker(pytest.mark.xdist_group("stack" if "stack" in fixtures and kind == "e2e" else str(item.path)))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    marker = item.get_closest_marker("xdist_group")
+    kind = "stack" if marker and marker.args == ("stack",) else item.path.parent.name
+    return TURNS.index(kind) if kind in TURNS else len(TURNS)
 
 
 @pytest.fixture(autouse=True)

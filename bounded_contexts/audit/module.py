@@ -6,6 +6,7 @@ from pathlib import Path
 import structlog
 
 from bounded_contexts.audit.adapters.http import router
+from bounded_contexts.audit.adapters.log_postgres import GROUP, SCHEMA
 from bounded_contexts.audit.application.ports import Devices, Outcomes, Ports
 from bounded_contexts.audit.application.seal import seal_daily
 from bounded_contexts.audit.application.trace import Sources
@@ -13,8 +14,7 @@ from infra.avro import Codec
 from infra.kafka_reader import KafkaReader
 from shared_kernel.module import Module, Recorder
 
-NAME = "audit"
-LOG = "audit.log"
+NAME = SCHEMA
 MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
 ONLY_GROW = ("record", "root")
 
@@ -39,5 +39,5 @@ def module(
     return Module(
         name=NAME,
         router=router(reader, codec, {*topics, *letters}, Sources(ports.log, outcomes, devices, reader.prefix)),
-        recorder=Recorder(LOG, tuple(topics), ports.log.keep, daily),
+        recorder=Recorder(GROUP, tuple(topics), ports.log.keep, daily),
     )

@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import pytest
@@ -22,6 +22,7 @@ from schemas.messaging.events import MessageSent
 from shared_kernel.errors import Unavailable
 from shared_kernel.events import Position
 from shared_kernel.module import on_batch
+from shared_kernel.records import Record
 from tests.contract.consumer_rig import (
     PARTITIONS,
     Handling,
@@ -488,6 +489,30 @@ class FailuresContract:
 
         assert done == ["put back", "k0/1"]
         assert await rig.letters.count(rig.full_name, Choice()) == 0
+
+    @BOTH
+    async def test_large_letters_are_fetched_a_few_at_a_time_and_all_are_redriven(self, rig: Rig) -> None:
+        handle, now = Handling(rig), datetime.now(UTC)
+        record = Record(rig.broker.prefix + rig.topic, 0, 0, b"k", bytes(900_000), [("odd", b"\0" * 10)], 0)
+        letters = [Letter(record._replace(offset=offset), "why", "", 1, now) for offset in range(12)]
+        async with rig.member(handle, parks=True):
+            await rig.publish("k0/0")
+            await rig.until(1)
+            await rig.letters.bury(rig.full_name, letters)
+
+            everything = await rig.letters.chosen(rig.full_name, Choice())
+            behind = await rig.letters.chosen(rig.full_name, Choice(after=everything[-1].id))
+            some = await rig.letters.chosen(rig.full_name, Choice(after=letters[1].id, limit=2))
+            await rig.letters.redrive(rig.full_name, Choice())
+
+            async def attempts() -> list[int]:
+                return [each.attempts for each in await rig.letters.chosen(rig.full_name, Choice(limit=3))]
+
+            await eventually(attempts, until=lambda found: found[0] == 2, within=20)
+
+        assert everything + behind == letters
+        assert len(everything) == 10
+        assert some == letters[2:4]
 
     @BOTH
     async def test_redriving_one_key_leaves_the_others_parked(self, rig: Rig) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -104,3 +105,22 @@ async def test_an_export_that_fails_leaves_what_was_there(own_house: House, tmp_
 
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+async def test_no_device_and_no_directory_is_replaced_or_made(own_house: House, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    for path in (pipe, tmp_path, tmp_path / "nowhere" / "out"):
+        with pytest.raises(Refused, match="invalid_file"):
+            await export(
+                KafkaReader(own_house.kafka),
+                own_house.codec,
+                ["messages"],
+                Selection(),
+                (path, "jsonl"),
+                lambda *_: None,
+            )
+
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]

@@ -32,6 +32,7 @@ from headwater.wiring import House
 from infra.kafka_log import KafkaLog
 from infra.migrations import ContextSchema, migrate, role_name, role_url
 from infra.partition_worker import BATCH_BYTES
+from infra.positions import PostgresPositions
 from infra.postgres import Database
 from infra.recorder import RecorderRunner
 from shared_kernel.errors import Unavailable
@@ -288,6 +289,22 @@ class TestTampering:
 
         assert await broken(ports) == (9, "removed")
 
+    @pytest.mark.parametrize("left", [5, 0])
+    async def test_records_behind_every_root_are_missed_by_the_groups_position(
+        self, ports: Ports, role: Database, owner: Database, left: int
+    ) -> None:
+        positions = PostgresPositions(role, "audit")
+        claimed = await positions.claim("audit.log", [CHAIN, ("messages", 1)])
+        async with positions.transaction():
+            await kept(ports)
+            await positions.advance("audit.log", {CHAIN: replace(claimed[CHAIN], next=10)})
+        before = await verified(ports)
+
+        await execute(owner, f'delete from audit.record where "offset" >= {left}')
+
+        assert (before.holds, before.chains, before.unsealed) == (True, 1, 10)
+        assert await broken(ports) == (9, "removed")
+
     @pytest.mark.parametrize("hash_", ["sha256('made up')", '(select hash from audit.record where "offset" = 4)'])
     async def test_a_record_inserted_into_a_gap(self, ports: Ports, owner: Database, hash_: str) -> None:
         await kept(ports, [0, 2, 4, 6, 8])
@@ -394,6 +411,16 @@ class TestRoots:
         trusting = replace(rooted, key=DerivedKey(SECRET, [somebody.key.public_key]))
         assert (await verified(trusting)).holds
 
+    async def test_a_root_that_was_written_down_and_is_gone(self, rooted: Ports, owner: Database) -> None:
+        newest = await rooted.log.last_root()
+        assert newest
+        there = await verify(rooted, None, lambda *_: None, [newest.hash])
+        await execute(owner, f"delete from audit.root where number = {newest.number}")
+        gone = await verify(rooted, None, lambda *_: None, [newest.hash])
+
+        assert there.roots_broken is None
+        assert gone.roots_broken == f"root {newest.hash} was removed"
+
     async def test_the_first_root_of_a_day_is_made_once(self, ports: Ports) -> None:
         now = datetime(2026, 1, 31, 23, 59, tzinfo=UTC)
         at: Callable[[datetime], Ports] = lambda moment: replace(ports, now=lambda: moment)  # noqa: E731
@@ -430,7 +457,7 @@ class TestCommands:
         assert root
         assert root.hash in sealed.stdout
         assert (verdict.returncode, verdict.stderr) == (0, "")
-        assert verdict.stdout == "10 records in 1 chains, 1 roots: all hold\n"
+        assert verdict.stdout == "10 records in 1 chains, 1 roots, 0 records behind them: all hold\n"
 
     async def test_a_log_that_was_tampered_with(self, ports: Ports, owner: Database, headwater: Any) -> None:
         await kept(ports)

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,16 +14,20 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from headwater.cli import app
+from headwater.web import application
 from headwater.wiring import House
+from infra.access_tokens import SharedKeyTokens
 from infra.consumer import ConsumerRunner
-from infra.dead_letters import Choice
+from infra.dead_letters import Choice, Letter
 from infra.group_operations import GroupOperations
+from infra.health import Health
 from infra.kafka_log import KafkaLog
 from schemas.messaging.events import MessageSent
 from shared_kernel.errors import Conflict, Refused
 from shared_kernel.module import Consumer, Module, on
+from shared_kernel.records import Record
 from tests.contract.test_event_log import sent
-from tests.integration.conftest import Client
+from tests.integration.conftest import Client, client_of
 from tests.probes import eventually
 
 GROUP = "messaging.history"
@@ -204,6 +209,12 @@ async def test_the_commands_do_the_same(own_house: House, monkeypatch: pytest.Mo
         (letter,) = json.loads((await command("dlq", "list", GROUP, "--json")).stdout)
         shown = (await command("dlq", "show", GROUP, letter["id"])).stdout
         refused = await command("dlq", "redrive", GROUP)
+        wrong = [
+            await command("dlq", "redrive", GROUP, "--key", "nobody's"),
+            await command("dlq", "discard", GROUP, "--all"),
+            await command("dlq", "list", GROUP, "--after", "nowhere"),
+        ]
+        begun = await command("replay", GROUP, "--from", "beginning", "--dry-run")
         dry = await command("dlq", "redrive", GROUP, "--all", "--dry-run")
         stage.hearer.refuses = set()
         await command("dlq", "redrive", GROUP, "--id", letter["id"])
@@ -217,7 +228,13 @@ async def test_the_commands_do_the_same(own_house: House, monkeypatch: pytest.Mo
     assert "dlq_" not in shown
     assert refused.exit_code == 1
     assert "nothing_chosen" in refused.stderr
+    assert [(each.exit_code, each.stderr.split()[1]) for each in wrong] == [
+        (1, "letter_not_found:"),
+        (1, "not_confirmed:"),
+        (1, "invalid_choice:"),
+    ]
     assert "1 letter(s)" in dry.stdout
+    assert (begun.exit_code, "stop its processes" in begun.stderr) == (0, True)
     await eventually(lambda: stage.operations.is_stopped(GROUP))
     plan = json.loads((await command("replay", GROUP, "--from", "beginning", "--dry-run", "--json")).stdout)
     assert [each["records"] for each in plan] == [3]
@@ -242,10 +259,55 @@ async def test_the_admin_routes_are_for_operators(client: Client, web_house: Hou
     assert (await operator.post(f"{path}:pause")).status_code == 204
     assert (await operator.get(path)).json()["state"] == "paused"
     assert (await operator.post(f"{path}:resume")).status_code == 204
-    assert (await operator.get(f"{path}/dead-letters")).json() == {"data": [], "total": 0}
+    none = {"data": [], "total": 0, "page": {"next_cursor": None, "has_more": False}}
+    assert (await operator.get(f"{path}/dead-letters")).json() == none
+    for query in ({"key": "a\0b"}, {"cursor": "nowhere"}):
+        refused = await operator.get(f"{path}/dead-letters", params=query)
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_choice")
     assert (await operator.post(f"{path}/dead-letters:redrive", json={})).status_code == 422
     assert (await operator.post(f"{path}/dead-letters:redrive", json={"all": True})).json() == {"count": 0}
     assert (await operator.post(f"{path}/dead-letters:discard", json={"key": "k"})).json() == {"count": 0}
+
+
+async def test_many_or_large_letters_come_in_pages(own_house: House, tokens: SharedKeyTokens) -> None:
+    group, name = own_house.groups["messaging"], own_house.kafka.topic(GROUP)
+    topic, now = own_house.kafka.topic("messages"), datetime.now(UTC)
+    records = [Record(topic, 0, offset, b"k", bytes(900_000), [], 0) for offset in range(12)]
+    operator = client_of(application(own_house, {"web"}, Health(("web",), {})), tokens, uuid4(), ("operator",))
+
+    async def page(**query: Any) -> tuple[list[int], dict[str, Any], int]:
+        answer = (await operator.get(f"/admin/groups/{GROUP}/dead-letters", params=query)).json()
+        return [int(each["id"].rpartition("/")[2]) for each in answer["data"]], answer["page"], answer["total"]
+
+    await group.letters.bury(name, [Letter(each, "why", "", 1, now) for each in records])
+    first, more, total = await page()
+    rest, end, _ = await page(cursor=more["next_cursor"])
+    two, after_two, _ = await page(limit=2)
+
+    assert first == list(range(10))  # 8 MiB are in the tenth
+    assert (more["has_more"], total) == (True, 12)
+    assert (rest, end) == ([10, 11], {"next_cursor": None, "has_more": False})
+    assert (two, after_two["has_more"]) == ([0, 1], True)
+
+
+@pytest.mark.parametrize("header", [b"\x1b[2J", b"[red]", b"[/]"])
+async def test_what_was_written_does_not_steer_the_terminal(
+    own_house: House, monkeypatch: pytest.MonkeyPatch, header: bytes
+) -> None:
+    for name, value in environment(own_house).items():
+        monkeypatch.setenv(name, value)
+    group, text = own_house.groups["messaging"], header.decode()
+    record = Record(own_house.kafka.topic("messages"), 0, 7, header, b"", [("odd", header)], 0)
+    letter = Letter(record, text, text, 1, datetime.now(UTC))
+    await group.letters.bury(own_house.kafka.topic(GROUP), [letter])
+
+    listed, shown = await command("dlq", "list", GROUP), await command("dlq", "show", GROUP, letter.id)
+
+    plainly = text.replace("\x1b", "\\u001b")
+    assert (listed.exit_code, shown.exit_code) == (0, 0)
+    assert "\x1b" not in listed.stdout + shown.stdout
+    assert f"header odd: {plainly}" in shown.stdout
+    assert plainly in listed.stdout
 
 
 async def read(operator: httpx.AsyncClient, path: str) -> dict[str, Any]:

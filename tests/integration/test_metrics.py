@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,14 +13,11 @@ from structlog.testing import capture_logs
 from headwater.wiring import House
 from infra.access_tokens import SharedKeyTokens
 from infra.consumer import ConsumerRunner
-from infra.event_store_postgres import PostgresEventStore
 from infra.kafka_log import KafkaLog
 from infra.member import dead_letter_topic
-from infra.outbox_metrics import watch_outbox
-from infra.outbox_relay import OutboxRelay
 from infra.partition_worker import QUEUE_BATCHES
 from infra.topics import ensure_topics
-from schemas.messaging.events import ConversationRenamed, MessageSent
+from schemas.messaging.events import MessageSent
 from shared_kernel.module import Consumer, Count, Handler, Topic, on, on_batch
 from tests.contract.test_event_log import sent
 from tests.integration.conftest import rest_client
@@ -160,35 +156,6 @@ async def test_an_acknowledgement_is_timed(own_house: House) -> None:
     await publish(own_house, 5)
 
     assert acknowledged() == before + 5
-
-
-async def test_an_outbox_that_nobody_relays_grows_old_in_sight(own_house: House) -> None:
-    database = own_house.databases["messaging"]
-    store: PostgresEventStore[ConversationRenamed] = PostgresEventStore(database, "messaging", own_house.codec)
-
-    def waiting() -> float:
-        return value("headwater_outbox_records", context="messaging")
-
-    async with database.driver() as connection:
-        await connection.execute("delete from messaging.outbox")
-    for _ in range(3):
-        renamed = ConversationRenamed(
-            conversation_id=uuid4(), title="t", renamed_by=uuid4(), renamed_at=datetime.now(UTC)
-        )
-        await store.append(renamed.conversation_id, 0, (renamed,))
-
-    async with cancelled(watch_outbox(database, "messaging")):
-        await until(waiting, 3)
-    assert 0 < value("headwater_outbox_oldest_age_seconds", context="messaging") < 60
-
-    before = value("headwater_relay_records_total", context="messaging")
-    relay = OutboxRelay(database, "messaging", own_house.bulk)
-    async with cancelled(relay.run()):
-        await until(lambda: value("headwater_relay_records_total", context="messaging"), before + 3)
-        assert value("headwater_relay_active", context="messaging") == 1
-    async with cancelled(watch_outbox(database, "messaging")):
-        await until(waiting, 0)
-    assert value("headwater_outbox_oldest_age_seconds", context="messaging") == 0
 
 
 async def test_a_gateway_tells_of_its_clients_and_what_they_are_sent(house: House) -> None:

@@ -17,11 +17,13 @@ from headwater import wiring
 from headwater.wiring import House
 from infra.event_store_postgres import PostgresEventStore
 from infra.kafka_reader import KafkaReader, Raw
+from infra.outbox_metrics import watch_outbox
 from infra.outbox_relay import OutboxRelay
 from infra.postgres import Database
 from schemas.messaging.events import ConversationRenamed, ConversationStarted
 from shared_kernel.causation import Cause, because
 from tests.conftest import settings_for
+from tests.integration.test_metrics import cancelled, until, value
 from tests.probes import eventually
 from tests.servers import Servers
 
@@ -323,3 +325,33 @@ async def test_of_two_relays_the_other_goes_on_when_ones_connection_is_killed(ho
             records = await heard(house, [stream], 5)
 
     assert of_stream(house, records, stream) == events_of(stream, 5)
+
+
+async def test_an_outbox_that_nobody_relays_grows_old_in_sight(house: House) -> None:
+    database = house.databases["messaging"]
+    store: PostgresEventStore[ConversationRenamed] = PostgresEventStore(database, "messaging", house.codec)
+
+    def waiting() -> float:
+        return value("headwater_outbox_records", context="messaging")
+
+    async with database.driver() as connection:
+        await connection.execute("delete from messaging.outbox")
+    for _ in range(3):
+        renamed = ConversationRenamed(
+            conversation_id=uuid4(), title="t", renamed_by=uuid4(), renamed_at=datetime.now(UTC)
+        )
+        await store.append(renamed.conversation_id, 0, (renamed,))
+
+    async with cancelled(watch_outbox(database, "messaging")):
+        await until(waiting, 3)
+    assert 0 < value("headwater_outbox_oldest_age_seconds", context="messaging") < 60
+
+    before = value("headwater_relay_records_total", context="messaging")
+    active = value("headwater_relay_active", context="messaging")  # the suite's own relay, perhaps
+    relay = OutboxRelay(database, "messaging", house.bulk)
+    async with cancelled(relay.run()):
+        await until(lambda: value("headwater_relay_records_total", context="messaging"), before + 3)
+        assert value("headwater_relay_active", context="messaging") == active + 1
+    async with cancelled(watch_outbox(database, "messaging")):
+        await until(waiting, 0)
+    assert value("headwater_outbox_oldest_age_seconds", context="messaging") == 0

@@ -262,6 +262,14 @@ class TestDocuments:
         assert (result.exit_code, result.stdout.strip()) == (0, "schemas are fine")
 
 
+@pytest.mark.parametrize("option", ["--from", "--to"])
+def test_a_time_beyond_the_calendar_is_told_in_one_line(option: str, tmp_path: Path) -> None:
+    answer = run("audit", "export", "messages", "--out", str(tmp_path / "out"), option, "0001-01-01")
+
+    assert (answer.exit_code, answer.stderr.count("\n")) == (1, 1)
+    assert "invalid_time" in answer.stderr
+
+
 def test_a_database_that_hangs_up_is_told_with_variable_and_address() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"

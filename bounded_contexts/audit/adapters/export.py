@@ -42,6 +42,8 @@ async def export(
 
     The file is there when all of it is. Raise `Refused` for a topic or format that is not there, `Unavailable`."""
     path, format_ = to
+    if not path.parent.is_dir() or (path.exists() and not path.is_file()):
+        raise Refused("invalid_file", f"{path} is no file in a directory that is there")
     count = 0
     with _whole(path) as file:
         writing = _writer(file, format_, [event for event in codec.events if event.TOPIC in topics])

@@ -1,6 +1,6 @@
 """The audit log at rest: port `Log`."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,9 +9,11 @@ from sqlalchemy.dialects.postgresql import insert
 from bounded_contexts.audit.adapters.tables import record, root
 from bounded_contexts.audit.domain.chain import Head, Kept, chained
 from bounded_contexts.audit.domain.root import Root
+from infra.positions import PostgresPositions
 from infra.postgres import Database
 from shared_kernel.records import Record
 
+SCHEMA, GROUP = "audit", "audit.log"
 PAGE = 200  # records held at once while a chain is read
 COLUMNS = tuple(column.name for column in record.columns)
 # Chain by chain through the primary key: `distinct on` would read every row.
@@ -55,6 +57,10 @@ class PostgresLog:
             rows = [tuple(getattr(each, name) for name in COLUMNS) for each in chained(records, head)]
             driver: Any = (await connection.get_raw_connection()).driver_connection
             await driver.copy_records_to_table("record", columns=COLUMNS, records=rows)
+
+    async def done(self) -> Mapping[tuple[str, int], int]:
+        positions = await PostgresPositions(self._database, SCHEMA).load(GROUP)
+        return {chain: next_ for chain, next_ in positions.items() if next_ > 0}
 
     async def heads(self) -> list[Head]:
         async with self._database.transaction() as connection:

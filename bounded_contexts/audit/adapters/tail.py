@@ -48,7 +48,7 @@ async def _start(opened: OpenReader, start: str) -> dict[tuple[str, int], int]:
         begin, end = await opened.beginnings(), await opened.ends()
         return {key: min(max(int(start), first), end[key]) for key, first in begin.items()}
     try:
-        moment = datetime.fromisoformat(start)
-    except ValueError:
+        since = int(datetime.fromisoformat(start).timestamp() * 1000)
+    except (ValueError, OverflowError):  # the year 1 is not everywhere
         raise Refused("invalid_start", "say beginning, end, an offset or an ISO 8601 time") from None
-    return await opened.at(int(moment.timestamp() * 1000))
+    return await opened.at(since)

@@ -17,6 +17,10 @@ class Log(Protocol):
         """Continue a partition's chain with consecutive records of it."""
         ...
 
+    async def done(self) -> Mapping[tuple[str, int], int]:
+        """Return for each chain the offset after the last record that the group says it has kept."""
+        ...
+
     async def heads(self) -> list[Head]:
         """Return the last record of every chain, all at one moment."""
         ...

@@ -1,6 +1,7 @@
 """REST face of operations, for the role `operator`: everything `headwater groups` and `headwater dlq` do."""
 
 import base64
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Self
 
@@ -67,9 +68,15 @@ class LetterAnswer(BaseModel):
     stack: str
 
 
+class LetterPageAnswer(BaseModel):
+    next_cursor: str | None
+    has_more: bool
+
+
 class LetterList(BaseModel):
     data: list[LetterAnswer]
-    total: int
+    total: Annotated[int, Field(description="How many letters fit, on this page and all others.")]
+    page: LetterPageAnswer
 
 
 class Chosen(Body):
@@ -94,7 +101,7 @@ class Count(BaseModel):
 async def operator(user: SignedIn) -> User:
     """Access policy: an operator. Raise `Forbidden` for everybody else."""
     if not user.roles & ROLES:
-        raise Forbidden("role_required", "this takes the role operator")
+        raise Forbidden("forbidden", "this needs the role operator or admin")
     return user
 
 
@@ -135,11 +142,17 @@ def router(groups: GroupOperations) -> APIRouter:
         type: str | None = None,  # noqa: A002 – the name of the parameter
         id: str | None = None,  # noqa: A002
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        cursor: Annotated[str | None, Query(max_length=400, description="`next_cursor` of the page before.")] = None,
     ) -> LetterList:
-        """The records the group could not handle, in the order of their partitions."""
-        choice = Choice(id, key, type, limit)
-        letters = await groups.letters(group, choice)
-        return LetterList(data=[_letter(each) for each in letters], total=await groups.count_letters(group, choice))
+        """The records the group could not handle, in the order of their partitions; fewer a page when they are large."""
+        choice = Choice(id, key, type)
+        letters = await groups.letters(group, replace(choice, after=cursor, limit=limit))
+        has_more = bool(letters) and await groups.count_letters(group, replace(choice, after=letters[-1].id)) > 0
+        return LetterList(
+            data=[_letter(each) for each in letters],
+            total=await groups.count_letters(group, choice),
+            page=LetterPageAnswer(next_cursor=letters[-1].id if has_more else None, has_more=has_more),
+        )
 
     @routes.post("/{group}/dead-letters:redrive", status_code=202)
     async def redrive(group: str, chosen: Chosen) -> Count:
