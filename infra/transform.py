@@ -33,8 +33,13 @@ from shared_kernel.records import Partition, Record
 TRANSACTION_S = 10  # how long the transaction of a dead member holds up readers behind it
 QUEUE_BATCHES = 4  # that wait before the broker is told to deliver no more
 TIMEOUT_S = 30
+COMMITS = 4  # how often it is asked whether a transaction is committed
 
 log = structlog.get_logger()
+
+
+class CommitUnknown(RuntimeError):
+    """The process ends: begun anew, it waits until the broker has decided where the group stands."""
 
 
 class Product(NamedTuple):
@@ -213,7 +218,7 @@ class TransformRunner:
             crash_point("transform.after-publish")
             producer.send_offsets_to_transaction(list(positions), self._kafka.group_metadata, TIMEOUT_S)
             crash_point("transform.before-commit")
-            producer.commit_transaction(TIMEOUT_S)
+            self._end(producer)
             crash_point("transform.after-commit")
         except KafkaException as error:
             self._undo(producer, error)
@@ -221,6 +226,18 @@ class TransformRunner:
         except BaseException:
             self._producer = None
             raise
+
+    def _end(self, producer: Producer) -> None:
+        """Commit. An answer that does not come says nothing about what happened: ask again, never do the batch again."""
+        for _ in range(COMMITS):
+            try:
+                producer.commit_transaction(TIMEOUT_S)
+                return
+            except KafkaException as error:
+                if not error.args[0].retriable():
+                    raise
+                log.warning("transform.commit_unanswered", group=self._transform.group, error=str(error))
+        raise CommitUnknown(f"{self._transform.group} does not know whether its last transaction is committed")
 
     def _undo(self, producer: Producer, error: KafkaException) -> None:
         """Abort, or begin with a new producer where this one is of no more use."""

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+from confluent_kafka import KafkaError, KafkaException, Producer
 from prometheus_client import REGISTRY
 
 from bounded_contexts.operations import module as door
@@ -24,7 +26,7 @@ from infra.kafka_reader import KafkaReader, Raw
 from infra.member import dead_letter_topic
 from infra.outcomes import Outcomes
 from infra.topics import ensure_topics
-from infra.transform import TransformRunner
+from infra.transform import CommitUnknown, TransformRunner
 from schemas.messaging.events import MessageSent
 from schemas.notifications.events import NotificationsRead
 from shared_kernel.causation import Cause, because
@@ -278,3 +280,50 @@ async def member(house: House, lifetime_s: str) -> AsyncIterator[asyncio.subproc
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+
+
+class Unanswered(Producer):
+    """Commits, and the answer is lost; asked again it says so."""
+
+    has_committed = False
+
+    def commit_transaction(self, *arguments: Any) -> None:
+        if not self.has_committed:
+            super().commit_transaction(*arguments)
+        self.has_committed = not self.has_committed
+        if self.has_committed:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "no answer", retriable=True))
+
+
+class Silent(Producer):
+    """Commits, and never hears of it."""
+
+    def commit_transaction(self, *arguments: Any) -> None:
+        with contextlib.suppress(KafkaException):
+            super().commit_transaction(*arguments)
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "no answer", retriable=True))
+
+
+async def test_a_commit_whose_answer_is_lost_is_not_done_again(
+    own_house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.transform.Producer", Unanswered)
+    sent_ids = await publish(own_house, keys=3, each=10)
+    async with running(own_house):
+        found = await eventually(lambda: turned(own_house), until=lambda ids: len(set(ids)) >= 30)
+
+    assert sorted(found) == sorted(id_ for ids in sent_ids.values() for id_ in ids)
+
+
+async def test_a_member_that_cannot_know_whether_it_has_committed_ends(
+    own_house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent_ids = await publish(own_house, keys=3, each=10)
+    with monkeypatch.context() as patched:
+        patched.setattr("infra.transform.Producer", Silent)
+        with pytest.raises(CommitUnknown):
+            await TransformRunner(echoing(GROUP), own_house.kafka, own_house.codec).run()
+    async with running(own_house):
+        found = await eventually(lambda: turned(own_house), until=lambda ids: len(set(ids)) >= 30)
+
+    assert sorted(found) == sorted(id_ for ids in sent_ids.values() for id_ in ids)
