@@ -33,7 +33,7 @@ check: lint  ## lint, and the quick tests
 	$(RUN) pytest -q -m "not connected" tests/unit tests/architecture tests/contract
 
 test: lint  ## lint, and the whole suite on the real servers, with coverage
-	$(RUN) pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder --cov --cov-report=
+	$(RUN) pytest --numprocesses 2 --no-loadscope-reorder --cov --cov-report=
 	$(RUN) coverage report --fail-under=85 --format=total
 
 crash: install  ## five seeds of the crash regime, within twenty minutes (docs/reliability.md)

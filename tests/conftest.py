@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import structlog
 from pydantic import SecretStr
+from xdist.scheduler import LoadFileScheduling
 
 from headwater import wiring
 from headwater.settings import PREFIX, Settings
@@ -18,6 +19,10 @@ from tests.servers import Servers, start_servers
 
 STACKS = ("processes", "containers")
 STACK = pytest.StashKey[str]()
+ON_THE_STACK = tuple(
+    f"tests/e2e/test_{name}.py"
+    for name in ("message_exchange", "official_client", "poison", "stack_home", "stalled_client")
+)
 TURNS = ("stack", "crash", "integration", "e2e", "contract", "deploy")  # and then what is quick
 START = pytest.StashKey[Callable[[Path], Servers]]()
 STACK_VARIABLE = f"{PREFIX}TEST_STACK"
@@ -47,20 +52,30 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput[STACK_VARIABLE] = node.config.stash[STACK]
 
 
+class Turns(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """A process of the suite takes a file, or all that share a stack, and the next when it is through."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "stack" if file in ON_THE_STACK else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Turns:
+    """Use it whenever there are several processes."""
+    return Turns(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever takes the servers is marked `connected`, so that the quick run can leave it out. A process of the suite takes a
-    file, or all that share the stack, and the next when it is through: what takes long comes first, so that both end together."""
+    """Whatever takes the servers is marked `connected`, so that the quick run can leave it out. What takes long comes first, so
+    that several processes end together."""
     for item in items:
-        fixtures, kind = getattr(item, "fixturenames", ()), item.path.parent.name
-        if "servers" in fixtures:
+        if "servers" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.connected)
-        item.add_marker(pytest.mark.xdist_group("stack" if "stack" in fixtures and kind == "e2e" else str(item.path)))
     items.sort(key=_turn)
 
 
 def _turn(item: pytest.Item) -> int:
-    marker = item.get_closest_marker("xdist_group")
-    kind = "stack" if marker and marker.args == ("stack",) else item.path.parent.name
+    kind = "stack" if item.nodeid.split("::")[0] in ON_THE_STACK else item.path.parent.name
     return TURNS.index(kind) if kind in TURNS else len(TURNS)
 
 

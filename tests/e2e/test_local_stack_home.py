@@ -7,20 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Stack
 from tests.machine import NO_NETWORK, Machine, eventually, refused
 
 pytestmark = pytest.mark.connected
-
-
-def test_no_other_account_can_read_what_a_running_stack_keeps(stack: Stack) -> None:
-    home = stack.home.directory
-    children = {path.name: _rights_of_others(path) for path in home.iterdir()}
-
-    assert {"kafka", "logs", "postgres", "registry", "stack.json"} <= children.keys()
-    assert not any(children.values()), children
-    assert _rights_of_others(home) in ((0o011,) if os.geteuid() == 0 else (0,))
-    assert not {path for path in home.rglob("*") if path.is_file() and _rights_of_others(path)}
 
 
 def test_a_home_of_an_older_version_is_closed(machine: Machine) -> None:
@@ -30,7 +19,7 @@ def test_a_home_of_an_older_version_is_closed(machine: Machine) -> None:
 
     machine.up(**machine.elsewhere)
 
-    assert not any(_rights_of_others(path) for path in machine.home.directory.iterdir())
+    assert not any(rights_of_others(path) for path in machine.home.directory.iterdir())
 
 
 def test_an_up_that_fails_leaves_no_home_behind(machine: Machine) -> None:
@@ -109,5 +98,5 @@ def _status(machine: Machine) -> dict[str, object]:
     return report
 
 
-def _rights_of_others(path: Path) -> int:
+def rights_of_others(path: Path) -> int:
     return path.stat().st_mode & 0o077
