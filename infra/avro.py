@@ -7,7 +7,7 @@ four fifths of its decoding cost (docs/adr/0003).
 import io
 import json
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +33,7 @@ class Undecodable(ValueError):
 class _Reader:
     """How to read records of one writer's schema."""
 
+    name: str | None  # of what is built; None: known when it is
     writer: Any
     reader: Any  # None: the writer's schema is the newest
     build: Callable[[dict[str, Any]], Event]
@@ -47,7 +48,7 @@ class Codec:
     upcasts: Mapping[str, Upcast] = field(default_factory=dict)  # full name of a retired event → its successor
     _ids: dict[str, int] = field(default_factory=dict)
     _schemas: dict[str, Any] = field(default_factory=dict)
-    _readers: dict[int, _Reader | None] = field(default_factory=dict)
+    _readers: dict[bytes, _Reader | None] = field(default_factory=dict)  # by what values begin with
 
     async def start(self) -> None:
         """Register (or find) the newest version of every event. Raise `SchemaRejected` or `Unavailable`."""
@@ -55,7 +56,8 @@ class Codec:
             text = schema_text(event)
             self._ids[event.NAME] = await self.registry.register(event.NAME, text)
             self._schemas[event.NAME] = without_logical_types(text)
-            self._readers[self._ids[event.NAME]] = _Reader(self._schemas[event.NAME], None, event.from_record)
+            reader = _Reader(event.NAME, self._schemas[event.NAME], None, event.from_record)
+            self._readers[HEADER.pack(MAGIC, self._ids[event.NAME])] = reader
 
     def encode(self, event: Event) -> bytes:
         """Return the record's value. Raise `ValueError` when it is larger than `EVENT_LIMIT` bytes."""
@@ -68,33 +70,40 @@ class Codec:
 
     async def learn(self, values: Iterable[bytes | None]) -> None:
         """Fetch the schemas these values were written with and that are not known yet. Raise `Unavailable`."""
-        for schema_id in {_schema_id(value) for value in values} - self._readers.keys():
-            if schema_id is not None:
+        for start in {value[: HEADER.size] for value in values if value is not None} - self._readers.keys():
+            if len(start) == HEADER.size and start[0] == MAGIC:
                 with suppress(LookupError):  # not in the registry: `decode` refuses it
-                    self._readers[schema_id] = self._reader_of(await self.registry.schema(schema_id))
+                    self._readers[start] = self._reader_of(await self.registry.schema(_schema_id(start)))
 
-    def decode(self, value: bytes | None) -> Event | None:
-        """Return the event, or None for an event of somebody else. Call `learn` before. Raise `Undecodable`."""
-        schema_id = _schema_id(value)
-        if value is None or schema_id is None or schema_id not in self._readers:
+    def knows(self, value: bytes | None) -> bool:
+        """Return whether `learn` has nothing to find out about the value."""
+        return value is not None and value[: HEADER.size] in self._readers
+
+    def decode(self, value: bytes | None, wanted: Container[str] | None = None) -> Event | None:
+        """Return the event, or None for an event of somebody else and, without reading it, for one whose name is not
+        wanted, where the schema tells that. Call `learn` before. Raise `Undecodable`."""
+        if value is None or (start := value[: HEADER.size]) not in self._readers:
             raise Undecodable("no Confluent wire format with a schema id the registry knows")
-        reader = self._readers[schema_id]
-        if reader is None:
+        reader = self._readers[start]
+        if reader is None or (wanted is not None and reader.name is not None and reader.name not in wanted):
             return None
+        body = io.BytesIO(value)
+        body.seek(HEADER.size)
         try:
-            record: Any = schemaless_reader(io.BytesIO(value[HEADER.size :]), reader.writer, reader.reader)
+            record: Any = schemaless_reader(body, reader.writer, reader.reader)
             return reader.build(record)
         except Exception as error:  # a broken body raises whatever fastavro stumbles over first
-            raise Undecodable(f"body does not fit schema {schema_id}: {type(error).__name__}: {error}") from error
+            reason = f"{type(error).__name__}: {error}"
+            raise Undecodable(f"body does not fit schema {_schema_id(start)}: {reason}") from error
 
     def _reader_of(self, text: str) -> _Reader | None:
         schema = json.loads(text)
         name = f"{schema.get('namespace')}.{schema.get('name')}" if isinstance(schema, dict) else ""
         if name in self.upcasts:
-            return _Reader(without_logical_types(text), None, self.upcasts[name])
+            return _Reader(None, without_logical_types(text), None, self.upcasts[name])
         for event in self.events:
             if name == event.NAME:
-                return _Reader(without_logical_types(text), self._schemas[name], event.from_record)
+                return _Reader(name, without_logical_types(text), self._schemas[name], event.from_record)
         return None
 
 
@@ -114,7 +123,5 @@ def _strip(schema: Any) -> Any:
     return [_strip(item) for item in schema] if isinstance(schema, list) else schema
 
 
-def _schema_id(value: bytes | None) -> int | None:
-    if value is None or len(value) < HEADER.size or value[0] != MAGIC:
-        return None
-    return int(HEADER.unpack_from(value)[1])
+def _schema_id(start: bytes) -> int:
+    return int(HEADER.unpack(start)[1])

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from infra.member import Heard
 
 
-def processing(group: str, record: Record, event: Event, traceparent: str | None) -> tracing.Span:
+def processing(group: str, record: Record, event: Event) -> tracing.Span:
     """Return the span of handling one event."""
-    if not tracing.keeps(traceparent):
+    if not tracing.is_on() or not tracing.keeps(_traceparent(record)):
         return tracing.OFF
     return tracing.processing(group, _recorded(record, event))
 

@@ -7,7 +7,7 @@ Nothing but that thread touches the library's consumer: a commit from the loop's
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError as FutureCancelled
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from operator import methodcaller
 from queue import SimpleQueue
 from threading import Thread
 from time import monotonic
-from typing import Any
+from typing import Any, overload
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
@@ -218,20 +218,49 @@ class KafkaConsumer:
             return None
 
 
+class LazyHeaders(Sequence[tuple[str, bytes | None]]):
+    """A record's headers, read when somebody looks: most events are handled without."""
+
+    __slots__ = ("_message", "_read")
+
+    def __init__(self, message: Message) -> None:
+        self._message: Message | None = message
+        self._read: Sequence[tuple[str, bytes | None]] = ()
+
+    def _all(self) -> Sequence[tuple[str, bytes | None]]:
+        if self._message is not None:
+            try:
+                # Typed too widely: what was received is a list of names and bytes. Where a name is no text the library returns
+                # a list and leaves an exception behind, which the interpreter's quick way to call a method does not look for.
+                headers: Any = HEADERS_OF(self._message)
+                self._read = headers or ()
+            except (UnicodeDecodeError, SystemError):
+                self._read = ()
+            self._message = None
+        return self._read
+
+    def __iter__(self) -> Iterator[tuple[str, bytes | None]]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[str, bytes | None]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[tuple[str, bytes | None]]: ...
+    def __getitem__(self, index: Any) -> Any:
+        return self._all()[index]
+
+
 def _record(message: Message) -> Record:
-    try:
-        # Typed too widely: what was received is a list of names and bytes. Where a name is no text the library returns a list
-        # and leaves an exception behind, which the interpreter's quick way to call a method does not look for.
-        headers: Any = HEADERS_OF(message)
-    except (UnicodeDecodeError, SystemError):
-        headers = []
     return Record(
         message.topic() or "",
         message.partition() or 0,
         message.offset() or 0,
         message.key(),
         message.value(),
-        headers or [],
+        LazyHeaders(message),
         message.timestamp()[1],
     )
 

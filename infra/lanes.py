@@ -21,6 +21,7 @@ from infra.partition_worker import QUEUE_BATCHES, PartitionWorker
 from infra.positions import Fenced, Progress
 from infra.watermark import Watermark
 from shared_kernel.errors import Unavailable
+from shared_kernel.events import Event
 from shared_kernel.records import Partition, Record
 
 SPAN_LIMIT = 10_000  # records behind one that does not finish, before no more are begun
@@ -106,6 +107,7 @@ class LaneWorker(PartitionWorker):
     async def drive(self, lane: Lane) -> None:
         """Handle a turn of the lane's events, one after the other."""
         self._running += 1
+        events: list[Event | Undecodable] = []  # that were handled
         try:
             for _ in range(TURN):
                 if self._member.is_paused:
@@ -113,11 +115,12 @@ class LaneWorker(PartitionWorker):
                 if not lane.waiting or self._stopping.is_set() or self._is_fenced:
                     break
                 heard = lane.waiting.popleft()
-                if await self._handle(heard):
+                if await self._handle(heard, events):
                     self._mark.finish(heard.record.offset)
                     self._member.handled += 1
         except Exception as error:  # a fault of this file: the process must not go on as if nothing was
             self._lost = error
+        self._figures.done(len(events), events)
         if self._stopping.is_set() or self._is_fenced or self._lost:
             lane.waiting.clear()
         if not lane.waiting and self._open.get(lane.key) is lane:
@@ -151,8 +154,8 @@ class LaneWorker(PartitionWorker):
         self._figures.done(len(new - offsets))
         return [each for each in heard if each.record.offset in new]
 
-    async def _handle(self, heard: Heard) -> bool:
-        """Return whether the event is done: handled, or among the dead letters."""
+    async def _handle(self, heard: Heard, handled: list[Event | Undecodable]) -> bool:
+        """Return whether the event is done: handled, which adds it there, or among the dead letters."""
         record, failures = heard.record, 0
         failure: Exception | None = heard.event if isinstance(heard.event, Undecodable) else None
         pauses, tries = backoff(), 0
@@ -166,7 +169,7 @@ class LaneWorker(PartitionWorker):
                 with self._figures.timed():
                     await call(heard, self._member.group)
                 self._done[record.offset] = tries
-                self._figures.done(1, (heard.event,))
+                handled.append(heard.event)
                 return True
             except Fenced:
                 self._is_fenced = True

@@ -3,9 +3,10 @@
 import asyncio
 import random
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -75,7 +76,7 @@ class Member:
         """Return the group's name on the broker, under which letters and pauses are kept."""
         return self.prefix + self.consumer.group
 
-    async def heard(self, records: Iterable[Record]) -> list[Heard]:
+    async def heard(self, records: Sequence[Record]) -> list[Heard]:
         """Return the records that somebody listens to, decoded if they can be. Raise `Unavailable`."""
         return await heard_of(records, self.handlers, self.codec)
 
@@ -145,18 +146,25 @@ class Member:
         return transient
 
 
-async def heard_of(records: Iterable[Record], handlers: Mapping[str, Handler], codec: Codec) -> list[Heard]:
+async def heard_of(records: Sequence[Record], handlers: Mapping[str, Handler], codec: Codec) -> list[Heard]:
     """Return the records that a handler listens to, decoded if they can be. Raise `Unavailable`."""
-    wanted = [record for record in records if (name := event_type(record.headers)) is None or name in handlers]
-    await codec.learn(record.value for record in wanted)
-    return [heard for record in wanted if (heard := _decoded(record, handlers, codec))]
+    strange = [record for record in records if not codec.knows(record.value) and _may_be_heard(record, handlers)]
+    if strange:
+        await codec.learn(record.value for record in strange)
+    return [heard for record in records if (heard := _decoded(record, handlers, codec))]
+
+
+def _may_be_heard(record: Record, handlers: Mapping[str, Handler]) -> bool:
+    """Return whether the record's header names an event that is listened to, or none."""
+    name = event_type(record.headers)
+    return name is None or name in handlers
 
 
 def _decoded(record: Record, handlers: Mapping[str, Handler], codec: Codec) -> Heard | None:
     try:
-        event = codec.decode(record.value)
+        event = codec.decode(record.value, handlers)
     except Undecodable as error:
-        return Heard(record, error, None)
+        return Heard(record, error, None) if _may_be_heard(record, handlers) else None
     handler = handlers.get(event.NAME) if event else None
     return Heard(record, event, handler) if event and handler else None
 
@@ -183,8 +191,7 @@ async def call(heard: Heard, group: str) -> None:
     record, event, handler = heard
     if handler is None or isinstance(event, Undecodable):
         return
-    cause = cause_of(record.headers)
-    with because(cause), processing(group, record, event, cause.traceparent):
+    with because(partial(cause_of, record.headers)), processing(group, record, event):
         await handler.call([event] if handler.batch else event)
 
 

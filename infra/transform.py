@@ -7,6 +7,7 @@ all of it or nothing. A member that dies leaves its transaction to be aborted by
 import asyncio
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -183,10 +184,10 @@ class TransformRunner:
         if isinstance(event, Undecodable):
             return [self._buried(letter(record, event, 1))]
         assert handler  # noqa: S101 – that is what `Heard` says
-        cause = cause_of(record.headers)
+        cause = partial(cause_of, record.headers)
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with because(cause), processing(self._transform.group, record, event, cause.traceparent):
+                with because(cause), processing(self._transform.group, record, event):
                     turned: Any = await handler.call(event)  # `turn` has checked its type
                     return [self._product(each) for each in turned]
             except Exception as error:

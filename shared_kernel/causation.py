@@ -1,5 +1,6 @@
 """What caused what: carried along every call so that each event names its command and its cause."""
 
+from collections.abc import Callable
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -15,12 +16,19 @@ class Cause:
     actor: UUID | None = None  # who asked, if somebody did
 
 
-_cause: ContextVar[Cause | None] = ContextVar("cause", default=None)
+Known = Cause | Callable[[], Cause]  # what finds it out is called when somebody asks, and mostly nobody does
+
+_cause: ContextVar[Known | None] = ContextVar("cause", default=None)
 
 
 def current_cause() -> Cause | None:
     """Return why the running code runs, or None outside of any request or event."""
-    return _cause.get()
+    known = _cause.get()
+    if known is None or isinstance(known, Cause):
+        return known
+    cause = known()
+    _cause.set(cause)
+    return cause
 
 
 class because:  # noqa: N801 – read as a statement; a generator would cost every event a few microseconds
@@ -28,11 +36,11 @@ class because:  # noqa: N801 – read as a statement; a generator would cost eve
 
     __slots__ = ("_before", "_cause")
 
-    def __init__(self, cause: Cause) -> None:
+    def __init__(self, cause: Known) -> None:
         self._cause = cause
 
     def __enter__(self) -> None:
-        self._before: Token[Cause | None] = _cause.set(self._cause)
+        self._before: Token[Known | None] = _cause.set(self._cause)
 
     def __exit__(self, *_: object) -> None:
         _cause.reset(self._before)
@@ -40,5 +48,5 @@ class because:  # noqa: N801 – read as a statement; a generator would cost eve
 
 def identify(actor: UUID) -> None:
     """Say who asked for what runs now, once that is known."""
-    if (cause := _cause.get()) is not None:
+    if (cause := current_cause()) is not None:
         _cause.set(replace(cause, actor=actor))
