@@ -18,12 +18,13 @@ from infra.access_tokens import SharedKeyTokens
 from tests.servers import Servers, start_servers
 
 STACKS = ("processes", "containers")
+PLAIN = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
 STACK = pytest.StashKey[str]()
 ON_THE_STACK = tuple(
     f"tests/e2e/test_{name}.py"
     for name in ("message_exchange", "official_client", "poison", "stack_home", "stalled_client")
 )
-TURNS = ("stack", "crash", "integration", "e2e", "contract", "deploy")  # and then what is quick
+TURNS = ("stack", "contract", "integration", "crash", "e2e", "deploy")  # and then what is quick
 START = pytest.StashKey[Callable[[Path], Servers]]()
 STACK_VARIABLE = f"{PREFIX}TEST_STACK"
 SECRET = "only-for-tests-" + "0123456789" * 3
@@ -37,6 +38,8 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"{STACK_VARIABLE}={stack}: it is one of {', '.join(STACKS)}")
     config.stash[STACK] = stack
     config.stash[START] = start_servers
+    # Rich's tracebacks show every variable of every frame: seconds for each failure that a test provokes.
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], PLAIN])
     if stack == "containers":
         from tests import containers  # half a second that the quick tests need not wait
 
