@@ -163,6 +163,8 @@ def _may_be_heard(record: Record, handlers: Mapping[str, Handler]) -> bool:
 def _decoded(record: Record, handlers: Mapping[str, Handler], codec: Codec) -> Heard | None:
     try:
         event = codec.decode(record.value, handlers)
+        if event is None and event_type(record.headers) is None:
+            codec.decode(record.value)  # nothing but its schema says that it is not for us: that has to be true
     except Undecodable as error:
         return Heard(record, error, None) if _may_be_heard(record, handlers) else None
     handler = handlers.get(event.NAME) if event else None

@@ -38,8 +38,6 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"{STACK_VARIABLE}={stack}: it is one of {', '.join(STACKS)}")
     config.stash[STACK] = stack
     config.stash[START] = start_servers
-    # Rich's tracebacks show every variable of every frame: seconds for each failure that a test provokes.
-    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], PLAIN])
     if stack == "containers":
         from tests import containers  # half a second that the quick tests need not wait
 
@@ -83,11 +81,11 @@ def _turn(item: pytest.Item) -> int:
 
 
 @pytest.fixture(autouse=True)
-def logging_as_it_was() -> Iterator[None]:
-    """Take back what a test, or a program it ran in this process, has made of logging."""
-    before = structlog.get_config()
-    yield
-    structlog.configure(**before)
+def plain_logging() -> None:
+    """Begin every test with the same logging, whatever one before, or a program it ran in this process, has made of it. Rich's
+    tracebacks, structlog's default, show every variable of every frame: seconds for each failure that a test provokes."""
+    structlog.reset_defaults()
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], PLAIN])
 
 
 @pytest.fixture(scope="session")
