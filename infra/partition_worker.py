@@ -87,6 +87,10 @@ class PartitionWorker(ABC):
             return
         if records[0].offset < self._progress.next:
             self._lost = PositionLost(f"{self._member.group} is behind the end of {self.key}: was it made anew?")
+        if self._read and records[0].offset <= (last := self._read[-1][0]):  # the library delivers it a second time
+            records = [record for record in records if record.offset > last]
+            if not records:
+                return
         self._waiting.extend(records)
         self._forget_done()
         self._read.append((records[-1].offset, records[0].timestamp_ms))

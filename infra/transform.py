@@ -25,6 +25,7 @@ from infra.kafka_client import RECORD_BYTES, KafkaConfig
 from infra.kafka_consumer import KafkaConsumer
 from infra.member import ATTEMPTS, Heard, backoff, dead_letter_headers, dead_letter_topic, heard_of, letter, where
 from infra.metrics import Sample, sample
+from infra.partition_worker import PositionLost
 from infra.postgres import is_transient
 from shared_kernel.causation import because
 from shared_kernel.events import Event, event_key
@@ -69,6 +70,8 @@ class TransformRunner:
         )
         self._metrics = GroupMetrics(transform.group, transform.topics, config.prefix)
         self._next: dict[Partition, int] = {}  # what is turned next, of partitions that something was read from
+        self._delivered: dict[Partition, int] = {}  # what is expected next of them
+        self._lost: PositionLost | None = None  # what ends the process
         self._heard: Counter[str] = Counter()  # of the batch that runs: events by topic that a handler listens to
         self._dead: Counter[str] = Counter()  # and how many of them failed for good
         self._producer: Producer | None = None
@@ -106,13 +109,18 @@ class TransformRunner:
             await self._woken.wait()
             self._woken.clear()
             while self._waiting and not self._closing:
+                if self._lost:
+                    raise self._lost
                 await self._once()
 
     def _deliver(self, records: list[Record]) -> None:
         for record in records:
             if record.home in self._owned:
-                self._next.setdefault(record.home, record.offset)
-                self._waiting.append(record)
+                if record.offset < self._next.setdefault(record.home, record.offset):
+                    self._lost = PositionLost(f"{self._transform.group} is behind {record.home}: was it made anew?")
+                if record.offset >= self._delivered.get(record.home, 0):  # or the library delivers it a second time
+                    self._delivered[record.home] = record.offset + 1
+                    self._waiting.append(record)
         self._woken.set()
         if len(self._waiting) > QUEUE_BATCHES * self._transform.batch_size:
             for partition in self._owned - self._throttled:
@@ -131,6 +139,7 @@ class TransformRunner:
         async with self._working:
             self._waiting = deque(record for record in self._waiting if record.home in self._owned)
             self._next = {key: offset for key, offset in self._next.items() if key in self._owned}
+            self._delivered = {key: offset for key, offset in self._delivered.items() if key in self._owned}
         return {}  # positions are committed by the transactions
 
     async def _once(self) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SEED = "8"  # kills a member, PostgreSQL, Kafka, the web role and a gateway, stops one, cuts a link, has a member join
-SECONDS = "40"
+SECONDS = "30"
 RATE = "150"  # less than alone, since the suite shares the machine
 
 pytestmark = pytest.mark.connected

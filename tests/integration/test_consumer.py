@@ -9,11 +9,12 @@ from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, Message
 from confluent_kafka.admin import AdminClient
 
 from headwater.wiring import House
 from infra.consumer import ConsumerRunner
+from infra.kafka_consumer import KafkaConsumer
 from infra.kafka_log import KafkaLog
 from infra.kafka_reader import KafkaReader, Raw
 from infra.member import dead_letter_topic
@@ -114,6 +115,28 @@ async def test_every_event_has_one_effect_in_the_order_of_its_key(house: House, 
     for key in keys:
         expected = [message.message_id for message in messages if message.conversation_id == key]
         assert [id_ for id_ in done if id_ in set(expected)] == expected
+
+
+@pytest.mark.parametrize("lanes", [0, 8])
+async def test_what_the_library_delivers_twice_has_one_effect(
+    own_house: House, table: str, monkeypatch: pytest.MonkeyPatch, lanes: int
+) -> None:
+    hand_over = KafkaConsumer._hand_over
+
+    def twice(consumer: KafkaConsumer, messages: list[Message]) -> None:
+        hand_over(consumer, messages)
+        hand_over(consumer, messages[len(messages) // 2 :])
+
+    monkeypatch.setattr(KafkaConsumer, "_hand_over", twice)
+    messages = [sent(key) for _ in range(20) for key in (uuid4(), uuid4(), uuid4())]
+    await publish(KafkaLog(own_house.commands, own_house.codec), messages)
+    group = Consumer(f"g{uuid4().hex}", (on(MessageSent, effect(own_house, table)),), lanes=lanes)
+    async with running(own_house, group):
+        await eventually(lambda: effects(own_house, table), until=lambda found: len(set(found)) >= len(messages))
+        await publish(KafkaLog(own_house.commands, own_house.codec), messages[:1])
+        found = await eventually(lambda: effects(own_house, table), until=lambda found: len(found) > len(messages))
+
+    assert sorted(found) == sorted([each.message_id for each in messages] + [messages[0].message_id])
 
 
 async def test_a_member_goes_on_where_the_last_one_stopped(house: House, log: KafkaLog, table: str) -> None:

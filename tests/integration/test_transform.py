@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from prometheus_client import REGISTRY
 
 from bounded_contexts.operations import module as door
@@ -21,6 +21,7 @@ from infra import tracing
 from infra.access_tokens import SharedKeyTokens
 from infra.group_operations import GroupOperations
 from infra.health import Health
+from infra.kafka_consumer import KafkaConsumer
 from infra.kafka_log import KafkaLog
 from infra.kafka_reader import KafkaReader, Raw
 from infra.member import dead_letter_topic
@@ -327,3 +328,22 @@ async def test_a_member_that_cannot_know_whether_it_has_committed_ends(
         found = await eventually(lambda: turned(own_house), until=lambda ids: len(set(ids)) >= 30)
 
     assert sorted(found) == sorted(id_ for ids in sent_ids.values() for id_ in ids)
+
+
+async def test_what_the_library_delivers_twice_is_turned_once(
+    own_house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand_over = KafkaConsumer._hand_over
+
+    def twice(consumer: KafkaConsumer, messages: list[Message]) -> None:
+        hand_over(consumer, messages)
+        hand_over(consumer, messages[len(messages) // 2 :])
+
+    monkeypatch.setattr(KafkaConsumer, "_hand_over", twice)
+    sent_ids = await publish(own_house, keys=3, each=10)
+    async with running(own_house):
+        await eventually(lambda: turned(own_house), until=lambda ids: len(set(ids)) >= 30)
+        more = await publish(own_house, keys=1, each=1)
+        found = await eventually(lambda: turned(own_house), until=lambda ids: len(set(ids)) >= 31)
+
+    assert sorted(found) == sorted(id_ for ids in (sent_ids | more).values() for id_ in ids)
