@@ -79,7 +79,7 @@ class House:
     settings: Settings
     kafka: KafkaConfig
     codec: Codec
-    commands: KafkaProducer  # linger 0: somebody waits for each acknowledgement
+    commands: KafkaProducer  # linger 1 ms: somebody waits for each acknowledgement
     bulk: KafkaProducer  # linger 5 ms: relay and dead letters
     access_tokens: AccessTokens
     opaque_tokens: OpaqueTokens

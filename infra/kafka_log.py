@@ -15,7 +15,7 @@ class KafkaLog:
 
     async def publish(self, event: Event) -> Position:
         id_, key, cause = event_id(event), event_key(event), current_cause()
-        with tracing.sending(event.TOPIC, str(id_), cause.traceparent if cause else None, key) as span:
+        with tracing.sending(event.TOPIC, id_, cause.traceparent if cause else None, key) as span:
             headers = seal(event, id_=id_)
             position = await self._producer.send(event.TOPIC, key, self._codec.encode(event), headers)
             span.at(position)

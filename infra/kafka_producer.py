@@ -47,7 +47,7 @@ class KafkaProducer:
     """Sends with acks=all, idempotent: order per partition holds and the broker drops its own repeats."""
 
     def __init__(
-        self, config: KafkaConfig, *, linger_ms: int = 0, delivery_timeout_s: int = DELIVERY_TIMEOUT_S
+        self, config: KafkaConfig, *, linger_ms: int = 1, delivery_timeout_s: int = DELIVERY_TIMEOUT_S
     ) -> None:
         self._prefix = config.prefix
         self._given_up = f"not acknowledged within {delivery_timeout_s} s; ask again with the same client_id"

@@ -18,7 +18,7 @@ from infra.positions import Progress
 from shared_kernel.errors import Unavailable
 from shared_kernel.records import Partition, Record
 
-QUEUE_BATCHES = 4  # that wait before the broker is told to deliver no more
+QUEUE_BATCHES = 6  # that wait before the broker is told to deliver no more: pausing throws away what was fetched
 BATCH_BYTES = 4 << 20  # of values, after which a batch takes no further record
 QUEUE_BYTES = QUEUE_BATCHES * BATCH_BYTES
 FENCED_S = 1.0  # before a partition is claimed anew: by then the broker has said whether it is another member's

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
+from uuid import UUID
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -160,11 +161,11 @@ def serving(name: str, attributes: Mapping[str, Value], parent: str | None = Non
     return _started(name, SpanKind.SERVER, attributes, parent)
 
 
-def sending(topic: str, event_id: str, parent: str | None, key: str = "") -> Span:
+def sending(topic: str, event_id: UUID | str, parent: str | None, key: str = "") -> Span:
     """Return the span of handing a record to the broker, its acknowledgement included."""
     if not keeps(parent):
         return OFF  # the parent's traceparent goes on as it is
-    attributes = _messaging("send", topic) | {"messaging.message.id": event_id}
+    attributes = _messaging("send", topic) | {"messaging.message.id": str(event_id)}
     if key:
         attributes["messaging.kafka.message.key"] = key
     return _started(f"send {topic}", SpanKind.PRODUCER, attributes, parent)

@@ -70,7 +70,7 @@ class Consumer:
     # How many keys may be handled at once, one event of each at a time, at least once: for handlers that wait for something
     # outside. 0: whole batches, their effects in one transaction with the group's position.
     lanes: int = 0
-    batch_size: int = 500  # records handled together at most
+    batch_size: int = 1000  # records handled together at most
     batch_wait: timedelta = timedelta()  # how long to wait for more of them
     # Whether the next events of a dead letter's key wait behind it, as dead letters, until it is redriven or discarded;
     # otherwise they go on.
@@ -99,7 +99,7 @@ class Transform:
 
     group: str
     handlers: tuple[Handler, ...]
-    batch_size: int = 2000  # records handled together at most; smaller ones pay for more transactions
+    batch_size: int = 500  # records handled together at most; smaller ones pay for more transactions
     does: str = "turns events into events"
 
     @property

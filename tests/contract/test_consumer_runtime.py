@@ -163,10 +163,10 @@ class MovesContract:
     async def test_a_partition_that_went_away_full_is_read_when_it_comes_back(self, rig: Rig) -> None:
         handle = Handling(rig)
         gates = [handle.hold(name) for name in rounds(0, 1)]
-        async with rig.member(handle, batch_size=5) as runner:
+        async with rig.member(handle, batch_size=3) as runner:
             await rig.publish(*rounds(0, 12))
             await seen(lambda: [each._is_throttled for each in runner._workers.values()] == [True] * PARTITIONS)
-            async with rig.member(Handling(rig), batch_size=5) as guest:
+            async with rig.member(Handling(rig), batch_size=3) as guest:
                 await seen(lambda: len(runner._workers) < PARTITIONS)
                 for gate in gates:
                     gate.set()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -48,10 +49,10 @@ def records(outcome: str) -> float:
 
 
 @asynccontextmanager
-async def running(house: House, *handlers: Handler, counts: tuple[Count, ...] = ()) -> AsyncIterator[None]:
+async def running(house: House, *handlers: Handler, **declared: Any) -> AsyncIterator[None]:
     """Run one member of the test's group."""
     await ensure_topics(house.kafka, [Topic(dead_letter_topic("messages", GROUP), partitions=1)], 1)
-    consumer = Consumer(GROUP, handlers, counts=counts)
+    consumer = Consumer(GROUP, handlers, **declared)
     runner = ConsumerRunner(consumer, house.broker, house.codec, house.groups["messaging"], house.bulk)
     async with cancelled(runner.run()):
         yield
@@ -122,9 +123,9 @@ async def test_a_partition_whose_queue_is_full_says_that_it_is_paused(own_house:
 
     key = uuid4()
     log = KafkaLog(own_house.commands, own_house.codec)
-    await asyncio.gather(*(log.publish(sent(key)) for _ in range(2 * QUEUE_BATCHES * 500)))
+    await asyncio.gather(*(log.publish(sent(key)) for _ in range(2 * QUEUE_BATCHES * 100)))
 
-    async with running(own_house, on_batch(MessageSent, wait)):
+    async with running(own_house, on_batch(MessageSent, wait), batch_size=100):
         await until(paused, 1)
         gate.set()
         await until(paused, 0)
