@@ -94,7 +94,7 @@ class FiguresContract:
         await rig.control.pause(rig.full_name)
         await rig.publish(*(f"a/{number}" for number in range(12)))
 
-        async with rig.member(Handling(rig), batch_size=2):
+        async with rig.member(Handling(rig), batch_size=1):
             await until(lambda: told("paused", rig), lambda found: found == 1)
             assert told("held", rig) == 1
             for end in (24, 36, 48):  # the first may come with a fetch that was on its way
