@@ -1,8 +1,10 @@
-"""Wait for what must become true, with a limit, instead of sleeping."""
+"""Wait for what must become true, with a limit, instead of sleeping; have something run meanwhile."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -26,3 +28,15 @@ async def eventually(
         await asyncio.sleep(every)
         answer = await ask()
     return answer
+
+
+@asynccontextmanager
+async def during(work: Coroutine[Any, Any, None]) -> AsyncIterator["asyncio.Task[None]"]:
+    """Run what never ends while the block lasts; raise what ended it all the same."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -7,9 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from types import ModuleType
+from typing import Any, ClassVar, cast
 from uuid import UUID, uuid4, uuid5
 
+import pytest
+import pytest_asyncio
 import sqlalchemy as sa
 from confluent_kafka.admin import AdminClient
 
@@ -35,8 +38,9 @@ from shared_kernel.events import Position
 from shared_kernel.module import Consumer, Handler, Topic, on
 from shared_kernel.records import Record
 from tests.contract.test_event_log import sent
-from tests.probes import eventually
+from tests.probes import during, eventually
 from tests.unit.test_avro import MemoryRegistry, started
+from tests.virtual_time import skip_waits
 
 PARTITIONS = 3
 CONVERSATIONS = UUID(int=0)
@@ -116,13 +120,8 @@ class Rig(ABC):
     async def member(self, handle: Handle | Handler, **declared: Any) -> AsyncIterator[ConsumerRunner]:
         """Run a member of the group while the block lasts; it must not end by itself."""
         runner = self.runner(handle, **declared)
-        task = asyncio.create_task(runner.run())
-        try:
+        async with during(runner.run()):
             yield runner
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     def runner(self, handle: Handle | Handler, **declared: Any) -> ConsumerRunner:
         handler = handle if isinstance(handle, Handler) else on(self.event, handle)
@@ -377,3 +376,30 @@ class Handling:
 def replayed(first: int, end: int) -> Callable[[Progress], Progress]:
     """Return the move to handle `first` up to `end` again, and nothing else."""
     return lambda progress: replace(progress, next=first, beyond=((end, progress.next),))
+
+
+@pytest.mark.asyncio(loop_scope="function")
+class OnMemory:
+    """Has a suite run on the twins, whose waits take no time."""
+
+    @pytest_asyncio.fixture(loop_scope="function")
+    async def rig(self, lanes: int) -> MemoryRig:
+        skip_waits(asyncio.get_running_loop())
+        rig = MemoryRig(lanes)
+        await rig.start()
+        return rig
+
+
+class OnServers:
+    """Has a suite run on Kafka and PostgreSQL; `quick` is what it waits for less long than a process would."""
+
+    quick: ClassVar[Sequence[tuple[ModuleType, str, object]]] = ()
+
+    @pytest.fixture
+    async def rig(self, house: House, lanes: int, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ServerRig]:
+        for module, name, value in self.quick:
+            monkeypatch.setattr(module, name, value)
+        rig = ServerRig(lanes, house)
+        await rig.start()
+        yield rig
+        await rig.stop()

@@ -1,23 +1,19 @@
 """What a member tells Prometheus, on the twins in memory and on Kafka with PostgreSQL: in batches and in lanes alike."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import partial
 from operator import eq
 
 import pytest
-import pytest_asyncio
 from prometheus_client import REGISTRY
 
-from headwater.wiring import House
 from infra import consumer, kafka_consumer, member
 from infra.dead_letters import Choice
 from schemas.messaging.events import MessageSent
 from shared_kernel.errors import Unavailable
 from shared_kernel.module import Count
-from tests.contract.consumer_rig import PARTITIONS, Handling, MemoryRig, Rig, ServerRig
+from tests.contract.consumer_rig import PARTITIONS, Handling, OnMemory, OnServers, Rig
 from tests.probes import eventually
-from tests.virtual_time import skip_waits
 
 BOTH = pytest.mark.parametrize("lanes", [0, 8], ids=["batches", "lanes"])
 
@@ -136,25 +132,17 @@ class FiguresContract:
             await until(lambda: told("retrying", rig), lambda found: found == 0)
 
 
-@pytest.mark.asyncio(loop_scope="function")
-class TestMemoryFigures(FiguresContract):
-    @pytest_asyncio.fixture(loop_scope="function")
-    async def rig(self, lanes: int) -> MemoryRig:
-        skip_waits(asyncio.get_running_loop())
-        rig = MemoryRig(lanes)
-        await rig.start()
-        return rig
+class TestMemoryFigures(OnMemory, FiguresContract):
+    """In memory."""
 
 
-class TestServersFigures(FiguresContract):
-    @pytest.fixture
-    async def rig(self, house: House, lanes: int, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ServerRig]:
-        monkeypatch.setattr(consumer, "COMMIT_S", 0.1)
-        monkeypatch.setattr(consumer, "LOOK_S", 0.1)
-        monkeypatch.setattr(consumer, "COUNT_S", 0.1)
-        monkeypatch.setattr(kafka_consumer, "LOOK_S", 0.1)
-        monkeypatch.setattr(member, "BACKOFF_S", (0.2, 0.5))
-        rig = ServerRig(lanes, house)
-        await rig.start()
-        yield rig
-        await rig.stop()
+class TestServersFigures(OnServers, FiguresContract):
+    """On real servers."""
+
+    quick = (
+        (consumer, "COMMIT_S", 0.1),
+        (consumer, "LOOK_S", 0.1),
+        (consumer, "COUNT_S", 0.1),
+        (kafka_consumer, "LOOK_S", 0.1),
+        (member, "BACKOFF_S", (0.2, 0.5)),
+    )

@@ -3,15 +3,13 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import pytest
-import pytest_asyncio
 
-from headwater.wiring import House
 from infra import consumer, kafka_consumer, lanes, member, partition_worker
 from infra.avro import HEADER
 from infra.dead_letters import Choice, Letter
@@ -27,15 +25,15 @@ from tests.contract.consumer_rig import (
     PARTITIONS,
     Handling,
     MemoryRig,
+    OnMemory,
+    OnServers,
     Rig,
-    ServerRig,
     event,
     in_order,
     key_of,
     replayed,
 )
 from tests.probes import eventually
-from tests.virtual_time import skip_waits
 
 T = TypeVar("T")
 
@@ -690,15 +688,7 @@ class ConsumerRuntimeContract(MovesContract, FailuresContract, BatchesContract, 
     """All of it."""
 
 
-@pytest.mark.asyncio(loop_scope="function")
-class TestMemoryRuntime(ConsumerRuntimeContract):
-    @pytest_asyncio.fixture(loop_scope="function")
-    async def rig(self, lanes: int) -> MemoryRig:
-        skip_waits(asyncio.get_running_loop())
-        rig = MemoryRig(lanes)
-        await rig.start()
-        return rig
-
+class TestMemoryRuntime(OnMemory, ConsumerRuntimeContract):
     @LANES
     async def test_what_is_done_is_saved_although_burying_failed_at_the_end(self, rig: MemoryRig) -> None:
         handle = Handling(rig)
@@ -713,14 +703,12 @@ class TestMemoryRuntime(ConsumerRuntimeContract):
         )
 
 
-class TestServersRuntime(ConsumerRuntimeContract):
-    @pytest.fixture
-    async def rig(self, house: House, lanes: int, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ServerRig]:
-        monkeypatch.setattr(consumer, "COMMIT_S", 0.1)
-        monkeypatch.setattr(consumer, "LOOK_S", 0.1)
-        monkeypatch.setattr(partition_worker, "FENCED_S", 0.2)
-        monkeypatch.setattr(member, "BACKOFF_S", (0.02, 0.5))
-        rig = ServerRig(lanes, house)
-        await rig.start()
-        yield rig
-        await rig.stop()
+class TestServersRuntime(OnServers, ConsumerRuntimeContract):
+    """On real servers."""
+
+    quick = (
+        (consumer, "COMMIT_S", 0.1),
+        (consumer, "LOOK_S", 0.1),
+        (partition_worker, "FENCED_S", 0.2),
+        (member, "BACKOFF_S", (0.02, 0.5)),
+    )

@@ -1,21 +1,17 @@
 """Spans of the consumer runtime, on the twins in memory and on Kafka with PostgreSQL, as a real receiver gets them."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
-import pytest_asyncio
 
-from headwater.wiring import House
 from infra import tracing
 from infra.dead_letters import Choice
 from infra.envelope import seal
 from schemas.messaging.events import MessageSent
 from shared_kernel.causation import Cause, because, current_cause
 from shared_kernel.module import on_batch
-from tests.contract.consumer_rig import Handling, MemoryRig, Rig, ServerRig, event
+from tests.contract.consumer_rig import Handling, OnMemory, OnServers, Rig, event
 from tests.otlp import Received, Receiver, receiving
-from tests.virtual_time import skip_waits
 
 BOTH = pytest.mark.parametrize("lanes", [0, 8], ids=["batches", "lanes"])
 BATCHES = pytest.mark.parametrize("lanes", [0], ids=["batches"])
@@ -115,20 +111,9 @@ class TracingContract:
         assert handled(receiver, "a/0") == []
 
 
-@pytest.mark.asyncio(loop_scope="function")
-class TestMemoryTracing(TracingContract):
-    @pytest_asyncio.fixture(loop_scope="function")
-    async def rig(self, lanes: int) -> MemoryRig:
-        skip_waits(asyncio.get_running_loop())
-        rig = MemoryRig(lanes)
-        await rig.start()
-        return rig
+class TestMemoryTracing(OnMemory, TracingContract):
+    """In memory."""
 
 
-class TestServersTracing(TracingContract):
-    @pytest.fixture
-    async def rig(self, house: House, lanes: int) -> AsyncIterator[ServerRig]:
-        rig = ServerRig(lanes, house)
-        await rig.start()
-        yield rig
-        await rig.stop()
+class TestServersTracing(OnServers, TracingContract):
+    """On real servers."""

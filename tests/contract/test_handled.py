@@ -1,12 +1,9 @@
 """What groups have handled: the rows at rest, and what members of either kind write, on the twins and on real servers."""
 
-import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,10 +14,9 @@ from infra.handled import SPAN_S, Handled, HandledLog, MemoryHandled, Place, Pos
 from infra.memory_database import MemoryDatabase
 from shared_kernel.errors import Unavailable
 from shared_kernel.events import Position
-from tests.contract.consumer_rig import Handling, MemoryRig, Rig, ServerRig, replayed
+from tests.contract.consumer_rig import Handling, OnMemory, OnServers, Rig, replayed
 from tests.contract.test_consumer_runtime import BOTH, LANES, rounds
 from tests.probes import eventually
-from tests.virtual_time import skip_waits
 
 HOME = ("t.messages", 3)
 START = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
@@ -208,23 +204,15 @@ class HandledRuntimeContract:
         assert all(whole)
 
 
-@pytest.mark.asyncio(loop_scope="function")
-class TestMemoryRuntime(HandledRuntimeContract):
-    @pytest_asyncio.fixture(loop_scope="function")
-    async def rig(self, lanes: int) -> MemoryRig:
-        skip_waits(asyncio.get_running_loop())
-        rig = MemoryRig(lanes)
-        await rig.start()
-        return rig
+class TestMemoryRuntime(OnMemory, HandledRuntimeContract):
+    """In memory."""
 
 
-class TestServersRuntime(HandledRuntimeContract):
-    @pytest.fixture
-    async def rig(self, house: House, lanes: int, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ServerRig]:
-        monkeypatch.setattr(consumer, "COMMIT_S", 0.1)
-        monkeypatch.setattr(consumer, "LOOK_S", 0.1)
-        monkeypatch.setattr(member, "BACKOFF_S", (0.02, 0.5))
-        rig = ServerRig(lanes, house)
-        await rig.start()
-        yield rig
-        await rig.stop()
+class TestServersRuntime(OnServers, HandledRuntimeContract):
+    """On real servers."""
+
+    quick = (
+        (consumer, "COMMIT_S", 0.1),
+        (consumer, "LOOK_S", 0.1),
+        (member, "BACKOFF_S", (0.02, 0.5)),
+    )

@@ -1,7 +1,6 @@
 """The audit log: kept once and in order, and whatever its database's owner does to it is found."""
 
 import asyncio
-import contextlib
 import json
 import os
 import subprocess
@@ -40,7 +39,7 @@ from shared_kernel.module import Recorder
 from shared_kernel.records import Record
 from tests.conftest import SECRET
 from tests.contract.test_event_log import sent
-from tests.probes import eventually
+from tests.probes import during, eventually
 from tests.servers import Servers
 
 CHAIN = ("messages", 0)
@@ -486,13 +485,8 @@ class TestGroup:
     async def member(self, house: House, recorder: Recorder | None = None) -> AsyncIterator[None]:
         (own,) = [module.recorder for module in house.modules if module.recorder]
         runner = RecorderRunner(recorder or own, house.broker, house.codec, house.groups[audit.NAME], house.bulk)
-        task = asyncio.create_task(runner.run())
-        try:
+        async with during(runner.run()):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
 
     async def count(self, house: House) -> int:
         async with house.databases[audit.NAME].transaction() as connection:

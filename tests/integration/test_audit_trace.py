@@ -1,7 +1,6 @@
 """Traces over REST: from a request to the records it led to, on the real servers."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +22,7 @@ from shared_kernel.module import Consumer, on
 from tests.integration.conftest import client_of, rest_client
 from tests.integration.nodes import device, node
 from tests.integration.test_group_operations import Hearer
-from tests.probes import eventually
+from tests.probes import during, eventually
 
 BOB = uuid4()
 
@@ -35,11 +34,8 @@ async def house(own_house: House) -> AsyncIterator[House]:
     assert module.recorder
     groups = own_house.groups[module.name]
     runner = RecorderRunner(module.recorder, own_house.broker, own_house.codec, groups, own_house.bulk)
-    task = asyncio.create_task(runner.run())
-    yield own_house
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    async with during(runner.run()):
+        yield own_house
 
 
 @pytest.fixture

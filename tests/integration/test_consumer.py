@@ -24,7 +24,7 @@ from shared_kernel.errors import Unavailable
 from shared_kernel.module import Consumer, Topic, on, on_batch
 from tests.contract.test_event_log import sent
 from tests.integration.nodes import publish_header_that_is_no_text
-from tests.probes import eventually
+from tests.probes import during, eventually
 
 Handle = Callable[[MessageSent], Awaitable[None]]
 
@@ -66,13 +66,8 @@ async def member(house: House, group: str, handle: Handle) -> AsyncIterator[Cons
 async def running(house: House, consumer: Consumer) -> AsyncIterator[ConsumerRunner]:
     """Run one member while the block lasts."""
     runner = ConsumerRunner(consumer, house.broker, house.codec, house.groups["messaging"], house.bulk)
-    task = asyncio.create_task(runner.run())
-    try:
+    async with during(runner.run()):
         yield runner
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 def effect(house: House, table: str) -> Handle:
@@ -293,11 +288,8 @@ async def test_a_batch_handler_gets_consecutive_events_together(own_house: House
 
     await ensure_topics(house.kafka, [Topic(dead_letter_topic("messages", group), partitions=1)], 1)
     consumer = Consumer(group, (on_batch(MessageSent, take),))
-    runner = ConsumerRunner(consumer, house.broker, house.codec, house.groups["messaging"], house.bulk)
-    task = asyncio.create_task(runner.run())
-    await eventually(handled, until=lambda count: count >= 200)
-    task.cancel()
-    await asyncio.wait([task])
+    async with running(house, consumer):
+        await eventually(handled, until=lambda count: count >= 200)
 
     assert [id_ for batch in batches for id_ in batch] == [message.message_id for message in messages]
     assert max(len(batch) for batch in batches) > 1

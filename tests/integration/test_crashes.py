@@ -21,7 +21,7 @@ from infra.kafka_client import KafkaConfig
 from infra.kafka_producer import KafkaProducer
 from shared_kernel.errors import Unavailable
 from tests.integration.conftest import rest_client
-from tests.probes import eventually
+from tests.probes import during, eventually
 from tests.servers import Servers
 
 ROOT = Path(__file__).parents[2]
@@ -33,13 +33,8 @@ async def running(house: House, group: str) -> AsyncIterator[None]:
     pairs = [(module, consumer) for module in house.modules for consumer in module.consumers if consumer.group == group]
     ((module, consumer),) = pairs
     runner = ConsumerRunner(consumer, house.broker, house.codec, house.groups[module.name], house.bulk)
-    task = asyncio.create_task(runner.run())
-    try:
+    async with during(runner.run()):
         yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 async def send(api: httpx.AsyncClient, people: list[UUID], number: int) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from shared_kernel.module import Consumer, Module, on
 from shared_kernel.records import Record
 from tests.contract.test_event_log import sent
 from tests.integration.conftest import Client, client_of
-from tests.probes import eventually
+from tests.probes import during, eventually
 
 GROUP = "messaging.history"
 
@@ -66,12 +66,8 @@ class Stage:
     async def running(self) -> AsyncIterator[None]:
         house = self.house
         runner = ConsumerRunner(self.consumer, house.broker, house.codec, house.groups["messaging"], house.bulk)
-        task = asyncio.create_task(runner.run())
-        try:
+        async with during(runner.run()):
             yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
 
     async def heard(self, *bodies: str) -> None:
         async def found() -> list[str]:

@@ -1,8 +1,7 @@
 """Figures of a running house: what happened is counted, what waits is seen."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
@@ -23,7 +22,7 @@ from shared_kernel.module import Consumer, Count, Handler, Topic, on, on_batch
 from tests.contract.test_event_log import sent
 from tests.integration.conftest import rest_client
 from tests.integration.nodes import device, message, node, own_topics
-from tests.probes import eventually
+from tests.probes import during, eventually
 
 GROUP = "metrics.test"
 
@@ -54,19 +53,8 @@ async def running(house: House, *handlers: Handler, **declared: Any) -> AsyncIte
     await ensure_topics(house.kafka, [Topic(dead_letter_topic("messages", GROUP), partitions=1)], 1)
     consumer = Consumer(GROUP, handlers, **declared)
     runner = ConsumerRunner(consumer, house.broker, house.codec, house.groups["messaging"], house.bulk)
-    async with cancelled(runner.run()):
+    async with during(runner.run()):
         yield
-
-
-@asynccontextmanager
-async def cancelled(work: Awaitable[None]) -> AsyncIterator[None]:
-    task = asyncio.ensure_future(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 async def publish(house: House, count: int) -> list[MessageSent]:

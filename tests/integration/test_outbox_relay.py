@@ -1,7 +1,6 @@
 """The relay on real Kafka and PostgreSQL: nothing lost, order per stream, another one takes over."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -23,8 +22,8 @@ from infra.postgres import Database
 from schemas.messaging.events import ConversationRenamed, ConversationStarted
 from shared_kernel.causation import Cause, because
 from tests.conftest import settings_for
-from tests.integration.test_metrics import cancelled, until, value
-from tests.probes import eventually
+from tests.integration.test_metrics import until, value
+from tests.probes import during, eventually
 from tests.servers import Servers
 
 Store = PostgresEventStore[ConversationEvent]
@@ -64,13 +63,8 @@ def store(house: House) -> Store:
 async def relaying(house: House) -> AsyncIterator[OutboxRelay]:
     """Run one relay while the block lasts."""
     relay = OutboxRelay(house.databases["messaging"], "messaging", house.bulk)
-    task = asyncio.create_task(relay.run())
-    try:
+    async with during(relay.run()):
         yield relay
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 def events_of(stream: UUID, count: int) -> list[ConversationEvent]:
@@ -342,16 +336,16 @@ async def test_an_outbox_that_nobody_relays_grows_old_in_sight(house: House) -> 
         )
         await store.append(renamed.conversation_id, 0, (renamed,))
 
-    async with cancelled(watch_outbox(database, "messaging")):
+    async with during(watch_outbox(database, "messaging")):
         await until(waiting, 3)
     assert 0 < value("headwater_outbox_oldest_age_seconds", context="messaging") < 60
 
     before = value("headwater_relay_records_total", context="messaging")
     active = value("headwater_relay_active", context="messaging")  # the suite's own relay, perhaps
     relay = OutboxRelay(database, "messaging", house.bulk)
-    async with cancelled(relay.run()):
+    async with during(relay.run()):
         await until(lambda: value("headwater_relay_records_total", context="messaging"), before + 3)
         assert value("headwater_relay_active", context="messaging") == active + 1
-    async with cancelled(watch_outbox(database, "messaging")):
+    async with during(watch_outbox(database, "messaging")):
         await until(waiting, 0)
     assert value("headwater_outbox_oldest_age_seconds", context="messaging") == 0

@@ -58,11 +58,11 @@ async def test_after_a_long_rest_the_server_is_asked(database: Database, monkeyp
     monkeypatch.setattr(postgres, "REST_S", -1.0)
     assert await process_ids(database) == before
 
-    async with database.driver() as connection:
-        dropped = connection.get_server_pid()
-        connection.terminate()
     with monkeypatch.context() as patched:  # nothing says that it is gone
         patched.setattr(asyncpg.Connection, "is_closed", lambda _: False)
+        async with database.driver() as connection:
+            dropped = connection.get_server_pid()
+            connection.terminate()
         after = await process_ids(database)
 
     assert len(after) == SIZE
