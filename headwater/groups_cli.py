@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Annotated, TypeVar
@@ -134,8 +133,12 @@ def redrive(
             count = _with_groups(lambda operations: operations.count_letters(group, choice))
             out.print(f"{count} letter(s) are meant; others with their keys would come along")
             return
-        _with_groups(lambda operations: _some(operations, group, choice))
-        count = _with_groups(lambda operations: operations.redrive(group, choice))
+
+        async def asked_for(operations: GroupOperations) -> int:
+            await _some(operations, group, choice)
+            return await operations.redrive(group, choice)
+
+        count = _with_groups(asked_for)
         out.print(f"{count} letter(s) will be tried again as soon as {group} runs; see `headwater dlq list {group}`")
 
 
@@ -189,10 +192,10 @@ def replay(
         _with_groups(lambda operations: operations.replay(group, moves, with_effects=with_effects))
         err.print(f"{sum(move.records for move in moves)} record(s) will be handled again as soon as {group} runs")
         if watch:
-            _watch(group, moves)
+            _with_groups(lambda operations: _watch(operations, group, moves))
 
 
-def _watch(group: str, moves: list[Move]) -> None:
+async def _watch(operations: GroupOperations, group: str, moves: list[Move]) -> None:
     """Show the replay's progress until it is done."""
     goals = {(move.topic, move.partition): move for move in moves}
     columns = (TextColumn(group), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -200,13 +203,13 @@ def _watch(group: str, moves: list[Move]) -> None:
         task = progress.add_task("replay", total=sum(move.records for move in moves))
         done = 0
         while done < sum(move.records for move in moves):
-            (view,) = _with_groups(lambda operations: operations.view([group]))
+            (view,) = await operations.view([group])
             done = 0
             for each in view.partitions:
                 if move := goals.get((each.topic, each.partition)):
                     done += min(max(each.next - move.begin, 0), move.records)
             progress.update(task, completed=done)
-            time.sleep(WATCH_S)
+            await asyncio.sleep(WATCH_S)
 
 
 def _with_groups(work: Callable[[GroupOperations], Awaitable[T]]) -> T:

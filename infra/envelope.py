@@ -4,6 +4,7 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-proto
 `ce_<name>` in UTF-8, except `datacontenttype`, which is `content-type`. `traceparent` is W3C Trace Context.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ from shared_kernel.events import Event, event_id, event_key
 Headers = list[tuple[str, bytes]]
 
 CONTENT_TYPE = "application/avro"
+# W3C Trace Context, trace and span: no version ff, neither of them all zeros.
+TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from infra import tracing
+from infra.envelope import TRACEPARENT
 from infra.http_metrics import METHODS, UNMATCHED, Routes
-from infra.request_context import TRACEPARENT
 
 UNTRACED = ("/health", "/metrics")  # asked every few seconds, and of interest to nobody
 

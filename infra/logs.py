@@ -12,12 +12,12 @@ from typing import Any
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
+from infra.envelope import TRACEPARENT
 from shared_kernel.causation import current_cause
 
 LIBRARY_S = 10.0
 SECRET_WORDS = ("password", "passwd", "secret", "token", "authorization", "cookie", "api_key", "apikey", "credential")
 HIDDEN = "***"
-TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 SHORTEST = 8  # a shorter secret is looked for by its place only: as text it may be a part of anything
 NAMES = "|".join(SECRET_WORDS).replace("_", "[-_]?")
 QUOTE = r"(?:\\?[\"'])"

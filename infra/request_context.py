@@ -12,14 +12,13 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from infra.access_tokens import AccessTokens, Unauthenticated
+from infra.envelope import TRACEPARENT
 from infra.problems import CONTENT_TYPE, RETRY_AFTER_S, problem
 from shared_kernel.causation import Cause, because
 
 BODY_LIMIT = 1 << 20  # bytes
 UNKNOWN_BODY_LIMIT = 65_536  # bytes that are read before a token is asked for
 BODIES_LIMIT = 256 << 20  # bytes of all bodies that a process holds at once
-# W3C Trace Context: no version ff, neither id all zeros.
-TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 log = structlog.get_logger()
