@@ -22,6 +22,7 @@ from headwater.settings import SettingsError
 from headwater.stack_cli import stack
 from headwater.supervisor import running
 from infra.local.errors import StackError
+from infra.local.nursery import forks
 from infra.local.ports import choose
 from infra.schema_compiler import check, write
 
@@ -77,6 +78,14 @@ def run(
         if settings.port:
             choose(settings.port, "this process", "--port or HEADWATER_PORT", settings.host)
         run_roles(settings, tuple(dict.fromkeys(roles)))
+
+
+@app.command(hidden=True)
+def nursery(connection: Annotated[int, typer.Argument(help="The file descriptor over which it is asked.")]) -> None:
+    """Read the code of every role once, and run roles in forks of this process, as `headwater up` asks."""
+    import headwater.roles  # noqa: F401 -- read, for the forks to have
+
+    app(forks(connection))
 
 
 @app.command()

@@ -21,6 +21,8 @@ from headwater.settings import PREFIX, Settings, SettingsError
 from infra.local.artifacts import Progress
 from infra.local.errors import FilesMissing, StackError
 from infra.local.kafka import Kafka
+from infra.local.nursery import NAME as NURSERY
+from infra.local.nursery import Nursery
 from infra.local.ports import LOOPBACK, choose, free_port
 from infra.local.postgres import Passwords, Postgres
 from infra.local.processes import POLL_S, Child, Command, Interrupted
@@ -30,7 +32,7 @@ from infra.local.state import Home, Process, Stack, started, this_process
 from infra.schema_registry import SchemaRejected
 from shared_kernel.errors import HeadwaterError
 
-PROGRAM: tuple[str, ...] = (sys.executable, "-m", "headwater")  # how a role process is started; tests put a stub here
+PROGRAM: tuple[str, ...] = (sys.executable, "-m", "headwater")  # tests put a stub here
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("headwater", "sagas", "bounded_contexts", "infra", "shared_kernel", "schemas")
 READY_PATH = "/health/ready"
@@ -91,6 +93,7 @@ class Supervisor:
         self._role_ports: dict[str, int] = {}
         self._servers: LocalServers | None = None
         self._stack = Stack()
+        self._nursery = Nursery(_nursery, self._home.log(NURSERY))
         self._loaded = 0.0
 
     def run(self, on_ready: Callable[[Stack], None], progress: Progress | None = None) -> None:
@@ -136,6 +139,7 @@ class Supervisor:
         self._stack = stack.stopped()
 
     def _start(self, ports: Ports, progress: Progress | None) -> None:
+        self._read_code()
         passwords = Passwords(self._stack.database_password, self._stack.registry_password)
         self._servers = LocalServers(self._home.directory, ports, passwords, self._stopping)
         self._say("starting the servers that are not configured")
@@ -191,18 +195,22 @@ class Supervisor:
             old = f"the data in {self._home.directory} is of another version of Headwater ({error})"
             raise StackError(f"{old}: `headwater reset` deletes it") from None
 
+    def _read_code(self) -> None:
+        self._loaded = _newest_source()  # before it is read: what is written from here on, no role may have
+        self._nursery.begin()
+
     def _start_roles(self) -> None:
-        # Before the first role reads its code: what is written from here on, none of them may have.
-        self._loaded = _newest_source()
+        self._nursery.wait(self._stopping)
         for role in self._roles:
-            child = Child(role.name, partial(self._command, role), self._home.log(role.name), ROLE_PATIENCE_S)
+            log, start = self._home.log(role.name), self._nursery.start
+            child = Child(role.name, partial(self._command, role), log, ROLE_PATIENCE_S, start)
             self._children[role.name] = child
             child.start()
         self._write(replace(self._stack, processes=self._processes()))
 
     def _command(self, role: RoleProcess) -> Command:
         port = str(self._role_ports[role.name])
-        run = (*PROGRAM, "run", *role.roles, "--port", port)
+        run = ("run", *role.roles, "--port", port)
         # Names and values of the environment are for this user's eyes only; a command line is for everyone's.
         values = _missing(self._settings, self._stack) | {
             "home": str(self._home.directory),
@@ -239,9 +247,13 @@ class Supervisor:
         self._say("the code has changed: starting the roles again")
         with ThreadPoolExecutor() as pool:
             list(pool.map(Child.stop, self._children.values()))
-        self._loaded = _newest_source()
-        for child in self._children.values():
-            child.start()
+        self._nursery.stop()
+        self._read_code()
+        try:
+            for child in self._children.values():
+                child.start()
+        except StackError as error:  # a mistake in the code, which the next change may mend
+            self._say(str(error))
         self._write(replace(self._stack, processes=self._processes()))
 
     def _tend(self) -> Iterator[str]:
@@ -257,6 +269,7 @@ class Supervisor:
         for children in (inner, [self._children[name] for name in public if name in self._children]):
             with ThreadPoolExecutor() as pool:
                 list(pool.map(Child.stop, children))
+        self._nursery.stop()
         if self._servers:
             self._servers.stop()
 
@@ -301,6 +314,10 @@ def _newest_source() -> float:
     """Return when any of our modules was last written, as seconds since the epoch."""
     sources = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
     return max(path.stat().st_mtime for path in sources)
+
+
+def _nursery(connection: int) -> Command:
+    return Command((*PROGRAM, "nursery", str(connection)), Path.cwd(), handed=(connection,))
 
 
 def _fulfil(done: "Future[None]", prepare: Prepare, settings: Settings) -> None:

@@ -17,9 +17,13 @@ from headwater import supervisor
 from headwater.settings import Settings, load
 from headwater.stack_cli import stack
 from infra.local.errors import StackError
+from infra.local.nursery import forks
 from infra.schema_registry import SchemaRejected
 
 ROLES = ("web", "realtime.delivery", "messaging.history", "notifications.inbox", "relay")
+
+app = typer.Typer()
+app.add_typer(stack)
 
 
 def prepare(settings: Settings) -> None:
@@ -40,6 +44,7 @@ class Ready(BaseHTTPRequestHandler):
         pass
 
 
+@app.command()
 def run(
     roles: Annotated[list[str], typer.Argument()],
     port: Annotated[int, typer.Option()],
@@ -52,14 +57,16 @@ def run(
     HTTPServer((settings.host, port), Ready).serve_forever()
 
 
+@app.command()
+def nursery(connection: int) -> None:
+    app(forks(connection))
+
+
 def main() -> None:
     wiring = ModuleType("headwater.wiring")
     vars(wiring).update(all_roles=lambda: ROLES, prepare=prepare)
     sys.modules["headwater.wiring"] = wiring
     supervisor.PROGRAM = (sys.executable, str(Path(__file__).resolve()))
-    app = typer.Typer()
-    app.command()(run)
-    app.add_typer(stack)
     app()
 
 

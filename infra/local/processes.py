@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from infra.local import private
 from infra.local.errors import StackError
@@ -39,18 +40,48 @@ class Command:
     directory: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     user: str | None = None
+    handed: tuple[int, ...] = ()  # file descriptors
     stop_signal: signal.Signals = signal.SIGTERM
+
+
+class Running(Protocol):
+    """What `Child` needs of a process: a part of `subprocess.Popen`."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int | None: ...
+
+    def send_signal(self, number: int, /) -> None: ...
+
+
+def execute(command: Command, log: Path) -> Running:
+    """Start a process of its own. Raise `StackError` if that fails."""
+    return _forks.submit(_start, command, log).result()
 
 
 class Child:
     """One process that can be started, stopped and started again, its output appended to `log`."""
 
-    def __init__(self, name: str, command: Callable[[], Command], log: Path, patience_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Callable[[], Command],
+        log: Path,
+        patience_s: float = 10.0,
+        start: Callable[[Command, Path], Running] = execute,
+    ) -> None:
         self.name = name
         self.log = log
         self._command = command
         self._patience_s = patience_s
-        self._process: subprocess.Popen[bytes] | None = None
+        self._start = start
+        self._process: Running | None = None
         self._stop_signal = signal.SIGTERM
         self._started_at = 0.0
         self._deaths = 0
@@ -67,7 +98,7 @@ class Child:
         """Start the process unless it runs, by a command asked for anew. Raise `StackError` if that fails."""
         if not self.is_alive:
             command = self._command()
-            self._process = _forks.submit(_start, command, self.log).result()
+            self._process = self._start(command, self.log)
             self._stop_signal = command.stop_signal
             self._started_at = time.monotonic()
 
@@ -161,7 +192,7 @@ def run(command: Command, log: Path, given: str = "") -> None:
 
 
 def _start(command: Command, log: Path, given: int = subprocess.DEVNULL) -> "subprocess.Popen[bytes]":
-    _rotate(log)
+    rotate(log)
     with open(log, "ab", opener=private.opener) as output:
         try:
             return subprocess.Popen(
@@ -173,7 +204,8 @@ def _start(command: Command, log: Path, given: int = subprocess.DEVNULL) -> "sub
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 umask=0o077,  # data and logs are for this account only
-                preexec_fn=_die_with(os.getpid()),
+                preexec_fn=die_with(os.getpid()),
+                pass_fds=command.handed,
                 user=command.user,
                 group=command.user,
                 extra_groups=[] if command.user else None,
@@ -182,7 +214,9 @@ def _start(command: Command, log: Path, given: int = subprocess.DEVNULL) -> "sub
             raise StackError(f"cannot start {command.arguments[0]}: {error}") from error
 
 
-def _die_with(parent: int) -> Callable[[], None]:
+def die_with(parent: int) -> Callable[[], None]:
+    """Return what a child calls in order to end with its parent, which it may have lost already."""
+
     def prepare() -> None:
         # Runs after the change of user, which would clear the signal again.
         if _libc:
@@ -193,7 +227,8 @@ def _die_with(parent: int) -> Callable[[], None]:
     return prepare
 
 
-def _rotate(log: Path) -> None:
+def rotate(log: Path) -> None:
+    """Set the log aside if it is long; make its directory."""
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists() and log.stat().st_size > LOG_LIMIT:
         log.replace(log.with_name(f"{log.name}.1"))
