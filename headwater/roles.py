@@ -30,6 +30,7 @@ from shared_kernel.errors import Unavailable
 
 SOCKET_PACKET_LIMIT = 65_536  # bytes
 STOP_S = 10  # how long open requests may take after a stop
+IDLE_S = 75  # longer than clients and proxies keep a connection, or a request now and then meets its end
 
 log = structlog.get_logger()
 
@@ -164,6 +165,7 @@ def _server_config(house: House, roles: Collection[str], health: Health) -> uvic
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=STOP_S,
+        timeout_keep_alive=IDLE_S,
         backlog=4096,
     )
 
