@@ -7,6 +7,7 @@ stands still and says so, because a log with holes is none.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 import structlog
 
@@ -23,6 +24,7 @@ from shared_kernel.module import Consumer, Recorder
 from shared_kernel.records import Partition, Record
 
 BATCH = 2_000  # records kept in one transaction
+WAIT = timedelta(seconds=0.25)  # for more of them: nobody waits for the log
 MINUTE_S = 60.0
 
 log = structlog.get_logger()
@@ -34,7 +36,7 @@ class RecorderRunner(GroupRunner):
     def __init__(
         self, recorder: Recorder, broker: Broker, codec: Codec, store: GroupStore, dead_letters: Producer
     ) -> None:
-        consumer = Consumer(recorder.group, (), batch_size=BATCH)
+        consumer = Consumer(recorder.group, (), batch_size=BATCH, batch_wait=WAIT)
         super().__init__(consumer, recorder.topics, broker, codec, store, dead_letters)
         self._recorder = recorder
 

@@ -1,5 +1,6 @@
 """The door of notifications. Who listens to what is decided here and nowhere else."""
 
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from shared_kernel.module import Consumer, Count, Module, Topic, on, on_batch
 
 NAME = "notifications"
 INBOX = "notifications.inbox"
+WAIT = timedelta(milliseconds=100)  # for more events to a transaction: a notification is not read at once
 READ_MODEL = ("entry", "mark", "mark_all")
 MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
 
@@ -33,6 +35,7 @@ def module(ports: Ports) -> Module:
                     on(NotificationsRead, partial(reactions.notifications_read, ports=ports)),
                 ),
                 does="files notifications in the inbox of each recipient",
+                batch_wait=WAIT,
                 read_model=READ_MODEL,
                 counts=(
                     Count(

@@ -33,7 +33,7 @@ from tests.crash.installation import Installation
 from tests.crash.recovery import UNREACHABLE, Recovery
 from tests.crash.workload import Listener, Load, Rest
 
-USERS = 24
+USERS = 64
 LISTENERS = 2
 AT_ONCE = 2  # faults; a third is left out
 RATE = 250.0  # requests a second
