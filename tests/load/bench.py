@@ -15,7 +15,7 @@ from tests.load.benches import BENCHES, READING, Line, Scale
 from tests.load.field import Side, prepared
 from tests.servers import start_servers
 
-TURNS = 3
+TURNS = 2
 
 
 async def measured(names: list[str], turns: int) -> list[Line]:
