@@ -6,7 +6,7 @@ from typing import Any
 
 from infra.access_tokens import Unauthenticated
 from infra.rate_limit import RateLimited
-from shared_kernel.errors import Conflict, Forbidden, HeadwaterError, NotFound, Refused, Unavailable
+from shared_kernel.errors import Conflict, Forbidden, HeadwaterError, NotFound, Refused, Stale, Taken, Unavailable
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
@@ -17,6 +17,8 @@ STATUS: tuple[tuple[type[HeadwaterError], HTTPStatus], ...] = (
     (RateLimited, HTTPStatus.TOO_MANY_REQUESTS),
     (Forbidden, HTTPStatus.FORBIDDEN),
     (NotFound, HTTPStatus.NOT_FOUND),
+    (Taken, HTTPStatus.CONFLICT),
+    (Stale, HTTPStatus.PRECONDITION_FAILED),
     (Refused, HTTPStatus.UNPROCESSABLE_ENTITY),
     (Conflict, HTTPStatus.CONFLICT),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -61,7 +63,8 @@ def problem(
 
 def of_error(error: HeadwaterError, *, instance: str = "", request_id: str = "") -> dict[str, Any]:
     """Return the problem document of an error."""
-    return problem(status_of(error), error.code, error.detail, instance=instance, request_id=request_id)
+    document = problem(status_of(error), error.code, error.detail, instance=instance, request_id=request_id)
+    return {**document, **error.more}
 
 
 def of_fields(found: Sequence[Any]) -> list[dict[str, str]]:

@@ -3,10 +3,14 @@
 HeadwaterError
 ├── Refused           a rule says no; asking again does not help
 │   ├── Forbidden     … because of who asks
-│   └── NotFound      … because it is not there, or the asker may not know that it is
+│   ├── NotFound      … because it is not there, or the asker may not know that it is
+│   ├── Taken         … because somebody else has it
+│   └── Stale         … because it has changed since the asker saw it
 ├── Conflict          somebody else wrote first; asking again may help
 └── Unavailable       something this process depends on is away; asking again later helps
 """
+
+from collections.abc import Mapping
 
 
 class HeadwaterError(Exception):
@@ -16,6 +20,7 @@ class HeadwaterError(Exception):
         super().__init__(code, detail)
         self.code = code
         self.detail = detail
+        self.more: Mapping[str, str] = {}  # what else a client needs
 
     def __str__(self) -> str:
         return f"{self.code}: {self.detail}" if self.detail else self.code
@@ -31,6 +36,14 @@ class Forbidden(Refused):
 
 class NotFound(Refused):
     """There is no such thing as far as the asker may know."""
+
+
+class Taken(Refused):
+    """What was asked for is somebody else's, or there is one already."""
+
+
+class Stale(Refused):
+    """It is not in the state that the asker has named."""
 
 
 class Conflict(HeadwaterError):

@@ -50,10 +50,11 @@ from infra.opaque import OpaqueTokens
 from schemas.messaging.events import MessageSent
 from shared_kernel.errors import NotFound, Refused
 from shared_kernel.events import Position
+from shared_kernel.permissions import permissions
 
 Limit = Annotated[int, Query(ge=1, le=200)]
 Seq = Annotated[int | None, Query(ge=0, le=2**53)]
-MODERATORS = {"moderator", "admin"}  # who may read former texts
+FORMER = "messaging:former"  # the permission to read former texts
 IdempotencyKey = Annotated[
     str | None, Header(min_length=1, max_length=128, description="Stands for `client_id` if that is absent.")
 ]
@@ -154,7 +155,7 @@ def message_routes(ports: Ports) -> APIRouter:
         """Read one message of a conversation you belong to, as it is or as it was; former texts are for moderators."""
         await wait_until_stored(min_position, ports.stored)
         if as_of:
-            may_see_former = bool(user.roles & MODERATORS)
+            may_see_former = FORMER in permissions(user.roles)
             return message_answer(await message_as_of(message_id, user.id, as_of, ports, may_see_former=may_see_former))
         return message_answer(await message_for(message_id, user.id, ports))
 
@@ -212,7 +213,7 @@ def message_routes(ports: Ports) -> APIRouter:
     @routes.get("/messages/{message_id:uuid}/versions")
     async def read_versions(message_id: UUID, user: SignedIn) -> VersionList:
         """Read every text a message has had, oldest first; for moderators."""
-        if not user.roles & MODERATORS:
+        if FORMER not in permissions(user.roles):
             raise NotFound("message_not_found")
         message = await ports.history.message(message_id)
         if message is None:

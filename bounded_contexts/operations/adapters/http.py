@@ -14,9 +14,7 @@ from infra.dead_letters import Choice, Letter
 from infra.group_control import MemberReport
 from infra.group_operations import GroupOperations, GroupView
 from infra.http import Body, SignedIn, problems
-from shared_kernel.errors import Forbidden
-
-ROLES = {"operator", "admin"}
+from shared_kernel.permissions import require
 
 
 class MemberAnswer(BaseModel):
@@ -100,8 +98,7 @@ class Count(BaseModel):
 
 async def operator(user: SignedIn) -> User:
     """Access policy: an operator. Raise `Forbidden` for everybody else."""
-    if not user.roles & ROLES:
-        raise Forbidden("forbidden", "this needs the role operator or admin")
+    require(user.roles, "operations:groups")
     return user
 
 

@@ -1,0 +1,57 @@
+"""Who may do what: roles, and the permissions `context:action[:own]` they stand for.
+
+`…:own` is for what belongs to the asker. Everybody who is signed in has the role `user`, whatever else they have.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from shared_kernel.errors import Forbidden
+
+OWN = ":own"
+USER = "user"
+ROLES: Mapping[str, frozenset[str]] = {
+    USER: frozenset(
+        {
+            "identity:read",
+            "identity:change:own",
+            "identity:erase:own",
+            "identity:sessions:own",
+            "messaging:write:own",
+            "notifications:read:own",
+        }
+    ),
+    "moderator": frozenset({"messaging:former"}),
+    "operator": frozenset({"operations:groups"}),
+    "auditor": frozenset({"audit:read", "identity:list"}),
+    "admin": frozenset(
+        {
+            "identity:list",
+            "identity:create",
+            "identity:change",
+            "identity:roles",
+            "identity:block",
+            "identity:erase",
+            "identity:sessions",
+            "messaging:former",
+            "messaging:erase",
+            "operations:groups",
+            "audit:read",
+        }
+    ),
+}
+# What a key may be limited to: the first word of a route's path, and whether it changes anything. Signing in and keys
+# themselves are for people.
+RESOURCES = ("admin", "audit", "conversations", "me", "messages", "notifications", "users")
+SCOPES = frozenset(f"{resource}:{action}" for resource in RESOURCES for action in ("read", "write"))
+
+
+def permissions(roles: Iterable[str]) -> frozenset[str]:
+    """Return what somebody with these roles may do; roles nobody knows give nothing."""
+    return frozenset().union(ROLES[USER], *(ROLES.get(role, frozenset()) for role in roles))
+
+
+def require(roles: Iterable[str], permission: str, *, own: bool = False) -> None:
+    """Raise `Forbidden` unless one of the roles gives the permission, or gives it for what is one's `own` and this is."""
+    held = permissions(roles)
+    if permission not in held and not (own and permission + OWN in held):
+        raise Forbidden("forbidden", f"that takes the permission {permission}")
