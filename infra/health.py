@@ -80,6 +80,11 @@ def health_routes(health: Health) -> APIRouter:
         """The process runs."""
         return {"status": "ok"}
 
+    @routes.get("/health/startup", responses={503: {"description": "It waits for what it depends on."}})
+    async def started() -> dict[str, str]:
+        """The process has connected; until then `StartupGate` answers."""
+        return {"status": "ok"}
+
     @routes.get("/health/ready", responses={503: {"description": "Something it depends on is away."}})
     @routes.get("/health", responses={503: {"description": "Something it depends on is away."}})
     async def ready() -> JSONResponse:

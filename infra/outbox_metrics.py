@@ -31,7 +31,7 @@ async def watch_outbox(database: Database, schema: str) -> None:
     """Look for ever. While the database is away the figures are not numbers."""
     while True:
         try:
-            count, age = await _look(database, schema)
+            count, age = await look(database, schema)
         except Exception as error:
             log.warning("outbox.not_seen", schema=schema, error=str(error))
             count = age = math.nan
@@ -40,7 +40,8 @@ async def watch_outbox(database: Database, schema: str) -> None:
         await asyncio.sleep(LOOK_S)
 
 
-async def _look(database: Database, schema: str) -> tuple[float, float]:
+async def look(database: Database, schema: str) -> tuple[float, float]:
+    """Return how many events wait, and for how many seconds the first of them has."""
     async with database.driver() as connection:
         count = await connection.fetchval(WAITING.format(schema=schema), MOST)
         written = await connection.fetchval(FIRST.format(schema=schema))

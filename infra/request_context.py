@@ -14,11 +14,24 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from infra.access_tokens import AccessTokens, Unauthenticated
 from infra.envelope import TRACEPARENT
 from infra.problems import CONTENT_TYPE, RETRY_AFTER_S, problem
+from infra.rate_limit import ALLOWANCE
 from shared_kernel.causation import Cause, because
 
 BODY_LIMIT = 1 << 20  # bytes
 UNKNOWN_BODY_LIMIT = 65_536  # bytes that are read before a token is asked for
 BODIES_LIMIT = 256 << 20  # bytes of all bodies that a process holds at once
+PROTECTION = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-site"),
+]
+ANSWER_POLICY = b"default-src 'none'; frame-ancestors 'none'"
+# Swagger UI begins with a script and styles in the page.
+PAGE_POLICY = (
+    b"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    b"frame-ancestors 'none'"
+)
+HSTS = (b"strict-transport-security", b"max-age=31536000")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 log = structlog.get_logger()
@@ -46,7 +59,10 @@ class RequestContext:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+                own = [(b"x-request-id", request_id.encode()), *_protection(scope)]
+                if allowance := scope.get(ALLOWANCE):
+                    own += allowance.headers
+                message["headers"] = [*message.get("headers", ()), *own]
             await send(message)
 
         traceparent = headers.get(b"traceparent", "")
@@ -83,7 +99,7 @@ class RequestContext:
             if seen > BODY_LIMIT:
                 raise _TooLarge
             if seen > UNKNOWN_BODY_LIMIT and not is_known:
-                await self._know(headers.get(b"authorization", ""))
+                await self._know(headers.get(b"authorization", ""), headers.get(b"x-api-key"))
                 is_known = True
             if self._held > BODIES_LIMIT:
                 raise HTTPException(503, "too much is being sent to this process", {"retry-after": str(RETRY_AFTER_S)})
@@ -94,8 +110,8 @@ class RequestContext:
         finally:
             self._held -= seen
 
-    async def _know(self, authorization: str) -> None:
-        scheme, token = get_authorization_scheme_param(authorization)
+    async def _know(self, authorization: str, key: str | None) -> None:
+        scheme, token = ("bearer", key) if key and not authorization else get_authorization_scheme_param(authorization)
         if scheme.lower() != "bearer":
             raise Unauthenticated("unauthenticated", f"a body of over {UNKNOWN_BODY_LIMIT} bytes takes an access token")
         await self._tokens.verify(token)
@@ -107,6 +123,13 @@ class RequestContext:
             return {"type": "http.request", "body": b"", "more_body": False}
 
         await JSONResponse(document, status, media_type=CONTENT_TYPE)(scope, nothing, send)
+
+
+def _protection(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """Return what keeps browsers from doing more with an answer than is meant (OWASP REST security cheat sheet)."""
+    policy = PAGE_POLICY if scope["path"].startswith("/docs") else ANSWER_POLICY
+    headers = [(b"content-security-policy", policy), *PROTECTION]
+    return [*headers, HSTS] if scope.get("scheme") == "https" else headers
 
 
 class _TooLarge(HTTPException):

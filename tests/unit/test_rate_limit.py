@@ -2,7 +2,7 @@
 
 import pytest
 
-from infra.rate_limit import RateLimit, RateLimited, network_of
+from infra.rate_limit import Allowance, RateLimit, RateLimited, network_of
 
 
 class Clock:
@@ -35,6 +35,19 @@ def test_ten_seconds_worth_passes_at_once_and_then_so_many_a_minute() -> None:
     clock.now += 3600
     assert passes(limit, "ann", 100) == 10
     assert passes(limit, "bob", 100) == 10
+
+
+def test_what_is_left_is_told() -> None:
+    clock = Clock()
+    limit = RateLimit(60, now=clock)
+
+    assert limit.left("ann") == Allowance(at_once=10, remaining=10, reset_s=0)
+    passes(limit, "ann", 4)
+    assert limit.left("ann") == Allowance(at_once=10, remaining=6, reset_s=4)
+    passes(limit, "ann", 100)
+    clock.now += 2
+    assert limit.left("ann") == Allowance(at_once=10, remaining=2, reset_s=8)
+    assert RateLimit(0).left("ann") is None
 
 
 def test_who_comes_back_when_told_passes() -> None:
