@@ -17,6 +17,7 @@ from headwater import settings as settings_module
 from headwater.audit_cli import audit
 from headwater.console import Json, loaded, out, print_json, show, tell, told
 from headwater.groups_cli import dlq, groups, replay
+from headwater.identity_cli import keys, users
 from headwater.rebuild_cli import rebuild
 from headwater.settings import SettingsError
 from headwater.stack_cli import stack
@@ -35,6 +36,8 @@ app.add_typer(schemas, name="schemas")
 app.add_typer(audit, name="audit")
 app.add_typer(groups, name="groups")
 app.add_typer(dlq, name="dlq")
+app.add_typer(users, name="users")
+app.add_typer(keys, name="keys")
 app.command()(replay)
 app.command()(rebuild)
 

@@ -11,6 +11,7 @@ import structlog
 import uvicorn
 import uvloop
 
+from headwater.layout import is_open
 from headwater.settings import Settings, secrets_of
 from headwater.web import application
 from headwater.wiring import House, build
@@ -68,8 +69,14 @@ async def _run(settings: Settings, roles: Collection[str]) -> None:
         await asyncio.wait([stopped, serving, connecting], return_when=asyncio.FIRST_COMPLETED)
         if not stop.is_set() and connecting.done():
             connecting.result()
-            health.started = True
             work += [asyncio.create_task(each) for each in (watch_loop(), *_work(house, roles))]
+            if is_open(roles):
+                hearing = FeedRunner(house.revocations.feed, house.kafka, house.codec)
+                work.append(asyncio.create_task(hearing.run()))
+                knowing = asyncio.create_task(hearing.ready.wait())  # nobody is let in whose session is over
+                await asyncio.wait([stopped, serving, knowing, *work], return_when=asyncio.FIRST_COMPLETED)
+                knowing.cancel()
+            health.started = True
             _calm_the_collector()
             log.info("process.started", port=_bound(server) or settings.port)
         await _until_one_ends(stopped, [serving, *work])

@@ -114,6 +114,20 @@ class Settings(BaseSettings):
     jwt_audience: str | None = Field(None, description="Required `aud` of access tokens.")
     jwt_hs256_secret: SecretStr | None = Field(None, description="Shared key of access tokens; development only.")
 
+    token_issuer: str = Field("headwater", description="`iss` of the access tokens that are made here.")
+    token_audience: str = Field("headwater", description="`aud` of the access tokens that are made here.")
+    account_pages: str = Field(
+        "http://localhost:3000",
+        pattern=r"^https?://[^?#]*[^/?#]$",
+        description="Where your product has its pages `/verify-email` and `/reset-password`: mails lead there with `?token=…`.",
+    )
+    smtp_url: SecretStr | None = Field(
+        None, description="`smtp[s]://[user:password@]host[:port]`; unset: mails are files in `<home>/mail`."
+    )
+    mail_from: str = Field(
+        "Headwater <no-reply@localhost>", pattern=r"^[^\r\n]*@[^\r\n]*$", description="Sender of mails."
+    )
+
     messaging_history: Literal["postgres", "jsonl"] = Field("postgres", description="Where messages are kept.")
     messaging_history_directory: Path | None = Field(
         None, description="Directory of the JSON-lines history; default `<home>/history`."
@@ -124,6 +138,11 @@ class Settings(BaseSettings):
         ge=0,
         le=1_000_000,
         description="REST requests of one user, and refused ones from one address, per process; 0: no limit.",
+    )
+    cors_origins: str = Field(
+        "",
+        pattern=r"^(\*|[^*]*)$",
+        description="Comma-separated browser origins whose pages may use the REST interface (`https://app.example`); `*`: all.",
     )
     compat_routes: bool = Field(
         False,
@@ -178,13 +197,17 @@ class Settings(BaseSettings):
             raise ValueError(f"set {PREFIX}JWT_JWKS_URL or {PREFIX}JWT_HS256_SECRET, not both")
         if self.mode == "production":
             if self.jwt_hs256_secret:
-                raise ValueError(f"{PREFIX}JWT_HS256_SECRET is for development; use {PREFIX}JWT_JWKS_URL in production")
+                raise ValueError(
+                    f"{PREFIX}JWT_HS256_SECRET is for development; /auth/login or {PREFIX}JWT_JWKS_URL in production"
+                )
             if self.crash_at:
                 raise ValueError(f"{PREFIX}CRASH_AT is for development")
             if not self.secret_key:
                 raise ValueError(f"{PREFIX}SECRET_KEY is required in production")
-            if not self.jwt_issuer or not self.jwt_audience:
-                raise ValueError(f"{PREFIX}JWT_ISSUER and {PREFIX}JWT_AUDIENCE are required in production")
+            if self.jwt_jwks_url and not (self.jwt_issuer and self.jwt_audience):
+                raise ValueError(
+                    f"{PREFIX}JWT_ISSUER and {PREFIX}JWT_AUDIENCE are required in production with {PREFIX}JWT_JWKS_URL"
+                )
         return self
 
     @model_validator(mode="after")
@@ -232,6 +255,11 @@ class Settings(BaseSettings):
                 read(value)
             except ValueError as error:
                 raise ValueError(f"{variable}: {error}") from None
+
+
+def secret_key(settings: Settings) -> str:
+    """Return the installation's secret. Raise `SettingsError` where there is none."""
+    return required(settings.secret_key, "SECRET_KEY (32 bytes or more, the same for every process)").get_secret_value()
 
 
 SECRETS = tuple(

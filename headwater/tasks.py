@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
+from uuid import UUID
 
 from bounded_contexts.audit import module as audit
 from bounded_contexts.audit.adapters.export import Format, Progress, export
@@ -11,22 +13,32 @@ from bounded_contexts.audit.adapters.range_kafka import Selection
 from bounded_contexts.audit.adapters.records import line
 from bounded_contexts.audit.adapters.tail import Stretch, tail
 from bounded_contexts.audit.application.ports import Ports as AuditPorts
+from bounded_contexts.identity import module as identity
+from bounded_contexts.identity.application.commands import change_user
+from bounded_contexts.identity.domain import user
+from bounded_contexts.identity.domain.commands import Asker, GrantRole, RevokeRole
 from headwater.configured import registry
 from headwater.settings import Settings
 from headwater.wiring import (
+    House,
     audit_ports,
     build,
     context_database,
     database_at,
+    identity_ports,
     kafka_config,
     owner_url,
 )
+from headwater.wiring_identity import signing_keys
 from infra.avro import Codec
 from infra.group_operations import GroupOperations
 from infra.kafka_reader import KafkaReader
 from infra.rebuild import Rebuild
 from schemas.catalogue import EVENTS
+from shared_kernel.decider import state_of
+from shared_kernel.errors import NotFound, Refused
 
+OPERATOR = UUID(int=0)  # whoever runs the installation, as events name them
 T = TypeVar("T")
 
 
@@ -51,6 +63,44 @@ async def audit_export(
         return await export(KafkaReader(kafka_config(settings)), codec, topics, selection, to, progress)
     finally:
         await codec.registry.close()
+
+
+async def change_role(settings: Settings, email: str, role: str, *, granted: bool) -> str:
+    """Give a role to the user with this address or take it; return the user's id. Raise `NotFound`, `Refused`."""
+    house = build(settings)
+    try:
+        await house.codec.start()
+        ports = identity_ports(house)
+        owner = await ports.accounts.owner(email)
+        if owner is None:
+            raise NotFound("user_not_found", f"nobody has the address {email}")
+        state, _ = await state_of(user, ports.users, owner)
+        if granted and not state.is_verified:
+            raise Refused(
+                "email_unverified", f"{email} has not shown to be the account's: let its mail be answered first"
+            )
+        kind = GrantRole if granted else RevokeRole
+        ask = kind(user_id=owner, role=role, asker=Asker(OPERATOR, frozenset({"admin"})), at=ports.now())
+        await change_user(ask, ports)
+    finally:
+        await _let_go(house)
+    return str(owner)
+
+
+async def rotate_keys(settings: Settings, *, at_once: bool) -> str:
+    """Add a signing key; return its `kid`."""
+    database = context_database(settings, identity.NAME, identity.NAME)
+    try:
+        return await signing_keys(settings, database).rotate(datetime.now(UTC), at_once=at_once)
+    finally:
+        await database.close()
+
+
+async def _let_go(house: House) -> None:
+    """Close what a command has used of a house that was not started."""
+    await house.codec.registry.close()
+    for database in house.databases.values():
+        await database.close()
 
 
 @asynccontextmanager

@@ -7,10 +7,12 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from pydantic import SecretStr
+from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headwater.layout import is_open
+from headwater.overview import overview_routes
 from headwater.settings import Settings
 from headwater.wiring import SHAPE, House, build
 from infra.asyncapi import asyncapi_document
@@ -30,6 +32,10 @@ ABOUT: dict[str, Any] = {
 API = "/api/v1"
 SOCKETS = "/socket.io/"
 COMPAT_SOCKETS = "/ws"
+# Beside what browsers send and show by themselves. No cookies: nothing here is done by them.
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+TAKEN = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Prefer", "X-Request-Id", "traceparent")
+GIVEN = ("ETag", "Location", "Preference-Applied", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -51,19 +57,25 @@ def application(house: House, roles: Collection[str], health: Health) -> ASGIApp
         app.include_router(metrics_routes())
     if "web" in roles:
         _add_api(app, house)
+        app.include_router(overview_routes(house, health))
     if house.settings.compat_routes:
         _add_compat_routes(app, house, roles)
     require_policies(app)
     routes = Routes(app)
     served: ASGIApp = RequestContext(StartupGate(app, health), house.access_tokens)
+    if origins := [each.strip() for each in house.settings.cors_origins.split(",") if each.strip()]:
+        served = CORSMiddleware(
+            served, allow_origins=origins, allow_methods=METHODS, allow_headers=TAKEN, expose_headers=GIVEN, max_age=600
+        )
     if house.settings.otlp_endpoint:
         served = Traced(served, routes)
     served = Measured(served, routes)
     for module in house.modules:
         if module.feed and module.feed.name in roles:
-            served = SocketsFirst(served, cast("ASGIApp", module.sockets), SOCKETS)
+            served = SocketsFirst(served, StartupGate(cast("ASGIApp", module.sockets), health), SOCKETS)
             if house.settings.compat_routes:
-                served = SocketsFirst(served, cast("ASGIApp", module.compat_sockets), COMPAT_SOCKETS)
+                gate = StartupGate(cast("ASGIApp", module.compat_sockets), health)
+                served = SocketsFirst(served, gate, COMPAT_SOCKETS)
     return served
 
 
@@ -106,6 +118,8 @@ def _add_api(app: FastAPI, house: House) -> None:
     for module in house.modules:
         if isinstance(module.router, APIRouter):
             app.include_router(module.router, prefix=API)
+        if isinstance(module.root_router, APIRouter):
+            app.include_router(module.root_router)
 
     # Swagger UI from the package, not from a content network: it works offline and under a strict policy.
     app.mount("/docs/assets", StaticFiles(packages=[("fastapi_swagger", "resources")]))

@@ -13,6 +13,12 @@ from bounded_contexts.audit import module as audit
 from bounded_contexts.audit.adapters.log_postgres import PostgresLog
 from bounded_contexts.audit.adapters.signing import DerivedKey
 from bounded_contexts.audit.application.ports import Ports as AuditPorts
+from bounded_contexts.identity import module as identity
+from bounded_contexts.identity.adapters.api_keys_postgres import PostgresApiKeys
+from bounded_contexts.identity.adapters.signing_keys import LOOK_S, PostgresSigningKeys
+from bounded_contexts.identity.application.ports import ACCESS_LIFETIME
+from bounded_contexts.identity.application.ports import Ports as IdentityPorts
+from bounded_contexts.identity.application.reactions import Letters
 from bounded_contexts.messaging import module as messaging
 from bounded_contexts.messaging.adapters.conversations_postgres import PostgresConversations
 from bounded_contexts.messaging.adapters.history_jsonl import JsonLinesHistory
@@ -29,8 +35,9 @@ from bounded_contexts.realtime.application.limits import Limits, origins
 from bounded_contexts.realtime.application.ports import Ports as RealtimePorts
 from headwater.addresses import without_password
 from headwater.configured import registry
-from headwater.settings import PREFIX, Settings, SettingsError, required
-from infra.access_tokens import AccessTokens, KeySetTokens, SharedKeyTokens
+from headwater.settings import PREFIX, Settings, SettingsError, required, secret_key
+from headwater.wiring_identity import Identity, api_keys, ports_of_identity, signing_keys
+from infra.access_tokens import LEEWAY, AccessTokens, EitherTokens, KeySetTokens, SharedKeyTokens, published_at
 from infra.asyncapi import asyncapi_document
 from infra.avro import Codec, schema_text
 from infra.dead_letters import PostgresDeadLetters
@@ -49,6 +56,7 @@ from infra.opaque import OpaqueTokens
 from infra.outcomes import Outcomes
 from infra.positions import PostgresPositions, ReadModel
 from infra.postgres import Database, refusal
+from infra.revocations import Revocations, UnrevokedTokens
 from infra.shadow import shadow_schema
 from infra.topics import TopicReport, declared_topics, ensure_topics
 from schemas.catalogue import EVENTS
@@ -68,6 +76,7 @@ MIGRATIONS: Mapping[str, Path] = {
     notifications.NAME: notifications.MIGRATIONS,
     audit.NAME: audit.MIGRATIONS,
     realtime.NAME: realtime.MIGRATIONS,
+    identity.NAME: identity.MIGRATIONS,
 }
 ONLY_GROW: Mapping[str, tuple[str, ...]] = {audit.NAME: audit.ONLY_GROW}
 
@@ -81,6 +90,9 @@ class House:
     codec: Codec
     commands: KafkaProducer  # linger 1 ms: somebody waits for each acknowledgement
     bulk: KafkaProducer  # linger 5 ms: relay and dead letters
+    signing_keys: PostgresSigningKeys
+    api_keys: PostgresApiKeys
+    revocations: Revocations
     access_tokens: AccessTokens
     opaque_tokens: OpaqueTokens
     databases: dict[str, Database]
@@ -118,22 +130,29 @@ def build(settings: Settings, rebuilt: str | None = None) -> House:
     if unknown := sorted(settings.database_urls.keys() - MIGRATIONS.keys()):
         raise SettingsError(f"{PREFIX}DATABASE_URL_{unknown[0].upper()}: there is no such context with a database")
     kafka = kafka_config(settings)
+    databases = {
+        name: context_database(settings, name, shadow_schema(name) if name == rebuilt else name) for name in MIGRATIONS
+    }
+    revocations = Revocations(ACCESS_LIFETIME + 2 * LEEWAY)
+    codec = Codec(registry(settings), EVENTS)
+    keys = signing_keys(settings, databases[identity.NAME])
+    of_programs = api_keys(settings, databases[identity.NAME], codec)
     house = House(
         settings=settings,
         kafka=kafka,
-        codec=Codec(registry(settings), EVENTS),
+        codec=codec,
         commands=KafkaProducer(kafka),
         # The relay must not go past a record that timed out: the next of its stream would come first.
         bulk=KafkaProducer(kafka, linger_ms=5, delivery_timeout_s=FOR_EVER),
-        access_tokens=access_tokens(settings),
+        signing_keys=keys,
+        api_keys=of_programs,
+        revocations=revocations,
+        access_tokens=UnrevokedTokens(access_tokens(settings, keys, of_programs), revocations),
         opaque_tokens=OpaqueTokens(secret_key(settings)),
-        databases={
-            name: context_database(settings, name, shadow_schema(name) if name == rebuilt else name)
-            for name in MIGRATIONS
-        },
+        databases=databases,
     )
     house.groups = {name: _group_store(database, name) for name, database in house.databases.items()}
-    offering = (_messaging(house), _notifications(house))
+    offering = (_identity(house), _messaging(house), _notifications(house))
     inside = (*offering, _realtime(house, offering), _audit(house, offering))
     house.modules = (*inside, operations.module(GroupOperations(house.kafka, inside, house.groups)))
     return house
@@ -169,22 +188,18 @@ def kafka_config(settings: Settings) -> KafkaConfig:
     )
 
 
-def access_tokens(settings: Settings) -> AccessTokens:
-    """Return what verifies tokens."""
+def access_tokens(settings: Settings, keys: PostgresSigningKeys, of_programs: PostgresApiKeys) -> AccessTokens:
+    """Return what verifies tokens: our own, and beside them those of another issuer or of development."""
+    sets = [KeySetTokens(keys.public, keys.issuer, keys.audience, LOOK_S)]
     if settings.jwt_jwks_url:
-        return KeySetTokens(settings.jwt_jwks_url, settings.jwt_issuer, settings.jwt_audience)
-    return shared_key_tokens(settings)
+        sets.append(KeySetTokens(published_at(settings.jwt_jwks_url), settings.jwt_issuer, settings.jwt_audience))
+    return EitherTokens(shared_key_tokens(settings) if settings.jwt_hs256_secret else None, sets, of_programs)
 
 
 def shared_key_tokens(settings: Settings) -> SharedKeyTokens:
     """Return the development tokens. Raise `SettingsError` where there is no key for them."""
     secret = required(settings.jwt_hs256_secret, "JWT_HS256_SECRET (development) or HEADWATER_JWT_JWKS_URL")
     return SharedKeyTokens(secret.get_secret_value(), settings.jwt_issuer, settings.jwt_audience)
-
-
-def secret_key(settings: Settings) -> str:
-    """Return the installation's secret. Raise `SettingsError` where there is none."""
-    return required(settings.secret_key, "SECRET_KEY (32 bytes or more, the same for every process)").get_secret_value()
 
 
 async def migrate_all(settings: Settings) -> None:
@@ -261,6 +276,27 @@ def _group_store(database: Database, context: str) -> GroupStore:
     )
 
 
+def _identity(house: House) -> Module:
+    return identity.module(identity_ports(house), house.signing_keys, Letters(house.settings.account_pages))
+
+
+def identity_ports(house: House) -> IdentityPorts:
+    """Return what identity's commands need, for the command line too."""
+    name, settings = identity.NAME, house.settings
+    stored = ReadModel(house.groups[name].positions, identity.DIRECTORY, house.kafka.prefix)
+    return ports_of_identity(
+        Identity(
+            settings,
+            house.databases[name],
+            house.codec,
+            house.opaque_tokens,
+            house.signing_keys,
+            house.api_keys,
+            stored,
+        )
+    )
+
+
 def _messaging(house: House) -> Module:
     database = house.databases[messaging.NAME]
     history = _history(house.settings, database)
@@ -307,7 +343,7 @@ def _realtime(house: House, offering: Sequence[Module]) -> Module:
     )
     sessions = PostgresSessions(house.databases[realtime.NAME], house.codec)
     ports = RealtimePorts(KafkaPast(KafkaReader(house.kafka), house.codec), sessions, commands)
-    return realtime.module(ports, house.access_tokens, house.opaque_tokens, limits)
+    return realtime.module(ports, house.access_tokens, house.opaque_tokens, limits, house.revocations)
 
 
 def _audit(house: House, offering: Sequence[Module]) -> Module:

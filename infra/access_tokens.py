@@ -1,6 +1,7 @@
 """Verify the JWTs that say who asks: ES256 or EdDSA by a key set, HS256 in development (docs/security.md)."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -14,6 +15,7 @@ from shared_kernel.errors import HeadwaterError, Unavailable
 ASYMMETRIC = ("ES256", "EdDSA")  # pinned: `none` and a public key used as an HMAC secret never pass
 LEEWAY = timedelta(seconds=10)  # clocks differ
 LAST_YEAR = 9000
+KEY_PREFIX = "hw_"  # of API keys
 KEYS_LIFESPAN_S = 300
 KEYS_TIMEOUT_S = 5
 UNKNOWN_KEY_S = 5
@@ -24,6 +26,10 @@ class Unauthenticated(HeadwaterError):
     """No or no valid token. The code is `unauthenticated` or `token_expired`."""
 
 
+class UnknownKey(Unauthenticated):
+    """Nobody here knows what has signed the token."""
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     """Who asks."""
@@ -31,6 +37,8 @@ class User:
     id: UUID
     roles: frozenset[str]
     expires_at: datetime  # when the token ends
+    session: UUID | None = None  # which sign-in or API key it comes from, as far as it says so
+    scopes: frozenset[str] | None = None  # what an API key is limited to; None: a person's token, which is not
 
 
 class AccessTokens(Protocol):
@@ -57,41 +65,104 @@ class SharedKeyTokens:
         return _user(token, self._secret, ("HS256",), self._issuer, self._audience)
 
 
+KeySet = Callable[[], Awaitable[Mapping[str, Any]]]  # key by `kid`; raises `Unavailable`
+
+
+def published_at(url: str) -> KeySet:
+    """Return what fetches the public keys of a JWKS URL."""
+    client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=KEYS_TIMEOUT_S)
+
+    async def fetch() -> Mapping[str, Any]:
+        try:
+            found = await asyncio.to_thread(client.get_jwk_set)
+        except (jwt.PyJWTError, OSError, ValueError) as error:
+            raise Unavailable("key_set_unavailable", "the public keys cannot be fetched") from error
+        return {key.key_id: key for key in found.keys if key.key_id}
+
+    return fetch
+
+
 class KeySetTokens:
-    """Public keys from a JWKS URL. An unknown `kid` fetches the set again, but not more often than every
+    """Tokens by any of a set of keys. An unknown `kid` fetches the set again, but not more often than every
     `UNKNOWN_KEY_S`: anybody may send tokens with made-up ones."""
 
-    def __init__(self, url: str, issuer: str | None = None, audience: str | None = None) -> None:
-        self._client = jwt.PyJWKClient(url, cache_jwk_set=False, timeout=KEYS_TIMEOUT_S)
+    def __init__(
+        self,
+        fetch: KeySet,
+        issuer: str | None = None,
+        audience: str | None = None,
+        lifespan_s: float = KEYS_LIFESPAN_S,
+    ) -> None:
+        self._fetch = fetch
+        self._lifespan_s = lifespan_s
         self._issuer, self._audience = issuer, audience
-        self._keys: dict[str, jwt.PyJWK] = {}
+        self._keys: Mapping[str, Any] = {}
         self._fetched_at = float("-inf")
         self._lock = asyncio.Lock()
 
     async def verify(self, token: str) -> User:
-        try:
-            kid = str(jwt.get_unverified_header(token).get("kid", ""))
-        except (jwt.PyJWTError, ValueError) as error:
-            raise Unauthenticated("unauthenticated", "the token is not valid") from error
-        key = await self._key(kid)
+        key = await self._key(str(_header(token).get("kid", "")))
         if key is None:
-            raise Unauthenticated("unauthenticated", "the token's key is not known")
+            raise UnknownKey("unauthenticated", "the token's key is not known")
         return _user(token, key, ASYMMETRIC, self._issuer, self._audience)
 
     async def _key(self, kid: str) -> jwt.PyJWK | None:
         async with self._lock:
             age = monotonic() - self._fetched_at
-            if age > KEYS_LIFESPAN_S or (kid not in self._keys and age > UNKNOWN_KEY_S):
-                await self._fetch()
+            if age > self._lifespan_s or (kid not in self._keys and age > UNKNOWN_KEY_S):
+                await self._renew(kid)
         return self._keys.get(kid)
 
-    async def _fetch(self) -> None:
+    async def _renew(self, kid: str) -> None:
+        """Fetch the set. While that cannot be done known keys go on, and it is tried again after a while."""
         try:
-            found = await asyncio.to_thread(self._client.get_jwk_set)
-        except (jwt.PyJWTError, OSError, ValueError) as error:
-            raise Unavailable("key_set_unavailable", "the public keys cannot be fetched") from error
-        self._fetched_at = monotonic()
-        self._keys = {key.key_id: key for key in found.keys if key.key_id}
+            self._keys = await self._fetch()
+            self._fetched_at = monotonic()
+        except Unavailable:
+            self._fetched_at = monotonic() - self._lifespan_s + UNKNOWN_KEY_S
+            if kid not in self._keys:
+                raise
+
+
+class EitherTokens:
+    """Tokens of several kinds, told apart by what signs them: the first that knows the key decides. API keys by their prefix."""
+
+    def __init__(
+        self, shared: SharedKeyTokens | None, sets: Sequence[KeySetTokens], api_keys: AccessTokens | None = None
+    ) -> None:
+        self._shared = shared
+        self._sets = sets
+        self._api_keys = api_keys
+
+    async def verify(self, token: str) -> User:
+        if self._api_keys and token.startswith(KEY_PREFIX):
+            return await self._api_keys.verify(token)
+        if self._shared and _header(token).get("alg") == "HS256":
+            return await self._shared.verify(token)
+        unknown: HeadwaterError = UnknownKey("unauthenticated", "the token's key is not known")
+        for each in self._sets:
+            try:
+                return await each.verify(token)
+            except UnknownKey:
+                continue
+            except Unavailable as error:  # another set may know the key
+                unknown = error
+        raise unknown
+
+
+def _id_or_none(sid: object) -> UUID | None:
+    """Return the session's id where it is one of ours: what others say there is theirs to choose."""
+    try:
+        return UUID(sid) if isinstance(sid, str) else None
+    except ValueError:
+        return None
+
+
+def _header(token: str) -> dict[str, Any]:
+    try:
+        return jwt.get_unverified_header(token)
+    except (jwt.PyJWTError, ValueError) as error:
+        raise Unauthenticated("unauthenticated", "the token is not valid") from error
 
 
 def _user(token: str, key: Any, algorithms: tuple[str, ...], issuer: str | None, audience: str | None) -> User:
@@ -109,7 +180,10 @@ def _user(token: str, key: Any, algorithms: tuple[str, ...], issuer: str | None,
         expires_at = datetime.fromtimestamp(claims["exp"], UTC)
         if expires_at.year > LAST_YEAR:  # what is added to it must be a date, too
             raise OverflowError
-        return User(UUID(claims["sub"]), frozenset(roles) if isinstance(roles, list) else frozenset(), expires_at)
+        session = _id_or_none(claims.get("sid"))
+        return User(
+            UUID(claims["sub"]), frozenset(roles) if isinstance(roles, list) else frozenset(), expires_at, session
+        )
     except jwt.ExpiredSignatureError as error:
         raise Unauthenticated("token_expired", "the token has expired") from error
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, OSError) as error:

@@ -6,6 +6,7 @@ reads again the newest records, as many as the feed looks back; `reached` tells 
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 import structlog
 
@@ -87,10 +88,17 @@ class FeedRunner:
             self._check(begins, ends)
         else:
             self._goals = ends
-            self._next = {key: max(begins[key], end - self._feed.lookback) for key, end in ends.items()}
+            recent = await self._recent(reader) if self._feed.since else ends
+            self._next = {
+                key: max(begins[key], min(end - self._feed.lookback, recent.get(key, end))) for key, end in ends.items()
+            }
         for key in ends.keys() - self._next.keys():  # a partition that was added
             self._next[key] = begins[key]
         reader.seek(self._next)
+
+    async def _recent(self, reader: OpenReader) -> dict[Partition, int]:
+        since = datetime.now(UTC) - self._feed.since
+        return await reader.at(int(since.timestamp() * 1000))
 
     def _check(self, begins: dict[Partition, int], ends: dict[Partition, int]) -> None:
         """Never go on with a gap: the process ends, and its clients are told when they come back."""

@@ -14,7 +14,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
@@ -22,9 +22,9 @@ from starlette.routing import Match
 from infra.access_tokens import AccessTokens, Unauthenticated, User
 from infra.opaque import OpaqueTokens
 from infra.problems import BY_STATUS, CONTENT_TYPE, RETRY_AFTER_S, of_error, of_fields, problem
-from infra.rate_limit import RateLimit, RateLimited, network_of
+from infra.rate_limit import ALLOWANCE, RateLimit, RateLimited, network_of
 from shared_kernel.causation import identify
-from shared_kernel.errors import HeadwaterError, Refused, Unavailable
+from shared_kernel.errors import Forbidden, HeadwaterError, Refused, Unavailable
 from shared_kernel.events import Position
 
 READ_WAIT_S = 5.0  # how long a read waits for `min_position`
@@ -34,7 +34,8 @@ STATIC = {"GET", "HEAD"}  # methods of mounted files
 YEARS = range(1970, 9000)  # what every store and language can hold, in every time zone
 
 log = structlog.get_logger()
-bearer = HTTPBearer(auto_error=False, description="Access token (JWT).")
+bearer = HTTPBearer(auto_error=False, description="Access token (JWT), or API key.")
+api_key = APIKeyHeader(name="X-API-Key", auto_error=False, description="API key.")
 
 
 class Body(BaseModel):
@@ -78,26 +79,38 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 async def signed_in(
-    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    key: Annotated[str | None, Depends(api_key)],
 ) -> User:
-    """Access policy: a valid access token. Raise `Unauthenticated`, or `RateLimited` who asks too often.
+    """Access policy: a valid access token or API key. Raise `Unauthenticated`, or `RateLimited` who asks too often.
 
     A valid token passes whatever was tried from the same address: neighbours behind one address do not lock each other out."""
-    limit: RateLimit = request.app.state.rate_limit
     try:
-        user = await _user(request.app.state.access_tokens, credentials)
+        user = await _user(request.app.state.access_tokens, credentials.credentials if credentials else key)
     except Unauthenticated:
-        limit.take(network_of(request.client.host) if request.client else "")
+        _count(request, _network(request))
         raise
-    limit.take(str(user.id))
+    _count(request, str(user.id))
+    _require_scope(user, request)
     identify(user.id)
     return user
 
 
-async def _user(tokens: AccessTokens, credentials: HTTPAuthorizationCredentials | None) -> User:
-    if credentials is None:
+async def _user(tokens: AccessTokens, token: str | None) -> User:
+    if token is None:
         raise Unauthenticated("unauthenticated", "send `Authorization: Bearer <token>`")
-    return await tokens.verify(credentials.credentials)
+    return await tokens.verify(token)
+
+
+def _require_scope(user: User, request: Request) -> None:
+    """Raise `Forbidden` for an API key beyond its scopes: the resource is the first word behind `/api/v1`."""
+    if user.scopes is None:
+        return
+    resource = re.split("[/:]", request.url.path.removeprefix("/api/v1/"), maxsplit=1)[0]
+    scope = f"{resource}:{'read' if request.method in STATIC else 'write'}"
+    if scope not in user.scopes:
+        raise Forbidden("scope_missing", f"the key has not the scope {scope}")
 
 
 async def may_scrape(
@@ -109,11 +122,29 @@ async def may_scrape(
         raise Unauthenticated("unauthenticated", "send `Authorization: Bearer <HEADWATER_METRICS_TOKEN>`")
 
 
+async def anybody(request: Request) -> None:
+    """Access policy: nobody is asked who they are, but they are counted by their address. Raise `RateLimited`."""
+    _count(request, _network(request))
+
+
+def _network(request: Request) -> str:
+    return network_of(request.client.host) if request.client else ""
+
+
+def _count(request: Request, key: str) -> None:
+    """Count the request; whoever answers it tells what is left (infra/request_context.py)."""
+    limit: RateLimit = request.app.state.rate_limit
+    try:
+        limit.take(key)
+    finally:
+        request.scope[ALLOWANCE] = limit.left(key)
+
+
 async def open_to_all() -> None:
     """Access policy: nobody is asked who they are."""
 
 
-POLICIES: tuple[Callable[..., Awaitable[Any]], ...] = (signed_in, may_scrape, open_to_all)
+POLICIES: tuple[Callable[..., Awaitable[Any]], ...] = (signed_in, may_scrape, anybody, open_to_all)
 SignedIn = Annotated[User, Depends(signed_in)]
 
 

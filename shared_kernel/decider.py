@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 from functools import reduce
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
-from shared_kernel.errors import Conflict
+from shared_kernel.errors import Conflict, Stale
 from shared_kernel.events import Event, EventStore
 
 E = TypeVar("E", bound=Event)
@@ -35,6 +35,24 @@ async def state_of(
     """Return the aggregate as its events left it, or had left it by then, and its version: 0 before its first event."""
     events, version = await store.load(stream, as_of)
     return reduce(decider.evolve, events, decider.INITIAL), version
+
+
+class AtVersion(Generic[E]):
+    """An event store whose streams are decided on at one version only: what a client has seen and says so."""
+
+    def __init__(self, store: EventStore[E], version: int) -> None:
+        self._store = store
+        self._version = version
+
+    async def load(self, stream: UUID, as_of: datetime | None = None) -> tuple[Sequence[E], int]:
+        """As the store does. Raise `Stale` for another version."""
+        events, version = await self._store.load(stream, as_of)
+        if version != self._version:
+            raise Stale("precondition_failed", f"it is at version {version}")
+        return events, version
+
+    async def append(self, stream: UUID, version: int, events: Sequence[E]) -> None:
+        await self._store.append(stream, version, events)
 
 
 async def execute(

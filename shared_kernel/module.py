@@ -131,6 +131,7 @@ class Feed:
     # Told where reading begins, then after each batch where it stands, and whether it has passed the ends it found.
     reached: Callable[[Offsets, bool], None]
     lookback: int = 0  # records of each partition, before its end, that a starting process reads again
+    since: timedelta = timedelta()  # and those written within this time
 
 
 # Takes who asks and the payload; returns the ack's data. Raises `HeadwaterError`, or what the payload's parser raises.
@@ -150,6 +151,7 @@ class Module:
     router: object | None = None  # HTTP routes under /api/v1, served by role `web`
     # Routes of older services, at their own paths, when they are switched on; served by the feed's role where there is one.
     compat_router: object | None = None
+    root_router: object | None = None  # routes whose paths standards fix, served by role `web`
     sockets: object | None = None  # ASGI application under /socket.io, served by the feed's role
     compat_sockets: object | None = None  # the same at /ws, for older clients, when they are switched on
     drain: Callable[[], Awaitable[None]] | None = None  # says good-bye to the sockets before the process ends

@@ -9,6 +9,7 @@ from bounded_contexts.realtime.application.ports import Ports
 from bounded_contexts.realtime.application.reactions import EVENTS, SUMMARIES
 from infra.access_tokens import AccessTokens
 from infra.opaque import OpaqueTokens
+from infra.revocations import Revocations
 from shared_kernel.module import Feed, Module
 
 NAME = "realtime"
@@ -21,9 +22,12 @@ ABOUT_THE_SESSION = {
 }
 
 
-def module(ports: Ports, access_tokens: AccessTokens, tokens: OpaqueTokens, limits: Limits) -> Module:
+def module(
+    ports: Ports, access_tokens: AccessTokens, tokens: OpaqueTokens, limits: Limits, revocations: Revocations
+) -> Module:
     """Return the context as wiring knows it."""
     gateway = ChatGateway(ports, access_tokens, tokens, limits)
+    revocations.listen(gateway.revoked)
     return Module(
         name=NAME,
         feed=Feed(FEED, EVENTS, gateway.deliver, gateway.reached, limits.lookback_records),

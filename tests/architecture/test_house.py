@@ -17,13 +17,41 @@ CONTEXTS = sorted(path.parent.name for path in ROOT.glob("bounded_contexts/*/__i
 
 # Renaming a group reads its topics from the beginning again: change this list only to add to it.
 GROUPS = {
+    "identity.directory": ["users"],
+    "identity.mail": ["sessions", "users"],
+    "identity.sessions": ["users"],
     "messaging.history": ["conversations", "messages"],
     "notifications.inbox": ["messages", "notifications"],
 }
 # Tables that outlive a rebuild: what they say holds for events read again, or is kept once.
-KEPT = {"messaging": ("erasure",), "audit": ("record", "root"), "realtime": ("node", "session")}
-RECORDERS = {"audit.log": ["conversations", "messages", "notifications"]}
-ROLES = ("web", "relay", "messaging.history", "notifications.inbox", "audit.log", "realtime.delivery")
+KEPT = {
+    "messaging": ("erasure",),
+    "audit": ("record", "root"),
+    "realtime": ("node", "session"),
+    "identity": (
+        "address",
+        "credential",
+        "user_key",
+        "session",
+        "signing_key",
+        "api_key",
+        "totp",
+        "recovery_code",
+        "attempt",
+    ),
+}
+RECORDERS = {"audit.log": ["conversations", "messages", "notifications", "sessions", "users"]}
+ROLES = (
+    "web",
+    "relay",
+    "identity.directory",
+    "identity.sessions",
+    "identity.mail",
+    "messaging.history",
+    "notifications.inbox",
+    "audit.log",
+    "realtime.delivery",
+)
 WRITES = {"append", "publish", "execute"}  # each records; `execute` appends
 
 

@@ -25,11 +25,14 @@ class Device:
         self.client = socketio.AsyncClient(reconnection=False)
         self.events: list[dict[str, Any]] = []
         self.session: dict[str, Any] = {}
+        self.revoked: str | None = None  # why the session ended
         self.client.on("*", self._heard, namespace="/chat")
 
     async def _heard(self, name: str, event: Any) -> None:
         if name == "session.ready":
             self.session = event
+        elif name == "session.revoked":
+            self.revoked = event["reason"]
         elif "position" in event:
             self.events.append(event)
 
@@ -42,10 +45,12 @@ class Device:
 
 
 @asynccontextmanager
-async def device(stack: Stack, user: UUID, gateway: str, position: str | None = None) -> AsyncIterator[Device]:
+async def device(
+    stack: Stack, user: UUID, gateway: str, position: str | None = None, token: str | None = None
+) -> AsyncIterator[Device]:
     """Connect while the block lasts."""
     connected = Device()
-    auth = {"token": stack.token(user)} | ({"position": position} if position else {})
+    auth = {"token": token or stack.token(user)} | ({"position": position} if position else {})
     url = f"http://127.0.0.1:{stack.process(gateway)['port']}"
 
     async def connect() -> bool:

@@ -140,7 +140,7 @@ def test_the_printed_lines_send_a_message_too(clone: Path, environment: dict[str
     [
         "status", "roles", "settings", "topics", "groups", "dlq list messaging.history", "audit verify",
         "rebuild messaging.history --dry-run", "replay --help", "audit export --help", "doctor --help", "logs --help",
-        "run --help", "reset --help",
+        "run --help", "reset --help", "users grant --help",
     ],
 )  # fmt: skip
 def test_every_command_of_the_table_runs(

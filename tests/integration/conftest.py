@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,6 +11,7 @@ import httpx
 import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+from pydantic import SecretStr
 from starlette.types import ASGIApp
 
 from headwater import wiring
@@ -23,6 +24,7 @@ from infra.kafka_client import KafkaConfig
 from infra.outbox_relay import OutboxRelay
 from shared_kernel.errors import Unavailable
 from tests.conftest import settings_for
+from tests.mailbox import Mailbox, mail_server
 from tests.probes import eventually
 from tests.servers import Servers
 
@@ -51,9 +53,9 @@ async def groups(web_house: House) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def house_of_its_own(servers: Servers) -> AsyncIterator[House]:
+async def house_of_its_own(servers: Servers, **more: Any) -> AsyncIterator[House]:
     """Connect a house whose topics nobody else writes to; its database is shared."""
-    settings = settings_for(servers, f"c{uuid4().hex[:8]}.")
+    settings = settings_for(servers, f"c{uuid4().hex[:8]}.").model_copy(update=more)
     await wiring.make_topics(settings)
     house = wiring.build(settings)
 
@@ -86,9 +88,16 @@ async def own_house(migrated: Servers) -> AsyncIterator[House]:
 
 
 @pytest.fixture(scope="session")
-async def web_house(migrated: Servers) -> AsyncIterator[House]:
+def mailbox() -> Iterator[Mailbox]:
+    """Where the mails of `web_house` arrive."""
+    with mail_server() as mailbox:
+        yield mailbox
+
+
+@pytest.fixture(scope="session")
+async def web_house(migrated: Servers, mailbox: Mailbox) -> AsyncIterator[House]:
     """The house behind `client`, whose groups run: no other test's records keep them busy."""
-    async with house_of_its_own(migrated) as house:
+    async with house_of_its_own(migrated, smtp_url=SecretStr(mailbox.url)) as house:
         yield house
 
 

@@ -24,6 +24,7 @@ from bounded_contexts.realtime.adapters.sessions_postgres import PostgresSession
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.ports import Ports
 from bounded_contexts.realtime.application.reactions import EVENTS
+from headwater import wiring
 from headwater.wiring import House
 from infra.feed import FeedRunner
 from infra.kafka_client import KafkaConfig
@@ -245,7 +246,7 @@ async def device(
 
 def token(house: House, user: UUID) -> str:
     """Return an access token."""
-    tokens: Any = house.access_tokens
+    tokens = wiring.shared_key_tokens(house.settings)
     return str(tokens.issue(user))
 
 

@@ -20,7 +20,10 @@ READ = 300  # of them
 
 
 READING = ("consuming.batches", "consuming.raw_loop", "consuming.lanes", "storing.once", "storing.copy")
-CALLING = ("producing.publishing", "producing.aiokafka", "appending.together", "appending.alone")
+CALLING = (
+    *("producing.publishing", "producing.aiokafka", "appending.together", "appending.alone"),
+    *("signing_in.verifying", "signing_in.bare_decoding", "signing_in.logins", "signing_in.bare_hashing"),
+)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ProgrammingError
 
 from bounded_contexts.audit.adapters.tables import metadata as audit_tables
+from bounded_contexts.identity.adapters.tables import metadata as identity_tables
 from bounded_contexts.messaging.adapters.tables import metadata as messaging_tables
 from bounded_contexts.notifications.adapters.tables import metadata as notifications_tables
 from bounded_contexts.realtime.adapters.tables import metadata as realtime_tables
@@ -40,6 +41,7 @@ TABLES = {
     name: in_schema(tables, name)
     for name, tables in (
         ("audit", audit_tables),
+        ("identity", identity_tables),
         ("messaging", messaging_tables),
         ("notifications", notifications_tables),
         ("realtime", realtime_tables),
@@ -239,7 +241,7 @@ async def test_a_context_may_have_its_own_database(owner: Database, servers: Ser
         await migrate(owner, schemas, SECRET)
 
         assert {schema for schema, _ in await tables(own)} == {"messaging"}
-        assert {schema for schema, _ in await tables(owner)} == {"audit", "notifications", "realtime"}
+        assert {schema for schema, _ in await tables(owner)} == {"audit", "identity", "notifications", "realtime"}
     async with owner.driver() as connection:
         await connection.execute(f"drop database {name} with (force)")
 

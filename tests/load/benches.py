@@ -128,7 +128,16 @@ async def deliver(field: Field, scale: Scale) -> list[Line]:
     return [Line("POST to socket at 200/s, p99 ms", "none", p99, None, p99, goal, p99 < goal, note=note)]
 
 
+async def signing_in(field: Field, scale: Scale) -> list[Line]:
+    """Accounts."""
+    some = {"seconds": scale.seconds}
+    ours, bare = await field.in_turn(Side("signing_in.verifying", some), Side("signing_in.bare_decoding", some))
+    verify = at_least(0.8, "verify an access token", "jwt.decode with the key at hand", ours, bare)
+    ours, bare = await field.in_turn(Side("signing_in.logins", some), Side("signing_in.bare_hashing", some))
+    return [verify, at_least(0.8, "sign in", "argon2-cffi, the comparison alone", ours, bare)]
+
+
 BENCHES: Mapping[str, Callable[[Field, Scale], Awaitable[list[Line]]]] = {
-    each.__name__: each for each in (batch, keyed, waiting, store, publish, append, post, deliver)
+    each.__name__: each for each in (batch, keyed, waiting, store, publish, append, post, deliver, signing_in)
 }
 READING = {"batch", "keyed", "waiting", "store"}  # what needs records on the topic

@@ -21,7 +21,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm
 
-from infra.access_tokens import LEEWAY, AccessTokens, KeySetTokens, SharedKeyTokens, Unauthenticated
+from infra.access_tokens import (
+    LEEWAY,
+    AccessTokens,
+    EitherTokens,
+    KeySetTokens,
+    SharedKeyTokens,
+    Unauthenticated,
+    published_at,
+)
 from shared_kernel.errors import Unavailable
 
 SECRET = "shared-" * 6
@@ -196,7 +204,7 @@ def asymmetric(key: Any, algorithm: str, kid: str | None, **changed: Any) -> str
 class TestKeySet:
     @pytest.fixture
     def tokens(self, provider: KeySet) -> KeySetTokens:
-        return KeySetTokens(provider.url, ISSUER, AUDIENCE)
+        return KeySetTokens(published_at(provider.url), ISSUER, AUDIENCE)
 
     @pytest.mark.parametrize(("key", "algorithm", "kid"), [(EC, "ES256", "ec"), (ED, "EdDSA", "ed")])
     async def test_a_token_of_a_known_key_is_accepted(
@@ -250,6 +258,33 @@ class TestKeySet:
 
     async def test_an_expired_token_is_told_apart(self, tokens: KeySetTokens) -> None:
         assert await refused(tokens, asymmetric(ED, "EdDSA", "ed", exp=1)) == "token_expired"
+
+    async def test_known_keys_go_on_while_the_set_cannot_be_fetched(self) -> None:
+        answers: list[dict[str, Any]] = [{"ed": ED.public_key()}]
+
+        async def fetch() -> dict[str, Any]:
+            if not answers:
+                raise Unavailable("key_set_unavailable")
+            return answers.pop()
+
+        tokens = KeySetTokens(fetch, ISSUER, AUDIENCE, lifespan_s=0.0)
+
+        for _ in range(3):
+            assert (await tokens.verify(asymmetric(ED, "EdDSA", "ed"))).id == USER
+
+    async def test_a_set_that_is_away_does_not_hide_another(self, tokens: KeySetTokens) -> None:
+        async def away() -> dict[str, Any]:
+            raise Unavailable("key_set_unavailable")
+
+        either = EitherTokens(None, [KeySetTokens(away), tokens])
+
+        assert (await either.verify(asymmetric(ED, "EdDSA", "ed"))).id == USER
+
+    @pytest.mark.parametrize("sid", ["opaque", 7, None])
+    async def test_a_session_that_others_name_in_their_way_is_none_of_ours(
+        self, tokens: KeySetTokens, sid: Any
+    ) -> None:
+        assert (await tokens.verify(asymmetric(ED, "EdDSA", "ed", sid=sid))).session is None
 
     async def test_a_provider_that_is_away_makes_no_token_invalid(self, tokens: KeySetTokens, provider: KeySet) -> None:
         provider.close()

@@ -36,7 +36,7 @@ from infra.feed_positions import open_feed, seal_feed
 from infra.metrics import Sample, sample
 from infra.opaque import OpaqueTokens
 from infra.problems import of_error, problem
-from shared_kernel.errors import HeadwaterError
+from shared_kernel.errors import Forbidden, HeadwaterError
 from shared_kernel.events import Recorded
 from shared_kernel.module import Offsets
 
@@ -105,6 +105,13 @@ class ChatGateway:
         if live and not self._closing:
             self.asgi.open()
 
+    def revoked(self, user: UUID, session: UUID | None, reason: str) -> None:
+        """End the user's sockets, or those of one sign-in."""
+        for each in list(self._of_user.get(user, ())):
+            if session in (None, each.user.session):
+                each.revoked = reason
+                self._revoke(each, reason)
+
     @property
     def load(self) -> Load:
         outboxes = [session.connection.outbox for session in self._sessions.values() if session.connection]
@@ -157,6 +164,9 @@ class ChatGateway:
         """Begin to send."""
         session = self._sessions[connection.sid]
         session.connection = connection
+        if session.revoked:  # while it came in
+            self._revoke(session, session.revoked)
+            return
         self._lines[connection.sid] = CommandLine(
             session, self._ports.commands, self._limits, lambda: self._revoke(session, "rate_limited")
         )
@@ -217,6 +227,8 @@ class ChatGateway:
         if auth.token is None:
             raise Unauthenticated("unauthenticated", "send an access token when connecting")
         user = await self._access_tokens.verify(auth.token)
+        if user.scopes is not None:
+            raise Forbidden("scope_missing", "sockets are for who signs in: an API key's scopes are about REST")
         position = open_feed(self._tokens, auth.position) if auth.position is not None else None
         return kind(user, position, auth.echo, OwnMessages(user.id))
 

@@ -31,6 +31,7 @@ class Session:
     begins: Offsets = field(default_factory=dict)  # from where on it is sent events, once it is ready
     live: bool = False
     ended: bool = False
+    revoked: str | None = None  # why its sign-in is over
     seq: int = 0  # while not live: the last of this node's deliveries that was looked at
     progress: Reading = field(default_factory=dict)  # while not live: everything before it was queued
     replayed: set[str] = field(default_factory=set)  # while not live: ids of events that came from the past

@@ -1,0 +1,58 @@
+"""How often somebody has tried to sign in; every process counts in the same rows. Port `Attempts`."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from bounded_contexts.identity.adapters import secrets
+from infra.postgres import Database
+from infra.rate_limit import RateLimited
+
+FREE = {"account": 5, "address": 20}  # attempts without a wait: behind one address there may be many people
+LONGEST_S = 900  # waits double: 1, 2, 4 … seconds
+PRUNED_EVERY = 1000  # attempts
+FORGET_S = 3600  # after the last attempt
+
+# One statement decides, so that of many at once one passes. What comes while it has to wait counts for nothing.
+ADMIT = sa.text("""
+insert into attempt as a (digest, failures, failed_at) values (:digest, 1, now())
+on conflict (digest) do update
+    set failures = case when a.failed_at < now() - make_interval(secs => :forget) then 1 else a.failures + 1 end,
+        failed_at = now()
+    where a.failures < :free
+       or a.failed_at + make_interval(secs => least(power(2, least(a.failures - :free, 30)), :longest)) <= now()
+returning a.failures""")
+WAIT = sa.text("""
+select ceil(extract(epoch from failed_at + make_interval(secs => least(power(2, least(failures - :free, 30)), :longest))
+                               - now())) from attempt where digest = :digest""")
+LESS = sa.text("update attempt set failures = greatest(failures - 1, 0) where digest = :digest")
+PRUNE = sa.text("delete from attempt where failed_at < now() - make_interval(secs => :forget)")
+FORGET = sa.text("delete from attempt where digest = :digest")
+
+
+class PostgresAttempts:
+    def __init__(self, database: Database, secret: str) -> None:
+        self._database = database
+        self._key = secrets.derived(secret, "attempts")
+        self._admitted = 0
+
+    async def admit(self, keys: Sequence[str]) -> None:
+        self._admitted += 1
+        if self._admitted % PRUNED_EVERY == 0:
+            async with self._database.transaction() as connection:
+                await connection.execute(PRUNE, {"forget": FORGET_S})
+        for key in keys:
+            limits = {"digest": self._digest(key), "free": FREE[key.partition(":")[0]], "longest": LONGEST_S}
+            async with self._database.transaction() as connection:
+                if await connection.scalar(ADMIT, limits | {"forget": FORGET_S}) is None:
+                    wait = await connection.scalar(WAIT, limits)
+                    raise RateLimited(max(int(wait or 1), 1))
+
+    async def succeeded(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            statement = FORGET if key.startswith("account:") else LESS
+            async with self._database.transaction() as connection:
+                await connection.execute(statement, {"digest": self._digest(key)})
+
+    def _digest(self, key: str) -> bytes:
+        return secrets.digest(self._key, key)

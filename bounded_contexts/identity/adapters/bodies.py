@@ -1,0 +1,234 @@
+"""What identity's REST bodies and answers look like."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from bounded_contexts.identity.application.ports import ListedKey, LiveSession, Person
+from bounded_contexts.identity.application.sessions import SignedIn
+from bounded_contexts.identity.domain.address import LIMIT as EMAIL_LIMIT
+from bounded_contexts.identity.domain.password import LONGEST, SHORTEST
+from bounded_contexts.identity.domain.user import NAME_LIMIT, User
+from infra.http import Body, Moment
+from shared_kernel.permissions import SCOPES
+
+Email = Annotated[str, Field(min_length=3, max_length=EMAIL_LIMIT + 20, examples=["ada@example.org"])]
+Name = Annotated[str, Field(min_length=1, max_length=NAME_LIMIT + 20, examples=["Ada"])]
+Password = Annotated[
+    str, Field(max_length=4 * LONGEST, description=f"{SHORTEST} to {LONGEST} characters.", examples=["correct horse"])
+]
+Token = Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+class Registration(Body):
+    email: Email
+    name: Name
+    password: Password
+
+
+class NewUser(Body):
+    """Without a password: the user asks for one by mail."""
+
+    email: Email
+    name: Name
+
+
+class Profile(Body):
+    """As a whole. Another address of one's own takes the password."""
+
+    email: Email
+    name: Name
+    password: Password = ""
+
+
+class ProfileChange(Body):
+    """What is given is changed (RFC 7396). Neither can be removed, so null is refused. Another address of one's own takes the
+    password."""
+
+    email: Email = None  # type: ignore[assignment]  # left out, which null is not
+    name: Name = None  # type: ignore[assignment]
+    password: Password = ""
+
+
+class Login(Body):
+    email: Email
+    password: Password
+    device: Annotated[str, Field(max_length=200, description="What lists of sessions call it; else the program.")] = ""
+
+
+class Refresh(Body):
+    refresh_token: Token
+
+
+class Code(Body):
+    code: Annotated[str, Field(min_length=1, max_length=40, examples=["123456"])]
+
+
+class FurtherLogin(Code):
+    mfa_token: Token
+    device: Annotated[str, Field(max_length=200)] = ""
+
+
+class NewKey(Body):
+    name: Name
+    scopes: Annotated[list[str], Field(min_length=1, max_length=len(SCOPES), examples=[["messages:read"]])]
+    expires_at: Moment | None = None
+
+
+class Forgotten(Body):
+    email: Email
+
+
+class NewPassword(Body):
+    token: Token
+    password: Password
+
+
+class OtherPassword(Body):
+    present: Password
+    new: Password
+
+
+class Proof(Body):
+    token: Token
+
+
+class TokenAnswer(BaseModel):
+    """As RFC 6749 section 5.1 names them."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
+    expires_in: Annotated[int, Field(description="Seconds that the access token holds.")]
+    refresh_token: Annotated[str, Field(description="Good for one exchange; a repeat within 10 s gets the same.")]
+    session_id: UUID
+
+
+class UserAnswer(BaseModel):
+    """Others than the user and who may list users see id and name only."""
+
+    id: UUID
+    name: str
+    email: str | None = None
+    email_verified: bool | None = None
+    roles: list[str] | None = None
+    registered_at: datetime | None = None
+    blocked_at: datetime | None = None
+
+
+class PageAnswer(BaseModel):
+    next_cursor: str | None
+    has_more: bool
+
+
+class UserPage(BaseModel):
+    data: list[UserAnswer]
+    page: PageAnswer
+
+
+class SessionAnswer(BaseModel):
+    id: UUID
+    device: str
+    address: str
+    methods: Annotated[list[str], Field(description="RFC 8176.")]
+    opened_at: datetime
+    seen_at: Annotated[datetime, Field(description="When it was last refreshed.")]
+    expires_at: datetime
+    is_current: bool
+
+
+class SessionList(BaseModel):
+    data: list[SessionAnswer]
+
+
+class SecretAnswer(BaseModel):
+    secret: Annotated[str, Field(description="Base32, to be typed.")]
+    uri: Annotated[str, Field(description="`otpauth://…`, to be shown as a QR code.")]
+
+
+class RecoveryAnswer(BaseModel):
+    recovery_codes: Annotated[
+        list[str], Field(description="Each opens one sign-in instead of a code. Shown this once.")
+    ]
+
+
+class KeyAnswer(BaseModel):
+    id: UUID
+    name: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    used_at: Annotated[datetime | None, Field(description="To the minute.")]
+
+
+class NewKeyAnswer(KeyAnswer):
+    key: Annotated[str, Field(description="To be sent as a bearer token or in `X-API-Key`. Shown this once.")]
+
+
+class KeyList(BaseModel):
+    data: list[KeyAnswer]
+
+
+class PermissionAnswer(BaseModel):
+    roles: list[str]
+    permissions: list[str]
+
+
+def token_answer(of: SignedIn) -> TokenAnswer:
+    return TokenAnswer(
+        access_token=of.access_token,
+        expires_in=of.expires_in_s,
+        refresh_token=of.refresh_token,
+        session_id=of.session.session_id,
+    )
+
+
+def user_answer(id_: UUID, of: User, *, whole: bool) -> UserAnswer:
+    if not whole:
+        return UserAnswer(id=id_, name=of.name)
+    return UserAnswer(
+        id=id_,
+        name=of.name,
+        email=of.email,
+        email_verified=of.is_verified,
+        roles=sorted(of.roles),
+        registered_at=of.registered_at,
+        blocked_at=of.blocked_at,
+    )
+
+
+def person_answer(of: Person) -> UserAnswer:
+    return UserAnswer(
+        id=of.user_id,
+        name=of.name,
+        email=of.email,
+        email_verified=of.is_verified,
+        roles=sorted(of.roles),
+        registered_at=of.registered_at,
+        blocked_at=of.blocked_at,
+    )
+
+
+def key_answer(of: ListedKey) -> KeyAnswer:
+    return KeyAnswer(
+        id=of.key_id,
+        name=of.name,
+        scopes=list(of.scopes),
+        created_at=of.created_at,
+        expires_at=of.expires_at,
+        used_at=of.used_at,
+    )
+
+
+def session_answer(of: LiveSession, current: UUID | None) -> SessionAnswer:
+    return SessionAnswer(
+        id=of.session_id,
+        device=of.device.name,
+        address=of.device.address,
+        methods=list(of.methods),
+        opened_at=of.opened_at,
+        seen_at=of.seen_at,
+        expires_at=of.expires_at,
+        is_current=of.session_id == current,
+    )

@@ -1,0 +1,170 @@
+"""Every route × every role: who is refused, and who is not. A route that nobody has classified here fails."""
+
+from itertools import product
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from headwater import wiring
+from headwater.web import application
+from headwater.wiring import House
+from infra.access_tokens import SharedKeyTokens
+from infra.health import Health
+from infra.http import api_routes
+from shared_kernel.permissions import ROLES, permissions
+from tests.integration.conftest import client_of
+
+OPEN, USER = "open to all", "signed in"
+SOMEBODY, SOMETHING = str(UUID(int=1)), {"email": "somebody@example.org", "name": "x"}
+TEXT = {"body": "x", "client_id": "x"}
+
+
+class Access(NamedTuple):
+    """Who may call a route: `OPEN`, `USER`, or who has the permission. Others get 403, or 404 where nothing is to be seen."""
+
+    who: str
+    body: Any = None
+    refused: int = 403
+
+
+ADMIN = "/api/v1/admin/groups"
+ME = "/api/v1/me"
+ROUTES = {
+    "GET /": Access(OPEN),
+    "GET /health/live": Access(OPEN),
+    "GET /health": Access(OPEN),
+    "GET /health/ready": Access(OPEN),
+    "GET /health/startup": Access(OPEN),
+    "GET /docs": Access(OPEN),
+    "GET /asyncapi.json": Access(OPEN),
+    "GET /.well-known/jwks.json": Access(OPEN),
+    "POST /api/v1/auth/register": Access(OPEN, SOMETHING),
+    "POST /api/v1/auth/login": Access(OPEN, {}),
+    "POST /api/v1/auth/refresh": Access(OPEN, {}),
+    "POST /api/v1/auth/password/forgot": Access(OPEN, {}),
+    "POST /api/v1/auth/password/reset": Access(OPEN, {}),
+    "POST /api/v1/auth/email/verify": Access(OPEN, {}),
+    "POST /api/v1/auth/mfa/verify": Access(OPEN, {}),
+    "POST /api/v1/auth/mfa/totp/enroll": Access(USER),
+    "POST /api/v1/auth/mfa/totp/confirm": Access(USER, {}),
+    "POST /api/v1/auth/mfa/totp/remove": Access(USER, {}),
+    "DELETE /api/v1/users/{user_id:uuid}/mfa": Access("identity:change"),
+    "POST /api/v1/auth/logout": Access(USER),
+    "POST /api/v1/auth/logout-all": Access(USER),
+    "POST /api/v1/auth/password/change": Access(USER, {}),
+    "POST /api/v1/auth/email/request-verification": Access(USER),
+    "GET /api/v1/users": Access("identity:list"),
+    "POST /api/v1/users": Access("identity:create", SOMETHING),
+    "GET /api/v1/users/{user_id:uuid}": Access(USER),
+    "PUT /api/v1/users/{user_id:uuid}": Access("identity:change", {"email": "a@example.org", "name": "x"}),
+    "PATCH /api/v1/users/{user_id:uuid}": Access("identity:change", {"name": "x"}),
+    "DELETE /api/v1/users/{user_id:uuid}": Access("identity:erase"),
+    "PUT /api/v1/users/{user_id:uuid}/roles/{role}": Access("identity:roles"),
+    "DELETE /api/v1/users/{user_id:uuid}/roles/{role}": Access("identity:roles"),
+    "POST /api/v1/users/{user_id:uuid}/block": Access("identity:block"),
+    "POST /api/v1/users/{user_id:uuid}/unblock": Access("identity:block"),
+    f"GET {ME}": Access(USER),
+    f"PATCH {ME}": Access(USER, {"name": "x"}),
+    f"GET {ME}/permissions": Access(USER),
+    f"GET {ME}/sessions": Access(USER),
+    f"DELETE {ME}/sessions": Access(USER),
+    f"DELETE {ME}/sessions/{{session_id:uuid}}": Access(USER),
+    f"GET {ME}/api-keys": Access(USER),
+    f"POST {ME}/api-keys": Access(USER, {}),
+    f"DELETE {ME}/api-keys/{{key_id:uuid}}": Access(USER),
+    "POST /api/v1/conversations": Access(USER, {}),
+    "PUT /api/v1/conversations/direct": Access(USER, {}),
+    "GET /api/v1/conversations": Access(USER),
+    "GET /api/v1/conversations/public": Access(USER),
+    "GET /api/v1/conversations/{conversation_id:uuid}": Access(USER),
+    "PATCH /api/v1/conversations/{conversation_id:uuid}": Access(USER, {"title": "x"}),
+    "DELETE /api/v1/conversations/{conversation_id:uuid}": Access(USER),
+    "POST /api/v1/conversations/{conversation_id:uuid}/members": Access(USER, {"member_id": SOMEBODY}),
+    "DELETE /api/v1/conversations/{conversation_id:uuid}/members/{member_id:uuid}": Access(USER),
+    "POST /api/v1/conversations/{conversation_id:uuid}/messages": Access(USER, TEXT),
+    "GET /api/v1/conversations/{conversation_id:uuid}/messages": Access(USER),
+    "POST /api/v1/messages": Access(USER, {}),
+    "GET /api/v1/messages/{message_id:uuid}": Access(USER),
+    "PATCH /api/v1/messages/{message_id:uuid}": Access(USER, {"body": "x"}),
+    "DELETE /api/v1/messages/{message_id:uuid}": Access(USER),
+    "POST /api/v1/messages/{message_id:uuid}:erase": Access("messaging:erase", {}),
+    "GET /api/v1/messages/{message_id:uuid}/versions": Access("messaging:former", refused=404),
+    "GET /api/v1/notifications": Access(USER),
+    "GET /api/v1/notifications/counts": Access(USER),
+    "POST /api/v1/notifications:mark": Access(USER, {}),
+    "GET /api/v1/audit/trace/{correlation_id}": Access("audit:read"),
+    "GET /api/v1/audit/messages/{message_id}/trace": Access("audit:read"),
+    "GET /api/v1/audit/events": Access("audit:read"),
+    f"GET {ADMIN}": Access("operations:groups"),
+    f"GET {ADMIN}/{{group}}": Access("operations:groups"),
+    f"POST {ADMIN}/{{group}}:pause": Access("operations:groups"),
+    f"POST {ADMIN}/{{group}}:resume": Access("operations:groups"),
+    f"GET {ADMIN}/{{group}}/dead-letters": Access("operations:groups"),
+    f"POST {ADMIN}/{{group}}/dead-letters:redrive": Access("operations:groups", {"all": True}),
+    f"POST {ADMIN}/{{group}}/dead-letters:discard": Access("operations:groups", {"all": True}),
+    "POST /api/messages": Access(USER, {}),
+    "GET /api/messages/get": Access(USER),
+    "POST /api/connections": Access(USER),
+}
+VALUES = {
+    "user_id:uuid": SOMEBODY,
+    "session_id:uuid": SOMEBODY,
+    "key_id:uuid": SOMEBODY,
+    "conversation_id:uuid": SOMEBODY,
+    "member_id:uuid": SOMEBODY,
+    "message_id:uuid": SOMEBODY,
+    "message_id": SOMEBODY,
+    "correlation_id": "nothing",
+    "group": "no.group",
+    "role": "moderator",
+}
+NOT_HERE = {"GET /metrics"}  # the monitoring's own token: tests/e2e/test_observability.py
+
+
+@pytest.fixture(scope="module")
+def app(house: House) -> Any:
+    switched_on = wiring.build(house.settings.model_copy(update={"compat_routes": True}))
+    return application(switched_on, set(wiring.all_roles()), Health(("web",), {}))
+
+
+def test_every_route_is_classified(app: Any) -> None:
+    while not hasattr(app, "routes"):
+        app = app._app  # what surrounds it
+    found = {f"{method} {route.path}" for route in api_routes(app) for method in route.methods or ()}
+
+    assert found - NOT_HERE == ROUTES.keys()
+
+
+async def asked(app: Any, route: str, tokens: SharedKeyTokens, roles: tuple[str, ...] | None) -> httpx.Response:
+    method, _, path = route.partition(" ")
+    for name, value in VALUES.items():
+        path = path.replace("{" + name + "}", value)
+    user = None if roles is None else uuid4()
+    async with client_of(app, tokens, user, roles or (), base_url="http://test") as api:
+        body = ROUTES[route].body
+        return await api.request(method, path, json=body) if body is not None else await api.request(method, path)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+async def test_nobody_calls_what_is_not_open_to_all(app: Any, tokens: SharedKeyTokens, route: str) -> None:
+    answer = await asked(app, route, tokens, None)
+
+    assert (answer.status_code == 401) == (ROUTES[route].who != OPEN), answer.text
+
+
+@pytest.mark.parametrize(
+    ("route", "role"),
+    [(route, role) for (route, access), role in product(ROUTES.items(), ROLES) if access.who != OPEN],
+)
+async def test_a_role_opens_what_it_permits_and_nothing_else(
+    app: Any, tokens: SharedKeyTokens, route: str, role: str
+) -> None:
+    who, _, refused = ROUTES[route]
+    answer = await asked(app, route, tokens, (role,))
+
+    if who == USER or who in permissions([role]):
+        assert answer.status_code not in (401, 403), answer.text
+    else:
+        assert answer.status_code == refused, answer.text
