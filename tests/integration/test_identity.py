@@ -420,9 +420,7 @@ class TestPasswords:
                 return found
 
         with pytest.raises(SignInRefused):
-            await sign_in(
-                ada.email, PASSWORD, Device("", "10.9.8.7"), datetime.now(UTC), replace(ports, passwords=Slow())
-            )
+            await sign_in(ada.email, PASSWORD, Device("", "10.9.8.7"), replace(ports, passwords=Slow()))
         assert (await anybody().post("/auth/login", json={"email": ada.email, "password": OTHER})).status_code == 200
 
     async def test_a_new_hash_of_the_old_password_does_not_undo_a_reset(self, ada: Account, web_house: House) -> None:

@@ -64,7 +64,7 @@ async def logins(seconds: float) -> dict[str, float]:
         async def one(email: str) -> None:
             nonlocal done
             while clock.seconds < seconds:
-                await sign_in(email, PASSWORD, device, datetime.now(UTC), ports)
+                await sign_in(email, PASSWORD, device, ports)
                 done += 1
 
         await asyncio.gather(*(one(email) for email in emails))

@@ -64,7 +64,7 @@ def auth_routes(ports: Ports, issuer: str) -> APIRouter:
         401 `mfa_required` comes with `mfa_token` for `/auth/mfa/verify`, good for five minutes."""
         device = _device(request, given.device or user_agent)
         try:
-            found = await sessions.sign_in(given.email, given.password, device, ports.now(), ports)
+            found = await sessions.sign_in(given.email, given.password, device, ports)
         except SignInRefused:
             raise Unauthenticated("invalid_credentials", "address or password is wrong") from None
         except SecondFactorNeeded as needed:

@@ -45,7 +45,7 @@ class SignedIn:
     expires_in_s: int
 
 
-async def sign_in(email: str, secret: str, device: Device, at: datetime, ports: Ports) -> SignedIn:
+async def sign_in(email: str, secret: str, device: Device, ports: Ports) -> SignedIn:
     """Open a session. Raise `SignInRefused`, after so many times `RateLimited`, `Forbidden` for a blocked account,
     `SecondFactorNeeded`.
 
