@@ -1,6 +1,7 @@
 """Verify the JWTs that say who asks: ES256 or EdDSA by a key set, HS256 in development (docs/security.md)."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ KEY_PREFIX = "hw_"  # of API keys
 KEYS_LIFESPAN_S = 300
 KEYS_TIMEOUT_S = 5
 UNKNOWN_KEY_S = 5
+REMEMBERED = 10_000  # tokens of a set of keys, until it is fetched again
 DEVELOPMENT_LIFETIME = timedelta(hours=12)
 
 
@@ -97,14 +99,22 @@ class KeySetTokens:
         self._lifespan_s = lifespan_s
         self._issuer, self._audience = issuer, audience
         self._keys: Mapping[str, Any] = {}
+        self._verified: OrderedDict[str, User] = OrderedDict()  # by these keys; a signature takes longer than all else
         self._fetched_at = float("-inf")
         self._lock = asyncio.Lock()
 
     async def verify(self, token: str) -> User:
+        known = self._verified.get(token)
+        if known and monotonic() - self._fetched_at <= self._lifespan_s and datetime.now(UTC) < known.expires_at:
+            return known
         key = await self._key(str(_header(token).get("kid", "")))
         if key is None:
             raise UnknownKey("unauthenticated", "the token's key is not known")
-        return _user(token, key, ASYMMETRIC, self._issuer, self._audience)
+        user = _user(token, key, ASYMMETRIC, self._issuer, self._audience)
+        self._verified[token] = user
+        if len(self._verified) > REMEMBERED:
+            self._verified.popitem(last=False)
+        return user
 
     async def _key(self, kid: str) -> jwt.PyJWK | None:
         async with self._lock:
@@ -118,6 +128,7 @@ class KeySetTokens:
         try:
             self._keys = await self._fetch()
             self._fetched_at = monotonic()
+            self._verified.clear()  # one of the keys may be gone
         except Unavailable:
             self._fetched_at = monotonic() - self._lifespan_s + UNKNOWN_KEY_S
             if kid not in self._keys:

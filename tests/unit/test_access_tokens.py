@@ -31,6 +31,7 @@ from infra.access_tokens import (
     published_at,
 )
 from shared_kernel.errors import Unavailable
+from tests.probes import eventually
 
 SECRET = "shared-" * 6
 USER = uuid4()
@@ -271,6 +272,29 @@ class TestKeySet:
 
         for _ in range(3):
             assert (await tokens.verify(asymmetric(ED, "EdDSA", "ed"))).id == USER
+
+    async def test_a_token_that_was_verified_is_refused_when_its_key_is_gone(self) -> None:
+        answers: list[dict[str, Any]] = [{"other": ED.public_key()}, {"ed": ED.public_key()}]
+        asked = 0
+
+        async def fetch() -> dict[str, Any]:
+            nonlocal asked
+            asked += 1
+            return answers.pop()
+
+        tokens = KeySetTokens(fetch, ISSUER, AUDIENCE, lifespan_s=0.2)
+        token = asymmetric(ED, "EdDSA", "ed")
+
+        async def code() -> str:
+            try:
+                await tokens.verify(token)
+            except Unauthenticated as error:
+                return error.code
+            return ""
+
+        assert [await code() for _ in range(3)] == ["", "", ""]
+        assert asked == 1
+        assert await eventually(code, within=5) == "unauthenticated"
 
     async def test_a_set_that_is_away_does_not_hide_another(self, tokens: KeySetTokens) -> None:
         async def away() -> dict[str, Any]:
