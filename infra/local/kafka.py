@@ -42,12 +42,12 @@ share.coordinator.state.topic.num.partitions=1
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
 
-# A member that joins is noticed in a tenth of a second, one that dies in a second, not in ten or forty-five.
+# A member that joins is noticed in a tenth of a second, one that dies in three, not in ten or forty-five.
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 group.consumer.heartbeat.interval.ms=100
 group.consumer.min.heartbeat.interval.ms=100
-group.consumer.session.timeout.ms=1000
+group.consumer.session.timeout.ms=3000
 group.consumer.min.session.timeout.ms=1000
 group.consumer.assignment.interval.ms=0
 """
