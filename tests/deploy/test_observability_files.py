@@ -10,14 +10,14 @@ import pytest
 import yaml
 
 from headwater.wiring import all_roles
-from tests import prometheus
+from tests.debian import unpacked
 
 DIRECTORY = Path(__file__).parents[2] / "deploy" / "observability"
 DASHBOARDS = sorted((DIRECTORY / "dashboards").glob("*.json"))
 
 
 def promtool(*arguments: str, cwd: Path = DIRECTORY) -> "subprocess.CompletedProcess[str]":
-    program = prometheus.installed() / "promtool"
+    program = unpacked("prometheus") / "bin" / "promtool"
     return subprocess.run((program, *arguments), cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
 
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from infra.local.ports import free_port
-from tests import prometheus
+from tests.debian import unpacked
 from tests.e2e.conftest import ROOT, Stack, up
 from tests.e2e.test_message_exchange import device
 from tests.otlp import Received, Receiver, receiving
@@ -198,10 +198,10 @@ async def prometheus_of(stack: Stack, directory: Path) -> AsyncIterator[httpx.As
     }
     (directory / "prometheus.yml").write_text(yaml.safe_dump(config))
     port = free_port()
-    program = await asyncio.to_thread(prometheus.installed)
+    usr = await asyncio.to_thread(unpacked, "prometheus")
     process = subprocess.Popen(
         (
-            program / "prometheus",
+            usr / "bin" / "prometheus",
             f"--config.file={directory / 'prometheus.yml'}",
             f"--storage.tsdb.path={directory / 'data'}",
             f"--web.listen-address=127.0.0.1:{port}",
