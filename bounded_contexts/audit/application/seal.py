@@ -6,11 +6,7 @@ from bounded_contexts.audit.domain.root import Root, body_of
 
 async def seal(ports: Ports) -> Root | None:
     """Make a root over the heads of all chains. Return None if another process has just made one."""
-    previous = await ports.log.last_root()
-    number, made_at = (previous.number if previous else 0) + 1, ports.now()
-    body = body_of(number, made_at, previous, await ports.log.heads())
-    root = Root(number, made_at, body, ports.key.sign(body), ports.key.public_key)
-    return root if await ports.log.seal(root) else None
+    return await _sealed(ports, await ports.log.last_root())
 
 
 async def seal_daily(ports: Ports) -> Root | None:
@@ -18,4 +14,11 @@ async def seal_daily(ports: Ports) -> Root | None:
     previous = await ports.log.last_root()
     if previous and previous.made_at.date() >= ports.now().date():
         return None
-    return await seal(ports)
+    return await _sealed(ports, previous)
+
+
+async def _sealed(ports: Ports, previous: Root | None) -> Root | None:
+    number, made_at = (previous.number if previous else 0) + 1, ports.now()
+    body = body_of(number, made_at, previous, await ports.log.heads())
+    root = Root(number, made_at, body, ports.key.sign(body), ports.key.public_key)
+    return root if await ports.log.seal(root) else None
