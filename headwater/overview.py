@@ -1,7 +1,7 @@
 """How everything is: the servers and every role, for people and for what watches them (`GET /`)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any
 
@@ -17,8 +17,6 @@ from infra.outbox_metrics import look
 TIMEOUT_S = 3.0
 FRESH_S = 2.0  # answers are kept so long: anybody may ask
 LATE_S = 10.0  # a decision that waits so long in an outbox: nobody relays
-
-Services = Mapping[str, Mapping[str, Any]]
 
 
 class Overview(BaseModel):

@@ -205,6 +205,10 @@ async def earlier(
 AsOf = Annotated[datetime | None, Depends(earlier)]
 
 
+Limit = Annotated[int, Query(ge=1, le=200)]
+Cursor = Annotated[str | None, Query(max_length=4096)]
+
+
 def seal_place(tokens: OpaqueTokens, moment: datetime, id_: UUID, of: str) -> str:
     """Return the cursor behind a row of a list that is ordered by moment and id; it serves the list `of` only."""
     return tokens.seal("cursor", [moment.isoformat(), str(id_)], of)

@@ -49,9 +49,7 @@ class Revocations:
                 case ApiKeyRevoked(key_id=key, user_id=user):
                     self._revoke(user, key, "revoked")
                 case UserBlocked(user_id=user):
-                    self._revoke(
-                        user, None, "blocked", inf
-                    )  # until unblocked: others' tokens may hold for longer than ours
+                    self._revoke(user, None, "blocked", inf)  # others' tokens may hold for longer than ours
                 case UserErased(user_id=user):
                     self._revoke(user, None, "erased")
                 case UserUnblocked(user_id=user):

@@ -4,18 +4,16 @@ from collections.abc import Collection
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from bounded_contexts.audit.domain.root import Root
+from infra.secret_keys import derived
 
 
 class DerivedKey:
     """The installation's key, derived from its secret. `trusted` are further public keys: those of earlier secrets."""
 
     def __init__(self, secret: str, trusted: Collection[bytes] = ()) -> None:
-        seed = HKDF(SHA256(), 32, salt=None, info=b"headwater audit roots").derive(secret.encode())
-        self._private = Ed25519PrivateKey.from_private_bytes(seed)
+        self._private = Ed25519PrivateKey.from_private_bytes(derived(secret, "audit roots"))
         self._trusted = {self.public_key, *trusted}
 
     @property

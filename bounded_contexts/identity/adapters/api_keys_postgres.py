@@ -5,7 +5,7 @@ Only a SHA-256 of the secret is stored: it has 256 random bits, so nothing slowe
 
 import hashlib
 import hmac
-import secrets as randomness
+import secrets
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -29,13 +29,13 @@ from shared_kernel.events import EventStore
 
 FRESH_S = 10.0  # a key is looked up again after that; that it was revoked is heard sooner
 REMEMBERED = 10_000  # keys
-LASTS = timedelta(minutes=10)  # what one without an expiry is taken to last: sockets come back then
+LASTS = timedelta(minutes=10)  # what one without an expiry is taken to last
 NOTED = timedelta(minutes=1)  # between notes of its use
-ID, SECRET = 32, 64  # characters
+SECRET = 64  # characters
 
 
 class PostgresApiKeys:
-    """Ports `EventStore` and `ApiKeys`; `verify` is what HTTP and sockets ask."""
+    """Ports `EventStore` and `ApiKeys`; `verify` is what HTTP asks."""
 
     def __init__(self, database: Database, events: EventStore[ApiKeyEvent], users: EventStore[UserEvent]) -> None:
         self._database = database
@@ -55,7 +55,7 @@ class PostgresApiKeys:
             await self._events.append(stream, version, events)
 
     async def begin(self, key: ListedKey) -> str:
-        secret = randomness.token_hex(SECRET // 2)
+        secret = secrets.token_hex(SECRET // 2)
         row = sa.insert(api_key).values(
             key_id=key.key_id,
             user_id=key.user_id,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from bounded_contexts.identity.adapters import secrets
+from infra import secret_keys
 from infra.postgres import Database
 from infra.rate_limit import RateLimited
 
@@ -33,7 +33,7 @@ FORGET = sa.text("delete from attempt where digest = :digest")
 class PostgresAttempts:
     def __init__(self, database: Database, secret: str) -> None:
         self._database = database
-        self._key = secrets.derived(secret, "attempts")
+        self._key = secret_keys.derived(secret, "identity attempts")
         self._admitted = 0
 
     async def admit(self, keys: Sequence[str]) -> None:
@@ -55,4 +55,4 @@ class PostgresAttempts:
                 await connection.execute(statement, {"digest": self._digest(key)})
 
     def _digest(self, key: str) -> bytes:
-        return secrets.digest(self._key, key)
+        return secret_keys.digest(self._key, key)

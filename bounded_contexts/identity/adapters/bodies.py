@@ -184,23 +184,11 @@ def token_answer(of: SignedIn) -> TokenAnswer:
     )
 
 
-def user_answer(id_: UUID, of: User, *, whole: bool) -> UserAnswer:
+def user_answer(id_: UUID, of: User | Person, *, whole: bool = True) -> UserAnswer:
     if not whole:
         return UserAnswer(id=id_, name=of.name)
     return UserAnswer(
         id=id_,
-        name=of.name,
-        email=of.email,
-        email_verified=of.is_verified,
-        roles=sorted(of.roles),
-        registered_at=of.registered_at,
-        blocked_at=of.blocked_at,
-    )
-
-
-def person_answer(of: Person) -> UserAnswer:
-    return UserAnswer(
-        id=of.user_id,
         name=of.name,
         email=of.email,
         email_verified=of.is_verified,

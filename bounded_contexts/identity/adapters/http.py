@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Response
 
 from bounded_contexts.identity.adapters.bodies import (
     NewUser,
@@ -16,7 +16,6 @@ from bounded_contexts.identity.adapters.bodies import (
     SessionList,
     UserAnswer,
     UserPage,
-    person_answer,
     session_answer,
     user_answer,
 )
@@ -24,8 +23,8 @@ from bounded_contexts.identity.adapters.http_auth import auth_routes
 from bounded_contexts.identity.adapters.http_keys import key_routes
 from bounded_contexts.identity.adapters.signing_keys import PostgresSigningKeys
 from bounded_contexts.identity.application import commands, second_factor, sessions
-from bounded_contexts.identity.application.passwords import require_password
 from bounded_contexts.identity.application.ports import Ports
+from bounded_contexts.identity.application.profile import change_profile
 from bounded_contexts.identity.domain import user as user_domain
 from bounded_contexts.identity.domain.commands import (
     Asker,
@@ -39,9 +38,12 @@ from bounded_contexts.identity.domain.commands import (
     Unblock,
 )
 from bounded_contexts.identity.domain.user import AskedByOthers
+from bounded_contexts.identity.domain.user import User as UserState
 from infra.access_tokens import KEYS_LIFESPAN_S, User
 from infra.http import (
     AsOf,
+    Cursor,
+    Limit,
     MinPosition,
     SignedIn,
     Tokens,
@@ -55,8 +57,6 @@ from shared_kernel.decider import state_of
 from shared_kernel.errors import NotFound, Refused
 from shared_kernel.permissions import USER, permissions, require
 
-Limit = Annotated[int, Query(ge=1, le=200)]
-Cursor = Annotated[str | None, Query(max_length=4096)]
 USERS = "users"
 
 
@@ -114,7 +114,7 @@ def _users(ports: Ports) -> APIRouter:
         last = found[limit - 1] if more else None
         next_ = seal_place(tokens, last.registered_at, last.user_id, USERS) if last else None
         page = PageAnswer(next_cursor=next_, has_more=more)
-        return UserPage(data=[person_answer(each) for each in found[:limit]], page=page)
+        return UserPage(data=[user_answer(each.user_id, each) for each in found[:limit]], page=page)
 
     @routes.post("", status_code=201, responses=problems(409))
     async def create_a_user(new: NewUser, user: SignedIn, response: Response) -> UserAnswer:
@@ -122,7 +122,7 @@ def _users(ports: Ports) -> APIRouter:
         ask = Register(user_id=uuid4(), email=new.email, name=new.name, at=ports.now())
         state, version = await commands.create_user(ask, asker(user), ports)
         response.headers.update({"Location": f"/api/v1/users/{ask.user_id}", "ETag": f'"{version}"'})
-        return user_answer(ask.user_id, state, whole=True)
+        return user_answer(ask.user_id, state)
 
     @routes.get("/{user_id:uuid}")
     async def read_a_user(user_id: UUID, user: SignedIn, response: Response, as_of: AsOf) -> UserAnswer:
@@ -134,14 +134,18 @@ def _users(ports: Ports) -> APIRouter:
         user_id: UUID, new: Profile, user: SignedIn, expected: IfMatch, response: Response
     ) -> UserAnswer:
         """Give a user another name and address."""
-        return await _change_profile(user_id, new, user, expected, response, ports)
+        return _changed(
+            user_id, await change_profile(_ask(user_id, new, user, ports), new.password, ports, expected), response
+        )
 
     @routes.patch("/{user_id:uuid}", responses=problems(409, 412))
     async def change_a_profile(
         user_id: UUID, new: ProfileChange, user: SignedIn, expected: IfMatch, response: Response
     ) -> UserAnswer:
         """Give a user another name or address (RFC 7396). Another address is verified anew."""
-        return await _change_profile(user_id, new, user, expected, response, ports)
+        return _changed(
+            user_id, await change_profile(_ask(user_id, new, user, ports), new.password, ports, expected), response
+        )
 
     @routes.delete("/{user_id:uuid}", status_code=204, responses=problems(412))
     async def erase_a_user(user_id: UUID, user: SignedIn, expected: IfMatch) -> None:
@@ -195,7 +199,9 @@ def _oneself(ports: Ports) -> APIRouter:
     @routes.patch("", responses=problems(409, 412))
     async def change_oneself(new: ProfileChange, user: SignedIn, expected: IfMatch, response: Response) -> UserAnswer:
         """Change your name or address (RFC 7396). Another address is verified anew."""
-        return await _change_profile(user.id, new, user, expected, response, ports)
+        return _changed(
+            user.id, await change_profile(_ask(user.id, new, user, ports), new.password, ports, expected), response
+        )
 
     @routes.get("/permissions")
     async def own_permissions(user: SignedIn) -> PermissionAnswer:
@@ -234,20 +240,15 @@ async def _read(id_: UUID, user: User, response: Response, ports: Ports, as_of: 
     return user_answer(id_, state, whole=id_ == user.id or "identity:list" in permissions(user.roles))
 
 
-async def _change_profile(
-    id_: UUID, new: Profile | ProfileChange, user: User, expected: int | None, response: Response, ports: Ports
-) -> UserAnswer:
-    """Another address receives the mail for a new password: with a token alone, which may be stolen, nobody sets it."""
-    if new.email is not None and id_ == user.id:
-        state, _ = await state_of(user_domain, ports.users, id_)
-        if state.registered_at and new.email.strip() != state.email:
-            await ports.attempts.admit([f"account:mail {id_}"])
-            await require_password(id_, new.password, ports)
-    ask = ChangeProfile(user_id=id_, name=new.name, email=new.email, asker=asker(user), at=ports.now())
-    return await _change(ask, expected, response, ports)
+def _ask(id_: UUID, new: Profile | ProfileChange, user: User, ports: Ports) -> ChangeProfile:
+    return ChangeProfile(user_id=id_, name=new.name, email=new.email, asker=asker(user), at=ports.now())
 
 
 async def _change(ask: AskedByOthers, expected: int | None, response: Response, ports: Ports) -> UserAnswer:
-    state, version = await commands.change_user(ask, ports, expected)
+    return _changed(ask.user_id, await commands.change_user(ask, ports, expected), response)
+
+
+def _changed(id_: UUID, outcome: tuple[UserState, int], response: Response) -> UserAnswer:
+    state, version = outcome
     response.headers["ETag"] = f'"{version}"'
-    return user_answer(ask.user_id, state, whole=True)
+    return user_answer(id_, state)

@@ -53,7 +53,7 @@ def auth_routes(ports: Ports, issuer: str) -> APIRouter:
         ask = Register(user_id=uuid4(), email=new.email, name=new.name, at=ports.now())
         state, version = await commands.register(ask, new.password, _device(request, "").address, ports)
         response.headers.update({"Location": f"/api/v1/users/{ask.user_id}", "ETag": f'"{version}"'})
-        return user_answer(ask.user_id, state, whole=True)
+        return user_answer(ask.user_id, state)
 
     @routes.post("/login", dependencies=ANYBODY, responses=problems(403, 429))
     async def login(

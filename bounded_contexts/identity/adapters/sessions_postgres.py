@@ -13,10 +13,10 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from bounded_contexts.identity.adapters import secrets
 from bounded_contexts.identity.adapters.tables import session
-from bounded_contexts.identity.application.ports import GRACE, REFRESH_LIFETIME, Device, LiveSession, Reused, Rotated
+from bounded_contexts.identity.application.ports import GRACE, REFRESH_LIFETIME, Device, LiveSession, Reused
 from bounded_contexts.identity.domain.session import SessionEvent
+from infra import secret_keys
 from infra.postgres import Database
 from schemas.identity.events import SessionRevoked
 from shared_kernel.events import EventStore
@@ -31,7 +31,7 @@ class PostgresSessions:
     def __init__(self, database: Database, events: EventStore[SessionEvent], secret: str) -> None:
         self._database = database
         self._events = events
-        self._key = secrets.derived(secret, "refresh tokens")
+        self._key = secret_keys.derived(secret, "identity refresh tokens")
 
     async def load(self, stream: UUID, as_of: datetime | None = None) -> tuple[Sequence[SessionEvent], int]:
         return await self._events.load(stream, as_of)
@@ -62,7 +62,7 @@ class PostgresSessions:
             await connection.execute(row)
         return self._token(opened.session_id, 1)
 
-    async def rotate(self, token: str, now: datetime) -> tuple[Rotated, str] | Reused | None:
+    async def rotate(self, token: str, now: datetime) -> tuple[LiveSession, str] | Reused | None:
         if (given := self._read(token)) is None:
             return None
         id_, generation = given
@@ -81,7 +81,7 @@ class PostgresSessions:
             return None
         if row.generation != generation + 1 or now - row.seen_at > GRACE:
             return Reused(id_)
-        return Rotated(_live(row), row.generation), self._token(id_, row.generation)
+        return _live(row), self._token(id_, row.generation)
 
     async def of_user(self, user: UUID) -> list[LiveSession]:
         query = (

@@ -15,9 +15,9 @@ import jwt
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from bounded_contexts.identity.adapters import secrets
 from bounded_contexts.identity.adapters.tables import signing_key
 from bounded_contexts.identity.application.ports import ACCESS_LIFETIME, LiveSession
+from infra import secret_keys
 from infra.access_tokens import KEYS_LIFESPAN_S, LEEWAY
 from infra.postgres import Database
 
@@ -30,7 +30,7 @@ LOCK = 7_200  # advisory: two processes never make a first key, or rotate, side 
 class PostgresSigningKeys:
     def __init__(self, database: Database, secret: str, issuer: str, audience: str) -> None:
         self._database = database
-        self._key = secrets.derived(secret, "signing keys")
+        self._key = secret_keys.derived(secret, "identity signing keys")
         self.issuer, self.audience = issuer, audience
         self._rows: list[Any] = []
         self._private: dict[str, Ed25519PrivateKey] = {}
@@ -94,7 +94,7 @@ class PostgresSigningKeys:
             rows = [row for row in await self._known() if row.signs_from <= now]
         newest = max(rows, key=lambda row: row.signs_from)
         if newest.kid not in self._private:
-            plain = secrets.opened(self._key, newest.sealed, newest.kid.encode())
+            plain = secret_keys.opened(self._key, newest.sealed, newest.kid.encode())
             self._private[newest.kid] = Ed25519PrivateKey.from_private_bytes(plain)
         return newest.kid, self._private[newest.kid]
 
@@ -119,7 +119,7 @@ class PostgresSigningKeys:
 
     async def _add(self, connection: Any, signs_from: datetime) -> str:
         kid, private = uuid4().hex, Ed25519PrivateKey.generate()
-        sealed = secrets.seal(self._key, private.private_bytes_raw(), kid.encode())
+        sealed = secret_keys.seal(self._key, private.private_bytes_raw(), kid.encode())
         public = private.public_key().public_bytes_raw()
         row = sa.insert(signing_key).values(kid=kid, sealed=sealed, public=public, signs_from=signs_from)
         await connection.execute(row)

@@ -1,7 +1,7 @@
 """One-time codes by time (RFC 6238: SHA-1, six digits, 30 s, a step early or late) and recovery codes. Port `SecondFactors`."""
 
 import hmac
-import secrets as randomness
+import secrets
 from datetime import datetime
 from uuid import UUID
 
@@ -9,8 +9,8 @@ import pyotp
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from bounded_contexts.identity.adapters import secrets
 from bounded_contexts.identity.adapters.tables import recovery_code, totp
+from infra import secret_keys
 from infra.postgres import Database
 
 STEP_S = 30
@@ -22,11 +22,15 @@ RECOVERY_LENGTH = 12  # 59 bits
 class PostgresSecondFactors:
     def __init__(self, database: Database, secret: str) -> None:
         self._database = database
-        self._key = secrets.derived(secret, "second factors")
+        self._key = secret_keys.derived(secret, "identity second factors")
 
     async def begin(self, user: UUID) -> str:
         made = pyotp.random_base32()
-        values = {"sealed": secrets.seal(self._key, made.encode(), user.bytes), "is_confirmed": False, "last_step": 0}
+        values = {
+            "sealed": secret_keys.seal(self._key, made.encode(), user.bytes),
+            "is_confirmed": False,
+            "last_step": 0,
+        }
         upsert = insert(totp).values(user_id=user, **values)
         async with self._database.transaction() as connection:
             await connection.execute(
@@ -37,7 +41,7 @@ class PostgresSecondFactors:
     async def confirm(self, user: UUID, code: str, now: datetime) -> list[str] | None:
         if not await self._is_good(user, code, now, confirmed=False):
             return None
-        codes = ["".join(randomness.choice(ALPHABET) for _ in range(RECOVERY_LENGTH)) for _ in range(RECOVERY_CODES)]
+        codes = ["".join(secrets.choice(ALPHABET) for _ in range(RECOVERY_LENGTH)) for _ in range(RECOVERY_CODES)]
         rows = [{"digest": self._digest(user, each), "user_id": user} for each in codes]
         async with self._database.transaction() as connection:
             await connection.execute(sa.update(totp).where(totp.c.user_id == user).values(is_confirmed=True))
@@ -62,14 +66,14 @@ class PostgresSecondFactors:
         async with self._database.transaction() as connection:
             query = sa.select(totp.c.sealed).where(totp.c.user_id == user, totp.c.is_confirmed == confirmed)
             sealed = await connection.scalar(query)
-            step = _step_of(secrets.opened(self._key, sealed, user.bytes).decode(), code, now) if sealed else None
+            step = _step_of(secret_keys.opened(self._key, sealed, user.bytes).decode(), code, now) if sealed else None
             if step is None:
                 return False
             used = sa.update(totp).where(totp.c.user_id == user, totp.c.last_step < step).values(last_step=step)
             return (await connection.execute(used)).rowcount == 1
 
     def _digest(self, user: UUID, code: str) -> bytes:
-        return secrets.digest(self._key, f"{user} {code}")
+        return secret_keys.digest(self._key, f"{user} {code}")
 
 
 def _step_of(secret: str, code: str, now: datetime) -> int | None:

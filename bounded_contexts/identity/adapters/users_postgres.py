@@ -7,12 +7,12 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from bounded_contexts.identity.adapters import secrets
 from bounded_contexts.identity.adapters.tables import address, api_key, credential, recovery_code, session, totp
 from bounded_contexts.identity.adapters.vault_postgres import PostgresVault
 from bounded_contexts.identity.application.ports import Credential
 from bounded_contexts.identity.domain.address import compared
 from bounded_contexts.identity.domain.user import UserEvent
+from infra import secret_keys
 from infra.postgres import Database
 from schemas.identity.events import UserEmailChanged, UserErased, UserRegistered
 from shared_kernel.errors import Taken
@@ -26,7 +26,7 @@ class PostgresUsers:
         self._database = database
         self._events = events
         self._vault = vault
-        self._key = secrets.derived(secret, "addresses")
+        self._key = secret_keys.derived(secret, "identity addresses")
 
     async def load(self, stream: UUID, as_of: datetime | None = None) -> tuple[Sequence[UserEvent], int]:
         events, version = await self._events.load(stream, as_of)
@@ -92,4 +92,4 @@ class PostgresUsers:
                 raise Taken("email_taken", "somebody has an account with this address")
 
     def _digest(self, email: str) -> bytes:
-        return secrets.digest(self._key, compared(email))
+        return secret_keys.digest(self._key, compared(email))

@@ -9,9 +9,9 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from bounded_contexts.identity.adapters import secrets
 from bounded_contexts.identity.adapters.tables import user_key
 from bounded_contexts.identity.domain.user import UserEvent
+from infra import secret_keys
 from infra.postgres import Database
 from schemas.identity.events import UserEmailChanged, UserRegistered, UserRenamed
 
@@ -28,7 +28,7 @@ class PostgresVault:
 
     def __init__(self, database: Database, secret: str) -> None:
         self._database = database
-        self._key = secrets.derived(secret, "vault")
+        self._key = secret_keys.derived(secret, "identity vault")
 
     async def sealed(self, event: UserEvent) -> UserEvent:
         """Return the event as it may lie on a topic. The first of a user makes the key, in the surrounding transaction."""
@@ -55,10 +55,12 @@ class PostgresVault:
     async def _of(self, user: UUID) -> bytes | None:
         async with self._database.transaction() as connection:
             sealed = await connection.scalar(sa.select(user_key.c.sealed).where(user_key.c.user_id == user))
-        return secrets.opened(self._key, sealed, user.bytes) if sealed else None
+        return secret_keys.opened(self._key, sealed, user.bytes) if sealed else None
 
     async def _made(self, user: UUID) -> bytes:
-        made = insert(user_key).values(user_id=user, sealed=secrets.seal(self._key, secrets.new_key(), user.bytes))
+        made = insert(user_key).values(
+            user_id=user, sealed=secret_keys.seal(self._key, secret_keys.new_key(), user.bytes)
+        )
         async with self._database.transaction() as connection:
             await connection.execute(made.on_conflict_do_nothing())
         key = await self._of(user)
@@ -80,8 +82,8 @@ def _turned(event: UserEvent, names: tuple[str, ...], key: bytes, turn: Turn) ->
 
 
 def _sealed(key: bytes, text: str, place: bytes) -> str:
-    return base64.urlsafe_b64encode(secrets.seal(key, text.encode(), place)).decode()
+    return base64.urlsafe_b64encode(secret_keys.seal(key, text.encode(), place)).decode()
 
 
 def _opened(key: bytes, text: str, place: bytes) -> str:
-    return secrets.opened(key, base64.urlsafe_b64decode(text), place).decode()
+    return secret_keys.opened(key, base64.urlsafe_b64decode(text), place).decode()

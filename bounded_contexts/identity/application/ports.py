@@ -1,6 +1,6 @@
 """What identity needs from the outside."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -44,14 +44,6 @@ class LiveSession:
     opened_at: datetime
     seen_at: datetime  # when it was last refreshed
     expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Rotated:
-    """A refresh token was right. `generation` counts the session's rotations."""
-
-    session: LiveSession
-    generation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +121,7 @@ class RefreshTokens(Protocol):
         """Return the session's first token. Inside a transaction it joins it."""
         ...
 
-    async def rotate(self, token: str, now: datetime) -> tuple[Rotated, str] | Reused | None:
+    async def rotate(self, token: str, now: datetime) -> tuple[LiveSession, str] | Reused | None:
         """Replace the token by its successor, which a repeat within `GRACE` gets, too; one statement decides. None for
         what is no token of a live session."""
         ...
@@ -235,8 +227,6 @@ class ReadState(Protocol):
     """How far the directory has come."""
 
     async def reached(self, position: Position, timeout_s: float) -> bool: ...
-
-    async def positions(self) -> Mapping[str, Mapping[int, int]]: ...
 
 
 @dataclass(frozen=True, slots=True)

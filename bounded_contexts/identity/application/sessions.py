@@ -120,10 +120,10 @@ async def refresh(token: str, at: datetime, ports: Ports) -> SignedIn:
         raise SignInRefused
     if found is None:
         raise SignInRefused
-    rotated, successor = found
-    state, _ = await state_of(user, ports.users, rotated.session.user_id)
+    live, successor = found
+    state, _ = await state_of(user, ports.users, live.user_id)
     user.require_active(state)
-    return await _signed_in(rotated.session, successor, state.roles, at, ports)
+    return await _signed_in(live, successor, state.roles, at, ports)
 
 
 async def end_session(user_id: UUID, session_id: UUID, reason: str, at: datetime, ports: Ports) -> None:

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Annotated
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Response
 
 from bounded_contexts.messaging.adapters.bodies import (
     ConversationAnswer,
@@ -34,13 +34,11 @@ from bounded_contexts.messaging.domain.commands import (
 )
 from bounded_contexts.messaging.domain.conversation import Conversation
 from bounded_contexts.messaging.domain.identity import direct_id, participants
-from infra.http import APPLIED, AsOf, PreferWait, SignedIn, Tokens, open_place, problems, seal_place
+from infra.http import APPLIED, AsOf, Cursor, Limit, PreferWait, SignedIn, Tokens, open_place, problems, seal_place
 from infra.opaque import OpaqueTokens
 
 LOOK_AGAIN_S = 0.02
 
-Limit = Annotated[int, Query(ge=1, le=200)]
-Cursor = Annotated[str | None, Query(max_length=4096)]
 IdempotencyKey = Annotated[
     str | None, Header(min_length=1, max_length=128, description="The same key is the same request.")
 ]

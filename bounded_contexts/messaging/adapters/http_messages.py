@@ -36,6 +36,8 @@ from infra.access_tokens import User
 from infra.feed_positions import seal_feed
 from infra.http import (
     AsOf,
+    Cursor,
+    Limit,
     MinPosition,
     Moment,
     PreferWait,
@@ -52,7 +54,6 @@ from shared_kernel.errors import NotFound, Refused
 from shared_kernel.events import Position
 from shared_kernel.permissions import permissions
 
-Limit = Annotated[int, Query(ge=1, le=200)]
 Seq = Annotated[int | None, Query(ge=0, le=2**53)]
 FORMER = "messaging:former"  # the permission to read former texts
 IdempotencyKey = Annotated[
@@ -120,7 +121,7 @@ def message_routes(ports: Ports) -> APIRouter:
         min_position: MinPosition,
         limit: Limit = 50,
         order: Literal["newest", "oldest"] = "newest",
-        cursor: Annotated[str | None, Query(max_length=4096)] = None,
+        cursor: Cursor = None,
         before_seq: Seq = None,
         after_seq: Seq = None,
         around_seq: Seq = None,

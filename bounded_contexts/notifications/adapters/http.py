@@ -11,6 +11,8 @@ from bounded_contexts.notifications.application.commands import mark_read
 from bounded_contexts.notifications.application.ports import InboxItem, Ports
 from infra.http import (
     Body,
+    Cursor,
+    Limit,
     MinPosition,
     Moment,
     PreferWait,
@@ -79,8 +81,8 @@ def router(ports: Ports) -> APIRouter:
         user: SignedIn,
         tokens: Tokens,
         min_position: MinPosition,
-        limit: Annotated[int, Query(ge=1, le=200)] = 50,
-        cursor: Annotated[str | None, Query(max_length=4096)] = None,
+        limit: Limit = 50,
+        cursor: Cursor = None,
         unread: Annotated[bool, Query(description="Only what has not been read.")] = False,
     ) -> InboxPage:
         """List your notifications, newest first."""

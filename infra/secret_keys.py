@@ -14,7 +14,7 @@ KEY_BYTES = 32
 
 def derived(secret: str, purpose: str) -> bytes:
     """Return the key of 32 bytes for this purpose."""
-    return HKDF(SHA256(), KEY_BYTES, salt=None, info=f"headwater identity {purpose}".encode()).derive(secret.encode())
+    return HKDF(SHA256(), KEY_BYTES, salt=None, info=f"headwater {purpose}".encode()).derive(secret.encode())
 
 
 def new_key() -> bytes:

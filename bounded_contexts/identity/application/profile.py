@@ -1,0 +1,22 @@
+"""Name and address of a user."""
+
+from bounded_contexts.identity.application.commands import change_user
+from bounded_contexts.identity.application.passwords import require_password
+from bounded_contexts.identity.application.ports import Ports
+from bounded_contexts.identity.domain import user
+from bounded_contexts.identity.domain.commands import ChangeProfile
+from bounded_contexts.identity.domain.user import User
+from shared_kernel.decider import state_of
+
+
+async def change_profile(
+    ask: ChangeProfile, secret: str, ports: Ports, expected: int | None = None
+) -> tuple[User, int]:
+    """Change a profile, as `change_user` does. Another address of one's own takes the password `secret`: it receives the mail
+    for a new one, and with a token alone, which may be stolen, nobody sets it. Raise `Forbidden`, `RateLimited`."""
+    if ask.email is not None and ask.asker.id == ask.user_id:
+        state, _ = await state_of(user, ports.users, ask.user_id)
+        if state.registered_at and ask.email.strip() != state.email:
+            await ports.attempts.admit([f"account:mail {ask.user_id}"])
+            await require_password(ask.user_id, secret, ports)
+    return await change_user(ask, ports, expected)
