@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -24,14 +26,19 @@ async def printed(house: House, *command: str, cwd: Path) -> list[dict[str, Any]
         house.kafka.topic("messages"), house.kafka.bootstrap_servers, str(house.settings.schema_registry_url),
         "--group", uuid4().hex, "--count", "2",
     )  # fmt: skip
-    process = await asyncio.create_subprocess_exec(*command, *arguments, cwd=cwd, stdout=asyncio.subprocess.PIPE)
-    try:
-        output, _ = await asyncio.wait_for(process.communicate(), 60)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 0
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        *arguments,
+        cwd=cwd,
+        env=os.environ | {"PYTHONFAULTHANDLER": "1"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    ended = asyncio.ensure_future(process.communicate())
+    if not (await asyncio.wait({ended}, timeout=120))[0]:
+        process.send_signal(signal.SIGABRT)  # a Python client tells where it stands
+    output, said = await ended
+    assert process.returncode == 0, f"{output.decode()}\n{said.decode()}"
     return [json.loads(line) for line in output.decode().splitlines()]
 
 
