@@ -3,17 +3,20 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from pydantic import SecretStr
 from starlette.types import ASGIApp
 
+from bounded_contexts.identity.adapters import passwords
 from headwater import wiring
 from headwater.web import application
 from headwater.wiring import House
@@ -96,18 +99,31 @@ def mailbox() -> Iterator[Mailbox]:
 
 @pytest.fixture(scope="session")
 async def web_house(migrated: Servers, mailbox: Mailbox) -> AsyncIterator[House]:
-    """The house behind `client`, whose groups run: no other test's records keep them busy."""
-    async with house_of_its_own(migrated, smtp_url=SecretStr(mailbox.url)) as house:
+    """The house behind `client`, whose groups run: no other test's records keep them busy.
+
+    Its passwords cost a hundredth of what they should, so that hundreds of sign-ins are not most of the suite's work;
+    tests/e2e pays the full price."""
+    cheap = partial(PasswordHasher, time_cost=1, memory_cost=1024, parallelism=1)
+    async with AsyncExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(passwords, "PasswordHasher", cheap)
+            own = house_of_its_own(migrated, smtp_url=SecretStr(mailbox.url))
+            house = await stack.enter_async_context(own)
         yield house
 
 
+@pytest.fixture(scope="session")
+def web_app(web_house: House) -> ASGIApp:
+    """The web role: a fifth of a second that each test need not wait."""
+    return application(web_house, {"web"}, Health(("web",), {}))
+
+
 @pytest.fixture
-def client(web_house: House, tokens: SharedKeyTokens) -> Client:
+def client(web_app: ASGIApp, tokens: SharedKeyTokens) -> Client:
     """Return a REST client of a user, or of nobody."""
-    app = application(web_house, {"web"}, Health(("web",), {}))
 
     def of(user: UUID | None = None, *roles: str) -> httpx.AsyncClient:
-        return client_of(app, tokens, user, roles)
+        return client_of(web_app, tokens, user, roles)
 
     return of
 
