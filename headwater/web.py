@@ -21,12 +21,14 @@ from infra.http import install, open_to_all, require_policies
 from infra.http_metrics import Measured, Routes
 from infra.http_tracing import Traced
 from infra.metrics import metrics_routes
+from infra.openapi import publish
 from infra.rate_limit import RateLimit
 from infra.request_context import RequestContext
 
 ABOUT: dict[str, Any] = {
     "title": "Headwater",
     "version": "1",
+    "generate_unique_id_function": lambda route: "_".join((*route.tags, route.name)),
     "description": "An event-driven backend: commands go in here, events come out of Kafka and Socket.IO (`/asyncapi.json`).",
 }
 API = "/api/v1"
@@ -51,6 +53,7 @@ def application(house: House, roles: Collection[str], health: Health) -> ASGIApp
     app.state.access_tokens, app.state.opaque_tokens = house.access_tokens, house.opaque_tokens
     app.state.rate_limit = RateLimit(house.settings.rate_limit_per_minute)
     install(app)
+    publish(app)
     app.include_router(health_routes(health))
     if _is_measured_here(house.settings, roles):
         app.state.metrics_token = _plain(house.settings.metrics_token)
@@ -110,6 +113,7 @@ def openapi_document() -> dict[str, Any]:
     """Return the OpenAPI document of a process with every role, without starting one."""
     app = FastAPI(**ABOUT)
     install(app)
+    publish(app)
     _add_api(app, build(SHAPE))
     return app.openapi()
 

@@ -15,7 +15,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    StringConstraints,
+    WithJsonSchema,
+)
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
@@ -237,6 +245,7 @@ async def wait_until_stored(position: Position | None, stored: ReadState) -> Non
 def seconds_to_wait(
     prefer: Annotated[
         list[Annotated[str, StringConstraints(max_length=200)]] | None,
+        WithJsonSchema({"type": "string", "maxLength": 200}),  # of a line: several are one list
         Header(max_length=10, description="RFC 7240: `wait=S` waits for the stored state."),
     ] = None,
 ) -> float:
@@ -262,31 +271,11 @@ async def command_status(
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of the application a problem document, in what it answers and in what it publishes."""
-    generate = app.openapi
-
-    def with_problems() -> dict[str, Any]:
-        document = generate()
-        document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
-        for operation in (each for path in document["paths"].values() for each in path.values()):
-            operation["responses"] = dict(sorted((_common_problems(operation) | operation["responses"]).items()))
-        return document
-
-    app.openapi = with_problems  # type: ignore[method-assign]
+    """Make every error of the application a problem document."""
     app.add_exception_handler(HeadwaterError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_unexpected)
-
-
-def _common_problems(operation: dict[str, Any]) -> dict[str, Any]:
-    """Return the answers that no route gives itself: to what it is never asked because the request is refused before."""
-    statuses = {400, 408, 413, 431, 500}
-    if "requestBody" in operation:
-        statuses.add(415)
-    if "security" in operation:
-        statuses.add(429)
-    return {str(status): each for status, each in problems(*statuses).items()}
 
 
 def answer(
