@@ -109,6 +109,14 @@ class SocketsFirst:
         return path == self._path or (self._path.endswith("/") and path.startswith(self._path))
 
 
+class WholeFiles(StaticFiles):
+    """Files that are not given in parts: Starlette says in plain text what is wrong with a range."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["headers"] = [header for header in scope["headers"] if header[0] != b"range"]
+        await super().__call__(scope, receive, send)
+
+
 def openapi_document() -> dict[str, Any]:
     """Return the OpenAPI document of a process with every role, without starting one."""
     app = FastAPI(**ABOUT)
@@ -126,7 +134,7 @@ def _add_api(app: FastAPI, house: House) -> None:
             app.include_router(module.root_router)
 
     # Swagger UI from the package, not from a content network: it works offline and under a strict policy.
-    app.mount("/docs/assets", StaticFiles(packages=[("fastapi_swagger", "resources")]))
+    app.mount("/docs/assets", WholeFiles(packages=[("fastapi_swagger", "resources")]))
 
     @app.get("/docs", include_in_schema=False, dependencies=[Depends(open_to_all)])
     async def docs() -> HTMLResponse:

@@ -5,23 +5,20 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
-import uvicorn
-from starlette.types import ASGIApp
 
 from headwater.web import application
 from headwater.wiring import House
 from infra.access_tokens import SharedKeyTokens
 from infra.health import Health
-from infra.server import LimitedHttp
 from shared_kernel.permissions import ROLES
 from tests.fuzz import hooks
+from tests.integration.serving import served
 
 CONFIG = Path(hooks.__file__).with_name("schemathesis.toml")
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "4")
@@ -33,25 +30,12 @@ OPTIONS = {
 }
 
 
-@asynccontextmanager
-async def served(app: ASGIApp) -> AsyncIterator[str]:
-    """Serve as a process does, and give the URL."""
-    config = uvicorn.Config(app, port=0, http=LimitedHttp, lifespan="off", log_config=None, server_header=False)
-    server = uvicorn.Server(config)
-    config.load()
-    server.lifespan = config.lifespan_class(config)
-    await server.startup()
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    await server.shutdown()
-
-
 @pytest.fixture(scope="module")
 async def url(web_house: House, groups: None) -> AsyncIterator[str]:
     """Where every route is served, with no limit on how often one asks."""
     settings = web_house.settings.model_copy(update={"rate_limit_per_minute": 0, "compat_routes": True})
-    async with served(application(replace(web_house, settings=settings), {"web"}, Health(("web",), {}))) as url:
-        yield url
+    async with served(application(replace(web_house, settings=settings), {"web"}, Health(("web",), {}))) as port:
+        yield f"http://127.0.0.1:{port}"
     for group in web_house.group_operations.names:  # some were paused
         await web_house.group_operations.resume(group)
 
