@@ -4,7 +4,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --frozen
 SOURCES := headwater sagas bounded_contexts infra shared_kernel schemas tests
 
-.PHONY: up dev install lint check test crash bench unit format schemas docs clean
+.PHONY: up dev install lint check test fuzz crash bench unit format schemas docs clean
 
 up: install  ## start everything on this machine and stay in the foreground
 	@$(RUN) headwater up
@@ -35,6 +35,9 @@ check: lint  ## lint, and the quick tests
 test: lint  ## lint, and the whole suite on the real servers, with coverage
 	$(RUN) pytest --numprocesses 2 --no-loadscope-reorder --cov --cov-report=
 	$(RUN) coverage report --fail-under=85 --format=total
+
+fuzz: install  ## every operation with EXAMPLES=100 more odd requests each (CONTRIBUTING.md), half an hour
+	FUZZ_EXAMPLES=$(or $(EXAMPLES),100) $(RUN) pytest -q tests/integration/test_openapi_fuzz.py
 
 crash: install  ## five seeds of the crash regime, within twenty minutes (docs/reliability.md)
 	$(RUN) python -m tests.crash.campaign --seeds 5 --seconds 90

@@ -21,12 +21,14 @@ from infra.http import install, open_to_all, require_policies
 from infra.http_metrics import Measured, Routes
 from infra.http_tracing import Traced
 from infra.metrics import metrics_routes
+from infra.openapi import publish
 from infra.rate_limit import RateLimit
 from infra.request_context import RequestContext
 
 ABOUT: dict[str, Any] = {
     "title": "Headwater",
     "version": "1",
+    "generate_unique_id_function": lambda route: "_".join((*route.tags, route.name)),
     "description": "An event-driven backend: commands go in here, events come out of Kafka and Socket.IO (`/asyncapi.json`).",
 }
 API = "/api/v1"
@@ -51,6 +53,7 @@ def application(house: House, roles: Collection[str], health: Health) -> ASGIApp
     app.state.access_tokens, app.state.opaque_tokens = house.access_tokens, house.opaque_tokens
     app.state.rate_limit = RateLimit(house.settings.rate_limit_per_minute)
     install(app)
+    publish(app)
     app.include_router(health_routes(health))
     if _is_measured_here(house.settings, roles):
         app.state.metrics_token = _plain(house.settings.metrics_token)
@@ -106,10 +109,19 @@ class SocketsFirst:
         return path == self._path or (self._path.endswith("/") and path.startswith(self._path))
 
 
+class WholeFiles(StaticFiles):
+    """Files that are not given in parts: Starlette says in plain text what is wrong with a range."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["headers"] = [header for header in scope["headers"] if header[0] != b"range"]
+        await super().__call__(scope, receive, send)
+
+
 def openapi_document() -> dict[str, Any]:
     """Return the OpenAPI document of a process with every role, without starting one."""
     app = FastAPI(**ABOUT)
     install(app)
+    publish(app)
     _add_api(app, build(SHAPE))
     return app.openapi()
 
@@ -122,7 +134,7 @@ def _add_api(app: FastAPI, house: House) -> None:
             app.include_router(module.root_router)
 
     # Swagger UI from the package, not from a content network: it works offline and under a strict policy.
-    app.mount("/docs/assets", StaticFiles(packages=[("fastapi_swagger", "resources")]))
+    app.mount("/docs/assets", WholeFiles(packages=[("fastapi_swagger", "resources")]))
 
     @app.get("/docs", include_in_schema=False, dependencies=[Depends(open_to_all)])
     async def docs() -> HTMLResponse:

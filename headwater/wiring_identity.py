@@ -17,6 +17,7 @@ from bounded_contexts.identity.adapters.users_postgres import PostgresUsers
 from bounded_contexts.identity.adapters.vault_postgres import PostgresVault
 from bounded_contexts.identity.application.ports import Ports
 from bounded_contexts.identity.domain.api_key import ApiKeyEvent
+from bounded_contexts.identity.domain.session import SessionEvent
 from bounded_contexts.identity.domain.user import UserEvent
 from headwater.settings import PREFIX, Settings, SettingsError, secret_key
 from infra.avro import Codec
@@ -42,13 +43,13 @@ class Identity:
 def users_of(settings: Settings, database: Database, codec: Codec) -> PostgresUsers:
     """Return the accounts."""
     secret = secret_key(settings)
-    events: PostgresEventStore[UserEvent] = PostgresEventStore(database, identity.NAME, codec)
+    events: PostgresEventStore[UserEvent] = PostgresEventStore(database, identity.NAME, codec, UserEvent)
     return PostgresUsers(database, events, PostgresVault(database, secret), secret)
 
 
 def api_keys(settings: Settings, database: Database, codec: Codec) -> PostgresApiKeys:
     """Return the API keys, and what verifies them."""
-    events: PostgresEventStore[ApiKeyEvent] = PostgresEventStore(database, identity.NAME, codec)
+    events: PostgresEventStore[ApiKeyEvent] = PostgresEventStore(database, identity.NAME, codec, ApiKeyEvent)
     return PostgresApiKeys(database, events, users_of(settings, database, codec))
 
 
@@ -57,7 +58,8 @@ def ports_of_identity(given: Identity) -> Ports:
     database, secret = given.database, secret_key(given.settings)
     vault = PostgresVault(database, secret)
     users = users_of(given.settings, database, given.codec)
-    sessions = PostgresSessions(database, PostgresEventStore(database, identity.NAME, given.codec), secret)
+    opened = PostgresEventStore[SessionEvent](database, identity.NAME, given.codec, SessionEvent)
+    sessions = PostgresSessions(database, opened, secret)
     return Ports(
         users=users,
         sessions=sessions,

@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import UnionType
 from typing import Any, Generic, TypeVar, cast
 from uuid import UUID, uuid4
 
@@ -61,11 +62,13 @@ class _Append:
 
 
 class PostgresEventStore(Generic[E]):
-    """All streams of one context. Several processes may append; readers see a stream's events in order."""
+    """The streams of one context. Several processes may append; readers see a stream's events in order."""
 
-    def __init__(self, database: Database, schema: str, codec: Codec) -> None:
+    def __init__(self, database: Database, schema: str, codec: Codec, of: UnionType | None = None) -> None:
+        """`of` are the events of the aggregate, where a context has several: the stream of another one is none of it."""
         self._database = database
         self._codec = codec
+        self._of = of
         self._load = LOAD.format(schema=schema)
         self._load_as_of = LOAD_AS_OF.format(schema=schema)
         self._append = APPEND.format(schema=schema)
@@ -78,7 +81,9 @@ class PostgresEventStore(Generic[E]):
             rows = (await connection.exec_driver_sql(statement, arguments)).all()
         await self._codec.learn(row.body for row in rows)
         events = [cast("E", self._codec.decode(row.body)) for row in rows]
-        return events, rows[-1].version if rows else 0
+        if not events or (self._of and not isinstance(events[0], self._of)):
+            return [], 0
+        return events, rows[-1].version
 
     async def append(self, stream: UUID, version: int, events: Sequence[E]) -> None:
         if not events:

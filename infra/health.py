@@ -85,7 +85,7 @@ def health_routes(health: Health) -> APIRouter:
         """The process has connected; until then `StartupGate` answers."""
         return {"status": "ok"}
 
-    @routes.get("/health/ready", responses={503: {"description": "Something it depends on is away."}})
+    @routes.get("/health/ready", name="is_ready", responses={503: {"description": "Something it depends on is away."}})
     @routes.get("/health", responses={503: {"description": "Something it depends on is away."}})
     async def ready() -> JSONResponse:
         """The process and what it depends on are up."""

@@ -15,9 +15,18 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    StringConstraints,
+    WithJsonSchema,
+)
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 
 from infra.access_tokens import AccessTokens, Unauthenticated, User
 from infra.opaque import OpaqueTokens
@@ -107,7 +116,7 @@ def _require_scope(user: User, request: Request) -> None:
     """Raise `Forbidden` for an API key beyond its scopes: the resource is the first word behind `/api/v1`."""
     if user.scopes is None:
         return
-    resource = re.split("[/:]", request.url.path.removeprefix("/api/v1/"), maxsplit=1)[0]
+    resource = re.split("[/:]", request.scope["path"].removeprefix("/api/v1/"), maxsplit=1)[0]
     scope = f"{resource}:{'read' if request.method in STATIC else 'write'}"
     if scope not in user.scopes:
         raise Forbidden("scope_missing", f"the key has not the scope {scope}")
@@ -237,6 +246,7 @@ async def wait_until_stored(position: Position | None, stored: ReadState) -> Non
 def seconds_to_wait(
     prefer: Annotated[
         list[Annotated[str, StringConstraints(max_length=200)]] | None,
+        WithJsonSchema({"type": "string", "maxLength": 200}),  # of a line: several are one list
         Header(max_length=10, description="RFC 7240: `wait=S` waits for the stored state."),
     ] = None,
 ) -> float:
@@ -262,38 +272,27 @@ async def command_status(
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of the application a problem document, in what it answers and in what it publishes."""
-    generate = app.openapi
-
-    def with_problems() -> dict[str, Any]:
-        document = generate()
-        document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
-        for operation in (each for path in document["paths"].values() for each in path.values()):
-            operation["responses"] = dict(sorted((_common_problems(operation) | operation["responses"]).items()))
-        return document
-
-    app.openapi = with_problems  # type: ignore[method-assign]
+    """Make every error of the application a problem document."""
     app.add_exception_handler(HeadwaterError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_unexpected)
+    app.router.default = _no_route
 
 
-def _common_problems(operation: dict[str, Any]) -> dict[str, Any]:
-    """Return the answers that no route gives itself: to what it is never asked because the request is refused before."""
-    statuses = {400, 408, 413, 431, 500}
-    if "requestBody" in operation:
-        statuses.add(415)
-    if "security" in operation:
-        statuses.add(429)
-    return {str(status): each for status, each in problems(*statuses).items()}
+async def _no_route(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer what no route takes, a socket's handshake too: Starlette refuses that in plain text."""
+    if scope["type"] == "http":
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    document = problem(404, "not_found", "no socket is opened here", instance=scope["path"])
+    await JSONResponse(document, 404, media_type=CONTENT_TYPE)(scope, receive, send)
 
 
 def answer(
     request: Request, status: int, document: dict[str, Any], headers: dict[str, str] | None = None
 ) -> JSONResponse:
     """Return the problem document as an answer."""
-    document |= {"instance": request.url.path, "request_id": request.scope.get("request_id", "")}
+    document |= {"instance": request.scope["path"], "request_id": request.scope.get("request_id", "")}
     return JSONResponse(document, status, headers, media_type=CONTENT_TYPE)
 
 
@@ -307,7 +306,7 @@ async def _on_error(request: Request, error: Exception) -> JSONResponse:
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, Unavailable):
         headers["Retry-After"] = str(RETRY_AFTER_S)
-        log.warning("http.unavailable", code=error.code, detail=error.detail, path=request.url.path)
+        log.warning("http.unavailable", code=error.code, detail=error.detail, path=request.scope["path"])
     return answer(request, document["status"], document, headers)
 
 
@@ -335,8 +334,8 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
 def _methods(request: Request) -> set[str]:
     """Return the methods of every route of the request's path; Starlette names those of the first."""
     routes = iter_route_contexts(request.app.routes)
-    found = (route.methods or STATIC for route in routes if route.matches(request.scope)[0] is not Match.NONE)
-    return {method for methods in found for method in methods}
+    found = (route.methods or () for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return {method for methods in found for method in methods} or STATIC
 
 
 async def _on_unexpected(_: Request, error: Exception) -> JSONResponse:

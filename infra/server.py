@@ -79,9 +79,9 @@ class LimitedHttp(HttpToolsProtocol):
             raise ValueError  # the parser turns it into its own error, and that into `send_400_response`
 
     def on_headers_complete(self) -> None:
+        super().on_headers_complete()  # raises for a target without a path, as `CONNECT` has one
         self._ends += 1
         self._in_head, self._in_body = False, True
-        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         self._ends += 1

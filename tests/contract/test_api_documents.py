@@ -71,6 +71,54 @@ def test_every_operation_says_how_it_fails(openapi: dict[str, Any]) -> None:
     assert {name for name, operation in operations.items() if not operation.get("security")} == SIGNING_IN
 
 
+def test_operations_are_named_by_tag_and_function_once_each(openapi: dict[str, Any]) -> None:
+    names = [operation["operationId"] for verbs in openapi["paths"].values() for operation in verbs.values()]
+
+    assert len(names) == len(set(names))
+    assert {"messages_edit_a_message", "users_own_keys"} <= set(names)
+
+
+def test_every_tag_is_explained(openapi: dict[str, Any]) -> None:
+    used = {tag for verbs in openapi["paths"].values() for operation in verbs.values() for tag in operation["tags"]}
+
+    assert used == {tag["name"] for tag in openapi["tags"] if tag["description"]}
+
+
+def shown(openapi: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every JSON body of the document, but problems."""
+    for path, verbs in openapi["paths"].items():
+        for verb, operation in verbs.items():
+            bodies = {"request": operation.get("requestBody", {}), **operation["responses"]}
+            for of, body in bodies.items():
+                if media := body.get("content", {}).get("application/json"):
+                    yield f"{verb} {path} {of}", media
+
+
+def test_every_body_comes_with_an_example_that_is_one(openapi: dict[str, Any]) -> None:
+    bodies = dict(shown(openapi))
+
+    assert len(bodies) > 60
+    for of, media in bodies.items():
+        schema = {**media["schema"], "components": openapi["components"]}
+        errors = [
+            error.message
+            for error in OAS31Validator(schema, format_checker=oas31_format_checker).iter_errors(media["example"])
+        ]
+        assert not errors, of
+
+
+async def test_the_examples_of_bodies_are_accepted(openapi: dict[str, Any]) -> None:
+    async with api(per_minute=0) as client:
+        for path, verbs in openapi["paths"].items():
+            for verb, operation in verbs.items():
+                if body := operation.get("requestBody"):
+                    example = body["content"]["application/json"]["example"]
+                    url = re.sub(r"{\w+}", str(UUID(int=0)), path)
+                    answer = await client.request(verb, url, json=example, headers=somebody())
+                    assert answer.status_code != 400, (verb, path)
+                    assert answer.is_success or answer.json()["code"] != "validation_failed", (verb, path)
+
+
 SIGNING_IN = {
     f"post /api/v1/auth/{action}"
     for action in ("register", "login", "mfa/verify", "refresh", "password/forgot", "password/reset", "email/verify")

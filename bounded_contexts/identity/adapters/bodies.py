@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from bounded_contexts.identity.application.ports import ListedKey, LiveSession, Person
 from bounded_contexts.identity.application.sessions import SignedIn
@@ -19,7 +19,7 @@ Name = Annotated[str, Field(min_length=1, max_length=NAME_LIMIT + 20, examples=[
 Password = Annotated[
     str, Field(max_length=4 * LONGEST, description=f"{SHORTEST} to {LONGEST} characters.", examples=["correct horse"])
 ]
-Token = Annotated[str, Field(min_length=1, max_length=4096)]
+Token = Annotated[str, Field(min_length=1, max_length=4096, examples=["l8qkQm0vYbXf"])]
 
 
 class Registration(Body):
@@ -47,6 +47,7 @@ class ProfileChange(Body):
     """What is given is changed (RFC 7396). Neither can be removed, so null is refused. Another address of one's own takes the
     password."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Ada"}]})
     email: Email = None  # type: ignore[assignment]  # left out, which null is not
     name: Name = None  # type: ignore[assignment]
     password: Password = ""
@@ -55,7 +56,9 @@ class ProfileChange(Body):
 class Login(Body):
     email: Email
     password: Password
-    device: Annotated[str, Field(max_length=200, description="What lists of sessions call it; else the program.")] = ""
+    device: Annotated[
+        str, Field(max_length=200, description="What lists of sessions call it; else the program.", examples=["Phone"])
+    ] = ""
 
 
 class Refresh(Body):
@@ -68,13 +71,13 @@ class Code(Body):
 
 class FurtherLogin(Code):
     mfa_token: Token
-    device: Annotated[str, Field(max_length=200)] = ""
+    device: Annotated[str, Field(max_length=200, examples=["Phone"])] = ""
 
 
 class NewKey(Body):
     name: Name
     scopes: Annotated[list[str], Field(min_length=1, max_length=len(SCOPES), examples=[["messages:read"]])]
-    expires_at: Moment | None = None
+    expires_at: Annotated[Moment | None, Field(examples=["2040-01-31T12:00:00Z"])] = None
 
 
 class Forgotten(Body):
@@ -117,14 +120,14 @@ class UserAnswer(BaseModel):
     blocked_at: datetime | None = None
 
 
-class PageAnswer(BaseModel):
+class UserPageAnswer(BaseModel):
     next_cursor: str | None
     has_more: bool
 
 
 class UserPage(BaseModel):
     data: list[UserAnswer]
-    page: PageAnswer
+    page: UserPageAnswer
 
 
 class SessionAnswer(BaseModel):

@@ -9,13 +9,13 @@ from fastapi import APIRouter, Depends, Header, Response
 
 from bounded_contexts.identity.adapters.bodies import (
     NewUser,
-    PageAnswer,
     PermissionAnswer,
     Profile,
     ProfileChange,
     SessionList,
     UserAnswer,
     UserPage,
+    UserPageAnswer,
     session_answer,
     user_answer,
 )
@@ -113,7 +113,7 @@ def _users(ports: Ports) -> APIRouter:
         more = len(found) > limit
         last = found[limit - 1] if more else None
         next_ = seal_place(tokens, last.registered_at, last.user_id, USERS) if last else None
-        page = PageAnswer(next_cursor=next_, has_more=more)
+        page = UserPageAnswer(next_cursor=next_, has_more=more)
         return UserPage(data=[user_answer(each.user_id, each) for each in found[:limit]], page=page)
 
     @routes.post("", status_code=201, responses=problems(409))
@@ -196,7 +196,7 @@ def _oneself(ports: Ports) -> APIRouter:
         """Read your own account."""
         return await _read(user.id, user, response, ports)
 
-    @routes.patch("", responses=problems(409, 412))
+    @routes.patch("", responses=problems(403, 409, 412))
     async def change_oneself(new: ProfileChange, user: SignedIn, expected: IfMatch, response: Response) -> UserAnswer:
         """Change your name or address (RFC 7396). Another address is verified anew."""
         return _changed(

@@ -5,16 +5,24 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from bounded_contexts.messaging.application.ports import Listed
 from bounded_contexts.messaging.domain.conversation import MEMBER_LIMIT, METADATA_LIMIT, TITLE_LIMIT
 from bounded_contexts.messaging.domain.message import BODY_LIMIT, CLIENT_ID_LIMIT, REASON_LIMIT, Message
 from infra.http import Body
 
+PEOPLE = ["0f6f2c6e-3f0b-4a5e-9a57-2f1f5d8c7b10", "c0a8017a-5a4c-4b6e-8d2a-7e9d0b1c2f34"]  # of examples
+
 Text = Annotated[str, Field(min_length=1, max_length=BODY_LIMIT, examples=["Hello"])]
 ClientId = Annotated[
-    str, Field(min_length=1, max_length=CLIENT_ID_LIMIT, description="Your name for it; the same one is sent once.")
+    str,
+    Field(
+        min_length=1,
+        max_length=CLIENT_ID_LIMIT,
+        description="Your name for it; the same one is sent once.",
+        examples=["first"],
+    ),
 ]
 Title = Annotated[str, Field(min_length=1, max_length=TITLE_LIMIT, examples=["Harbour crew"])]
 
@@ -24,8 +32,10 @@ class NewGroup(Body):
     member_ids: Annotated[
         list[UUID], Field(max_length=MEMBER_LIMIT, default_factory=list, description="You are in it anyway.")
     ]
-    public: Annotated[bool, Field(description="Anybody may find and join it.")] = False
-    metadata: Annotated[dict[str, str], Field(default_factory=dict, max_length=METADATA_LIMIT)]
+    public: Annotated[StrictBool, Field(description="Anybody may find and join it.")] = False
+    metadata: Annotated[
+        dict[str, str], Field(default_factory=dict, max_length=METADATA_LIMIT, examples=[{"colour": "blue"}])
+    ]
 
 
 class DirectOf(Body):
@@ -35,6 +45,7 @@ class DirectOf(Body):
 class GroupChange(Body):
     """What is given is changed; metadata as a whole."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"title": "Harbour crew"}]})
     title: Title | None = None
     metadata: Annotated[dict[str, str] | None, Field(max_length=METADATA_LIMIT)] = None
 
@@ -56,7 +67,8 @@ class NewMessage(Body):
 
 class NewMessageTo(NewMessage):
     participants: Annotated[
-        list[UUID], Field(min_length=2, max_length=MEMBER_LIMIT, description="You included, in any order.")
+        list[UUID],
+        Field(min_length=2, max_length=MEMBER_LIMIT, description="You included, in any order.", examples=[PEOPLE]),
     ]
 
 
@@ -65,7 +77,9 @@ class NewText(Body):
 
 
 class Erasure(Body):
-    reason: Annotated[str, Field(max_length=REASON_LIMIT, description="For auditors; it is not shown to members.")] = ""
+    reason: Annotated[
+        str, Field(max_length=REASON_LIMIT, description="For auditors; it is not shown to members.", examples=["Spam"])
+    ] = ""
 
 
 class Accepted(BaseModel):

@@ -149,8 +149,10 @@ def router(ports: Ports) -> APIRouter:
         if removed or user.id in state.members:  # an outsider does not learn from the wait either
             await _listed(conversation_id, state, wait, response, ports)
 
-    routes.include_router(message_routes(ports))
-    return routes
+    both = APIRouter()
+    both.include_router(routes)
+    both.include_router(message_routes(ports))
+    return both
 
 
 async def _answer(id_: UUID, state: Conversation, wait: float, response: Response, ports: Ports) -> ConversationAnswer:

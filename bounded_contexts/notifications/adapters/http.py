@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bounded_contexts.notifications.application.commands import mark_read
 from bounded_contexts.notifications.application.ports import InboxItem, Ports
@@ -56,6 +56,7 @@ class Counts(BaseModel):
 class Mark(Body):
     """Which notifications have been seen: some by id, all up to a time, or both."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"state": "read", "all_until": "2026-01-31T12:00:00Z"}]})
     state: Literal["read"]
     ids: Annotated[list[UUID], Field(default_factory=list, max_length=200)]
     all_until: Moment | None = None

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Annotated, Self
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from infra.access_tokens import User
 from infra.broker_groups import BrokerMember
@@ -15,6 +16,15 @@ from infra.group_control import MemberReport
 from infra.group_operations import GroupOperations, GroupView
 from infra.http import Body, SignedIn, problems
 from shared_kernel.permissions import require
+
+
+class GroupName(StringConvertor):
+    """A path's segment up to a colon, behind which stands what to do."""
+
+    regex = "[^/:]+"
+
+
+register_url_convertor("group", GroupName())
 
 
 class MemberAnswer(BaseModel):
@@ -80,10 +90,11 @@ class LetterList(BaseModel):
 class Chosen(Body):
     """Which letters are meant: those that fit all that is given."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"type": "headwater.messaging.MessageSent"}]})
     id: str | None = None
     key: str | None = None
     type: str | None = None
-    all: bool = False
+    all: StrictBool = False
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -116,23 +127,23 @@ def router(groups: GroupOperations) -> APIRouter:
         """Every consumer group: state, lag, members, dead letters."""
         return GroupList(data=[_group(each) for each in await groups.view()])
 
-    @routes.get("/{group}")
+    @routes.get("/{group:group}")
     async def read_group(group: str) -> GroupAnswer:
         """One group."""
         (found,) = await groups.view([group])
         return _group(found)
 
-    @routes.post("/{group}:pause", status_code=204)
+    @routes.post("/{group:group}:pause", status_code=204)
     async def pause(group: str) -> None:
         """Have the group's members begin nothing more, from the next second on; twice is once."""
         await groups.pause(group)
 
-    @routes.post("/{group}:resume", status_code=204)
+    @routes.post("/{group:group}:resume", status_code=204)
     async def resume(group: str) -> None:
         """Have the group go on; twice is once."""
         await groups.resume(group)
 
-    @routes.get("/{group}/dead-letters")
+    @routes.get("/{group:group}/dead-letters")
     async def list_letters(
         group: str,
         key: str | None = None,
@@ -151,12 +162,12 @@ def router(groups: GroupOperations) -> APIRouter:
             page=LetterPageAnswer(next_cursor=letters[-1].id if has_more else None, has_more=has_more),
         )
 
-    @routes.post("/{group}/dead-letters:redrive", status_code=202)
+    @routes.post("/{group:group}/dead-letters:redrive", status_code=202)
     async def redrive(group: str, chosen: Chosen) -> Count:
         """Try letters again, and all others with their keys, in order. Safe to repeat: an effect happens once."""
         return Count(count=await groups.redrive(group, Choice(chosen.id, chosen.key, chosen.type)))
 
-    @routes.post("/{group}/dead-letters:discard")
+    @routes.post("/{group:group}/dead-letters:discard")
     async def discard(group: str, chosen: Chosen) -> Count:
         """Give letters up for good; they stay on the dead-letter topic."""
         return Count(count=await groups.discard(group, Choice(chosen.id, chosen.key, chosen.type)))
