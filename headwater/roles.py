@@ -59,7 +59,7 @@ async def _run(settings: Settings, roles: Collection[str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     house = build(settings)
-    health = Health(tuple(sorted(roles)), checks(house), started=False)
+    health = Health(tuple(sorted(roles)), checks(house), dispensable(house, roles), started=False)
     server = _Server(_server_config(house, roles, health))
     serving = asyncio.create_task(server.serve())
     stopped = asyncio.create_task(stop.wait())
@@ -154,6 +154,11 @@ def checks(house: House) -> dict[str, Check]:
         await asyncio.gather(*(database.ping() for database in house.databases.values()))
 
     return {"kafka": kafka, "postgres": postgres}
+
+
+def dispensable(house: House, roles: Collection[str]) -> dict[str, Check]:
+    """Return what readiness tells of and does not need, by name."""
+    return {"redis": house.redis.check} if house.redis and is_open(roles) else {}
 
 
 def _server_config(house: House, roles: Collection[str], health: Health) -> uvicorn.Config:

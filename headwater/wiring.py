@@ -37,6 +37,7 @@ from headwater.addresses import without_password
 from headwater.configured import registry
 from headwater.settings import PREFIX, Settings, SettingsError, required, secret_key
 from headwater.wiring_identity import Identity, api_keys, ports_of_identity, signing_keys
+from headwater.wiring_redis import redis_server
 from infra.access_tokens import LEEWAY, AccessTokens, EitherTokens, KeySetTokens, SharedKeyTokens, published_at
 from infra.asyncapi import asyncapi_document
 from infra.avro import Codec, schema_text
@@ -56,6 +57,7 @@ from infra.opaque import OpaqueTokens
 from infra.outcomes import Outcomes
 from infra.positions import PostgresPositions, ReadModel
 from infra.postgres import Database, refusal
+from infra.redis_server import RedisServer
 from infra.revocations import Revocations, UnrevokedTokens
 from infra.shadow import shadow_schema
 from infra.topics import TopicReport, declared_topics, ensure_topics
@@ -96,6 +98,7 @@ class House:
     access_tokens: AccessTokens
     opaque_tokens: OpaqueTokens
     databases: dict[str, Database]
+    redis: RedisServer | None
     modules: tuple[Module, ...] = ()
     groups: dict[str, GroupStore] = field(default_factory=dict)  # by context
 
@@ -121,6 +124,8 @@ class House:
         await self.codec.registry.close()
         for database in self.databases.values():
             await database.close()
+        if self.redis:
+            await self.redis.close()
 
 
 def build(settings: Settings, rebuilt: str | None = None) -> House:
@@ -150,6 +155,7 @@ def build(settings: Settings, rebuilt: str | None = None) -> House:
         access_tokens=UnrevokedTokens(access_tokens(settings, keys, of_programs), revocations),
         opaque_tokens=OpaqueTokens(secret_key(settings)),
         databases=databases,
+        redis=redis_server(settings),
     )
     house.groups = {name: _group_store(database, name) for name, database in house.databases.items()}
     offering = (_identity(house), _messaging(house), _notifications(house))
