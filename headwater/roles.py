@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import Collection, Coroutine, Iterator
+from collections.abc import Collection, Coroutine, Iterator, Sequence
 from typing import Any
 
 import structlog
@@ -71,9 +71,9 @@ async def _run(settings: Settings, roles: Collection[str]) -> None:
             connecting.result()
             work += [asyncio.create_task(each) for each in (watch_loop(), *_work(house, roles))]
             if is_open(roles):
-                hearing = FeedRunner(house.revocations.feed, house.kafka, house.codec)
-                work.append(asyncio.create_task(hearing.run()))
-                knowing = asyncio.create_task(hearing.ready.wait())  # nobody is let in whose session is over
+                hearing = [FeedRunner(feed, house.kafka, house.codec) for feed in house.heard]
+                work += [asyncio.create_task(each.run()) for each in hearing]
+                knowing = asyncio.create_task(_all_ready(hearing))  # nobody is let in whose session is over
                 await asyncio.wait([stopped, serving, knowing, *work], return_when=asyncio.FIRST_COMPLETED)
                 knowing.cancel()
             health.started = True
@@ -85,6 +85,11 @@ async def _run(settings: Settings, roles: Collection[str]) -> None:
         health.stopping = True
         await _stop(house, roles, server, serving, work)
         log.info("process.stopped")
+
+
+async def _all_ready(feeds: Sequence[FeedRunner]) -> None:
+    for each in feeds:
+        await each.ready.wait()
 
 
 async def _until_one_ends(stopped: "asyncio.Task[bool]", others: list["asyncio.Task[None]"]) -> None:
