@@ -146,7 +146,21 @@ class Settings(BaseSettings):
         6_000,
         ge=0,
         le=1_000_000,
-        description="REST requests of one user, and refused ones from one address, per process; 0: no limit.",
+        description="REST requests of one user or API key, reads and writes each; counted by each process for itself unless "
+        "there is a Redis; 0: no limit.",
+    )
+    rate_limit_read_per_minute: int | None = Field(
+        None, ge=0, le=1_000_000, description="Of them reads, GET and HEAD; unset: as many as that."
+    )
+    rate_limit_write_per_minute: int | None = Field(
+        None, ge=0, le=1_000_000, description="Of them all others; unset: as many as that."
+    )
+    rate_limit_auth_per_minute: int | None = Field(
+        None,
+        ge=0,
+        le=1_000_000,
+        description="Requests from one address to sign in, register and the like, and those without a valid token; unset: a "
+        "tenth of that.",
     )
     cors_origins: str = Field(
         "",
