@@ -33,6 +33,15 @@ def registry(url: str) -> Address:
     return parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
 
 
+def redis(url: str) -> Address:
+    """Return the address in the URL of a Redis or Valkey. Raise `ValueError` saying what to write."""
+    parts = _split(url)
+    known = parts and parts.scheme in ("redis", "rediss") and parts.hostname and re.fullmatch(r"/?\d{0,5}", parts.path)
+    if not parts or not parts.hostname or not known or parts.query or parts.fragment:
+        raise ValueError("write redis[s]://[user:password@]host[:port][/number], with a password's `/?#@%` as %XX")
+    return parts.hostname, parts.port or 6379
+
+
 def without_password(url: str) -> str:
     """Return the URL without the password in it, and without its query, which may hold another."""
     scheme, slashes, rest = url.partition("://")

@@ -20,7 +20,8 @@ LATE_S = 10.0  # a decision that waits so long in an outbox: nobody relays
 
 
 class Overview(BaseModel):
-    """`status` is `ok`; `degraded` where a service is not; `unavailable` where a server is away."""
+    """`status` is `ok`; `degraded` where a service is not, or a server that can be done without; `unavailable` where another is
+    away."""
 
     status: str
     dependencies: dict[str, dict[str, Any]]
@@ -49,7 +50,7 @@ class Everything:
         services = {"web": {"ok": not self._health.stopping}} | {
             name: each for some in asked for name, each in some.items()
         }
-        is_whole = bool(asked[0]) and all(each["ok"] for each in services.values())
+        is_whole = report["status"] == "ok" and bool(asked[0]) and all(each["ok"] for each in services.values())
         status = "unavailable" if not is_ready else "ok" if is_whole else "degraded"
         return Overview(status=status, dependencies=report["checks"], services=services)
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import Collection, Coroutine, Iterator
+from collections.abc import Collection, Coroutine, Iterator, Sequence
 from typing import Any
 
 import structlog
@@ -59,7 +59,7 @@ async def _run(settings: Settings, roles: Collection[str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     house = build(settings)
-    health = Health(tuple(sorted(roles)), checks(house), started=False)
+    health = Health(tuple(sorted(roles)), checks(house), dispensable(house, roles), started=False)
     server = _Server(_server_config(house, roles, health))
     serving = asyncio.create_task(server.serve())
     stopped = asyncio.create_task(stop.wait())
@@ -71,9 +71,9 @@ async def _run(settings: Settings, roles: Collection[str]) -> None:
             connecting.result()
             work += [asyncio.create_task(each) for each in (watch_loop(), *_work(house, roles))]
             if is_open(roles):
-                hearing = FeedRunner(house.revocations.feed, house.kafka, house.codec)
-                work.append(asyncio.create_task(hearing.run()))
-                knowing = asyncio.create_task(hearing.ready.wait())  # nobody is let in whose session is over
+                hearing = [FeedRunner(feed, house.kafka, house.codec) for feed in house.heard]
+                work += [asyncio.create_task(each.run()) for each in hearing]
+                knowing = asyncio.create_task(_all_ready(hearing))  # nobody is let in whose session is over
                 await asyncio.wait([stopped, serving, knowing, *work], return_when=asyncio.FIRST_COMPLETED)
                 knowing.cancel()
             health.started = True
@@ -85,6 +85,11 @@ async def _run(settings: Settings, roles: Collection[str]) -> None:
         health.stopping = True
         await _stop(house, roles, server, serving, work)
         log.info("process.stopped")
+
+
+async def _all_ready(feeds: Sequence[FeedRunner]) -> None:
+    for each in feeds:
+        await each.ready.wait()
 
 
 async def _until_one_ends(stopped: "asyncio.Task[bool]", others: list["asyncio.Task[None]"]) -> None:
@@ -154,6 +159,11 @@ def checks(house: House) -> dict[str, Check]:
         await asyncio.gather(*(database.ping() for database in house.databases.values()))
 
     return {"kafka": kafka, "postgres": postgres}
+
+
+def dispensable(house: House, roles: Collection[str]) -> dict[str, Check]:
+    """Return what readiness tells of and does not need, by name."""
+    return {"redis": house.redis.check} if house.redis and is_open(roles) else {}
 
 
 def _server_config(house: House, roles: Collection[str], health: Health) -> uvicorn.Config:

@@ -109,6 +109,15 @@ class Settings(BaseSettings):
         None, description="PEM file of the authority that signed the registry."
     )
 
+    redis_url: SecretStr | None = Field(
+        None,
+        description="`redis[s]://[user:password@]host[:port][/number]` of a Redis or Valkey, in which processes keep caches and "
+        "count requests together; unset: each for itself.",
+    )
+    redis_ssl_ca_file: Path | None = Field(
+        None, description="PEM file of the authority that signed the server of a `rediss://` URL."
+    )
+
     jwt_jwks_url: str | None = Field(None, description="Where the public keys of access tokens are (ES256, EdDSA).")
     jwt_issuer: str | None = Field(None, description="Required `iss` of access tokens.")
     jwt_audience: str | None = Field(None, description="Required `aud` of access tokens.")
@@ -137,7 +146,21 @@ class Settings(BaseSettings):
         6_000,
         ge=0,
         le=1_000_000,
-        description="REST requests of one user, and refused ones from one address, per process; 0: no limit.",
+        description="REST requests of one user or API key, reads and writes each; counted by each process for itself unless "
+        "there is a Redis; 0: no limit.",
+    )
+    rate_limit_read_per_minute: int | None = Field(
+        None, ge=0, le=1_000_000, description="Of them reads, GET and HEAD; unset: as many as that."
+    )
+    rate_limit_write_per_minute: int | None = Field(
+        None, ge=0, le=1_000_000, description="Of them all others; unset: as many as that."
+    )
+    rate_limit_auth_per_minute: int | None = Field(
+        None,
+        ge=0,
+        le=1_000_000,
+        description="Requests from one address to sign in, register and the like, and those without a valid token; unset: a "
+        "tenth of that.",
     )
     cors_origins: str = Field(
         "",
@@ -193,6 +216,8 @@ class Settings(BaseSettings):
             if secret is not None and len(secret.get_secret_value().encode()) < SECRET_MIN_BYTES:
                 raise ValueError(f"{PREFIX}{name.upper()} must have at least {SECRET_MIN_BYTES} bytes")
         self._check_addresses()
+        if self.redis_ssl_ca_file and not (self.redis_url and self.redis_url.get_secret_value().startswith("rediss:")):
+            raise ValueError(f"{PREFIX}REDIS_SSL_CA_FILE is for a {PREFIX}REDIS_URL that begins rediss://")
         if self.jwt_jwks_url and self.jwt_hs256_secret:
             raise ValueError(f"set {PREFIX}JWT_JWKS_URL or {PREFIX}JWT_HS256_SECRET, not both")
         if self.mode == "production":
@@ -221,7 +246,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _check_certificates(self) -> Self:
         """Refuse files that the libraries would only complain about when they connect, each in its own words."""
-        for name in ("kafka_ssl_ca_file", "database_ssl_ca_file", "schema_registry_ca_file"):
+        for name in ("kafka_ssl_ca_file", "database_ssl_ca_file", "schema_registry_ca_file", "redis_ssl_ca_file"):
             if file := getattr(self, name):
                 with _named(f"{PREFIX}{name.upper()}: no certificates in PEM in {file}"):
                     ssl.create_default_context(cafile=file)
@@ -250,6 +275,8 @@ class Settings(BaseSettings):
             given.append((f"{PREFIX}KAFKA_BOOTSTRAP_SERVERS", addresses.brokers, self.kafka_bootstrap_servers))
         if self.schema_registry_url:
             given.append((f"{PREFIX}SCHEMA_REGISTRY_URL", addresses.registry, self.schema_registry_url))
+        if self.redis_url:
+            given.append((f"{PREFIX}REDIS_URL", addresses.redis, self.redis_url.get_secret_value()))
         for variable, read, value in given:
             try:
                 read(value)

@@ -15,6 +15,7 @@ from headwater.layout import is_open
 from headwater.overview import overview_routes
 from headwater.settings import Settings
 from headwater.wiring import SHAPE, House, build
+from headwater.wiring_redis import rate_limits
 from infra.asyncapi import asyncapi_document
 from infra.health import Health, StartupGate, health_routes
 from infra.http import install, open_to_all, require_policies
@@ -22,7 +23,6 @@ from infra.http_metrics import Measured, Routes
 from infra.http_tracing import Traced
 from infra.metrics import metrics_routes
 from infra.openapi import publish
-from infra.rate_limit import RateLimit
 from infra.request_context import RequestContext
 
 ABOUT: dict[str, Any] = {
@@ -51,7 +51,7 @@ def application(house: House, roles: Collection[str], health: Health) -> ASGIApp
         openapi_url="/openapi.json" if "web" in roles else None,
     )
     app.state.access_tokens, app.state.opaque_tokens = house.access_tokens, house.opaque_tokens
-    app.state.rate_limit = RateLimit(house.settings.rate_limit_per_minute)
+    app.state.rate_limits = rate_limits(house.settings, house.redis)
     install(app)
     publish(app)
     app.include_router(health_routes(health))

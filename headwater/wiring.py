@@ -15,7 +15,8 @@ from bounded_contexts.audit.adapters.signing import DerivedKey
 from bounded_contexts.audit.application.ports import Ports as AuditPorts
 from bounded_contexts.identity import module as identity
 from bounded_contexts.identity.adapters.api_keys_postgres import PostgresApiKeys
-from bounded_contexts.identity.adapters.signing_keys import LOOK_S, PostgresSigningKeys
+from bounded_contexts.identity.adapters.signing_keys import PostgresSigningKeys
+from bounded_contexts.identity.adapters.users_cached import CachedUsers
 from bounded_contexts.identity.application.ports import ACCESS_LIFETIME
 from bounded_contexts.identity.application.ports import Ports as IdentityPorts
 from bounded_contexts.identity.application.reactions import Letters
@@ -36,8 +37,9 @@ from bounded_contexts.realtime.application.ports import Ports as RealtimePorts
 from headwater.addresses import without_password
 from headwater.configured import registry
 from headwater.settings import PREFIX, Settings, SettingsError, required, secret_key
-from headwater.wiring_identity import Identity, api_keys, ports_of_identity, signing_keys
-from infra.access_tokens import LEEWAY, AccessTokens, EitherTokens, KeySetTokens, SharedKeyTokens, published_at
+from headwater.wiring_identity import access_tokens, api_keys, cached_users, ports_of_identity, signing_keys
+from headwater.wiring_redis import redis_server
+from infra.access_tokens import LEEWAY, AccessTokens, SharedKeyTokens
 from infra.asyncapi import asyncapi_document
 from infra.avro import Codec, schema_text
 from infra.dead_letters import PostgresDeadLetters
@@ -56,12 +58,13 @@ from infra.opaque import OpaqueTokens
 from infra.outcomes import Outcomes
 from infra.positions import PostgresPositions, ReadModel
 from infra.postgres import Database, refusal
+from infra.redis_server import RedisServer
 from infra.revocations import Revocations, UnrevokedTokens
 from infra.shadow import shadow_schema
 from infra.topics import TopicReport, declared_topics, ensure_topics
 from schemas.catalogue import EVENTS
 from shared_kernel.errors import Unavailable
-from shared_kernel.module import Module
+from shared_kernel.module import Feed, Module
 
 # Enough to ask for the shape of the house: nothing is reached with it.
 SHAPE = Settings(
@@ -96,6 +99,8 @@ class House:
     access_tokens: AccessTokens
     opaque_tokens: OpaqueTokens
     databases: dict[str, Database]
+    current_users: CachedUsers
+    redis: RedisServer | None
     modules: tuple[Module, ...] = ()
     groups: dict[str, GroupStore] = field(default_factory=dict)  # by context
 
@@ -103,6 +108,11 @@ class House:
     def broker(self) -> KafkaBroker:
         """Return the broker as consumer groups see it."""
         return KafkaBroker(self.kafka)
+
+    @property
+    def heard(self) -> tuple[Feed, ...]:
+        """Return what every process hears that people reach."""
+        return self.revocations.feed, self.current_users.feed
 
     @property
     def group_operations(self) -> GroupOperations:
@@ -121,6 +131,8 @@ class House:
         await self.codec.registry.close()
         for database in self.databases.values():
             await database.close()
+        if self.redis:
+            await self.redis.close()
 
 
 def build(settings: Settings, rebuilt: str | None = None) -> House:
@@ -136,7 +148,10 @@ def build(settings: Settings, rebuilt: str | None = None) -> House:
     revocations = Revocations(ACCESS_LIFETIME + 2 * LEEWAY)
     codec = Codec(registry(settings), EVENTS)
     keys = signing_keys(settings, databases[identity.NAME])
-    of_programs = api_keys(settings, databases[identity.NAME], codec)
+    redis = redis_server(settings)
+    users = cached_users(settings, databases[identity.NAME], codec, redis)
+    of_programs = api_keys(databases[identity.NAME], codec, users)
+    shared = shared_key_tokens(settings) if settings.jwt_hs256_secret else None
     house = House(
         settings=settings,
         kafka=kafka,
@@ -147,9 +162,11 @@ def build(settings: Settings, rebuilt: str | None = None) -> House:
         signing_keys=keys,
         api_keys=of_programs,
         revocations=revocations,
-        access_tokens=UnrevokedTokens(access_tokens(settings, keys, of_programs), revocations),
+        access_tokens=UnrevokedTokens(access_tokens(settings, keys, of_programs, shared), revocations),
         opaque_tokens=OpaqueTokens(secret_key(settings)),
         databases=databases,
+        current_users=users,
+        redis=redis,
     )
     house.groups = {name: _group_store(database, name) for name, database in house.databases.items()}
     offering = (_identity(house), _messaging(house), _notifications(house))
@@ -186,14 +203,6 @@ def kafka_config(settings: Settings) -> KafkaConfig:
         ssl_certificate_file=settings.kafka_ssl_certificate_file,
         ssl_key_file=settings.kafka_ssl_key_file,
     )
-
-
-def access_tokens(settings: Settings, keys: PostgresSigningKeys, of_programs: PostgresApiKeys) -> AccessTokens:
-    """Return what verifies tokens: our own, and beside them those of another issuer or of development."""
-    sets = [KeySetTokens(keys.public, keys.issuer, keys.audience, LOOK_S)]
-    if settings.jwt_jwks_url:
-        sets.append(KeySetTokens(published_at(settings.jwt_jwks_url), settings.jwt_issuer, settings.jwt_audience))
-    return EitherTokens(shared_key_tokens(settings) if settings.jwt_hs256_secret else None, sets, of_programs)
 
 
 def shared_key_tokens(settings: Settings) -> SharedKeyTokens:
@@ -282,19 +291,9 @@ def _identity(house: House) -> Module:
 
 def identity_ports(house: House) -> IdentityPorts:
     """Return what identity's commands need, for the command line too."""
-    name, settings = identity.NAME, house.settings
+    name = identity.NAME
     stored = ReadModel(house.groups[name].positions, identity.DIRECTORY, house.kafka.prefix)
-    return ports_of_identity(
-        Identity(
-            settings,
-            house.databases[name],
-            house.codec,
-            house.opaque_tokens,
-            house.signing_keys,
-            house.api_keys,
-            stored,
-        )
-    )
+    return ports_of_identity(house, stored)
 
 
 def _messaging(house: House) -> Module:

@@ -1,7 +1,7 @@
 """Pick identity's adapters, as `wiring` does for the others."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
 from bounded_contexts.identity import module as identity
 from bounded_contexts.identity.adapters.api_keys_postgres import PostgresApiKeys
@@ -11,8 +11,9 @@ from bounded_contexts.identity.adapters.mail import FileMail, SmtpMail
 from bounded_contexts.identity.adapters.mail_tokens import SealedMailTokens
 from bounded_contexts.identity.adapters.passwords import Argon2Passwords
 from bounded_contexts.identity.adapters.sessions_postgres import PostgresSessions
-from bounded_contexts.identity.adapters.signing_keys import PostgresSigningKeys
+from bounded_contexts.identity.adapters.signing_keys import LOOK_S, PostgresSigningKeys
 from bounded_contexts.identity.adapters.totp_postgres import PostgresSecondFactors
+from bounded_contexts.identity.adapters.users_cached import CACHE, LIFETIME, CachedUsers
 from bounded_contexts.identity.adapters.users_postgres import PostgresUsers
 from bounded_contexts.identity.adapters.vault_postgres import PostgresVault
 from bounded_contexts.identity.application.ports import Ports
@@ -20,24 +21,26 @@ from bounded_contexts.identity.domain.api_key import ApiKeyEvent
 from bounded_contexts.identity.domain.session import SessionEvent
 from bounded_contexts.identity.domain.user import UserEvent
 from headwater.settings import PREFIX, Settings, SettingsError, secret_key
+from headwater.wiring_redis import cache
+from infra.access_tokens import AccessTokens, EitherTokens, KeySetTokens, SharedKeyTokens, published_at
 from infra.avro import Codec
 from infra.event_store_postgres import PostgresEventStore
 from infra.opaque import OpaqueTokens
 from infra.positions import ReadModel
 from infra.postgres import Database
+from infra.redis_server import RedisServer
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Given(Protocol):
     """What the house gives the context."""
 
     settings: Settings
-    database: Database
+    databases: dict[str, Database]
     codec: Codec
     opaque_tokens: OpaqueTokens
     signing_keys: PostgresSigningKeys
     api_keys: PostgresApiKeys
-    stored: ReadModel
+    current_users: CachedUsers
 
 
 def users_of(settings: Settings, database: Database, codec: Codec) -> PostgresUsers:
@@ -47,20 +50,27 @@ def users_of(settings: Settings, database: Database, codec: Codec) -> PostgresUs
     return PostgresUsers(database, events, PostgresVault(database, secret), secret)
 
 
-def api_keys(settings: Settings, database: Database, codec: Codec) -> PostgresApiKeys:
+def cached_users(settings: Settings, database: Database, codec: Codec, redis: RedisServer | None) -> CachedUsers:
+    """Return the accounts as whoever only reads sees them."""
+    vault = PostgresVault(database, secret_key(settings))
+    return CachedUsers(database, users_of(settings, database, codec), vault, cache(settings, redis, CACHE, LIFETIME))
+
+
+def api_keys(database: Database, codec: Codec, users: CachedUsers) -> PostgresApiKeys:
     """Return the API keys, and what verifies them."""
     events: PostgresEventStore[ApiKeyEvent] = PostgresEventStore(database, identity.NAME, codec, ApiKeyEvent)
-    return PostgresApiKeys(database, events, users_of(settings, database, codec))
+    return PostgresApiKeys(database, events, users)
 
 
-def ports_of_identity(given: Identity) -> Ports:
+def ports_of_identity(given: Given, stored: ReadModel) -> Ports:
     """Return what identity's commands need."""
-    database, secret = given.database, secret_key(given.settings)
+    database, secret = given.databases[identity.NAME], secret_key(given.settings)
     vault = PostgresVault(database, secret)
     users = users_of(given.settings, database, given.codec)
     opened = PostgresEventStore[SessionEvent](database, identity.NAME, given.codec, SessionEvent)
     sessions = PostgresSessions(database, opened, secret)
     return Ports(
+        current_users=given.current_users,
         users=users,
         sessions=sessions,
         keys=given.api_keys,
@@ -76,7 +86,7 @@ def ports_of_identity(given: Identity) -> Ports:
         mail=_mail(given.settings),
         opener=vault,
         directory=PostgresDirectory(database, vault),
-        stored=given.stored,
+        stored=stored,
         now=lambda: datetime.now(UTC),
     )
 
@@ -84,6 +94,16 @@ def ports_of_identity(given: Identity) -> Ports:
 def signing_keys(settings: Settings, database: Database) -> PostgresSigningKeys:
     """Return the keys our own tokens are signed with."""
     return PostgresSigningKeys(database, secret_key(settings), settings.token_issuer, settings.token_audience)
+
+
+def access_tokens(
+    settings: Settings, keys: PostgresSigningKeys, of_programs: PostgresApiKeys, shared: SharedKeyTokens | None
+) -> AccessTokens:
+    """Return what verifies tokens: our own, and beside them those of another issuer or of development."""
+    sets = [KeySetTokens(keys.public, keys.issuer, keys.audience, LOOK_S)]
+    if settings.jwt_jwks_url:
+        sets.append(KeySetTokens(published_at(settings.jwt_jwks_url), settings.jwt_issuer, settings.jwt_audience))
+    return EitherTokens(shared, sets, of_programs)
 
 
 def _mail(settings: Settings) -> SmtpMail | FileMail:

@@ -28,6 +28,7 @@ class Health:
 
     roles: tuple[str, ...]
     checks: Mapping[str, Check]
+    dispensable: Mapping[str, Check] = field(default_factory=dict)  # what work is done without, more slowly
     started: bool = True  # whether it has connected to what it depends on
     stopping: bool = False
     _known: dict[str, Any] = field(default_factory=dict)
@@ -38,10 +39,12 @@ class Health:
         """Return whether work can be done, and why not."""
         async with self._lock:
             if monotonic() - self._asked_at > FRESH_S:
-                found = await asyncio.gather(*(self._ask(check) for check in self.checks.values()))
-                self._known, self._asked_at = dict(zip(self.checks, found, strict=True)), monotonic()
-        ok = not self.stopping and all(check["ok"] for check in self._known.values())
-        status = "stopping" if self.stopping else "ok" if ok else "unavailable"
+                every = {**self.checks, **self.dispensable}
+                found = await asyncio.gather(*(self._ask(check) for check in every.values()))
+                self._known, self._asked_at = dict(zip(every, found, strict=True)), monotonic()
+        away = {name for name, check in self._known.items() if not check["ok"]}
+        ok = not self.stopping and away <= self.dispensable.keys()
+        status = "stopping" if self.stopping else "unavailable" if not ok else "degraded" if away else "ok"
         return ok, {"status": status, "roles": list(self.roles), "checks": self._known}
 
     async def _ask(self, check: Check) -> dict[str, Any]:

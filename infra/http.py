@@ -31,7 +31,7 @@ from starlette.types import Receive, Scope, Send
 from infra.access_tokens import AccessTokens, Unauthenticated, User
 from infra.opaque import OpaqueTokens
 from infra.problems import BY_STATUS, CONTENT_TYPE, RETRY_AFTER_S, of_error, of_fields, problem
-from infra.rate_limit import ALLOWANCE, RateLimit, RateLimited, network_of
+from infra.rate_limit import ALLOWANCE, RateLimit, RateLimited, RequestClass, network_of
 from shared_kernel.causation import identify
 from shared_kernel.errors import Forbidden, HeadwaterError, Refused, Unavailable
 from shared_kernel.events import Position
@@ -98,9 +98,9 @@ async def signed_in(
     try:
         user = await _user(request.app.state.access_tokens, credentials.credentials if credentials else key)
     except Unauthenticated:
-        _count(request, _network(request))
+        await _count(request, "auth", _network(request))
         raise
-    _count(request, str(user.id))
+    await _count(request, "read" if request.method in STATIC else "write", _counted_as(user))
     _require_scope(user, request)
     identify(user.id)
     return user
@@ -133,20 +133,26 @@ async def may_scrape(
 
 async def anybody(request: Request) -> None:
     """Access policy: nobody is asked who they are, but they are counted by their address. Raise `RateLimited`."""
-    _count(request, _network(request))
+    await _count(request, "auth", _network(request))
 
 
 def _network(request: Request) -> str:
-    return network_of(request.client.host) if request.client else ""
+    return f"address:{network_of(request.client.host) if request.client else ''}"
 
 
-def _count(request: Request, key: str) -> None:
+def _counted_as(user: User) -> str:
+    """Return what is counted: an API key by itself, so that a program does not use up what its owner has."""
+    return f"user:{user.id}" if user.scopes is None else f"key:{user.session}"
+
+
+async def _count(request: Request, name: RequestClass, key: str) -> None:
     """Count the request; whoever answers it tells what is left (infra/request_context.py)."""
-    limit: RateLimit = request.app.state.rate_limit
+    limit: RateLimit = request.app.state.rate_limits[name]
     try:
-        limit.take(key)
-    finally:
-        request.scope[ALLOWANCE] = limit.left(key)
+        request.scope[ALLOWANCE] = await limit.take(key)
+    except RateLimited as error:
+        request.scope[ALLOWANCE] = error.allowance
+        raise
 
 
 async def open_to_all() -> None:

@@ -1,4 +1,4 @@
-"""How often somebody may ask, counted in this process (docs/http.md)."""
+"""How often somebody may ask, by class of request (docs/http.md); here counted in this process."""
 
 import ipaddress
 from collections import OrderedDict
@@ -6,8 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 from time import monotonic
+from typing import Literal, Protocol
 
 from shared_kernel.errors import HeadwaterError
+
+RequestClass = Literal["read", "write", "auth"]
 
 BURST_S = 10  # so many seconds' worth of requests pass at once
 EXACT = 1e-6  # sums of floating-point numbers are not
@@ -15,55 +18,84 @@ ALLOWANCE = "headwater.allowance"  # where an ASGI scope has it
 KEYS = 50_000  # that are remembered; the one that asked longest ago is forgotten first
 
 
-class RateLimited(HeadwaterError):
-    """Too many requests; one more passes after `retry_after_s`."""
-
-    def __init__(self, retry_after_s: int) -> None:
-        super().__init__("rate_limited", "slow down")
-        self.retry_after_s = retry_after_s
-
-
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """What a key has left, as the fields `RateLimit` and `RateLimit-Policy` say it (draft-ietf-httpapi-ratelimit-headers-10)."""
 
-    at_once: int
+    quota: "Quota"
     remaining: int
     reset_s: int  # until all of it is back
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
-        policy, state = f'"requests";q={self.at_once};w={BURST_S}', f'"requests";r={self.remaining};t={self.reset_s}'
-        return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", state.encode())]
+        quota, state = self.quota, f"r={self.remaining};t={self.reset_s}"
+        policy = f'"{quota.name}";q={quota.at_once};w={quota.window_s}'
+        return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", f'"{quota.name}";{state}'.encode())]
 
 
-class RateLimit:
+class RateLimited(HeadwaterError):
+    """Too many requests; one more passes after `retry_after_s`."""
+
+    def __init__(self, retry_after_s: int, allowance: Allowance | None = None) -> None:
+        super().__init__("rate_limited", "slow down")
+        self.retry_after_s = retry_after_s
+        self.allowance = allowance
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How many requests of a class pass at once, and in how many seconds as many again."""
+
+    name: RequestClass
+    at_once: int
+    window_s: int
+
+    @classmethod
+    def of(cls, name: RequestClass, per_minute: int) -> "Quota":
+        """Return ten seconds' worth of so many a minute, one request at least."""
+        at_once = max(per_minute * BURST_S // 60, 1)
+        return cls(name, at_once, ceil(at_once * 60 / per_minute))
+
+
+class RateLimit(Protocol):
+    """The limit of one class of requests."""
+
+    async def take(self, key: str) -> Allowance | None:
+        """Count a request of `key`; return what it has left, None where there is no limit. Raise `RateLimited`."""
+        ...
+
+
+class Unlimited:
+    async def take(self, key: str) -> None:
+        """Let everything pass."""
+
+
+class TokenBuckets:
     """A token bucket for each key, kept as the time at which it will be full: `per_minute` requests a minute in the long run,
-    those of ten seconds at once. 0 is no limit."""
+    those of ten seconds at once."""
 
-    def __init__(self, per_minute: int, keys: int = KEYS, now: Callable[[], float] = monotonic) -> None:
-        self._cost = 60 / per_minute if per_minute else 0.0
+    def __init__(
+        self, name: RequestClass, per_minute: int, keys: int = KEYS, now: Callable[[], float] = monotonic
+    ) -> None:
+        self._quota = Quota.of(name, per_minute)
+        self._cost = 60 / per_minute
         self._burst = max(float(BURST_S), self._cost)
         self._keys, self._now = keys, now
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
-    def left(self, key: str) -> Allowance | None:
-        """Return what `key` may still ask at once, None where there is no limit."""
-        if not self._cost:
-            return None
-        used = max(self._full_at.get(key, 0.0) - self._now(), 0.0)
-        return Allowance(int(self._burst / self._cost), int((self._burst - used) / self._cost + EXACT), ceil(used))
-
-    def take(self, key: str) -> None:
-        """Count a request of `key`. Raise `RateLimited`."""
+    async def take(self, key: str) -> Allowance:
         now = self._now()
-        full_at = max(self._full_at.get(key, now), now) + self._cost
-        if full_at - now > self._burst:
-            raise RateLimited(ceil(full_at - now - self._burst))
-        self._full_at[key] = full_at
+        used = max(self._full_at.get(key, now) - now, 0.0)
+        if used + self._cost > self._burst + EXACT:
+            raise RateLimited(ceil(used + self._cost - self._burst - EXACT), self._allowance(used))
+        self._full_at[key] = now + used + self._cost
         self._full_at.move_to_end(key)
         if len(self._full_at) > self._keys:
             self._full_at.popitem(last=False)
+        return self._allowance(used + self._cost)
+
+    def _allowance(self, used: float) -> Allowance:
+        return Allowance(self._quota, int((self._burst - used) / self._cost + EXACT), ceil(used - EXACT))
 
 
 def network_of(host: str) -> str:

@@ -207,7 +207,12 @@ def test_every_setting_is_passed_on_or_left_out_on_purpose(resolve: Resolve) -> 
         "database_urls",
         "crash_at",
     )
-    servers_have_none = ("kafka_(security|sasl|ssl).*", "database_ssl.*", "schema_registry_(username|password|ca_file)")
+    servers_have_none = (
+        "kafka_(security|sasl|ssl).*",
+        "database_ssl.*",
+        "schema_registry_(username|password|ca_file)",
+        "redis_ssl.*",
+    )
     settings = {
         name for name in Settings.model_fields if not re.fullmatch("|".join(left_out + servers_have_none), name)
     }

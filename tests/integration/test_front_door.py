@@ -54,11 +54,11 @@ class TestHeaders:
 
         assert [each.status_code for each in answers] == [200, 200, 429]
         assert [each.headers["ratelimit"] for each in answers] == [
-            '"requests";r=1;t=5',
-            '"requests";r=0;t=10',
-            '"requests";r=0;t=10',
+            '"read";r=1;t=5',
+            '"read";r=0;t=10',
+            '"read";r=0;t=10',
         ]
-        assert answers[0].headers["ratelimit-policy"] == '"requests";q=2;w=10'
+        assert answers[0].headers["ratelimit-policy"] == '"read";q=2;w=10'
 
 
 class TestBrowsersOfOthers:

@@ -5,6 +5,10 @@ from dataclasses import asdict, dataclass
 
 from tests.load.field import Field, Figures, Side
 from tests.load.posting import EMPTY, MESSAGES
+from tests.load.reading import CACHED, PLAIN
+from tests.redis_server import redis_server
+
+GAIN = {"in the process": 1.5, "in Redis": 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,23 @@ async def post(field: Field, scale: Scale) -> list[Line]:
     return [at_least(0.7, "POST message, 64 connections", "empty handler, same server", message, empty, note)]
 
 
+async def read(field: Field, scale: Scale) -> list[Line]:
+    """Users by id."""
+    with redis_server() as running:
+        await running.start()
+        kept: dict[str, Mapping[str, str]] = {"in the process": {}, "in Redis": {"redis_url": running.url}}
+        lines = []
+        for where, arguments in kept.items():
+            async with field.serving(Side("reading.serve", arguments)) as port:
+                some = {"port": port, "seconds": scale.seconds}
+                cached, plain = await field.in_turn(
+                    *(Side("reading.get", {**some, "path": path}) for path in (CACHED, PLAIN))
+                )
+            what = f"GET user, 64 connections, cached {where}"
+            lines.append(at_least(GAIN[where], what, "the same from its events", cached, plain))
+    return lines
+
+
 async def deliver(field: Field, scale: Scale) -> list[Line]:
     """From POST to socket."""
     async with field.stack() as port:
@@ -138,6 +159,6 @@ async def signing_in(field: Field, scale: Scale) -> list[Line]:
 
 
 BENCHES: Mapping[str, Callable[[Field, Scale], Awaitable[list[Line]]]] = {
-    each.__name__: each for each in (batch, keyed, waiting, store, publish, append, post, deliver, signing_in)
+    each.__name__: each for each in (batch, keyed, waiting, store, publish, append, post, read, deliver, signing_in)
 }
 READING = {"batch", "keyed", "waiting", "store"}  # what needs records on the topic

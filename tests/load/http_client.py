@@ -55,15 +55,17 @@ async def connect(port: int) -> Connection:
     return connection
 
 
-async def hammer(connections: list[Connection], requests: list[Iterator[bytes]], seconds: float) -> list[float]:
-    """Ask on all connections at once for so long; return how long each answer took. Every answer has to be 202."""
+async def hammer(
+    connections: list[Connection], requests: list[Iterator[bytes]], seconds: float, wanted: int = 202
+) -> list[float]:
+    """Ask on all connections at once for so long; return how long each answer took. Every answer has to be of that status."""
     took: list[float] = []
     until = perf_counter() + seconds
 
     async def one(connection: Connection, asked: Iterator[bytes]) -> None:
         while (began := perf_counter()) < until:
             status = await connection.ask(next(asked))
-            assert status == 202, status
+            assert status == wanted, status
             took.append(perf_counter() - began)
 
     await asyncio.gather(*map(one, connections, requests))

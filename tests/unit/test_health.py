@@ -72,6 +72,23 @@ async def test_one_dependency_away_makes_it_unavailable_and_is_named_without_its
     assert "hunter2" not in answer.text
 
 
+async def test_without_what_can_be_done_without_it_is_degraded_and_ready() -> None:
+    cache = Dependency("away")
+
+    async with asking(Health((), {"kafka": Dependency().check}, {"redis": cache.check})) as client:
+        answer = await client.get("/ready")
+
+    report = answer.json()
+    assert (answer.status_code, report["status"]) == (200, "degraded")
+    assert report["checks"]["redis"] == {"ok": False, "error": "Unavailable"}
+
+
+async def test_what_is_needed_and_away_makes_it_unavailable_whatever_else_is_away() -> None:
+    checks, dispensable = {"kafka": Dependency("away").check}, {"redis": Dependency("away").check}
+
+    assert (await Health((), checks, dispensable).ready())[1]["status"] == "unavailable"
+
+
 async def test_without_dependencies_it_is_ready() -> None:
     assert (await Health((), {}).ready())[0]
 

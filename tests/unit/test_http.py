@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 from unittest.mock import AsyncMock
 from uuid import UUID, uuid4
 
@@ -14,7 +14,7 @@ import structlog
 from fastapi import APIRouter, Depends, FastAPI
 from structlog.testing import capture_logs
 
-from infra.access_tokens import SharedKeyTokens
+from infra.access_tokens import SharedKeyTokens, User
 from infra.http import (
     Body,
     SignedIn,
@@ -23,7 +23,7 @@ from infra.http import (
     require_policies,
 )
 from infra.opaque import OpaqueTokens
-from infra.rate_limit import RateLimit
+from infra.rate_limit import RequestClass, TokenBuckets, Unlimited
 from infra.request_context import BODY_LIMIT, UNKNOWN_BODY_LIMIT, RequestContext
 from shared_kernel.causation import current_cause
 from shared_kernel.errors import Conflict, Forbidden, HeadwaterError, NotFound, Refused, Unavailable
@@ -60,7 +60,8 @@ async def forget(_: Open) -> None: ...
 def application(per_minute: int = 0) -> FastAPI:
     app = FastAPI()
     app.state.access_tokens, app.state.opaque_tokens = ACCESS, OPAQUE
-    app.state.rate_limit = RateLimit(per_minute)
+    limits = ((name, TokenBuckets(name, per_minute) if per_minute else Unlimited()) for name in get_args(RequestClass))
+    app.state.rate_limits = dict(limits)
     install(app)
     app.include_router(numbers)
 
@@ -85,6 +86,9 @@ def application(per_minute: int = 0) -> FastAPI:
         cause = current_cause()
         assert cause
         return {"id": str(user.id), "actor": str(cause.actor), "correlation_id": cause.correlation_id}
+
+    @app.post("/me")
+    async def change(user: SignedIn) -> None: ...
 
     return app
 
@@ -177,6 +181,30 @@ class TestRateLimit:
         assert [first.status_code, second.status_code, other.status_code, unasked.status_code] == [200, 429, 200, 200]
         assert problem(second)["code"] == "rate_limited"
         assert second.headers["retry-after"] == "10"
+
+    async def test_reads_and_writes_are_counted_apart_and_named(self) -> None:
+        ann = {"authorization": f"Bearer {ACCESS.issue(uuid4())}"}
+        async with client_of(application(per_minute=6)) as api:
+            answers = [await api.request(method, "/me", headers=ann) for method in ("GET", "POST", "GET", "POST")]
+
+        assert [answer.status_code for answer in answers] == [200, 200, 429, 429]
+        assert [answer.headers["ratelimit"][:7] for answer in answers] == ['"read";', '"write"', '"read";', '"write"']
+        assert answers[0].headers["ratelimit-policy"] == '"read";q=1;w=10'
+
+    async def test_each_api_key_of_a_user_is_counted_by_itself(self) -> None:
+        app, ann, ends = application(per_minute=6), uuid4(), datetime.now(UTC) + timedelta(hours=1)
+        keys = {name: User(ann, frozenset(), ends, uuid4(), frozenset({":read"})) for name in ("hw_1", "hw_2")}
+
+        class Keys:
+            async def verify(self, token: str) -> User:
+                return keys.get(token) or await ACCESS.verify(token)
+
+        app.state.access_tokens = Keys()
+        sent = ("hw_1", "hw_1", "hw_2", ACCESS.issue(ann))
+        async with client_of(app) as api:
+            answers = [await api.get("/me", headers={"authorization": f"Bearer {token}"}) for token in sent]
+
+        assert [answer.status_code for answer in answers] == [200, 429, 200, 200]
 
     async def test_who_tries_tokens_is_limited_by_address_and_locks_nobody_out(self) -> None:
         app, guess = application(per_minute=6), {"authorization": "Bearer x"}

@@ -25,6 +25,7 @@ from infra.http_metrics import UNMATCHED
 BOUNDED = {
     "method", "route", "status_code",  # http: 7 methods and `other`, templates and `unmatched`
     "group", "topic", "partition", "outcome", "kind", "context",  # as declared in each module.py
+    "cache",  # of each use of one, in wiring
     "reason", "code", "command",  # of sessions: words in our code
     "le", "quantile",
     "version", "implementation", "major", "minor", "patchlevel", "generation",  # prometheus_client's own

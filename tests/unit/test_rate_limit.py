@@ -1,8 +1,9 @@
-"""How often somebody may ask, on a clock of the test's own."""
+"""How often somebody may ask, counted in a process, on a clock of the test's own. What else is promised: tests/contract."""
 
 import pytest
 
-from infra.rate_limit import Allowance, RateLimit, RateLimited, network_of
+from infra.rate_limit import Allowance, Quota, RateLimited, TokenBuckets, network_of
+from tests.contract.test_rate_limit import passes
 
 
 class Clock:
@@ -13,68 +14,57 @@ class Clock:
         return self.now
 
 
-def passes(limit: RateLimit, key: str, tries: int) -> int:
-    """Return how many of so many requests at once pass."""
-    passed = 0
-    for _ in range(tries):
-        try:
-            limit.take(key)
-            passed += 1
-        except RateLimited:
-            pass
-    return passed
-
-
-def test_ten_seconds_worth_passes_at_once_and_then_so_many_a_minute() -> None:
+async def test_ten_seconds_worth_passes_at_once_and_then_so_many_a_minute() -> None:
     clock = Clock()
-    limit = RateLimit(60, now=clock)
+    limit = TokenBuckets("read", 60, now=clock)
 
-    assert passes(limit, "ann", 100) == 10
+    assert await passes(limit, "ann", 100) == 10
     clock.now += 3
-    assert passes(limit, "ann", 100) == 3
+    assert await passes(limit, "ann", 100) == 3
     clock.now += 3600
-    assert passes(limit, "ann", 100) == 10
-    assert passes(limit, "bob", 100) == 10
+    assert await passes(limit, "ann", 100) == 10
+    assert await passes(limit, "bob", 100) == 10
 
 
-def test_what_is_left_is_told() -> None:
+async def test_what_is_left_is_told() -> None:
     clock = Clock()
-    limit = RateLimit(60, now=clock)
+    limit = TokenBuckets("read", 60, now=clock)
+    quota = Quota("read", at_once=10, window_s=10)
 
-    assert limit.left("ann") == Allowance(at_once=10, remaining=10, reset_s=0)
-    passes(limit, "ann", 4)
-    assert limit.left("ann") == Allowance(at_once=10, remaining=6, reset_s=4)
-    passes(limit, "ann", 100)
+    assert await limit.take("ann") == Allowance(quota, remaining=9, reset_s=1)
+    await passes(limit, "ann", 3)
+    assert await limit.take("ann") == Allowance(quota, remaining=5, reset_s=5)
+    await passes(limit, "ann", 100)
     clock.now += 2
-    assert limit.left("ann") == Allowance(at_once=10, remaining=2, reset_s=8)
-    assert RateLimit(0).left("ann") is None
+    assert await limit.take("ann") == Allowance(quota, remaining=1, reset_s=9)
 
 
-def test_who_comes_back_when_told_passes() -> None:
+@pytest.mark.parametrize("per_minute", [20, 7, 6_000])
+async def test_who_comes_back_when_told_passes(per_minute: int) -> None:
     clock = Clock()
-    limit = RateLimit(20, now=clock)
-    passes(limit, "ann", 100)
+    limit = TokenBuckets("read", per_minute, now=clock)
+    assert await passes(limit, "ann", 2_000) == Quota.of("read", per_minute).at_once
 
     with pytest.raises(RateLimited) as told:
-        limit.take("ann")
+        await limit.take("ann")
     clock.now += told.value.retry_after_s
 
-    assert passes(limit, "ann", 1) == 1
+    assert await passes(limit, "ann", 1) == 1
 
 
-def test_a_small_limit_lets_one_through() -> None:
-    assert passes(RateLimit(1, now=Clock()), "ann", 5) == 1
+@pytest.mark.parametrize(
+    ("per_minute", "at_once", "window_s"),
+    [(1, 1, 60), (6, 1, 10), (7, 1, 9), (20, 3, 9), (12, 2, 10), (6_000, 1_000, 10)],
+)
+def test_a_quota_is_ten_seconds_worth_and_one_at_least(per_minute: int, at_once: int, window_s: int) -> None:
+    assert Quota.of("read", per_minute) == Quota("read", at_once, window_s)
 
 
-def test_no_limit_is_none() -> None:
-    assert passes(RateLimit(0, now=Clock()), "ann", 10_000) == 10_000
+async def test_no_more_keys_are_remembered_than_agreed_and_the_last_that_asked_are() -> None:
+    limit = TokenBuckets("read", 1, keys=2, now=Clock())
 
-
-def test_no_more_keys_are_remembered_than_agreed_and_the_last_that_asked_are() -> None:
-    limit = RateLimit(1, keys=2, now=Clock())
-
-    assert [passes(limit, key, 1) for key in ("ann", "bob", "eve")] == [1, 1, 1]
-    assert [passes(limit, key, 1) for key in ("bob", "eve", "ann")] == [0, 0, 1]
+    assert [await passes(limit, key, 1) for key in ("ann", "bob", "eve")] == [1, 1, 1]
+    assert [await passes(limit, key, 1) for key in ("bob", "eve", "ann")] == [0, 0, 1]
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def value(secret: SecretStr | None) -> str:
 
 
 def secret_for(name: str) -> str:
-    return DATABASE if name == "database_url" else SECRET
+    return {"database_url": DATABASE, "redis_url": f"redis://:{SECRET}@redis"}.get(name, SECRET)
 
 
 def test_an_empty_environment_is_development_on_the_loopback_address() -> None:
@@ -200,6 +200,12 @@ class TestAddresses:
             ("HEADWATER_SCHEMA_REGISTRY_URL", "registry:8081"),
             ("HEADWATER_SCHEMA_REGISTRY_URL", "http://"),
             ("HEADWATER_SCHEMA_REGISTRY_URL", "http://registry:port"),
+            ("HEADWATER_REDIS_URL", f"http://:{SECRET}@redis"),
+            ("HEADWATER_REDIS_URL", "redis:6379"),
+            ("HEADWATER_REDIS_URL", f"redis://:{SECRET}@redis:port"),
+            ("HEADWATER_REDIS_URL", f"redis://:{SECRET}@redis/first"),
+            ("HEADWATER_REDIS_URL", f"rediss://:{SECRET}@redis?ssl_cert_reqs=none"),
+            ("HEADWATER_REDIS_URL", f"redis://:{SECRET}#@redis"),
         ],
     )
     def test_an_address_of_a_wrong_shape_is_refused_by_the_variables_name(self, variable: str, given: str) -> None:
@@ -221,6 +227,25 @@ class TestAddresses:
         assert addresses.database(url) == address
         assert address is None or address == (make_url(url).host, make_url(url).port or 5432)
         assert value(load({"HEADWATER_DATABASE_URL": url}).database_url) == url
+
+    @pytest.mark.parametrize(
+        ("url", "address"),
+        [
+            ("redis://redis", ("redis", 6379)),
+            ("rediss://u:a%2Fb@redis:6380/3", ("redis", 6380)),
+            ("redis://:p@[::1]:6379/", ("::1", 6379)),
+        ],
+    )
+    def test_a_redis_is_found_where_it_is(self, url: str, address: tuple[str, int]) -> None:
+        assert addresses.redis(url) == address
+        assert value(load({"HEADWATER_REDIS_URL": url}).redis_url) == url
+
+    def test_an_authority_is_for_a_redis_that_speaks_tls(self, tmp_path: Path) -> None:
+        trustme.CA().cert_pem.write_to_path(file := tmp_path / "ca.pem")
+
+        message = refusal({"HEADWATER_REDIS_URL": "redis://redis", "HEADWATER_REDIS_SSL_CA_FILE": str(file)})
+
+        assert message.startswith("HEADWATER_REDIS_SSL_CA_FILE ")
 
     def test_several_brokers_are_several_addresses(self) -> None:
         assert addresses.brokers("a:1, [::1]:2") == [("a", 1), ("::1", 2)]

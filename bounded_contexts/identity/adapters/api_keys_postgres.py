@@ -17,14 +17,12 @@ from zlib import crc32
 import sqlalchemy as sa
 
 from bounded_contexts.identity.adapters.tables import api_key
-from bounded_contexts.identity.application.ports import ListedKey
+from bounded_contexts.identity.application.ports import CurrentUsers, ListedKey
 from bounded_contexts.identity.domain import user as user_domain
 from bounded_contexts.identity.domain.api_key import ApiKeyEvent
-from bounded_contexts.identity.domain.user import UserEvent
 from infra.access_tokens import KEY_PREFIX, Unauthenticated, User
 from infra.postgres import Database
 from schemas.identity.events import ApiKeyRevoked
-from shared_kernel.decider import state_of
 from shared_kernel.events import EventStore
 
 FRESH_S = 10.0  # a key is looked up again after that; that it was revoked is heard sooner
@@ -37,7 +35,7 @@ SECRET = 64  # characters
 class PostgresApiKeys:
     """Ports `EventStore` and `ApiKeys`; `verify` is what HTTP asks."""
 
-    def __init__(self, database: Database, events: EventStore[ApiKeyEvent], users: EventStore[UserEvent]) -> None:
+    def __init__(self, database: Database, events: EventStore[ApiKeyEvent], users: CurrentUsers) -> None:
         self._database = database
         self._events = events
         self._users = users
@@ -93,7 +91,7 @@ class PostgresApiKeys:
         row = await self._row(id_) if checksum == _checksum(id_ + secret) else None
         if row is None or not hmac.compare_digest(row.digest, _digest(secret)):
             raise Unauthenticated("unauthenticated", "the key is not valid")
-        state, _ = await state_of(user_domain, self._users, row.user_id)
+        state, _ = await self._users.of(row.user_id)
         user_domain.require_active(state)
         return User(
             row.user_id, state.roles, row.expires_at or datetime.now(UTC) + LASTS, row.key_id, frozenset(row.scopes)

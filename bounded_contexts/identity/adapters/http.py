@@ -233,7 +233,8 @@ def asker(user: User) -> Asker:
 
 
 async def _read(id_: UUID, user: User, response: Response, ports: Ports, as_of: datetime | None = None) -> UserAnswer:
-    state, version = await state_of(user_domain, ports.users, id_, as_of)
+    reading = state_of(user_domain, ports.users, id_, as_of) if as_of else ports.current_users.of(id_)
+    state, version = await reading
     if state.registered_at is None or state.erased_at or not state.name:  # a name is empty where its key is gone
         raise NotFound("user_not_found")
     response.headers["ETag"] = f'"{version}"'

@@ -52,10 +52,14 @@ class PostgresVault:
         async with self._database.transaction() as connection:
             await connection.execute(sa.delete(user_key).where(user_key.c.user_id == user))
 
+    def key(self, user: UUID, sealed: bytes) -> bytes:
+        """Return the user's key as it was sealed for the database."""
+        return secret_keys.opened(self._key, sealed, user.bytes)
+
     async def _of(self, user: UUID) -> bytes | None:
         async with self._database.transaction() as connection:
             sealed = await connection.scalar(sa.select(user_key.c.sealed).where(user_key.c.user_id == user))
-        return secret_keys.opened(self._key, sealed, user.bytes) if sealed else None
+        return self.key(user, sealed) if sealed else None
 
     async def _made(self, user: UUID) -> bytes:
         made = insert(user_key).values(

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from bounded_contexts.identity.domain.api_key import ApiKeyEvent
 from bounded_contexts.identity.domain.session import SessionEvent
-from bounded_contexts.identity.domain.user import UserEvent
+from bounded_contexts.identity.domain.user import User, UserEvent
 from shared_kernel.events import EventStore, Position
 
 ACCESS_LIFETIME = timedelta(minutes=10)
@@ -64,6 +64,15 @@ class Person:
     roles: tuple[str, ...]
     registered_at: datetime
     blocked_at: datetime | None
+
+
+class CurrentUsers(Protocol):
+    """Users by id, for whoever reads. Who decides loads the events: what is appended has to follow from them."""
+
+    async def of(self, user: UUID) -> tuple[User, int]:
+        """Return the user and the version, nothing older than what was committed before the call; `INITIAL` and 0 for nobody.
+        Not for use inside a transaction, whose own changes it does not see."""
+        ...
 
 
 class Accounts(Protocol):
@@ -231,6 +240,7 @@ class ReadState(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
+    current_users: CurrentUsers
     users: EventStore[UserEvent]  # refuses an address that is somebody else's with `Taken`
     sessions: EventStore[SessionEvent]
     keys: EventStore[ApiKeyEvent]

@@ -121,7 +121,7 @@ async def refresh(token: str, at: datetime, ports: Ports) -> SignedIn:
     if found is None:
         raise SignInRefused
     live, successor = found
-    state, _ = await state_of(user, ports.users, live.user_id)
+    state, _ = await ports.current_users.of(live.user_id)
     user.require_active(state)
     return await _signed_in(live, successor, state.roles, at, ports)
 
