@@ -13,6 +13,7 @@ from bounded_contexts.audit import module as audit
 from bounded_contexts.audit.adapters.log_postgres import PostgresLog
 from bounded_contexts.audit.adapters.signing import DerivedKey
 from bounded_contexts.audit.application.ports import Ports as AuditPorts
+from bounded_contexts.gateway.adapters.forwarding import Gateway
 from bounded_contexts.identity import module as identity
 from bounded_contexts.identity.adapters.api_keys_postgres import PostgresApiKeys
 from bounded_contexts.identity.adapters.signing_keys import LOOK_S, PostgresSigningKeys
@@ -35,6 +36,7 @@ from bounded_contexts.realtime.application.limits import Limits, origins
 from bounded_contexts.realtime.application.ports import Ports as RealtimePorts
 from headwater.addresses import without_password
 from headwater.configured import registry
+from headwater.offers import forwarding
 from headwater.settings import PREFIX, Settings, SettingsError, required, secret_key
 from headwater.wiring_identity import Identity, api_keys, ports_of_identity, signing_keys
 from infra.access_tokens import LEEWAY, AccessTokens, EitherTokens, KeySetTokens, SharedKeyTokens, published_at
@@ -98,6 +100,7 @@ class House:
     databases: dict[str, Database]
     modules: tuple[Module, ...] = ()
     groups: dict[str, GroupStore] = field(default_factory=dict)  # by context
+    gateway: Gateway = field(default_factory=Gateway)
 
     @property
     def broker(self) -> KafkaBroker:
@@ -119,6 +122,7 @@ class House:
         """Send what waits, then let go of everything."""
         await asyncio.gather(self.commands.close(), self.bulk.close())
         await self.codec.registry.close()
+        await self.gateway.close()
         for database in self.databases.values():
             await database.close()
 
@@ -155,6 +159,7 @@ def build(settings: Settings, rebuilt: str | None = None) -> House:
     offering = (_identity(house), _messaging(house), _notifications(house))
     inside = (*offering, _realtime(house, offering), _audit(house, offering))
     house.modules = (*inside, operations.module(GroupOperations(house.kafka, inside, house.groups)))
+    house.gateway = forwarding(settings, house.modules)
     return house
 
 

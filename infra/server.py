@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
+from starlette.types import Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
@@ -152,6 +153,12 @@ class LimitedSockets(WebSocketsSansIOProtocol):
             self.handle_parser_exception()
             if self.transport.get_write_buffer_size():  # closing would wait for a peer who takes nothing
                 self.transport.abort()
+
+
+def transport_of(send: Send) -> asyncio.Transport | None:
+    """Return what the server's `send` writes to; a wrapper around it hides that."""
+    transport: asyncio.Transport | None = getattr(getattr(send, "__self__", None), "transport", None)
+    return transport
 
 
 def _answer(document: dict[str, Any]) -> bytes:
