@@ -140,15 +140,17 @@ async def public(upstreams: dict[str, str] | None = None, **settings: Any) -> As
         await house.gateway.close()
 
 
-async def raw(port: int, *parts: bytes, reading: float = 10.0) -> bytes:
-    """Send the bytes and return all that comes until the other side closes, or is silent for so long."""
+async def raw(port: int, *parts: bytes) -> bytes:
+    """Send the bytes and return all that comes until the other side closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     found = b""
-    with suppress(ConnectionError, TimeoutError):
-        for part in parts:
-            writer.write(part)
-            await writer.drain()
-        while piece := await asyncio.wait_for(reader.read(65_536), reading):
-            found += piece
-    writer.close()
+    try:
+        with suppress(ConnectionError):
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+            while piece := await asyncio.wait_for(reader.read(65_536), 20):
+                found += piece
+    finally:
+        writer.close()
     return found
