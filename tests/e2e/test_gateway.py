@@ -1,15 +1,20 @@
 """One public port: the official client through it, to two processes of `realtime.delivery`."""
 
 from collections.abc import Callable
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
+from headwater.proxy_cli import configuration
+from headwater.settings import load
+from infra.local.ports import free_port
 from tests.e2e.conftest import Stack
 from tests.e2e.test_message_exchange import GATEWAYS, send
 from tests.official_client import OfficialClient, official_client
 from tests.probes import eventually
+from tests.proxies import running
 
 Api = Callable[[str | UUID], httpx.AsyncClient]
 POLL = "/socket.io/?EIO=4&transport=polling"
@@ -74,3 +79,21 @@ async def test_when_every_process_is_gone_clients_are_told_and_come_back_by_them
         await until_heard(client, "bob", ["before", "meanwhile"])
 
     assert (problem["code"], problem["status"]) == ("bad_gateway", 502)
+
+
+@pytest.mark.parametrize("proxy", ["nginx", "haproxy"])
+async def test_a_generated_configuration_does_the_same(stack: Stack, proxy: str, tmp_path: Path) -> None:
+    ann, bob = uuid4(), uuid4()
+    port = free_port()
+    gateways = ",".join(f"http://127.0.0.1:{stack.process(each)['port']}" for each in GATEWAYS)
+    settings = load({"HEADWATER_UPSTREAM_REALTIME": gateways})
+    text = configuration(settings, proxy, stack.url, port)
+    async with running(proxy, text, port, tmp_path) as url, official_client() as client:
+        for transport in ("websocket", "polling"):
+            client.do("connect", transport, url=url, token=stack.token(bob), transports=[transport])
+        await client.until(lambda told: told["what"] == "connected", 2)
+        headers = {"authorization": f"Bearer {stack.token(ann)}"}
+        async with httpx.AsyncClient(base_url=f"{url}/api/v1", headers=headers) as api:
+            await send(api, [ann, bob], f"through {proxy}")
+        for transport in ("websocket", "polling"):
+            await until_heard(client, transport, [f"through {proxy}"])
