@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -121,6 +122,17 @@ class TestRequests:
             "app.example",
         ]
 
+    async def test_limits_behind_a_gateway_count_the_clients_own_address(self) -> None:
+        async with public(rate_limit_per_minute=12) as role:
+            upstreams = {"messaging": f"http://127.0.0.1:{role}"}
+            async with public(upstreams) as port, client(port) as api:
+                found = [
+                    (await api.get(f"{MESSAGES}/{uuid4()}", headers={"x-forwarded-for": address})).status_code
+                    for address in ("1.1.1.1", "1.1.1.1", "1.1.1.1", "2.2.2.2")
+                ]
+
+        assert found == [401, 401, 429, 401]
+
     async def test_what_others_offer_is_answered_here(self, api: httpx.AsyncClient, there: Upstream) -> None:
         found = [await api.get(path) for path in ("/api/v1/me", "/nowhere", "/health/live", f"{MESSAGES}/nothing")]
 
@@ -142,6 +154,20 @@ class TestRequests:
 
 
 class TestBodies:
+    async def test_a_client_that_waits_to_go_on_is_told_here(self, port: int, there: Upstream) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(
+            f"POST {MESSAGES} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n".encode()
+        )
+        told = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+        writer.write(b"abc")
+        found = await asyncio.wait_for(reader.readuntil(b"abc"), 20)
+        writer.close()
+
+        assert told.startswith(b"HTTP/1.1 100 ")
+        assert found.startswith(b"HTTP/1.1 200 ")
+        assert there.requests[0].all("expect") == []
+
     async def test_a_request_is_passed_on_piece_by_piece(self, port: int, there: Upstream) -> None:
         heard = asyncio.Event()
 

@@ -88,6 +88,10 @@ async def taking(seen: Seen, reader: asyncio.StreamReader, writer: asyncio.Strea
     writer.write(answer(str(len(await body_of(seen, reader))).encode()))
 
 
+async def refusing(_: Seen, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(answer(b"not here", status=b"403 Forbidden"))
+
+
 async def echo(_: Seen, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(answer(b"from there"))
 
@@ -154,6 +158,28 @@ async def test_nothing_is_read_behind_the_last_request_of_a_connection(
     assert found.count(b"HTTP/1.1 ") == 1
     (seen,) = there.requests
     assert not seen.all("upgrade")
+
+
+@pytest.mark.parametrize("version", [b"13", b"777"])
+async def test_nothing_is_read_behind_a_handshake_that_is_refused(
+    elsewhere: tuple[Upstream, int], version: bytes
+) -> None:
+    there, _ = elsewhere
+    there.handle = refusing
+    there.requests.clear()
+    handshake = (
+        b"connection: Upgrade",
+        b"upgrade: websocket",
+        b"sec-websocket-version: " + version,
+        b"sec-websocket-key: bm90IHZlcnkgcmFuZG9tIQ==",
+    )
+
+    async with public({"realtime": there.url, "messaging": there.url}) as port:
+        found = await raw(port, get(b"/socket.io/?EIO=4&transport=websocket", *handshake) + SECOND)
+
+    assert found.count(b"HTTP/1.1 ") == 1
+    assert found.startswith(b"HTTP/1.1 403 " if version == b"13" else b"HTTP/1.1 400 ")
+    assert not any("smuggled" in each.target for each in there.requests)
 
 
 async def test_a_body_that_looks_like_a_request_stays_a_body(elsewhere: tuple[Upstream, int]) -> None:
