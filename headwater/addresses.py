@@ -42,11 +42,29 @@ def redis(url: str) -> Address:
     return parts.hostname, parts.port or 6379
 
 
+def upstreams(urls: str) -> list[Address]:
+    """Return the addresses in comma-separated base URLs. Raise `ValueError` saying what to write."""
+    return [_upstream(each) for each in listed(urls) or [""]]
+
+
+def listed(values: str) -> list[str]:
+    """Return the comma-separated values."""
+    return [value for each in values.split(",") if (value := each.strip())]
+
+
 def without_password(url: str) -> str:
     """Return the URL without the password in it, and without its query, which may hold another."""
     scheme, slashes, rest = url.partition("://")
     user, at, address = rest.rpartition("@")
     return f"{scheme}{slashes}{user.partition(':')[0]}{at}{address.partition('?')[0]}"
+
+
+def _upstream(url: str) -> Address:
+    parts = _split(url)
+    is_whole = parts and parts.scheme in ("http", "https") and f"{parts.scheme}://{parts.netloc}" == url
+    if not parts or not is_whole or not parts.hostname or "@" in parts.netloc:
+        raise ValueError("write http://host:port or https://host, several with commas between")
+    return parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _broker(server: str) -> Address:

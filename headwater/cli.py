@@ -18,6 +18,7 @@ from headwater.audit_cli import audit
 from headwater.console import Json, loaded, out, print_json, show, tell, told
 from headwater.groups_cli import dlq, groups, replay
 from headwater.identity_cli import keys, users
+from headwater.proxy_cli import proxy_config
 from headwater.rebuild_cli import rebuild
 from headwater.settings import SettingsError
 from headwater.stack_cli import stack
@@ -40,6 +41,7 @@ app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
 app.command()(replay)
 app.command()(rebuild)
+app.command("proxy-config")(proxy_config)
 
 
 def _print_version(asked: bool) -> None:

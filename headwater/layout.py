@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from infra.local.errors import StackError
 
-OPEN = ("web", "realtime.delivery")  # the roles that people and their browsers connect to
+SOCKETS = "realtime.delivery"
+OPEN = ("web", SOCKETS)  # the roles that people and their browsers connect to
 RELAY = "relay"
 MOST = 32  # processes of one role
 

@@ -9,6 +9,9 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
+from bounded_contexts.realtime import module as realtime
+from bounded_contexts.realtime.adapters.sessions_postgres import PostgresSessions
+from headwater.layout import SOCKETS
 from headwater.wiring import House
 from infra.health import Health
 from infra.http import open_to_all
@@ -46,7 +49,8 @@ class Everything:
 
     async def _ask(self) -> Overview:
         is_ready, report = await self._health.ready()
-        asked = await asyncio.gather(*(_within(ask) for ask in (self._groups, self._relay)))
+        asks = (self._groups, self._relay, self._gateways, self._upstreams)
+        asked = await asyncio.gather(*(_within(ask) for ask in asks))
         services = {"web": {"ok": not self._health.stopping}} | {
             name: each for some in asked for name, each in some.items()
         }
@@ -72,6 +76,13 @@ class Everything:
         oldest = max((age for _, age in found), default=0.0)
         waiting = sum(int(count) for count, _ in found)
         return {"relay": {"ok": oldest < LATE_S, "waiting": waiting, "oldest_s": round(oldest, 1)}}
+
+    async def _gateways(self) -> dict[str, dict[str, Any]]:
+        count = await PostgresSessions(self._house.databases[realtime.NAME], self._house.codec).nodes()
+        return {SOCKETS: {"ok": count > 0, "processes": count}}
+
+    async def _upstreams(self) -> dict[str, dict[str, Any]]:
+        return {f"upstream.{context}": each for context, each in (await self._house.gateway.look()).items()}
 
 
 async def _within(ask: Callable[[], Awaitable[dict[str, dict[str, Any]]]]) -> dict[str, dict[str, Any]]:

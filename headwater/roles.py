@@ -60,7 +60,7 @@ async def _run(settings: Settings, roles: Collection[str]) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     house = build(settings)
     health = Health(tuple(sorted(roles)), checks(house), dispensable(house, roles), started=False)
-    server = _Server(_server_config(house, roles, health))
+    server = _Server(server_config(house, roles, health))
     serving = asyncio.create_task(server.serve())
     stopped = asyncio.create_task(stop.wait())
     work: list[asyncio.Task[None]] = []
@@ -166,7 +166,8 @@ def dispensable(house: House, roles: Collection[str]) -> dict[str, Check]:
     return {"redis": house.redis.check} if house.redis and is_open(roles) else {}
 
 
-def _server_config(house: House, roles: Collection[str], health: Health) -> uvicorn.Config:
+def server_config(house: House, roles: Collection[str], health: Health) -> uvicorn.Config:
+    """Return how the process serves its port."""
     return uvicorn.Config(
         application(house, roles, health),
         host=house.settings.host,
@@ -181,6 +182,7 @@ def _server_config(house: House, roles: Collection[str], health: Health) -> uvic
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # the application does that (infra/proxies.py)
         timeout_graceful_shutdown=STOP_S,
         timeout_keep_alive=IDLE_S,
         backlog=4096,

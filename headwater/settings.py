@@ -1,14 +1,16 @@
 """Every setting, read once from the environment and checked before anything starts.
 
 Each field is `HEADWATER_<NAME>`; a secret may come as `HEADWATER_<NAME>_FILE`, whose content is the value. A context may be
-given its own database by `HEADWATER_DATABASE_URL_<CONTEXT>`. An unknown `HEADWATER_` variable is an error. The table
-in docs/settings.md and `.env.template` are generated from here by `make docs`.
+given its own database by `HEADWATER_DATABASE_URL_<CONTEXT>` and, in front of its processes, their addresses by
+`HEADWATER_UPSTREAM_<CONTEXT>`. An unknown `HEADWATER_` variable is an error. The table in docs/settings.md and
+`.env.template` are generated from here by `make docs`.
 """
 
 import os
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -24,6 +26,7 @@ T = TypeVar("T")
 
 PREFIX = "HEADWATER_"
 CONTEXT_DATABASE = f"{PREFIX}DATABASE_URL_"
+CONTEXT_UPSTREAM = f"{PREFIX}UPSTREAM_"
 SECRET_MIN_BYTES = 32  # RFC 7518 3.2: an HMAC key is at least as long as the hash
 
 
@@ -142,6 +145,16 @@ class Settings(BaseSettings):
         None, description="Directory of the JSON-lines history; default `<home>/history`."
     )
 
+    trusted_proxies: str = Field(
+        "127.0.0.1,::1",
+        description="Comma-separated addresses and networks of the proxies whose `X-Forwarded-For`, `-Proto` and `-Host` hold.",
+    )
+    upstream_connect_timeout: float = Field(
+        5.0, gt=0, le=60, description="How long a process of `HEADWATER_UPSTREAM_<CONTEXT>` may take to be reached."
+    )
+    upstream_answer_timeout: float = Field(
+        60.0, gt=0, le=3600, description="How long it may take to begin its answer; longer than a poll waits (25 s)."
+    )
     rate_limit_per_minute: int = Field(
         6_000,
         ge=0,
@@ -201,6 +214,7 @@ class Settings(BaseSettings):
         return (init_settings,)
 
     database_urls: dict[str, SecretStr] = Field(default_factory=dict, exclude=True, description="")
+    upstreams: dict[str, str] = Field(default_factory=dict, exclude=True, description="")
 
     @field_validator("crash_at")
     @classmethod
@@ -260,6 +274,18 @@ class Settings(BaseSettings):
                 ssl.create_default_context().load_cert_chain(certificate, key, password="")
         return self
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, proxies: str) -> str:
+        for each in addresses.listed(proxies):
+            ip_network(each, strict=False)
+        return proxies
+
+    @property
+    def upstream_urls(self) -> dict[str, list[str]]:
+        """Return the base URLs of the processes that serve a context in this one's stead."""
+        return {context: addresses.listed(urls) for context, urls in self.upstreams.items()}
+
     @property
     def configured_databases(self) -> dict[str, str]:
         """Return variable → URL of every database that is configured."""
@@ -273,6 +299,10 @@ class Settings(BaseSettings):
         ]
         if self.kafka_bootstrap_servers:
             given.append((f"{PREFIX}KAFKA_BOOTSTRAP_SERVERS", addresses.brokers, self.kafka_bootstrap_servers))
+        given += [
+            (f"{CONTEXT_UPSTREAM}{context.upper()}", addresses.upstreams, urls)
+            for context, urls in self.upstreams.items()
+        ]
         if self.schema_registry_url:
             given.append((f"{PREFIX}SCHEMA_REGISTRY_URL", addresses.registry, self.schema_registry_url))
         if self.redis_url:
@@ -289,10 +319,11 @@ def secret_key(settings: Settings) -> str:
     return required(settings.secret_key, "SECRET_KEY (32 bytes or more, the same for every process)").get_secret_value()
 
 
+BY_CONTEXT = ("database_urls", "upstreams")  # fields whose variables end with the name of a context
 SECRETS = tuple(
     name
     for name, field in Settings.model_fields.items()
-    if "SecretStr" in str(field.annotation) and name != "database_urls"
+    if "SecretStr" in str(field.annotation) and name not in BY_CONTEXT
 )
 
 
@@ -310,16 +341,19 @@ def load(environ: Mapping[str, str] | None = None, **overrides: object) -> Setti
     given = {**_dotenv(), **os.environ} if environ is None else environ
     values: dict[str, object] = {}
     databases: dict[str, str] = {}
+    upstreams: dict[str, str] = {}
     for variable, value in _with_files({name: given[name] for name in given if name.startswith(PREFIX)}).items():
         name = variable.removeprefix(PREFIX).lower()
-        if name in Settings.model_fields and name != "database_urls":
+        if name in Settings.model_fields and name not in BY_CONTEXT:
             values[name] = value
         elif variable.startswith(CONTEXT_DATABASE) and variable != CONTEXT_DATABASE:
             databases[variable.removeprefix(CONTEXT_DATABASE).lower()] = value
+        elif variable.startswith(CONTEXT_UPSTREAM) and variable != CONTEXT_UPSTREAM:
+            upstreams[variable.removeprefix(CONTEXT_UPSTREAM).lower()] = value
         else:
             raise SettingsError(f"unknown variable {variable}; `headwater settings` lists the known ones")
     try:
-        return Settings(**(values | {"database_urls": databases} | overrides))  # type: ignore[arg-type]
+        return Settings(**(values | {"database_urls": databases, "upstreams": upstreams} | overrides))  # type: ignore[arg-type]
     except ValidationError as error:
         raise SettingsError("; ".join(_sentence(problem) for problem in error.errors())) from None
 
@@ -328,15 +362,19 @@ def table() -> list[dict[str, str]]:
     """Return every setting as it stands in documentation."""
     rows = []
     for name, field in Settings.model_fields.items():
-        if name == "database_urls":
+        if name in BY_CONTEXT:
             continue
         default = "" if field.default is None else str(field.default)
         more = f" `{PREFIX}{name.upper()}_FILE` names a file with it." if name in SECRETS else ""
         rows.append(
             {"variable": f"{PREFIX}{name.upper()}", "default": default, "meaning": f"{field.description}{more}"}
         )
-    own = {"variable": f"{CONTEXT_DATABASE}<CONTEXT>", "default": "", "meaning": "A context's own database."}
-    return [*rows, own]
+    own = {
+        f"{CONTEXT_DATABASE}<CONTEXT>": "A context's own database.",
+        f"{CONTEXT_UPSTREAM}<CONTEXT>": "Base URLs of the processes, comma-separated, to which a `web` forwards what the "
+        "context offers (docs/deployment.md).",
+    }
+    return [*rows, *({"variable": name, "default": "", "meaning": meaning} for name, meaning in own.items())]
 
 
 def _dotenv() -> dict[str, str]:

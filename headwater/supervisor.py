@@ -16,7 +16,7 @@ from types import FrameType
 
 from pydantic import SecretStr
 
-from headwater.layout import RoleProcess, is_open
+from headwater.layout import SOCKETS, RoleProcess, is_open
 from headwater.settings import PREFIX, Settings, SettingsError
 from infra.local.artifacts import Progress
 from infra.local.errors import FilesMissing, StackError
@@ -215,8 +215,17 @@ class Supervisor:
         values = _missing(self._settings, self._stack) | {
             "home": str(self._home.directory),
             "host": self._settings.host if is_open(role.roles) else LOOPBACK,
+            **self._upstreams(role),
         }
         return Command(run, Path.cwd(), {f"{PREFIX}{name.upper()}": _plain(value) for name, value in values.items()})
+
+    def _upstreams(self, role: RoleProcess) -> dict[str, str]:
+        """Return where a process of the public address finds the sockets that are at processes of their own."""
+        others = [each for each in self._roles if SOCKETS in each.roles]
+        if "web" not in role.roles or SOCKETS in role.roles or "realtime" in self._settings.upstreams:
+            return {}
+        urls = (f"http://{reached(each.roles, self._settings.host)}:{self._role_ports[each.name]}" for each in others)
+        return {"upstream_realtime": ",".join(urls)}
 
     def _await_roles(self) -> None:
         waiting = {role.name: role for role in self._roles}

@@ -1,9 +1,11 @@
 """The ASGI application of a process: probes always, REST for role `web`, sockets for the feed's role."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
+from functools import cache
+from itertools import chain
 from typing import Any, cast
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from pydantic import SecretStr
@@ -11,7 +13,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bounded_contexts.gateway.adapters.offers import Offer
 from headwater.layout import is_open
+from headwater.offers import COMPAT_SOCKETS, SOCKETS, offers
 from headwater.overview import overview_routes
 from headwater.settings import Settings
 from headwater.wiring import SHAPE, House, build
@@ -23,7 +27,9 @@ from infra.http_metrics import Measured, Routes
 from infra.http_tracing import Traced
 from infra.metrics import metrics_routes
 from infra.openapi import publish
+from infra.proxies import TrustedProxies
 from infra.request_context import RequestContext
+from shared_kernel.module import Module
 
 ABOUT: dict[str, Any] = {
     "title": "Headwater",
@@ -31,13 +37,11 @@ ABOUT: dict[str, Any] = {
     "generate_unique_id_function": lambda route: "_".join((*route.tags, route.name)),
     "description": "An event-driven backend: commands go in here, events come out of Kafka and Socket.IO (`/asyncapi.json`).",
 }
-API = "/api/v1"
-SOCKETS = "/socket.io/"
-COMPAT_SOCKETS = "/ws"
 # Beside what browsers send and show by themselves. No cookies: nothing here is done by them.
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 TAKEN = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Prefer", "X-Request-Id", "traceparent")
 GIVEN = ("ETag", "Location", "Preference-Applied", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id")
+Table = Sequence[tuple[Module, Offer]]
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -58,13 +62,14 @@ def application(house: House, roles: Collection[str], health: Health) -> ASGIApp
     if _is_measured_here(house.settings, roles):
         app.state.metrics_token = _plain(house.settings.metrics_token)
         app.include_router(metrics_routes())
+    table = list(offers(house.modules, compat=house.settings.compat_routes))
+    _serve(app, house, table, roles)
     if "web" in roles:
-        _add_api(app, house)
+        _add_documents(app, house)
         app.include_router(overview_routes(house, health))
-    if house.settings.compat_routes:
-        _add_compat_routes(app, house, roles)
     require_policies(app)
-    routes = Routes(app)
+    elsewhere = (offer.routes for _, offer in table if house.gateway.is_forwarded(offer.context))
+    routes = Routes(app, chain.from_iterable(elsewhere))
     served: ASGIApp = RequestContext(StartupGate(app, health), house.access_tokens)
     if origins := [each.strip() for each in house.settings.cors_origins.split(",") if each.strip()]:
         served = CORSMiddleware(
@@ -73,13 +78,34 @@ def application(house: House, roles: Collection[str], health: Health) -> ASGIApp
     if house.settings.otlp_endpoint:
         served = Traced(served, routes)
     served = Measured(served, routes)
-    for module in house.modules:
-        if module.feed and module.feed.name in roles:
-            served = SocketsFirst(served, StartupGate(cast("ASGIApp", module.sockets), health), SOCKETS)
-            if house.settings.compat_routes:
-                gate = StartupGate(cast("ASGIApp", module.compat_sockets), health)
-                served = SocketsFirst(served, gate, COMPAT_SOCKETS)
-    return served
+    for path, sockets in _sockets(house, table, roles):
+        served = SocketsFirst(served, StartupGate(sockets, health), path)
+    return TrustedProxies(served, house.settings.trusted_proxies)
+
+
+def _serve(app: FastAPI, house: House, table: Table, roles: Collection[str]) -> None:
+    for module, offer in table:
+        if _is_served_here(module, roles):
+            offer.mount(app)
+        elif "web" in roles and (module.feed is None or house.gateway.is_forwarded(module.name)):
+            house.gateway.serve(app, offer)
+    if house.gateway.forwards:
+        app.openapi = cache(openapi_document)  # type: ignore[method-assign]  # the application knows its own routes only
+
+
+def _sockets(house: House, table: Table, roles: Collection[str]) -> Iterator[tuple[str, ASGIApp]]:
+    for module, offer in table:
+        here: dict[str, object] = {SOCKETS: module.sockets, COMPAT_SOCKETS: module.compat_sockets}
+        for path in offer.sockets:
+            if _is_served_here(module, roles):
+                yield path, cast("ASGIApp", here[path])
+            elif "web" in roles and (forwarder := house.gateway.sockets(module.name)):
+                yield path, forwarder
+
+
+def _is_served_here(module: Module, roles: Collection[str]) -> bool:
+    """Return whether the sockets' own process this is: whatever addresses all processes are given, it does not forward."""
+    return module.feed is not None and module.feed.name in roles
 
 
 def _is_measured_here(settings: Settings, roles: Collection[str]) -> bool:
@@ -122,17 +148,14 @@ def openapi_document() -> dict[str, Any]:
     app = FastAPI(**ABOUT)
     install(app)
     publish(app)
-    _add_api(app, build(SHAPE))
+    house = build(SHAPE)
+    for _, offer in offers(house.modules, compat=False):
+        offer.mount(app)
+    _add_documents(app, house)
     return app.openapi()
 
 
-def _add_api(app: FastAPI, house: House) -> None:
-    for module in house.modules:
-        if isinstance(module.router, APIRouter):
-            app.include_router(module.router, prefix=API)
-        if isinstance(module.root_router, APIRouter):
-            app.include_router(module.root_router)
-
+def _add_documents(app: FastAPI, house: House) -> None:
     # Swagger UI from the package, not from a content network: it works offline and under a strict policy.
     app.mount("/docs/assets", WholeFiles(packages=[("fastapi_swagger", "resources")]))
 
@@ -150,10 +173,3 @@ def _add_api(app: FastAPI, house: House) -> None:
     async def asyncapi() -> dict[str, object]:
         """The topics and socket events, as AsyncAPI 3.0."""
         return asyncapi_document(house.modules, house.codec.events)
-
-
-def _add_compat_routes(app: FastAPI, house: House, roles: Collection[str]) -> None:
-    for module in house.modules:
-        role = module.feed.name if module.feed else "web"
-        if role in roles and isinstance(module.compat_router, APIRouter):
-            app.include_router(module.compat_router)

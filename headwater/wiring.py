@@ -13,6 +13,7 @@ from bounded_contexts.audit import module as audit
 from bounded_contexts.audit.adapters.log_postgres import PostgresLog
 from bounded_contexts.audit.adapters.signing import DerivedKey
 from bounded_contexts.audit.application.ports import Ports as AuditPorts
+from bounded_contexts.gateway.adapters.forwarding import Gateway
 from bounded_contexts.identity import module as identity
 from bounded_contexts.identity.adapters.api_keys_postgres import PostgresApiKeys
 from bounded_contexts.identity.adapters.signing_keys import PostgresSigningKeys
@@ -36,6 +37,7 @@ from bounded_contexts.realtime.application.limits import Limits, origins
 from bounded_contexts.realtime.application.ports import Ports as RealtimePorts
 from headwater.addresses import without_password
 from headwater.configured import registry
+from headwater.offers import forwarding
 from headwater.settings import PREFIX, Settings, SettingsError, required, secret_key
 from headwater.wiring_identity import access_tokens, api_keys, cached_users, ports_of_identity, signing_keys
 from headwater.wiring_redis import redis_server
@@ -103,6 +105,7 @@ class House:
     redis: RedisServer | None
     modules: tuple[Module, ...] = ()
     groups: dict[str, GroupStore] = field(default_factory=dict)  # by context
+    gateway: Gateway = field(default_factory=Gateway)
 
     @property
     def broker(self) -> KafkaBroker:
@@ -129,6 +132,7 @@ class House:
         """Send what waits, then let go of everything."""
         await asyncio.gather(self.commands.close(), self.bulk.close())
         await self.codec.registry.close()
+        await self.gateway.close()
         for database in self.databases.values():
             await database.close()
         if self.redis:
@@ -172,6 +176,7 @@ def build(settings: Settings, rebuilt: str | None = None) -> House:
     offering = (_identity(house), _messaging(house), _notifications(house))
     inside = (*offering, _realtime(house, offering), _audit(house, offering))
     house.modules = (*inside, operations.module(GroupOperations(house.kafka, inside, house.groups)))
+    house.gateway = forwarding(settings, house.modules)
     return house
 
 

@@ -1,10 +1,10 @@
 """How many requests, how long they took, how many are running."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from time import perf_counter
 
 from fastapi import FastAPI
-from fastapi.routing import iter_route_contexts
+from fastapi.routing import RouteContext, iter_route_contexts
 from prometheus_client import Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,9 +24,10 @@ IN_FLIGHT = Gauge("http_requests_in_flight", "Requests that are being answered."
 class Routes:
     """The templates of an application's routes: what may stand in a label where a path may not."""
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: FastAPI, elsewhere: Iterable[RouteContext] = ()) -> None:
+        """`elsewhere` are routes that the application forwards to other processes."""
         self._templates: Mapping[int, str | None] = {
-            id(route.original_route): route.path_format for route in iter_route_contexts(app.routes)
+            id(route.original_route): route.path_format for route in (*iter_route_contexts(app.routes), *elsewhere)
         }
 
     def template(self, scope: Scope) -> str:

@@ -34,7 +34,9 @@ BY_STATUS = {
     415: "unsupported_media_type",
     422: "validation_failed",
     429: "rate_limited",
+    502: "bad_gateway",
     503: "dependency_unavailable",
+    504: "gateway_timeout",
 }
 
 

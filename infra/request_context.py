@@ -32,6 +32,7 @@ PAGE_POLICY = (
     b"frame-ancestors 'none'"
 )
 HSTS = (b"strict-transport-security", b"max-age=31536000")
+OWN = frozenset(name for name, _ in (*PROTECTION, HSTS)) | {b"content-security-policy", b"x-request-id"}
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 log = structlog.get_logger()

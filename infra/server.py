@@ -1,10 +1,12 @@
 """uvicorn's protocols with limits that they lack: on a request's head, on the time a request takes, on a message's fragments."""
 
 import asyncio
+import re
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
+from starlette.types import Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
@@ -14,13 +16,24 @@ from infra.problems import CONTENT_TYPE, problem
 HEAD_LIMIT = 65_536  # bytes of request line and headers
 HEADER_LIMIT = 128  # lines: each costs many times its bytes
 FRAGMENT_LIMIT = 64  # frames of one message; browsers send one
+CHUNK_LINES = 32  # bytes around a chunk's data: its size and two ends of lines
 PONG_LIMIT = 65_536  # bytes of answers that a client does not take
 HEAD_S = 10.0  # from the first byte, or from connecting, to the end of the headers
 BODY_S = 30.0  # from the end of the headers to the end of the body
 
 
+# A path that two readers may take for different ones (RFC 3986, 6): dot segments, also behind parameters, empty segments,
+# encoded slashes and control characters, escapes that are none.
+AMBIGUOUS = re.compile(
+    rb"//|%(?![0-9a-f]{2})|%(?:2f|5c|[01][0-9a-f]|7f)|/(?:\.|%2e){1,2}(?=[/;?]|$)|[^!$-;=@-Z_a-z~]", re.IGNORECASE
+)
+TARGET = re.compile(rb"(/[^?#]*)(?:\?[^#]*)?")
+HOST = re.compile(rb"(?:[\w.~!$&'()*+,;=%-]*|\[[0-9a-fA-F:.]+\])(?::\d*)?")
+
+
 class LimitedHttp(HttpToolsProtocol):
-    """Closes a connection whose request does not end in time, or whose head does not end within `HEAD_LIMIT`.
+    """Closes a connection whose request does not end in time, or whose head does not end within `HEAD_LIMIT`, or can be read in
+    two ways.
 
     A request that came in one piece costs no timer. Idle connections between requests are uvicorn's to close."""
 
@@ -33,6 +46,7 @@ class LimitedHttp(HttpToolsProtocol):
         self._in_head = self._in_body = False
         self._pending = 0  # bytes that came since the last end of a head or body
         self._head = self._lines = 0  # bytes and lines of the head that is being read
+        self._body = self._extra = self._chunks = 0  # of the body: its bytes, those around them, its chunks
         self._is_oversize = False
         self._clock: asyncio.TimerHandle | None = None
 
@@ -45,8 +59,12 @@ class LimitedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        ends = self._ends
+        ends, body, was_in_body = self._ends, self._body, self._in_body
         super().data_received(data)
+        if was_in_body and self._ends == ends:
+            self._extra += len(data) - (self._body - body)
+            if self._extra > HEAD_LIMIT + CHUNK_LINES * self._chunks:
+                self._refuse(problem(400, "bad_request", "more is sent around the chunks than in them"))
         if self._ends > ends:
             self._stop_clock()
             self._pending = 0
@@ -79,14 +97,45 @@ class LimitedHttp(HttpToolsProtocol):
             raise ValueError  # the parser turns it into its own error, and that into `send_400_response`
 
     def on_headers_complete(self) -> None:
+        self._require_one_reading()
         super().on_headers_complete()  # raises for a target without a path, as `CONNECT` has one
         self._ends += 1
+        self._body = self._extra = self._chunks = 0
         self._in_head, self._in_body = False, True
+
+    def on_chunk_header(self) -> None:
+        self._chunks += 1
+
+    def on_body(self, body: bytes) -> None:
+        self._body += len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._ends += 1
         self._in_body = False
         super().on_message_complete()
+
+    def _require_one_reading(self) -> None:
+        """Raise `ValueError` for a head that the next server, or the one before, might read differently (RFC 9112, 3 and 6.1).
+
+        The parser has seen to the rest: both lengths, codings that are not known, white space where there should be none."""
+        target = TARGET.fullmatch(self.url)
+        hosts = [value for name, value in self.headers if name == b"host"]
+        is_old = self.parser.get_http_version() == "1.0"
+        if (
+            not target
+            or AMBIGUOUS.search(target[1])
+            or self.parser.get_method() == b"CONNECT"
+            or len(hosts) > 1
+            or not (hosts or is_old)
+            or any(not HOST.fullmatch(host) for host in hosts)
+            or (is_old and any(name == b"transfer-encoding" for name, _ in self.headers))
+        ):
+            raise ValueError
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Answer as if no other protocol had been offered, and close: what follows might be in that protocol."""
+        self.cycle.keep_alive = False
 
     def send_400_response(self, msg: str) -> None:
         if self._is_oversize:
@@ -152,6 +201,12 @@ class LimitedSockets(WebSocketsSansIOProtocol):
             self.handle_parser_exception()
             if self.transport.get_write_buffer_size():  # closing would wait for a peer who takes nothing
                 self.transport.abort()
+
+
+def transport_of(send: Send) -> asyncio.Transport | None:
+    """Return what the server's `send` writes to; a wrapper around it hides that."""
+    transport: asyncio.Transport | None = getattr(getattr(send, "__self__", None), "transport", None)
+    return transport
 
 
 def _answer(document: dict[str, Any]) -> bytes:

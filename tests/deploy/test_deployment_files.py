@@ -205,6 +205,7 @@ def test_every_setting_is_passed_on_or_left_out_on_purpose(resolve: Resolve) -> 
         "messaging_history.*",
         "topic_replication",
         "database_urls",
+        "upstreams",
         "crash_at",
     )
     servers_have_none = (
@@ -219,6 +220,7 @@ def test_every_setting_is_passed_on_or_left_out_on_purpose(resolve: Resolve) -> 
 
     given = resolve(DEVELOPMENT)["web"]["environment"]
 
+    assert given.pop("HEADWATER_UPSTREAM_REALTIME") == "http://realtime-delivery:8080"
     assert {name.removeprefix(PREFIX).lower() for name in given} == settings
 
 

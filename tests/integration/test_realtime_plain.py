@@ -17,7 +17,7 @@ from websockets.frames import Opcode
 
 from bounded_contexts.realtime.adapters import plain
 from headwater import wiring
-from headwater.roles import _server_config
+from headwater.roles import server_config
 from headwater.settings import Settings
 from headwater.wiring import House
 from infra.access_tokens import LEEWAY
@@ -47,7 +47,7 @@ async def process(settings: Settings, **other: Any) -> AsyncIterator[str]:
     reading = asyncio.create_task(runner.run())
     try:
         await asyncio.wait_for(runner.ready.wait(), 20)
-        config = _server_config(house, {module.feed.name}, Health((module.feed.name,), {}))
+        config = server_config(house, {module.feed.name}, Health((module.feed.name,), {}))
         async with served(config, module.drain) as url:
             yield url
     finally:

@@ -32,7 +32,7 @@ async def serve(port: int) -> dict[str, float]:
 
     async with opened(port=port) as house:
         house.modules += (Module("empty", router=routes),)
-        await roles._Server(roles._server_config(house, {"web"}, Health(("web",), {}))).serve()
+        await roles._Server(roles.server_config(house, {"web"}, Health(("web",), {}))).serve()
     return {}
 
 

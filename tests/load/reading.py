@@ -42,7 +42,7 @@ async def serve(port: int, redis_url: str | None = None) -> dict[str, float]:
 
         await _registered(house)
         house.modules += (Module("plain", router=routes),)
-        await roles._Server(roles._server_config(house, {"web"}, Health(("web",), {}))).serve()
+        await roles._Server(roles.server_config(house, {"web"}, Health(("web",), {}))).serve()
     return {}
 
 

@@ -182,6 +182,32 @@ class TestContextDatabases:
         assert SECRET not in repr(load({"HEADWATER_DATABASE_URL_MESSAGING": f"postgresql://u:{SECRET}@own/db"}))
 
 
+class TestUpstreams:
+    def test_a_context_may_have_processes_elsewhere(self) -> None:
+        urls = "http://one:8080, https://two"
+
+        assert load({"HEADWATER_UPSTREAM_REALTIME": urls}).upstream_urls == {
+            "realtime": ["http://one:8080", "https://two"]
+        }
+
+    @pytest.mark.parametrize(
+        "given", ["", "one:8080", "ftp://one", "http://one/path", "http://u:p@one", "http://one:port", "http://one,two"]
+    )
+    def test_an_address_of_a_wrong_shape_is_refused_by_the_variables_name(self, given: str) -> None:
+        message = refusal({"HEADWATER_UPSTREAM_REALTIME": given})
+
+        assert (
+            message
+            == "HEADWATER_UPSTREAM_REALTIME: write http://host:port or https://host, several with commas between"
+        )
+
+    def test_proxies_are_trusted_by_address_or_network(self) -> None:
+        assert load({"HEADWATER_TRUSTED_PROXIES": ""}).trusted_proxies == ""
+        assert load({"HEADWATER_TRUSTED_PROXIES": "10.0.0.0/8,::1"})
+        assert refusal({"HEADWATER_TRUSTED_PROXIES": "proxy.example"}).startswith("HEADWATER_TRUSTED_PROXIES: ")
+        assert refusal({"HEADWATER_TRUSTED_PROXIES": "*"}).startswith("HEADWATER_TRUSTED_PROXIES: ")
+
+
 class TestAddresses:
     @pytest.mark.parametrize(
         ("variable", "given"),

@@ -25,6 +25,7 @@ from bounded_contexts.realtime.adapters.outbox import Outbox
 from bounded_contexts.realtime.adapters.packets import NAMESPACE, farewell
 from bounded_contexts.realtime.application.limits import Limits
 from infra.problems import problem
+from infra.server import transport_of
 
 CONNECT_S = 20  # a connection that has joined no namespace by then is closed
 INVALID_NAMESPACE = {"message": "Invalid namespace"}  # word for word what the reference server says
@@ -158,8 +159,8 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
                 self._links.pop(engine_sid, None)
 
     def transport_of(self, send: Send) -> asyncio.Transport | None:
-        """Return what uvicorn's `send` writes to; a wrapper around it hides that."""
-        transport: asyncio.Transport | None = getattr(getattr(send, "__self__", None), "transport", None)
+        """Return what the server's `send` writes to, and say once where that cannot be seen."""
+        transport = transport_of(send)
         if transport is None and not self._warned:
             self._warned = True
             log.warning("realtime.no_transport", detail="stalled clients cannot be cut: mount the sockets outermost")

@@ -18,6 +18,7 @@ from shared_kernel.handling import Device
 from shared_kernel.module import Offsets
 
 KEPT = timedelta(days=7)  # after a socket has ended
+HEARD = timedelta(seconds=10)  # within which a node that is there tells, which it does every second
 SHOWN = 20  # sockets of one person
 CLOCKS = timedelta(seconds=5)  # by which a broker's clock and ours may differ
 
@@ -73,6 +74,12 @@ class PostgresSessions:
                 sa.delete(session).where(sa.or_(session.c.ended_at < before, session.c.node.in_(silent)))
             )
             await connection.execute(sa.delete(node).where(node.c.seen_at < before))
+
+    async def nodes(self) -> int:
+        """Return how many nodes have been heard of just now."""
+        alive = sa.select(sa.func.count()).where(node.c.seen_at > datetime.now(UTC) - HEARD)
+        async with self._database.transaction() as connection:
+            return int((await connection.execute(alive)).scalar_one())
 
     async def of(self, value: bytes | None, at: Position, time: datetime) -> list[Device]:
         """Return the sockets for which the record was queued, and those that came later and had it."""

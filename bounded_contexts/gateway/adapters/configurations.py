@@ -1,0 +1,193 @@
+"""Configurations of other proxies that do what the gateway does, from the same table of offers and with our limits."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from infra.request_context import BODY_LIMIT
+from infra.server import BODY_S, HEAD_LIMIT, HEAD_S, HEADER_LIMIT
+
+KEPT_S = 65  # between requests: less than a role keeps a connection (headwater/roles.py)
+DEFAULT = "web"
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Processes and what goes to them: `paths` are regular expressions, `sockets` as in an `Offer`. No paths: all the rest."""
+
+    name: str
+    urls: Sequence[str]
+    paths: Sequence[str] = ()
+    sockets: Sequence[str] = ()
+
+    @property
+    def addresses(self) -> list[str]:
+        """Return `host:port` of each process."""
+        parts = [urlsplit(url) for url in self.urls]
+        return [each.netloc if each.port else f"{each.netloc}:{443 if self.is_secure else 80}" for each in parts]
+
+    @property
+    def is_secure(self) -> bool:
+        """Return whether the processes speak TLS."""
+        return self.urls[0].startswith("https:")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a configuration is made from."""
+
+    port: int
+    backends: Sequence[Backend]  # the last takes what no other does
+    connect_s: float
+    answer_s: float
+
+
+def nginx(site: Site) -> str:
+    """Return an `nginx.conf`."""
+    lines = [
+        *_about("nginx", "`nginx -t -c FILE`"),
+        "events {}",
+        "",
+        "http {",
+        "    server_tokens off;",
+        f"    client_header_timeout {HEAD_S:.0f}s;",
+        f"    client_body_timeout {BODY_S:.0f}s;",
+        f"    client_max_body_size {BODY_LIMIT};",
+        f"    large_client_header_buffers 4 {HEAD_LIMIT // 4};",
+        f"    keepalive_timeout {KEPT_S}s;",
+        "    merge_slashes off;",
+        "",
+        "    # As they come: nothing is held back, neither an upload nor a stream of events.",
+        "    proxy_http_version 1.1;",
+        "    proxy_request_buffering off;",
+        "    proxy_buffering off;",
+        f"    proxy_connect_timeout {site.connect_s:g}s;",
+        f"    proxy_send_timeout {site.answer_s:g}s;",
+        f"    proxy_read_timeout {site.answer_s:g}s;",
+        "    proxy_next_upstream error timeout;",
+        "",
+        "    # What others say about the client is said anew.",
+        "    proxy_set_header Host $http_host;",
+        "    proxy_set_header X-Forwarded-For $remote_addr;",
+        "    proxy_set_header X-Forwarded-Proto $scheme;",
+        "    proxy_set_header X-Forwarded-Host $http_host;",
+        '    proxy_set_header Forwarded "";',
+        "    proxy_set_header Connection $connection_of_upstream;",
+        "    proxy_set_header Upgrade $http_upgrade;",
+        '    map $http_upgrade $connection_of_upstream { default upgrade; "" ""; }',
+    ]
+    for each in site.backends:
+        # Engine.IO's polls of a session have to meet the same process.
+        affinity = ["        hash $remote_addr consistent;"] if each.sockets else []
+        servers = [f"        server {address};" for address in each.addresses]
+        lines += ["", f"    upstream {each.name} {{", *affinity, *servers, "        keepalive 64;"]
+        lines += [f"        keepalive_timeout {KEPT_S}s;", "    }"]
+    lines += ["", "    server {", f"        listen {site.port};"]
+    for each in site.backends:
+        to = f"proxy_pass {'https' if each.is_secure else 'http'}://{each.name};"
+        places = [f"{'^~' if path.endswith('/') else '='} {path}" for path in each.sockets]
+        places += [f'~ "{path}"' for path in each.paths]
+        lines += [f"        location {place} {{ {to} }}" for place in places or ["/"]]
+    return _text([*lines, "    }", "}"])
+
+
+def haproxy(site: Site) -> str:
+    """Return a `haproxy.cfg`."""
+    lines = [
+        *_about("HAProxy", "`haproxy -c -f FILE`"),
+        "global",
+        f"    tune.bufsize {HEAD_LIMIT}",
+        f"    tune.http.maxhdr {HEADER_LIMIT}",
+        "",
+        "defaults",
+        "    mode http",
+        "    option http-keep-alive",
+        "    option redispatch 1",
+        "    retry-on conn-failure",
+        f"    timeout http-request {HEAD_S:.0f}s",
+        f"    timeout http-keep-alive {KEPT_S}s",
+        f"    timeout connect {site.connect_s:g}s",
+        f"    timeout client {site.answer_s:g}s",
+        f"    timeout server {site.answer_s:g}s",
+        f"    timeout tunnel {site.answer_s:g}s",
+        "",
+        "frontend public",
+        f"    bind :{site.port}",
+        f"    http-request deny deny_status 413 if {{ req.hdr_val(content-length) gt {BODY_LIMIT} }}",
+        "    # What others say about the client is said anew.",
+        "    http-request del-header Forwarded",
+        "    http-request set-header X-Forwarded-For %[src]",
+        "    http-request set-header X-Forwarded-Proto http unless { ssl_fc }",
+        "    http-request set-header X-Forwarded-Proto https if { ssl_fc }",
+        "    http-request set-header X-Forwarded-Host %[req.hdr(host)]",
+    ]
+    for each in site.backends:
+        begins = [f"path_beg {path}" if path.endswith("/") else f"path {path}" for path in each.sockets]
+        conditions = begins + [f"path_reg '{path}'" for path in each.paths]
+        lines += [f"    use_backend {each.name} if {{ {condition} }}" for condition in conditions]
+        if not conditions:
+            lines += [f"    default_backend {each.name}"]
+    for each in site.backends:
+        # Engine.IO's polls of a session have to meet the same process.
+        balance = ["    balance source", "    hash-type consistent"] if each.sockets else ["    balance roundrobin"]
+        secure = " ssl verify required ca-file @system-ca" if each.is_secure else ""
+        servers = [
+            f"    server {each.name}-{number} {address} check{secure}"
+            for number, address in enumerate(each.addresses, 1)
+        ]
+        check = ["    option httpchk GET /health/ready"]
+        lines += ["", f"backend {each.name}", *balance, *check, *servers]
+    return _text(lines)
+
+
+def traefik(site: Site) -> str:
+    """Return a file for Traefik 3's file provider."""
+    lines = [
+        *_about("Traefik 3", "a file for `--providers.file.filename`"),
+        f"# To its static configuration belong: --entryPoints.public.address=:{site.port}",
+        f"#   --entryPoints.public.transport.respondingTimeouts.readTimeout={BODY_S:.0f}s",
+        f"#   --entryPoints.public.transport.respondingTimeouts.idleTimeout={KEPT_S}s",
+        "# It says X-Forwarded-* anew unless entryPoints.public.forwardedHeaders names whom to trust.",
+        "http:",
+        "  routers:",
+    ]
+    for rank, each in enumerate(reversed(site.backends), 1):
+        rules = [f"PathPrefix(`{path}`)" if path.endswith("/") else f"Path(`{path}`)" for path in each.sockets]
+        rules += [f"PathRegexp(`{path}`)" for path in each.paths]
+        rule = " || ".join(rules or ["PathPrefix(`/`)"])
+        lines += [
+            f"    {each.name}:",
+            "      entryPoints: [public]",
+            f"      rule: '{rule}'",
+            f"      priority: {rank}",
+        ]
+        lines += [f"      service: {each.name}"]
+    lines += ["  services:"]
+    for each in site.backends:
+        lines += [f"    {each.name}:", "      loadBalancer:", "        servers:"]
+        lines += [f"          - url: {url}" for url in each.urls]
+        lines += ["        serversTransport: patient", "        responseForwarding:", "          flushInterval: -1ms"]
+        lines += ["        healthCheck:", "          path: /health/ready"]
+        if each.sockets:
+            # Engine.IO's polls of a session have to meet the same process: clients that keep no cookies use WebSocket only.
+            lines += [
+                "        sticky:",
+                "          cookie:",
+                "            name: headwater",
+                "            httpOnly: true",
+            ]
+    lines += ["  serversTransports:", "    patient:", "      forwardingTimeouts:"]
+    lines += [f"        dialTimeout: {site.connect_s:g}s", f"        responseHeaderTimeout: {site.answer_s:g}s"]
+    lines += [f"        idleConnTimeout: {KEPT_S}s"]
+    return _text(lines)
+
+
+PROXIES: Mapping[str, Callable[[Site], str]] = {"traefik": traefik, "nginx": nginx, "haproxy": haproxy}
+
+
+def _about(what: str, use: str) -> list[str]:
+    return [f"# {what} before Headwater, made by `headwater proxy-config`; {use}.", ""]
+
+
+def _text(lines: Sequence[str]) -> str:
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,51 @@
+"""What each context shows at the public port. Mounting, forwarding and the configurations of proxies go by this table alone."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import RouteContext, iter_route_contexts
+from starlette.routing import Match
+from starlette.types import Scope
+
+NAMED = re.compile(r"\(\?P<\w+>")
+
+
+@dataclass(frozen=True)
+class Offer:
+    """`routers` come with the prefix they are mounted under; a path of `sockets` that ends with a slash is all below it."""
+
+    context: str
+    routers: tuple[tuple[str, APIRouter], ...] = ()
+    sockets: tuple[str, ...] = ()
+
+    @cached_property
+    def routes(self) -> tuple[RouteContext, ...]:
+        """Return the routes at their whole paths."""
+        table = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+        self.mount(table)
+        return tuple(iter_route_contexts(table.routes))
+
+    def mount(self, app: FastAPI) -> None:
+        """Have the application serve the routes itself."""
+        for prefix, router in self.routers:
+            app.include_router(router, prefix=prefix)
+
+    def match(self, scope: Scope) -> tuple[Match, dict[str, Any]]:
+        """Return how well a route fits the request, and which: the first that fits wholly, or else in all but its method."""
+        partial: tuple[Match, dict[str, Any]] = (Match.NONE, {})
+        for route in self.routes:
+            match, _ = route.matches(scope)
+            if match is Match.FULL:
+                return match, {"route": route.original_route}
+            if match is Match.PARTIAL and partial[0] is Match.NONE:
+                partial = (match, {"route": route.original_route})
+        return partial
+
+    def paths(self) -> Iterator[str]:
+        """Yield the regular expression of each path once, as every proxy reads it: without names of groups."""
+        for pattern in dict.fromkeys(route.path_regex.pattern for route in self.routes):
+            yield NAMED.sub("(", pattern).replace("\\-", "-")

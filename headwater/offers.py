@@ -1,0 +1,39 @@
+"""Where each context's routes and sockets stand, for the process that serves them and for every proxy in front."""
+
+from collections.abc import Iterator, Sequence
+
+from fastapi import APIRouter
+
+from bounded_contexts.gateway import module as gateway
+from bounded_contexts.gateway.adapters.forwarding import Gateway
+from bounded_contexts.gateway.adapters.offers import Offer
+from bounded_contexts.gateway.adapters.upstreams import Patience
+from headwater.settings import CONTEXT_UPSTREAM, Settings, SettingsError
+from shared_kernel.module import Module
+
+API = "/api/v1"
+SOCKETS = "/socket.io/"
+COMPAT_SOCKETS = "/ws"
+
+
+def offers(modules: Sequence[Module], *, compat: bool) -> Iterator[tuple[Module, Offer]]:
+    """Yield what each context offers, with the routes of older services if they are switched on."""
+    for module in modules:
+        routers = [(API, module.router), ("", module.root_router), ("", module.compat_router if compat else None)]
+        sockets = [(SOCKETS, module.sockets), (COMPAT_SOCKETS, module.compat_sockets if compat else None)]
+        yield (
+            module,
+            Offer(
+                module.name,
+                tuple((prefix, router) for prefix, router in routers if isinstance(router, APIRouter)),
+                tuple(path for path, served in sockets if served),
+            ),
+        )
+
+
+def forwarding(settings: Settings, modules: Sequence[Module]) -> Gateway:
+    """Return what forwards to the configured upstreams. Raise `SettingsError` for one of a context that there is not."""
+    if unknown := sorted(settings.upstreams.keys() - {module.name for module in modules}):
+        raise SettingsError(f"{CONTEXT_UPSTREAM}{unknown[0].upper()}: there is no such context")
+    patience = Patience(settings.upstream_connect_timeout, settings.upstream_answer_timeout)
+    return gateway.module(settings.upstream_urls, patience)

@@ -1,0 +1,44 @@
+"""The command `proxy-config`."""
+
+from typing import Annotated
+
+import typer
+
+from headwater import settings as settings_module
+from headwater.addresses import listed
+from headwater.console import told
+from headwater.settings import Settings
+from infra.local.errors import StackError
+
+WEB = "http://web:8080"
+REALTIME = "http://realtime-delivery:8080"  # as Compose names them
+
+
+def proxy_config(
+    proxy: Annotated[str, typer.Argument(help="traefik, nginx or haproxy.")],
+    web: Annotated[str, typer.Option(help="Base URLs of the processes of role `web`, comma-separated.")] = WEB,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The public port.")] = 80,
+) -> None:
+    """Print a configuration that puts the proxy in the gateway's place: HEADWATER_UPSTREAM_<CONTEXT> say what is where."""
+    with told():
+        print(configuration(settings_module.load(), proxy, web, port), end="")  # noqa: T201 – a file, as it is
+
+
+def configuration(settings: Settings, proxy: str, web: str = WEB, port: int = 80) -> str:
+    """Return the configuration. Raise `StackError` for a proxy that is not known."""
+    from bounded_contexts.gateway.adapters.configurations import DEFAULT, PROXIES, Backend, Site
+    from headwater.offers import forwarding, offers
+    from headwater.wiring import SHAPE, build
+
+    if proxy not in PROXIES:
+        raise StackError(f"no configuration for {proxy}; there are those for {', '.join(PROXIES)}")
+    modules = build(SHAPE).modules
+    forwarding(settings, modules)
+    urls = {"realtime": [REALTIME]} | settings.upstream_urls
+    backends = [
+        Backend(offer.context, urls[offer.context], tuple(offer.paths()), offer.sockets)
+        for _, offer in offers(modules, compat=settings.compat_routes)
+        if offer.context in urls
+    ]
+    patience = (settings.upstream_connect_timeout, settings.upstream_answer_timeout)
+    return PROXIES[proxy](Site(port, (*backends, Backend(DEFAULT, listed(web))), *patience))
