@@ -10,6 +10,7 @@ from bounded_contexts.identity.adapters.directory_postgres import PostgresDirect
 from bounded_contexts.identity.adapters.mail import FileMail, SmtpMail
 from bounded_contexts.identity.adapters.mail_tokens import SealedMailTokens
 from bounded_contexts.identity.adapters.passwords import Argon2Passwords
+from bounded_contexts.identity.adapters.service_accounts_postgres import PostgresServiceAccounts
 from bounded_contexts.identity.adapters.sessions_postgres import PostgresSessions
 from bounded_contexts.identity.adapters.signing_keys import PostgresSigningKeys
 from bounded_contexts.identity.adapters.totp_postgres import PostgresSecondFactors
@@ -58,10 +59,12 @@ def ports_of_identity(given: Identity) -> Ports:
     vault = PostgresVault(database, secret)
     users = users_of(given.settings, database, given.codec)
     sessions = PostgresSessions(database, PostgresEventStore(database, identity.NAME, given.codec), secret)
+    services = PostgresServiceAccounts(database, PostgresEventStore(database, identity.NAME, given.codec), secret)
     return Ports(
         users=users,
         sessions=sessions,
         keys=given.api_keys,
+        services=services,
         transaction=database.transaction,
         accounts=users,
         passwords=Argon2Passwords(),
@@ -69,6 +72,7 @@ def ports_of_identity(given: Identity) -> Ports:
         refresh_tokens=sessions,
         access_tokens=given.signing_keys,
         api_keys=given.api_keys,
+        service_accounts=services,
         second_factors=PostgresSecondFactors(database, secret),
         mail_tokens=SealedMailTokens(given.opaque_tokens),
         mail=_mail(given.settings),

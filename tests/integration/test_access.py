@@ -31,6 +31,7 @@ class Access(NamedTuple):
 
 ADMIN = "/api/v1/admin/groups"
 ME = "/api/v1/me"
+SERVICES = "/api/v1/service-accounts"
 ROUTES = {
     "GET /": Access(OPEN),
     "GET /health/live": Access(OPEN),
@@ -74,6 +75,14 @@ ROUTES = {
     f"GET {ME}/api-keys": Access(USER),
     f"POST {ME}/api-keys": Access(USER, {}),
     f"DELETE {ME}/api-keys/{{key_id:uuid}}": Access(USER),
+    "GET /.well-known/oauth-authorization-server": Access(OPEN),
+    f"GET {SERVICES}": Access("identity:services"),
+    f"POST {SERVICES}": Access("identity:services", {"name": "x", "scopes": ["messages:read"]}),
+    f"GET {SERVICES}/{{account_id:uuid}}": Access("identity:services"),
+    f"PATCH {SERVICES}/{{account_id:uuid}}": Access("identity:services", {"name": "x"}),
+    f"DELETE {SERVICES}/{{account_id:uuid}}": Access("identity:services"),
+    f"POST {SERVICES}/{{account_id:uuid}}/secrets": Access("identity:services"),
+    f"DELETE {SERVICES}/{{account_id:uuid}}/secrets/{{secret_id:uuid}}": Access("identity:services"),
     "POST /api/v1/conversations": Access(USER, {}),
     "PUT /api/v1/conversations/direct": Access(USER, {}),
     "GET /api/v1/conversations": Access(USER),
@@ -112,6 +121,8 @@ VALUES = {
     "user_id:uuid": SOMEBODY,
     "session_id:uuid": SOMEBODY,
     "key_id:uuid": SOMEBODY,
+    "account_id:uuid": SOMEBODY,
+    "secret_id:uuid": SOMEBODY,
     "conversation_id:uuid": SOMEBODY,
     "member_id:uuid": SOMEBODY,
     "message_id:uuid": SOMEBODY,
@@ -120,7 +131,8 @@ VALUES = {
     "group": "no.group",
     "role": "moderator",
 }
-NOT_HERE = {"GET /metrics"}  # the monitoring's own token: tests/e2e/test_observability.py
+# The monitoring's own token (tests/e2e/test_observability.py), and a program's secret (test_service_accounts.py).
+NOT_HERE = {"GET /metrics", "POST /oauth2/token"}
 
 
 @pytest.fixture(scope="module")

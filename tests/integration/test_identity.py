@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,21 +21,16 @@ from bounded_contexts.identity.adapters.signing_keys import OVERLAP
 from bounded_contexts.identity.application.commands import reset_password
 from bounded_contexts.identity.application.ports import Credential, Device, LiveSession
 from bounded_contexts.identity.application.sessions import SignInRefused, sign_in
-from headwater.web import application
 from headwater.wiring import House, identity_ports
-from infra.feed import FeedRunner
-from infra.health import Health
 from infra.kafka_reader import KafkaReader
-from tests.integration.conftest import Client
+from tests.integration.conftest import Anybody, Client
 from tests.mailbox import Mailbox
-from tests.probes import during, eventually
+from tests.probes import eventually
 
 pytestmark = pytest.mark.usefixtures("groups")
 
 PASSWORD, OTHER = "correct horse battery", "staple correct horse"
 REVOKED_WITHIN_S = 2.0
-
-Anybody = Callable[[], httpx.AsyncClient]
 
 
 @dataclass(slots=True)
@@ -49,32 +44,6 @@ class Account:
 
     def signed_in(self, access_token: str | None = None) -> dict[str, str]:
         return {"authorization": f"Bearer {access_token or self.tokens['access_token']}"}
-
-
-@pytest.fixture
-async def app(web_house: House) -> AsyncIterator[Any]:
-    """The web role, which hears of revocations."""
-    runner = FeedRunner(web_house.revocations.feed, web_house.kafka, web_house.codec)
-    async with during(runner.run()):
-        await asyncio.wait_for(runner.ready.wait(), 20)
-        yield application(web_house, {"web"}, Health(("web",), {}))
-
-
-@pytest.fixture
-def anybody(app: Any) -> Anybody:
-    """Return clients, each from an address of its own: failures are counted by address."""
-
-    def of() -> httpx.AsyncClient:
-        address = ".".join(str(byte) for byte in (10, *uuid4().bytes[:3]))
-        transport = httpx.ASGITransport(app=app, client=(address, 1))
-        return httpx.AsyncClient(transport=transport, base_url="http://test/api/v1")
-
-    return of
-
-
-@pytest.fixture
-def admin(client: Client) -> httpx.AsyncClient:
-    return client(uuid4(), "admin")
 
 
 def new_address() -> str:

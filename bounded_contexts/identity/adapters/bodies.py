@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from bounded_contexts.identity.application.ports import ListedKey, LiveSession, Person
+from bounded_contexts.identity.application.ports import ListedKey, ListedService, LiveSession, Person
 from bounded_contexts.identity.application.sessions import SignedIn
 from bounded_contexts.identity.domain.address import LIMIT as EMAIL_LIMIT
 from bounded_contexts.identity.domain.password import LONGEST, SHORTEST
@@ -19,6 +19,7 @@ Name = Annotated[str, Field(min_length=1, max_length=NAME_LIMIT + 20, examples=[
 Password = Annotated[
     str, Field(max_length=4 * LONGEST, description=f"{SHORTEST} to {LONGEST} characters.", examples=["correct horse"])
 ]
+Scopes = Annotated[list[str], Field(min_length=1, max_length=len(SCOPES), examples=[["messages:read"]])]
 Token = Annotated[str, Field(min_length=1, max_length=4096)]
 
 
@@ -73,8 +74,20 @@ class FurtherLogin(Code):
 
 class NewKey(Body):
     name: Name
-    scopes: Annotated[list[str], Field(min_length=1, max_length=len(SCOPES), examples=[["messages:read"]])]
+    scopes: Scopes
     expires_at: Moment | None = None
+
+
+class NewService(Body):
+    name: Name
+    scopes: Scopes
+
+
+class ServiceChange(Body):
+    """What is given is changed (RFC 7396); neither can be removed, so null is refused."""
+
+    name: Name = None  # type: ignore[assignment]  # left out, which null is not
+    scopes: Scopes = None  # type: ignore[assignment]
 
 
 class Forgotten(Body):
@@ -170,6 +183,29 @@ class KeyList(BaseModel):
     data: list[KeyAnswer]
 
 
+class SecretOfService(BaseModel):
+    id: UUID
+    created_at: datetime
+    used_at: Annotated[datetime | None, Field(description="To the minute.")]
+
+
+class ServiceAnswer(BaseModel):
+    id: Annotated[UUID, Field(description="The `client_id`, too.")]
+    name: str
+    scopes: list[str]
+    created_at: datetime
+    secrets: Annotated[list[SecretOfService], Field(description="Those that are good, first added first: two at most.")]
+
+
+class NewServiceAnswer(ServiceAnswer):
+    client_secret: Annotated[str, Field(description="For `/oauth2/token`. Shown this once.")]
+
+
+class ServicePage(BaseModel):
+    data: list[ServiceAnswer]
+    page: PageAnswer
+
+
 class PermissionAnswer(BaseModel):
     roles: list[str]
     permissions: list[str]
@@ -219,4 +255,16 @@ def session_answer(of: LiveSession, current: UUID | None) -> SessionAnswer:
         seen_at=of.seen_at,
         expires_at=of.expires_at,
         is_current=of.session_id == current,
+    )
+
+
+def service_answer(of: ListedService) -> ServiceAnswer:
+    return ServiceAnswer(
+        id=of.account_id,
+        name=of.name,
+        scopes=list(of.scopes),
+        created_at=of.created_at,
+        secrets=[
+            SecretOfService(id=each.secret_id, created_at=each.created_at, used_at=each.used_at) for each in of.secrets
+        ],
     )

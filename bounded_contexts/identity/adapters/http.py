@@ -21,6 +21,7 @@ from bounded_contexts.identity.adapters.bodies import (
 )
 from bounded_contexts.identity.adapters.http_auth import auth_routes
 from bounded_contexts.identity.adapters.http_keys import key_routes
+from bounded_contexts.identity.adapters.http_services import service_routes
 from bounded_contexts.identity.adapters.signing_keys import PostgresSigningKeys
 from bounded_contexts.identity.application import commands, second_factor, sessions
 from bounded_contexts.identity.application.ports import Ports
@@ -83,6 +84,7 @@ def router(ports: Ports, issuer: str) -> APIRouter:
     routes.include_router(_users(ports))
     routes.include_router(_oneself(ports))
     routes.include_router(key_routes(ports))
+    routes.include_router(service_routes(ports))
     return routes
 
 
