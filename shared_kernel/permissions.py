@@ -11,16 +11,7 @@ OWN = ":own"
 USER = "user"
 SERVICE = "service"  # of programs with an account of their own; nobody is granted it, and it permits what `user` does
 ROLES: Mapping[str, frozenset[str]] = {
-    USER: frozenset(
-        {
-            "identity:read",
-            "identity:change:own",
-            "identity:erase:own",
-            "identity:sessions:own",
-            "messaging:write:own",
-            "notifications:read:own",
-        }
-    ),
+    USER: frozenset({"identity:change:own", "identity:erase:own"}),
     "moderator": frozenset({"messaging:former"}),
     "operator": frozenset({"operations:groups"}),
     "auditor": frozenset({"audit:read", "identity:list"}),

@@ -13,7 +13,7 @@ from headwater.wiring import House
 from infra.access_tokens import SharedKeyTokens
 from infra.health import Health
 from infra.http import api_routes
-from shared_kernel.permissions import ROLES, permissions
+from shared_kernel.permissions import OWN, ROLES, permissions
 from tests.integration.conftest import client_of
 
 OPEN, USER = "open to all", "signed in"
@@ -147,6 +147,13 @@ def test_every_route_is_classified(app: Any) -> None:
     found = {f"{method} {route.path}" for route in api_routes(app) for method in route.methods or ()}
 
     assert found - NOT_HERE == ROUTES.keys()
+
+
+def test_every_permission_opens_a_route() -> None:
+    """One that nobody checks promises what it does not keep."""
+    checked = {access.who for access in ROUTES.values()} - {OPEN, USER}
+
+    assert checked == {each.removesuffix(OWN) for each in permissions(ROLES)}
 
 
 async def asked(app: Any, route: str, tokens: SharedKeyTokens, roles: tuple[str, ...] | None) -> httpx.Response:
