@@ -316,8 +316,10 @@ class TestWhatEndsASession:
         eve = await registered(anybody())
 
         answer = await eve.api.delete(f"/me/sessions/{ada.tokens['session_id']}", headers=eve.signed_in())
+        no_session = await eve.api.delete(f"/me/sessions/{eve.id}", headers=eve.signed_in())
+        no_key = await eve.api.delete(f"/me/api-keys/{eve.id}", headers=eve.signed_in())
 
-        assert answer.status_code == 404
+        assert [answer.status_code, no_session.status_code, no_key.status_code] == [404, 404, 404]
         assert (await refresh(ada)).status_code == 200
 
     async def test_a_blocked_user_is_out_at_once_and_back_when_unblocked(

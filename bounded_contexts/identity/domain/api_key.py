@@ -37,6 +37,8 @@ def evolve(state: ApiKey, event: ApiKeyEvent) -> ApiKey:
             return ApiKey(event.user_id)
         case ApiKeyRevoked():
             return ApiKey(state.user_id, is_revoked=True)
+        case _:
+            return state  # of something else that has this id
 
 
 def checked_scopes(scopes: frozenset[str]) -> tuple[str, ...]:

@@ -41,5 +41,5 @@ def evolve(state: Session, event: SessionEvent) -> Session:
             return Session(event.user_id)
         case SessionRevoked():
             return Session(state.user_id, is_revoked=True)
-        case SessionCompromised():
-            return state
+        case _:
+            return state  # compromised; or of something else that has this id
