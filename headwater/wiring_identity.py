@@ -10,6 +10,7 @@ from bounded_contexts.identity.adapters.directory_postgres import PostgresDirect
 from bounded_contexts.identity.adapters.mail import FileMail, SmtpMail
 from bounded_contexts.identity.adapters.mail_tokens import SealedMailTokens
 from bounded_contexts.identity.adapters.passwords import Argon2Passwords
+from bounded_contexts.identity.adapters.security_history_postgres import PostgresSecurityHistory
 from bounded_contexts.identity.adapters.service_accounts_postgres import PostgresServiceAccounts
 from bounded_contexts.identity.adapters.sessions_postgres import PostgresSessions
 from bounded_contexts.identity.adapters.signing_keys import PostgresSigningKeys
@@ -74,6 +75,7 @@ def ports_of_identity(given: Identity) -> Ports:
         api_keys=given.api_keys,
         service_accounts=services,
         second_factors=PostgresSecondFactors(database, secret),
+        security_history=PostgresSecurityHistory(database, given.codec),
         mail_tokens=SealedMailTokens(given.opaque_tokens),
         mail=_mail(given.settings),
         opener=vault,

@@ -70,6 +70,7 @@ ROUTES = {
     f"PATCH {ME}": Access(USER, {"name": "x"}),
     f"GET {ME}/permissions": Access(USER),
     f"GET {ME}/sessions": Access(USER),
+    f"GET {ME}/security-events": Access(USER),
     f"DELETE {ME}/sessions": Access(USER),
     f"DELETE {ME}/sessions/{{session_id:uuid}}": Access(USER),
     f"GET {ME}/api-keys": Access(USER),

@@ -338,6 +338,45 @@ class TestWhatEndsASession:
         assert await eventually(alive, within=REVOKED_WITHIN_S, until=lambda status: status == 200)
 
 
+class TestSecurityEvents:
+    async def test_they_say_what_happened_last_first_and_have_pages(
+        self, ada: Account, anybody: Anybody, admin: httpx.AsyncClient
+    ) -> None:
+        eve = await registered(anybody())
+        login = {"email": ada.email, "password": PASSWORD, "device": "phone"}
+        phone = (await ada.api.post("/auth/login", json=login)).json()
+        await ada.api.post("/auth/login", json=login | {"password": OTHER})
+        key = await ada.api.post("/me/api-keys", json={"name": "x", "scopes": ["me:read"]}, headers=ada.signed_in())
+        await admin.put(f"/users/{ada.id}/roles/moderator")
+        await ada.api.delete(f"/me/sessions/{phone['session_id']}", headers=ada.signed_in())
+
+        found: list[dict[str, Any]] = []
+        query: dict[str, Any] = {"limit": 2}
+        while True:
+            answer = await ada.api.get("/me/security-events", params=query, headers=ada.signed_in())
+            page = answer.json()
+            found += page["data"]
+            if not page["page"]["has_more"]:
+                break
+            query["cursor"] = page["page"]["next_cursor"]
+        others = await eve.api.get("/me/security-events", params=query, headers=eve.signed_in())
+
+        assert [each["type"] for each in found] == [
+            "SessionRevoked",
+            "UserRoleGranted",
+            "ApiKeyCreated",
+            "SessionOpened",
+            "SessionOpened",
+            "UserRegistered",
+        ]
+        ended, granted, made, opened, *_ = found
+        assert (ended["session_id"], ended["reason"]) == (phone["session_id"], "revoked")
+        assert (granted["role"], made["key_id"]) == ("moderator", key.json()["id"])
+        assert (opened["session_id"], opened["device"], opened["methods"]) == (phone["session_id"], "phone", ["pwd"])
+        assert opened["address"].startswith("10.")
+        assert (others.status_code, others.json()["code"]) == (422, "invalid_cursor")
+
+
 class TestPasswords:
     async def test_a_forgotten_one_is_replaced_by_mail_once(
         self, ada: Account, anybody: Anybody, mailbox: Mailbox

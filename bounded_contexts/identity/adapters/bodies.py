@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from bounded_contexts.identity.application.ports import ListedKey, ListedService, LiveSession, Person
+from bounded_contexts.identity.application.ports import Happening, ListedKey, ListedService, LiveSession, Person
 from bounded_contexts.identity.application.sessions import SignedIn
 from bounded_contexts.identity.domain.address import LIMIT as EMAIL_LIMIT
 from bounded_contexts.identity.domain.password import LONGEST, SHORTEST
@@ -155,6 +155,23 @@ class SessionList(BaseModel):
     data: list[SessionAnswer]
 
 
+class HappeningAnswer(BaseModel):
+    type: Annotated[str, Field(description="The event's name, as on the topics.", examples=["SessionOpened"])]
+    at: datetime
+    session_id: UUID | None = None
+    device: str | None = None
+    address: str | None = None
+    methods: Annotated[list[str] | None, Field(description="RFC 8176.")] = None
+    key_id: UUID | None = None
+    role: str | None = None
+    reason: Annotated[str | None, Field(description="Why the session is over.")] = None
+
+
+class HappeningPage(BaseModel):
+    data: list[HappeningAnswer]
+    page: PageAnswer
+
+
 class SecretAnswer(BaseModel):
     secret: Annotated[str, Field(description="Base32, to be typed.")]
     uri: Annotated[str, Field(description="`otpauth://…`, to be shown as a QR code.")]
@@ -267,4 +284,15 @@ def service_answer(of: ListedService) -> ServiceAnswer:
         secrets=[
             SecretOfService(id=each.secret_id, created_at=each.created_at, used_at=each.used_at) for each in of.secrets
         ],
+    )
+
+
+def happening_answer(of: Happening) -> HappeningAnswer:
+    shown = HappeningAnswer.model_fields.keys() - {"type", "at", "device", "address"}
+    return HappeningAnswer(
+        type=type(of.event).__name__,
+        at=of.at,
+        device=of.device.name if of.device else None,
+        address=of.device.address if of.device else None,
+        **{name: getattr(of.event, name, None) for name in shown},
     )

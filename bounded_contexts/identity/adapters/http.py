@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Depends, Header, Response
 
 from bounded_contexts.identity.adapters.bodies import (
+    HappeningPage,
     NewUser,
     PageAnswer,
     PermissionAnswer,
@@ -16,6 +17,7 @@ from bounded_contexts.identity.adapters.bodies import (
     SessionList,
     UserAnswer,
     UserPage,
+    happening_answer,
     session_answer,
     user_answer,
 )
@@ -59,6 +61,7 @@ from shared_kernel.errors import NotFound, Refused
 from shared_kernel.permissions import USER, permissions, require
 
 USERS = "users"
+SECURITY = "security-events"
 
 
 def if_match(
@@ -215,6 +218,18 @@ def _oneself(ports: Ports) -> APIRouter:
         """Where you are signed in, last used first."""
         found = await ports.refresh_tokens.of_user(user.id)
         return SessionList(data=[session_answer(each, user.session) for each in found])
+
+    @routes.get("/security-events")
+    async def own_security_events(
+        user: SignedIn, tokens: Tokens, limit: Limit = 50, cursor: Cursor = None
+    ) -> HappeningPage:
+        """What concerned who may act as you, last first: sign-ins and where, passwords, sessions, keys, roles."""
+        own = f"{SECURITY} {user.id}"
+        found = await ports.security_history.page(user.id, limit + 1, open_place(tokens, cursor, own))
+        more = len(found) > limit
+        next_ = seal_place(tokens, found[limit - 1].at, found[limit - 1].id, own) if more else None
+        page = PageAnswer(next_cursor=next_, has_more=more)
+        return HappeningPage(data=[happening_answer(each) for each in found[:limit]], page=page)
 
     @routes.delete("/sessions/{session_id:uuid}", status_code=204)
     async def end_a_session(session_id: UUID, user: SignedIn) -> None:

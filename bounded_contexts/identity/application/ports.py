@@ -13,6 +13,8 @@ from bounded_contexts.identity.domain.session import SessionEvent
 from bounded_contexts.identity.domain.user import UserEvent
 from shared_kernel.events import EventStore, Position
 
+SecurityEvent = UserEvent | SessionEvent | ApiKeyEvent
+
 ACCESS_LIFETIME = timedelta(minutes=10)
 REFRESH_LIFETIME = timedelta(days=30)  # without being used; each use begins it anew
 GRACE = timedelta(
@@ -248,6 +250,22 @@ class ServiceAccounts(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something that concerns who may act as a user."""
+
+    id: UUID
+    at: datetime
+    event: SecurityEvent
+    device: Device | None  # where the event is one of a session
+
+
+class SecurityHistory(Protocol):
+    async def page(self, user: UUID, limit: int, before: tuple[datetime, UUID] | None) -> list[Happening]:
+        """Return what happened to the user's account, sessions and keys, last first, that before `before`."""
+        ...
+
+
 class Mail(Protocol):
     async def send(self, to: str, subject: str, text: str, id_: str) -> None:
         """Hand the mail over to a server; a repeat has the same `id_`. Raise `Unavailable` for what may pass, `Refused`
@@ -296,6 +314,7 @@ class Ports:
     second_factors: SecondFactors
     api_keys: ApiKeys
     service_accounts: ServiceAccounts
+    security_history: SecurityHistory
     mail_tokens: MailTokens
     mail: Mail
     opener: Opener
