@@ -10,6 +10,8 @@ from bounded_contexts.identity.adapters.directory_postgres import PostgresDirect
 from bounded_contexts.identity.adapters.mail import FileMail, SmtpMail
 from bounded_contexts.identity.adapters.mail_tokens import SealedMailTokens
 from bounded_contexts.identity.adapters.passwords import Argon2Passwords
+from bounded_contexts.identity.adapters.security_history_postgres import PostgresSecurityHistory
+from bounded_contexts.identity.adapters.service_accounts_postgres import PostgresServiceAccounts
 from bounded_contexts.identity.adapters.sessions_postgres import PostgresSessions
 from bounded_contexts.identity.adapters.signing_keys import LOOK_S, PostgresSigningKeys
 from bounded_contexts.identity.adapters.totp_postgres import PostgresSecondFactors
@@ -18,6 +20,7 @@ from bounded_contexts.identity.adapters.users_postgres import PostgresUsers
 from bounded_contexts.identity.adapters.vault_postgres import PostgresVault
 from bounded_contexts.identity.application.ports import Ports
 from bounded_contexts.identity.domain.api_key import ApiKeyEvent
+from bounded_contexts.identity.domain.service_account import ServiceAccountEvent
 from bounded_contexts.identity.domain.session import SessionEvent
 from bounded_contexts.identity.domain.user import UserEvent
 from headwater.settings import PREFIX, Settings, SettingsError, secret_key
@@ -69,11 +72,14 @@ def ports_of_identity(given: Given, stored: ReadModel) -> Ports:
     users = users_of(given.settings, database, given.codec)
     opened = PostgresEventStore[SessionEvent](database, identity.NAME, given.codec, SessionEvent)
     sessions = PostgresSessions(database, opened, secret)
+    accounts = PostgresEventStore[ServiceAccountEvent](database, identity.NAME, given.codec, ServiceAccountEvent)
+    services = PostgresServiceAccounts(database, accounts, secret)
     return Ports(
         current_users=given.current_users,
         users=users,
         sessions=sessions,
         keys=given.api_keys,
+        services=services,
         transaction=database.transaction,
         accounts=users,
         passwords=Argon2Passwords(),
@@ -81,7 +87,9 @@ def ports_of_identity(given: Given, stored: ReadModel) -> Ports:
         refresh_tokens=sessions,
         access_tokens=given.signing_keys,
         api_keys=given.api_keys,
+        service_accounts=services,
         second_factors=PostgresSecondFactors(database, secret),
+        security_history=PostgresSecurityHistory(database, given.codec),
         mail_tokens=SealedMailTokens(given.opaque_tokens),
         mail=_mail(given.settings),
         opener=vault,

@@ -39,8 +39,10 @@ class User:
     id: UUID
     roles: frozenset[str]
     expires_at: datetime  # when the token ends
-    session: UUID | None = None  # which sign-in or API key it comes from, as far as it says so
-    scopes: frozenset[str] | None = None  # what an API key is limited to; None: a person's token, which is not
+    session: UUID | None = None  # which sign-in, API key or service's secret it comes from, as far as it says so
+    scopes: frozenset[str] | None = (
+        None  # what an API key or a service is limited to; None: a person's token, which is not
+    )
 
 
 class AccessTokens(Protocol):
@@ -169,6 +171,14 @@ def _id_or_none(sid: object) -> UUID | None:
         return None
 
 
+def _scopes(claims: Mapping[str, Any]) -> frozenset[str] | None:
+    """Return what the token of a program is limited to: one whose `sub` is its `client_id` (RFC 9068 section 2.2)."""
+    if claims.get("client_id") != claims["sub"]:
+        return None
+    scope = claims.get("scope")
+    return frozenset(scope.split()) if isinstance(scope, str) else frozenset()
+
+
 def _header(token: str) -> dict[str, Any]:
     try:
         return jwt.get_unverified_header(token)
@@ -192,9 +202,8 @@ def _user(token: str, key: Any, algorithms: tuple[str, ...], issuer: str | None,
         if expires_at.year > LAST_YEAR:  # what is added to it must be a date, too
             raise OverflowError
         session = _id_or_none(claims.get("sid"))
-        return User(
-            UUID(claims["sub"]), frozenset(roles) if isinstance(roles, list) else frozenset(), expires_at, session
-        )
+        held = frozenset(roles) if isinstance(roles, list) else frozenset()
+        return User(UUID(claims["sub"]), held, expires_at, session, _scopes(claims))
     except jwt.ExpiredSignatureError as error:
         raise Unauthenticated("token_expired", "the token has expired") from error
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, OSError) as error:

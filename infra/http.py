@@ -81,6 +81,13 @@ def _sane(moment: datetime) -> datetime:
 Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339), AfterValidator(_sane)]
 
 
+class NextPage(BaseModel):
+    """Where a list goes on: ask again with `cursor=`."""
+
+    next_cursor: str | None
+    has_more: bool
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI answers of a route that may fail in these ways."""
     content = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -113,13 +120,13 @@ async def _user(tokens: AccessTokens, token: str | None) -> User:
 
 
 def _require_scope(user: User, request: Request) -> None:
-    """Raise `Forbidden` for an API key beyond its scopes: the resource is the first word behind `/api/v1`."""
+    """Raise `Forbidden` for an API key or a service beyond its scopes: the resource is the first word behind `/api/v1`."""
     if user.scopes is None:
         return
     resource = re.split("[/:]", request.scope["path"].removeprefix("/api/v1/"), maxsplit=1)[0]
     scope = f"{resource}:{'read' if request.method in STATIC else 'write'}"
     if scope not in user.scopes:
-        raise Forbidden("scope_missing", f"the key has not the scope {scope}")
+        raise Forbidden("scope_missing", f"the token has not the scope {scope}")
 
 
 async def may_scrape(
@@ -305,15 +312,19 @@ def answer(
 async def _on_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HeadwaterError)  # noqa: S101 – narrows the type Starlette widened
     document = of_error(error)
-    headers = {}
+    return answer(request, document["status"], document, error_headers(request, error))
+
+
+def error_headers(request: Request, error: HeadwaterError) -> dict[str, str]:
+    """Return the fields that go with the error's status; tell the log of what is away."""
     if isinstance(error, Unauthenticated):
-        headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+        return {"WWW-Authenticate": 'Bearer error="invalid_token"'}
     if isinstance(error, RateLimited):
-        headers["Retry-After"] = str(error.retry_after_s)
+        return {"Retry-After": str(error.retry_after_s)}
     if isinstance(error, Unavailable):
-        headers["Retry-After"] = str(RETRY_AFTER_S)
         log.warning("http.unavailable", code=error.code, detail=error.detail, path=request.scope["path"])
-    return answer(request, document["status"], document, headers)
+        return {"Retry-After": str(RETRY_AFTER_S)}
+    return {}
 
 
 async def _on_invalid(request: Request, error: Exception) -> JSONResponse:

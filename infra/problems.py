@@ -6,7 +6,17 @@ from typing import Any
 
 from infra.access_tokens import Unauthenticated
 from infra.rate_limit import RateLimited
-from shared_kernel.errors import Conflict, Forbidden, HeadwaterError, NotFound, Refused, Stale, Taken, Unavailable
+from shared_kernel.errors import (
+    Conflict,
+    Forbidden,
+    HeadwaterError,
+    Malformed,
+    NotFound,
+    Refused,
+    Stale,
+    Taken,
+    Unavailable,
+)
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
@@ -15,6 +25,7 @@ RETRY_AFTER_S = 1
 STATUS: tuple[tuple[type[HeadwaterError], HTTPStatus], ...] = (
     (Unauthenticated, HTTPStatus.UNAUTHORIZED),
     (RateLimited, HTTPStatus.TOO_MANY_REQUESTS),
+    (Malformed, HTTPStatus.BAD_REQUEST),
     (Forbidden, HTTPStatus.FORBIDDEN),
     (NotFound, HTTPStatus.NOT_FOUND),
     (Taken, HTTPStatus.CONFLICT),

@@ -1,4 +1,5 @@
-"""Whose access tokens are refused although they still hold: sessions that were revoked, users that were blocked or erased.
+"""Whose access tokens are refused although they still hold: sessions, keys and services' secrets that were revoked, users that
+were blocked or erased, service accounts that were deleted.
 
 Every process that verifies tokens hears of it from the topics, without a group, and when it starts reads again what happened
 while tokens of then may still hold. A token of another issuer is refused by its user, too.
@@ -11,12 +12,28 @@ from time import monotonic
 from uuid import UUID
 
 from infra.access_tokens import AccessTokens, Unauthenticated, User
-from schemas.identity.events import ApiKeyRevoked, SessionRevoked, UserBlocked, UserErased, UserUnblocked
+from schemas.identity.events import (
+    ApiKeyRevoked,
+    ServiceAccountDeleted,
+    ServiceSecretRevoked,
+    SessionRevoked,
+    UserBlocked,
+    UserErased,
+    UserUnblocked,
+)
 from shared_kernel.events import Recorded
 from shared_kernel.module import Feed
 
 NAME = "revocations"
-EVENTS = (SessionRevoked, ApiKeyRevoked, UserBlocked, UserUnblocked, UserErased)
+EVENTS = (
+    SessionRevoked,
+    ApiKeyRevoked,
+    ServiceSecretRevoked,
+    ServiceAccountDeleted,
+    UserBlocked,
+    UserUnblocked,
+    UserErased,
+)
 PRUNE_S = 60.0
 
 Listener = Callable[[UUID, UUID | None, str], None]  # user, session (None: all of them), reason
@@ -48,6 +65,10 @@ class Revocations:
                     self._revoke(user, session, reason)
                 case ApiKeyRevoked(key_id=key, user_id=user):
                     self._revoke(user, key, "revoked")
+                case ServiceSecretRevoked(account_id=account, secret_id=secret):
+                    self._revoke(account, secret, "revoked")
+                case ServiceAccountDeleted(account_id=account):
+                    self._revoke(account, None, "deleted")
                 case UserBlocked(user_id=user):
                     self._revoke(user, None, "blocked", inf)  # others' tokens may hold for longer than ours
                 case UserErased(user_id=user):

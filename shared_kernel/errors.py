@@ -2,6 +2,7 @@
 
 HeadwaterError
 ├── Refused           a rule says no; asking again does not help
+│   ├── Malformed       … because of the form it is asked in
 │   ├── Forbidden     … because of who asks
 │   ├── NotFound      … because it is not there, or the asker may not know that it is
 │   ├── Taken         … because somebody else has it
@@ -28,6 +29,10 @@ class HeadwaterError(Exception):
 
 class Refused(HeadwaterError):
     """A rule of the domain says no."""
+
+
+class Malformed(Refused):
+    """It is not asked as the protocol prescribes."""
 
 
 class Forbidden(Refused):

@@ -9,17 +9,9 @@ from shared_kernel.errors import Forbidden
 
 OWN = ":own"
 USER = "user"
+SERVICE = "service"  # of programs with an account of their own; nobody is granted it, and it permits what `user` does
 ROLES: Mapping[str, frozenset[str]] = {
-    USER: frozenset(
-        {
-            "identity:read",
-            "identity:change:own",
-            "identity:erase:own",
-            "identity:sessions:own",
-            "messaging:write:own",
-            "notifications:read:own",
-        }
-    ),
+    USER: frozenset({"identity:change:own", "identity:erase:own"}),
     "moderator": frozenset({"messaging:former"}),
     "operator": frozenset({"operations:groups"}),
     "auditor": frozenset({"audit:read", "identity:list"}),
@@ -31,7 +23,7 @@ ROLES: Mapping[str, frozenset[str]] = {
             "identity:roles",
             "identity:block",
             "identity:erase",
-            "identity:sessions",
+            "identity:services",
             "messaging:former",
             "messaging:erase",
             "operations:groups",
@@ -39,8 +31,8 @@ ROLES: Mapping[str, frozenset[str]] = {
         }
     ),
 }
-# What a key may be limited to: the first word of a route's path, and whether it changes anything. Signing in and keys
-# themselves are for people.
+# What a key or a service account is limited to: the first word of a route's path, and whether it changes anything. Signing in,
+# keys and service accounts themselves are for people.
 RESOURCES = ("admin", "audit", "conversations", "me", "messages", "notifications", "users")
 SCOPES = frozenset(f"{resource}:{action}" for resource in RESOURCES for action in ("read", "write"))
 

@@ -3,7 +3,10 @@
 from functools import partial
 from pathlib import Path
 
+from fastapi import APIRouter
+
 from bounded_contexts.identity.adapters.http import key_set_routes, router
+from bounded_contexts.identity.adapters.http_oauth import oauth_routes
 from bounded_contexts.identity.adapters.signing_keys import PostgresSigningKeys
 from bounded_contexts.identity.application import reactions
 from bounded_contexts.identity.application.ports import Ports
@@ -35,12 +38,15 @@ MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
 
 def module(ports: Ports, keys: PostgresSigningKeys, letters: Letters) -> Module:
     """Return the context as wiring knows it."""
+    at_the_root = APIRouter()
+    at_the_root.include_router(key_set_routes(keys))
+    at_the_root.include_router(oauth_routes(ports, keys.issuer))
     verification = partial(reactions.send_verification, ports=ports, letters=letters)
     return Module(
         name=NAME,
         topics=(Topic("users"), Topic("sessions")),
         router=router(ports, letters.product),
-        root_router=key_set_routes(keys),
+        root_router=at_the_root,
         has_outbox=True,
         consumers=(
             Consumer(

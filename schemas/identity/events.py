@@ -246,6 +246,200 @@ class SecondFactorRemoved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceAccountChanged:
+    """A service account has another name or other scopes: both as they are now."""
+
+    NAME: ClassVar[str] = "headwater.identity.ServiceAccountChanged"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "sessions"
+    KEY: ClassVar[str] = "account_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "public"
+    SCHEMA: ClassVar[str] = "identity/service_account_changed.1.avsc"
+
+    account_id: UUID
+    # Of a program.
+    name: str
+    # `RESOURCE:read` and `RESOURCE:write`.
+    scopes: tuple[str, ...]
+    changed_by: UUID
+    changed_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "account_id": str(self.account_id),
+            "name": self.name,
+            "scopes": list(self.scopes),
+            "changed_by": str(self.changed_by),
+            "changed_at": micros(self.changed_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return the event Avro decoded."""
+        return cls(
+            account_id=uuid_of(record["account_id"]),
+            name=record["name"],
+            scopes=tuple(record["scopes"]),
+            changed_by=uuid_of(record["changed_by"]),
+            changed_at=moment(record["changed_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceAccountCreated:
+    """A program has an account of its own, which belongs to nobody."""
+
+    NAME: ClassVar[str] = "headwater.identity.ServiceAccountCreated"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "sessions"
+    KEY: ClassVar[str] = "account_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "public"
+    SCHEMA: ClassVar[str] = "identity/service_account_created.1.avsc"
+
+    account_id: UUID
+    # Of a program.
+    name: str
+    # `RESOURCE:read` and `RESOURCE:write`.
+    scopes: tuple[str, ...]
+    created_by: UUID
+    created_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "account_id": str(self.account_id),
+            "name": self.name,
+            "scopes": list(self.scopes),
+            "created_by": str(self.created_by),
+            "created_at": micros(self.created_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return the event Avro decoded."""
+        return cls(
+            account_id=uuid_of(record["account_id"]),
+            name=record["name"],
+            scopes=tuple(record["scopes"]),
+            created_by=uuid_of(record["created_by"]),
+            created_at=moment(record["created_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceAccountDeleted:
+    """A service account, its secrets and its tokens are refused for good."""
+
+    NAME: ClassVar[str] = "headwater.identity.ServiceAccountDeleted"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "sessions"
+    KEY: ClassVar[str] = "account_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "public"
+    SCHEMA: ClassVar[str] = "identity/service_account_deleted.1.avsc"
+
+    account_id: UUID
+    deleted_by: UUID
+    deleted_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "account_id": str(self.account_id),
+            "deleted_by": str(self.deleted_by),
+            "deleted_at": micros(self.deleted_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return the event Avro decoded."""
+        return cls(
+            account_id=uuid_of(record["account_id"]),
+            deleted_by=uuid_of(record["deleted_by"]),
+            deleted_at=moment(record["deleted_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSecretAdded:
+    """A service account has another secret beside the one it had."""
+
+    NAME: ClassVar[str] = "headwater.identity.ServiceSecretAdded"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "sessions"
+    KEY: ClassVar[str] = "account_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "public"
+    SCHEMA: ClassVar[str] = "identity/service_secret_added.1.avsc"
+
+    account_id: UUID
+    # The `sid` of the tokens that are got by it.
+    secret_id: UUID
+    added_by: UUID
+    added_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "account_id": str(self.account_id),
+            "secret_id": str(self.secret_id),
+            "added_by": str(self.added_by),
+            "added_at": micros(self.added_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return the event Avro decoded."""
+        return cls(
+            account_id=uuid_of(record["account_id"]),
+            secret_id=uuid_of(record["secret_id"]),
+            added_by=uuid_of(record["added_by"]),
+            added_at=moment(record["added_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSecretRevoked:
+    """A secret of a service account is refused from now on, and so are its tokens."""
+
+    NAME: ClassVar[str] = "headwater.identity.ServiceSecretRevoked"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "sessions"
+    KEY: ClassVar[str] = "account_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "public"
+    SCHEMA: ClassVar[str] = "identity/service_secret_revoked.1.avsc"
+
+    account_id: UUID
+    # The `sid` of the tokens that are got by it.
+    secret_id: UUID
+    revoked_by: UUID
+    revoked_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "account_id": str(self.account_id),
+            "secret_id": str(self.secret_id),
+            "revoked_by": str(self.revoked_by),
+            "revoked_at": micros(self.revoked_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return the event Avro decoded."""
+        return cls(
+            account_id=uuid_of(record["account_id"]),
+            secret_id=uuid_of(record["secret_id"]),
+            revoked_by=uuid_of(record["revoked_by"]),
+            revoked_at=moment(record["revoked_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionCompromised:
     """A refresh token that had been replaced came again: somebody has a copy. The session is revoked."""
 

@@ -37,6 +37,8 @@ KEPT = {
         "api_key",
         "totp",
         "recovery_code",
+        "service_account",
+        "service_secret",
         "attempt",
     ),
 }

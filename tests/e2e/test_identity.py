@@ -12,6 +12,8 @@ import httpx
 import jwt
 import pytest
 import socketio
+from authlib.integrations.base_client import OAuthError
+from authlib.integrations.requests_client import OAuth2Session
 
 from tests.e2e.conftest import Stack
 from tests.e2e.test_message_exchange import GATEWAYS, device, send
@@ -116,6 +118,40 @@ async def test_a_key_is_for_rest_alone(stack: Stack, outside: httpx.AsyncClient)
         await client.connect(url, namespaces=["/chat"], auth={"token": key}, transports=["websocket"])
     await client.connect(url, namespaces=["/chat"], auth={"token": tokens["access_token"]}, transports=["websocket"])
     await client.disconnect()
+
+
+async def test_a_program_gets_tokens_by_a_library_of_others_and_loses_them_with_its_account(
+    stack: Stack, outside: httpx.AsyncClient
+) -> None:
+    outside.headers["authorization"] = f"Bearer {stack.token('root', 'admin')}"
+    body = {"name": "Robot", "scopes": ["me:read", "messages:write"]}
+    robot = (await outside.post("/service-accounts", json=body)).json()
+    told = (await outside.get(f"{stack.url}/.well-known/oauth-authorization-server")).json()
+    metadata = told | {"token_endpoint_auth_method": told["token_endpoint_auth_methods_supported"][0]}
+
+    def get(session: OAuth2Session) -> int:
+        return int(session.get(f"{stack.url}/api/v1/me/permissions", timeout=30).status_code)
+
+    with OAuth2Session(robot["id"], robot["client_secret"], **metadata) as session:
+        assert await asyncio.to_thread(session.fetch_token, grant_type="client_credentials")
+        assert await asyncio.to_thread(get, session) == 200
+
+        url = f"http://127.0.0.1:{stack.process(GATEWAYS[0])['port']}"
+        auth = {"token": session.token["access_token"]}
+        client, said = socketio.AsyncClient(reconnection=False), list[Any]()
+        client.on("connect_error", said.append, namespace="/chat")
+        with pytest.raises(socketio.exceptions.ConnectionError):
+            await client.connect(url, namespaces=["/chat"], auth=auth, transports=["websocket"])
+        assert "scope_missing" in str(said)
+
+        assert (await outside.delete(f"/service-accounts/{robot['id']}")).status_code == 204
+
+        async def status() -> int:
+            return await asyncio.to_thread(get, session)
+
+        assert await eventually(status, until=lambda found: found == 401)
+        with pytest.raises(OAuthError, match="invalid_client"):
+            await asyncio.to_thread(session.fetch_token, grant_type="client_credentials")
 
 
 async def test_the_first_administrator_and_another_key_come_by_the_command_line(

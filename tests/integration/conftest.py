@@ -22,16 +22,18 @@ from headwater.web import application
 from headwater.wiring import House
 from infra.access_tokens import SharedKeyTokens
 from infra.consumer import ConsumerRunner
+from infra.feed import FeedRunner
 from infra.health import Health
 from infra.kafka_client import KafkaConfig
 from infra.outbox_relay import OutboxRelay
 from shared_kernel.errors import Unavailable
 from tests.conftest import settings_for
 from tests.mailbox import Mailbox, mail_server
-from tests.probes import eventually
+from tests.probes import during, eventually
 from tests.servers import Servers
 
 Client = Callable[..., httpx.AsyncClient]
+Anybody = Callable[[], httpx.AsyncClient]
 WAIT = {"Prefer": "wait=10"}
 
 
@@ -126,6 +128,32 @@ def client(web_app: ASGIApp, tokens: SharedKeyTokens) -> Client:
         return client_of(web_app, tokens, user, roles)
 
     return of
+
+
+@pytest.fixture(scope="module")
+async def app(web_house: House, web_app: ASGIApp) -> AsyncIterator[ASGIApp]:
+    """The web role, which hears of revocations."""
+    runner = FeedRunner(web_house.revocations.feed, web_house.kafka, web_house.codec)
+    async with during(runner.run()):
+        await asyncio.wait_for(runner.ready.wait(), 20)
+        yield web_app
+
+
+@pytest.fixture
+def anybody(app: ASGIApp) -> Anybody:
+    """Return clients, each from an address of its own: failures are counted by address."""
+
+    def of() -> httpx.AsyncClient:
+        address = ".".join(str(byte) for byte in (10, *uuid4().bytes[:3]))
+        transport = httpx.ASGITransport(app=app, client=(address, 1))
+        return httpx.AsyncClient(transport=transport, base_url="http://test/api/v1")
+
+    return of
+
+
+@pytest.fixture
+def admin(client: Client) -> httpx.AsyncClient:
+    return client(uuid4(), "admin")
 
 
 def rest_client(house: House, tokens: SharedKeyTokens, user: UUID) -> httpx.AsyncClient:

@@ -13,7 +13,7 @@ from headwater.wiring import House
 from infra.access_tokens import SharedKeyTokens
 from infra.health import Health
 from infra.http import api_routes
-from shared_kernel.permissions import ROLES, permissions
+from shared_kernel.permissions import OWN, ROLES, permissions
 from tests.integration.conftest import client_of
 
 OPEN, USER = "open to all", "signed in"
@@ -31,6 +31,7 @@ class Access(NamedTuple):
 
 ADMIN = "/api/v1/admin/groups"
 ME = "/api/v1/me"
+SERVICES = "/api/v1/service-accounts"
 ROUTES = {
     "GET /": Access(OPEN),
     "GET /health/live": Access(OPEN),
@@ -69,11 +70,20 @@ ROUTES = {
     f"PATCH {ME}": Access(USER, {"name": "x"}),
     f"GET {ME}/permissions": Access(USER),
     f"GET {ME}/sessions": Access(USER),
+    f"GET {ME}/security-events": Access(USER),
     f"DELETE {ME}/sessions": Access(USER),
     f"DELETE {ME}/sessions/{{session_id:uuid}}": Access(USER),
     f"GET {ME}/api-keys": Access(USER),
     f"POST {ME}/api-keys": Access(USER, {}),
     f"DELETE {ME}/api-keys/{{key_id:uuid}}": Access(USER),
+    "GET /.well-known/oauth-authorization-server": Access(OPEN),
+    f"GET {SERVICES}": Access("identity:services"),
+    f"POST {SERVICES}": Access("identity:services", {"name": "x", "scopes": ["messages:read"]}),
+    f"GET {SERVICES}/{{account_id:uuid}}": Access("identity:services"),
+    f"PATCH {SERVICES}/{{account_id:uuid}}": Access("identity:services", {"name": "x"}),
+    f"DELETE {SERVICES}/{{account_id:uuid}}": Access("identity:services"),
+    f"POST {SERVICES}/{{account_id:uuid}}/secrets": Access("identity:services"),
+    f"DELETE {SERVICES}/{{account_id:uuid}}/secrets/{{secret_id:uuid}}": Access("identity:services"),
     "POST /api/v1/conversations": Access(USER, {}),
     "PUT /api/v1/conversations/direct": Access(USER, {}),
     "GET /api/v1/conversations": Access(USER),
@@ -112,6 +122,8 @@ VALUES = {
     "user_id:uuid": SOMEBODY,
     "session_id:uuid": SOMEBODY,
     "key_id:uuid": SOMEBODY,
+    "account_id:uuid": SOMEBODY,
+    "secret_id:uuid": SOMEBODY,
     "conversation_id:uuid": SOMEBODY,
     "member_id:uuid": SOMEBODY,
     "message_id:uuid": SOMEBODY,
@@ -120,7 +132,8 @@ VALUES = {
     "group:group": "no.group",
     "role": "moderator",
 }
-NOT_HERE = {"GET /metrics"}  # the monitoring's own token: tests/e2e/test_observability.py
+# The monitoring's own token (tests/e2e/test_observability.py), and a program's secret (test_service_accounts.py).
+NOT_HERE = {"GET /metrics", "POST /oauth2/token"}
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +148,13 @@ def test_every_route_is_classified(app: Any) -> None:
     found = {f"{method} {route.path}" for route in api_routes(app) for method in route.methods or ()}
 
     assert found - NOT_HERE == ROUTES.keys()
+
+
+def test_every_permission_opens_a_route() -> None:
+    """One that nobody checks promises what it does not keep."""
+    checked = {access.who for access in ROUTES.values()} - {OPEN, USER}
+
+    assert checked == {each.removesuffix(OWN) for each in permissions(ROLES)}
 
 
 async def asked(app: Any, route: str, tokens: SharedKeyTokens, roles: tuple[str, ...] | None) -> httpx.Response:

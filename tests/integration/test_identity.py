@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,18 +23,15 @@ from bounded_contexts.identity.application.commands import reset_password
 from bounded_contexts.identity.application.ports import Credential, Device, LiveSession
 from bounded_contexts.identity.application.sessions import SignInRefused, sign_in
 from headwater.wiring import House, identity_ports
-from infra.feed import FeedRunner
 from infra.kafka_reader import KafkaReader
-from tests.integration.conftest import Client
+from tests.integration.conftest import Anybody, Client
 from tests.mailbox import Mailbox
-from tests.probes import during, eventually
+from tests.probes import eventually
 
 pytestmark = pytest.mark.usefixtures("groups")
 
 PASSWORD, OTHER = "correct horse battery", "staple correct horse"
 REVOKED_WITHIN_S = 2.0
-
-Anybody = Callable[[], httpx.AsyncClient]
 
 
 @dataclass(slots=True)
@@ -48,32 +45,6 @@ class Account:
 
     def signed_in(self, access_token: str | None = None) -> dict[str, str]:
         return {"authorization": f"Bearer {access_token or self.tokens['access_token']}"}
-
-
-@pytest.fixture(scope="module")
-async def app(web_house: House, web_app: ASGIApp) -> AsyncIterator[ASGIApp]:
-    """The web role, which hears of revocations."""
-    runner = FeedRunner(web_house.revocations.feed, web_house.kafka, web_house.codec)
-    async with during(runner.run()):
-        await asyncio.wait_for(runner.ready.wait(), 20)
-        yield web_app
-
-
-@pytest.fixture
-def anybody(app: ASGIApp) -> Anybody:
-    """Return clients, each from an address of its own: failures are counted by address."""
-
-    def of() -> httpx.AsyncClient:
-        address = ".".join(str(byte) for byte in (10, *uuid4().bytes[:3]))
-        transport = httpx.ASGITransport(app=app, client=(address, 1))
-        return httpx.AsyncClient(transport=transport, base_url="http://test/api/v1")
-
-    return of
-
-
-@pytest.fixture
-def admin(client: Client) -> httpx.AsyncClient:
-    return client(uuid4(), "admin")
 
 
 def new_address() -> str:
@@ -349,8 +320,10 @@ class TestWhatEndsASession:
         eve = await registered(anybody())
 
         answer = await eve.api.delete(f"/me/sessions/{ada.tokens['session_id']}", headers=eve.signed_in())
+        no_session = await eve.api.delete(f"/me/sessions/{eve.id}", headers=eve.signed_in())
+        no_key = await eve.api.delete(f"/me/api-keys/{eve.id}", headers=eve.signed_in())
 
-        assert answer.status_code == 404
+        assert [answer.status_code, no_session.status_code, no_key.status_code] == [404, 404, 404]
         assert (await refresh(ada)).status_code == 200
 
     async def test_a_blocked_user_is_out_at_once_and_back_when_unblocked(
@@ -367,6 +340,45 @@ class TestWhatEndsASession:
         again = await anybody().post("/auth/login", json={"email": ada.email, "password": PASSWORD})
         alive = status_of(anybody(), ada.signed_in(again.json()["access_token"]))
         assert await eventually(alive, within=REVOKED_WITHIN_S, until=lambda status: status == 200)
+
+
+class TestSecurityEvents:
+    async def test_they_say_what_happened_last_first_and_have_pages(
+        self, ada: Account, anybody: Anybody, admin: httpx.AsyncClient
+    ) -> None:
+        eve = await registered(anybody())
+        login = {"email": ada.email, "password": PASSWORD, "device": "phone"}
+        phone = (await ada.api.post("/auth/login", json=login)).json()
+        await ada.api.post("/auth/login", json=login | {"password": OTHER})
+        key = await ada.api.post("/me/api-keys", json={"name": "x", "scopes": ["me:read"]}, headers=ada.signed_in())
+        await admin.put(f"/users/{ada.id}/roles/moderator")
+        await ada.api.delete(f"/me/sessions/{phone['session_id']}", headers=ada.signed_in())
+
+        found: list[dict[str, Any]] = []
+        query: dict[str, Any] = {"limit": 2}
+        while True:
+            answer = await ada.api.get("/me/security-events", params=query, headers=ada.signed_in())
+            page = answer.json()
+            found += page["data"]
+            if not page["page"]["has_more"]:
+                break
+            query["cursor"] = page["page"]["next_cursor"]
+        others = await eve.api.get("/me/security-events", params=query, headers=eve.signed_in())
+
+        assert [each["type"] for each in found] == [
+            "SessionRevoked",
+            "UserRoleGranted",
+            "ApiKeyCreated",
+            "SessionOpened",
+            "SessionOpened",
+            "UserRegistered",
+        ]
+        ended, granted, made, opened, *_ = found
+        assert (ended["session_id"], ended["reason"]) == (phone["session_id"], "revoked")
+        assert (granted["role"], made["key_id"]) == ("moderator", key.json()["id"])
+        assert (opened["session_id"], opened["device"], opened["methods"]) == (phone["session_id"], "phone", ["pwd"])
+        assert opened["address"].startswith("10.")
+        assert (others.status_code, others.json()["code"]) == (422, "invalid_cursor")
 
 
 class TestPasswords:

@@ -76,6 +76,21 @@ class TestSharedKey:
 
         assert (await tokens.verify(tokens.issue(USER))).id == USER
 
+    @pytest.mark.parametrize(
+        ("changed", "scopes"),
+        [
+            ({"scope": "openid"}, None),
+            ({"scope": "openid", "client_id": "app"}, None),
+            ({"scope": "messages:read me:read", "client_id": str(USER)}, {"messages:read", "me:read"}),
+            ({"client_id": str(USER)}, set()),
+            ({"client_id": str(USER), "scope": ["messages:read"]}, set()),
+        ],
+    )
+    async def test_scopes_limit_who_is_the_client_itself(
+        self, changed: dict[str, Any], scopes: set[str] | None
+    ) -> None:
+        assert (await SHARED.verify(signed(**changed))).scopes == scopes
+
     async def test_a_token_without_roles_has_none(self) -> None:
         assert (await SHARED.verify(signed(roles=None))).roles == frozenset()
 

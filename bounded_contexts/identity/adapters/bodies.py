@@ -6,12 +6,12 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bounded_contexts.identity.application.ports import ListedKey, LiveSession, Person
+from bounded_contexts.identity.application.ports import Happening, ListedKey, ListedService, LiveSession, Person
 from bounded_contexts.identity.application.sessions import SignedIn
 from bounded_contexts.identity.domain.address import LIMIT as EMAIL_LIMIT
 from bounded_contexts.identity.domain.password import LONGEST, SHORTEST
 from bounded_contexts.identity.domain.user import NAME_LIMIT, User
-from infra.http import Body, Moment
+from infra.http import Body, Moment, NextPage
 from shared_kernel.permissions import SCOPES
 
 Email = Annotated[str, Field(min_length=3, max_length=EMAIL_LIMIT + 20, examples=["ada@example.org"])]
@@ -19,6 +19,7 @@ Name = Annotated[str, Field(min_length=1, max_length=NAME_LIMIT + 20, examples=[
 Password = Annotated[
     str, Field(max_length=4 * LONGEST, description=f"{SHORTEST} to {LONGEST} characters.", examples=["correct horse"])
 ]
+Scopes = Annotated[list[str], Field(min_length=1, max_length=len(SCOPES), examples=[["messages:read"]])]
 Token = Annotated[str, Field(min_length=1, max_length=4096, examples=["l8qkQm0vYbXf"])]
 
 
@@ -76,8 +77,20 @@ class FurtherLogin(Code):
 
 class NewKey(Body):
     name: Name
-    scopes: Annotated[list[str], Field(min_length=1, max_length=len(SCOPES), examples=[["messages:read"]])]
+    scopes: Scopes
     expires_at: Annotated[Moment | None, Field(examples=["2040-01-31T12:00:00Z"])] = None
+
+
+class NewService(Body):
+    name: Name
+    scopes: Scopes
+
+
+class ServiceChange(Body):
+    """What is given is changed (RFC 7396); neither can be removed, so null is refused."""
+
+    name: Name = None  # type: ignore[assignment]  # left out, which null is not
+    scopes: Scopes = None  # type: ignore[assignment]
 
 
 class Forgotten(Body):
@@ -120,14 +133,9 @@ class UserAnswer(BaseModel):
     blocked_at: datetime | None = None
 
 
-class UserPageAnswer(BaseModel):
-    next_cursor: str | None
-    has_more: bool
-
-
 class UserPage(BaseModel):
     data: list[UserAnswer]
-    page: UserPageAnswer
+    page: NextPage
 
 
 class SessionAnswer(BaseModel):
@@ -143,6 +151,23 @@ class SessionAnswer(BaseModel):
 
 class SessionList(BaseModel):
     data: list[SessionAnswer]
+
+
+class HappeningAnswer(BaseModel):
+    type: Annotated[str, Field(description="The event's name, as on the topics.", examples=["SessionOpened"])]
+    at: datetime
+    session_id: UUID | None = None
+    device: str | None = None
+    address: str | None = None
+    methods: Annotated[list[str] | None, Field(description="RFC 8176.")] = None
+    key_id: UUID | None = None
+    role: str | None = None
+    reason: Annotated[str | None, Field(description="Why the session is over.")] = None
+
+
+class HappeningPage(BaseModel):
+    data: list[HappeningAnswer]
+    page: NextPage
 
 
 class SecretAnswer(BaseModel):
@@ -171,6 +196,29 @@ class NewKeyAnswer(KeyAnswer):
 
 class KeyList(BaseModel):
     data: list[KeyAnswer]
+
+
+class SecretOfService(BaseModel):
+    id: UUID
+    created_at: datetime
+    used_at: Annotated[datetime | None, Field(description="To the minute.")]
+
+
+class ServiceAnswer(BaseModel):
+    id: Annotated[UUID, Field(description="The `client_id`, too.")]
+    name: str
+    scopes: list[str]
+    created_at: datetime
+    secrets: Annotated[list[SecretOfService], Field(description="Those that are good, first added first: two at most.")]
+
+
+class NewServiceAnswer(ServiceAnswer):
+    client_secret: Annotated[str, Field(description="For `/oauth2/token`. Shown this once.")]
+
+
+class ServicePage(BaseModel):
+    data: list[ServiceAnswer]
+    page: NextPage
 
 
 class PermissionAnswer(BaseModel):
@@ -222,4 +270,27 @@ def session_answer(of: LiveSession, current: UUID | None) -> SessionAnswer:
         seen_at=of.seen_at,
         expires_at=of.expires_at,
         is_current=of.session_id == current,
+    )
+
+
+def service_answer(of: ListedService) -> ServiceAnswer:
+    return ServiceAnswer(
+        id=of.account_id,
+        name=of.name,
+        scopes=list(of.scopes),
+        created_at=of.created_at,
+        secrets=[
+            SecretOfService(id=each.secret_id, created_at=each.created_at, used_at=each.used_at) for each in of.secrets
+        ],
+    )
+
+
+def happening_answer(of: Happening) -> HappeningAnswer:
+    shown = HappeningAnswer.model_fields.keys() - {"type", "at", "device", "address"}
+    return HappeningAnswer(
+        type=type(of.event).__name__,
+        at=of.at,
+        device=of.device.name if of.device else None,
+        address=of.device.address if of.device else None,
+        **{name: getattr(of.event, name, None) for name in shown},
     )

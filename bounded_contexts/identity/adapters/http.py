@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Depends, Header, Response
 
 from bounded_contexts.identity.adapters.bodies import (
+    HappeningPage,
     NewUser,
     PermissionAnswer,
     Profile,
@@ -15,12 +16,13 @@ from bounded_contexts.identity.adapters.bodies import (
     SessionList,
     UserAnswer,
     UserPage,
-    UserPageAnswer,
+    happening_answer,
     session_answer,
     user_answer,
 )
 from bounded_contexts.identity.adapters.http_auth import auth_routes
 from bounded_contexts.identity.adapters.http_keys import key_routes
+from bounded_contexts.identity.adapters.http_services import service_routes
 from bounded_contexts.identity.adapters.signing_keys import PostgresSigningKeys
 from bounded_contexts.identity.application import commands, second_factor, sessions
 from bounded_contexts.identity.application.ports import Ports
@@ -45,6 +47,7 @@ from infra.http import (
     Cursor,
     Limit,
     MinPosition,
+    NextPage,
     SignedIn,
     Tokens,
     open_place,
@@ -58,6 +61,7 @@ from shared_kernel.errors import NotFound, Refused
 from shared_kernel.permissions import USER, permissions, require
 
 USERS = "users"
+SECURITY = "security-events"
 
 
 def if_match(
@@ -83,6 +87,7 @@ def router(ports: Ports, issuer: str) -> APIRouter:
     routes.include_router(_users(ports))
     routes.include_router(_oneself(ports))
     routes.include_router(key_routes(ports))
+    routes.include_router(service_routes(ports))
     return routes
 
 
@@ -113,7 +118,7 @@ def _users(ports: Ports) -> APIRouter:
         more = len(found) > limit
         last = found[limit - 1] if more else None
         next_ = seal_place(tokens, last.registered_at, last.user_id, USERS) if last else None
-        page = UserPageAnswer(next_cursor=next_, has_more=more)
+        page = NextPage(next_cursor=next_, has_more=more)
         return UserPage(data=[user_answer(each.user_id, each) for each in found[:limit]], page=page)
 
     @routes.post("", status_code=201, responses=problems(409))
@@ -213,6 +218,18 @@ def _oneself(ports: Ports) -> APIRouter:
         """Where you are signed in, last used first."""
         found = await ports.refresh_tokens.of_user(user.id)
         return SessionList(data=[session_answer(each, user.session) for each in found])
+
+    @routes.get("/security-events")
+    async def own_security_events(
+        user: SignedIn, tokens: Tokens, limit: Limit = 50, cursor: Cursor = None
+    ) -> HappeningPage:
+        """What concerned who may act as you, last first: sign-ins and where, passwords, sessions, keys, roles."""
+        own = f"{SECURITY} {user.id}"
+        found = await ports.security_history.page(user.id, limit + 1, open_place(tokens, cursor, own))
+        more = len(found) > limit
+        next_ = seal_place(tokens, found[limit - 1].at, found[limit - 1].id, own) if more else None
+        page = NextPage(next_cursor=next_, has_more=more)
+        return HappeningPage(data=[happening_answer(each) for each in found[:limit]], page=page)
 
     @routes.delete("/sessions/{session_id:uuid}", status_code=204)
     async def end_a_session(session_id: UUID, user: SignedIn) -> None:

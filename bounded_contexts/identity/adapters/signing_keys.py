@@ -5,7 +5,7 @@ for as long as its last token holds.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
@@ -16,10 +16,11 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from bounded_contexts.identity.adapters.tables import signing_key
-from bounded_contexts.identity.application.ports import ACCESS_LIFETIME, LiveSession
+from bounded_contexts.identity.application.ports import ACCESS_LIFETIME, Client, LiveSession
 from infra import secret_keys
 from infra.access_tokens import KEYS_LIFESPAN_S, LEEWAY
 from infra.postgres import Database
+from shared_kernel.permissions import SERVICE
 
 ALGORITHM = "EdDSA"
 OVERLAP = timedelta(seconds=KEYS_LIFESPAN_S)  # verifiers fetch anew after that
@@ -38,19 +39,25 @@ class PostgresSigningKeys:
         self._lock = asyncio.Lock()
 
     async def issue(self, session: LiveSession, roles: frozenset[str], now: datetime) -> str:
+        about = {"sub": str(session.user_id), "sid": str(session.session_id), "roles": sorted(roles)}
+        return await self._signed(about | {"amr": list(session.methods)}, now)
+
+    async def issue_to_service(self, client: Client, scopes: Sequence[str], now: datetime) -> str:
+        id_ = str(client.account_id)
+        about = {"sub": id_, "client_id": id_, "sid": str(client.secret_id), "scope": " ".join(scopes)}
+        return await self._signed(about | {"roles": [SERVICE]}, now)
+
+    async def _signed(self, about: Mapping[str, Any], now: datetime) -> str:
+        """Return the token with these claims about whom it speaks for (RFC 9068)."""
         kid, key = await self._signer(now)
         claims = {
             "iss": self.issuer,
             "aud": self.audience,
-            "sub": str(session.user_id),
-            "sid": str(session.session_id),
             "jti": str(uuid4()),
             "iat": now,
             "exp": now + ACCESS_LIFETIME,
-            "roles": sorted(roles),
-            "amr": list(session.methods),
         }
-        return jwt.encode(claims, key, algorithm=ALGORITHM, headers={"kid": kid, "typ": "at+jwt"})  # RFC 9068
+        return jwt.encode({**claims, **about}, key, algorithm=ALGORITHM, headers={"kid": kid, "typ": "at+jwt"})
 
     async def public(self) -> dict[str, Ed25519PublicKey]:
         """Return the keys that tokens may be verified with, by `kid`."""

@@ -102,6 +102,26 @@ api_key = sa.Table(
     sa.Column("revoked_at", Moment),
 )
 
+service_account = sa.Table(
+    "service_account",
+    metadata,
+    sa.Column("account_id", sa.Uuid, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("scopes", ARRAY(sa.Text), nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Index("service_account_created", "created_at", "account_id"),
+)
+
+service_secret = sa.Table(
+    "service_secret",
+    metadata,
+    sa.Column("secret_id", sa.Uuid, primary_key=True),
+    sa.Column("account_id", sa.Uuid, nullable=False, index=True),
+    sa.Column("digest", sa.LargeBinary, nullable=False),  # keyed, of 256 random bits
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("used_at", Moment),
+)
+
 attempt = sa.Table(
     "attempt",
     metadata,

@@ -8,9 +8,12 @@ from typing import Protocol
 from uuid import UUID
 
 from bounded_contexts.identity.domain.api_key import ApiKeyEvent
+from bounded_contexts.identity.domain.service_account import ServiceAccountEvent
 from bounded_contexts.identity.domain.session import SessionEvent
 from bounded_contexts.identity.domain.user import User, UserEvent
 from shared_kernel.events import EventStore, Position
+
+SecurityEvent = UserEvent | SessionEvent | ApiKeyEvent
 
 ACCESS_LIFETIME = timedelta(minutes=10)
 REFRESH_LIFETIME = timedelta(days=30)  # without being used; each use begins it anew
@@ -145,6 +148,10 @@ class AccessTokens(Protocol):
         """Return a signed token that speaks for the user until `ACCESS_LIFETIME` from now."""
         ...
 
+    async def issue_to_service(self, client: "Client", scopes: Sequence[str], now: datetime) -> str:
+        """Return one that speaks for a service account, within these scopes."""
+        ...
+
 
 class MailTokens(Protocol):
     """What mails carry: whoever sends it back has read the mail. Raise `Refused` for others, and for old ones."""
@@ -207,6 +214,67 @@ class ApiKeys(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ListedSecret:
+    """A secret of a service account; it was shown once."""
+
+    secret_id: UUID
+    created_at: datetime
+    used_at: datetime | None  # to the minute
+
+
+@dataclass(frozen=True, slots=True)
+class ListedService:
+    """A service account as administrators see it."""
+
+    account_id: UUID
+    name: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    secrets: tuple[ListedSecret, ...]  # first added first
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A service account that has shown a secret."""
+
+    account_id: UUID
+    secret_id: UUID
+    scopes: frozenset[str]
+
+
+class ServiceAccounts(Protocol):
+    async def add_secret(self, account: UUID, secret: UUID, at: datetime) -> str:
+        """Return a new secret of this id. Inside a transaction it joins it."""
+        ...
+
+    async def authenticated(self, account: UUID, secret: str) -> Client | None:
+        """Return whose secret it is, None unless it is a good one of this account."""
+        ...
+
+    async def one(self, account: UUID) -> ListedService | None: ...
+
+    async def page(self, limit: int, after: tuple[datetime, UUID] | None) -> list[ListedService]:
+        """Return service accounts, first created first, those after `after`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something that concerns who may act as a user."""
+
+    id: UUID
+    at: datetime
+    event: SecurityEvent
+    device: Device | None  # where the event is one of a session
+
+
+class SecurityHistory(Protocol):
+    async def page(self, user: UUID, limit: int, before: tuple[datetime, UUID] | None) -> list[Happening]:
+        """Return what happened to the user's account, sessions and keys, last first, that before `before`."""
+        ...
+
+
 class Mail(Protocol):
     async def send(self, to: str, subject: str, text: str, id_: str) -> None:
         """Hand the mail over to a server; a repeat has the same `id_`. Raise `Unavailable` for what may pass, `Refused`
@@ -244,6 +312,7 @@ class Ports:
     users: EventStore[UserEvent]  # refuses an address that is somebody else's with `Taken`
     sessions: EventStore[SessionEvent]
     keys: EventStore[ApiKeyEvent]
+    services: EventStore[ServiceAccountEvent]
     transaction: Callable[
         [], AbstractAsyncContextManager[object]
     ]  # what is written inside is there together or not at all
@@ -254,6 +323,8 @@ class Ports:
     access_tokens: AccessTokens
     second_factors: SecondFactors
     api_keys: ApiKeys
+    service_accounts: ServiceAccounts
+    security_history: SecurityHistory
     mail_tokens: MailTokens
     mail: Mail
     opener: Opener

@@ -39,16 +39,21 @@ def evolve(state: ApiKey, event: ApiKeyEvent) -> ApiKey:
             return ApiKey(state.user_id, is_revoked=True)
 
 
+def checked_scopes(scopes: frozenset[str]) -> tuple[str, ...]:
+    """Return the scopes in order. Raise `Refused` for none or one that is not known."""
+    if not scopes or scopes - SCOPES:
+        raise Refused("unknown_scope", f"one or several of {', '.join(sorted(SCOPES))}")
+    return tuple(sorted(scopes))
+
+
 def _created(ask: CreateApiKey) -> ApiKeyCreated:
     checked_name(ask.name)
-    if not ask.scopes or ask.scopes - SCOPES:
-        raise Refused("unknown_scope", f"one or several of {', '.join(sorted(SCOPES))}")
     if ask.expires_at and ask.expires_at <= ask.at:
         raise Refused("invalid_expiry", "it has passed")
     return ApiKeyCreated(
         key_id=ask.key_id,
         user_id=ask.user_id,
-        scopes=tuple(sorted(ask.scopes)),
+        scopes=checked_scopes(ask.scopes),
         expires_at=ask.expires_at,
         created_at=ask.at,
     )

@@ -154,3 +154,49 @@ class ReportReuse:
 
     session_id: UUID
     at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateServiceAccount:
+    account_id: UUID
+    secret_id: UUID
+    name: str
+    scopes: frozenset[str]
+    asker: Asker
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeServiceAccount:
+    """What is given is changed."""
+
+    account_id: UUID
+    name: str | None = None
+    scopes: frozenset[str] | None = None
+    asker: Asker
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddServiceSecret:
+    """The one there is stays good beside it; of two the older ends."""
+
+    account_id: UUID
+    secret_id: UUID
+    asker: Asker
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevokeServiceSecret:
+    account_id: UUID
+    secret_id: UUID
+    asker: Asker
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteServiceAccount:
+    account_id: UUID
+    asker: Asker
+    at: datetime

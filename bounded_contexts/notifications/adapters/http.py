@@ -15,6 +15,7 @@ from infra.http import (
     Limit,
     MinPosition,
     Moment,
+    NextPage,
     PreferWait,
     SignedIn,
     Tokens,
@@ -38,14 +39,9 @@ class NotificationAnswer(BaseModel):
     read_at: datetime | None
 
 
-class InboxPageAnswer(BaseModel):
-    next_cursor: str | None
-    has_more: bool
-
-
 class InboxPage(BaseModel):
     data: list[NotificationAnswer]
-    page: InboxPageAnswer
+    page: NextPage
 
 
 class Counts(BaseModel):
@@ -95,7 +91,7 @@ def router(ports: Ports) -> APIRouter:
         last = found[limit - 1] if more else None
         next_ = seal_place(tokens, last.raised_at, last.notification_id, inbox) if last else None
         data = [_answer(item) for item in found[:limit]]
-        return InboxPage(data=data, page=InboxPageAnswer(next_cursor=next_, has_more=more))
+        return InboxPage(data=data, page=NextPage(next_cursor=next_, has_more=more))
 
     @routes.get("/notifications/counts")
     async def count_notifications(user: SignedIn, min_position: MinPosition) -> Counts:

@@ -14,7 +14,7 @@ from infra.broker_groups import BrokerMember
 from infra.dead_letters import Choice, Letter
 from infra.group_control import MemberReport
 from infra.group_operations import GroupOperations, GroupView
-from infra.http import Body, SignedIn, problems
+from infra.http import Body, NextPage, SignedIn, problems
 from shared_kernel.permissions import require
 
 
@@ -76,15 +76,10 @@ class LetterAnswer(BaseModel):
     stack: str
 
 
-class LetterPageAnswer(BaseModel):
-    next_cursor: str | None
-    has_more: bool
-
-
 class LetterList(BaseModel):
     data: list[LetterAnswer]
     total: Annotated[int, Field(description="How many letters fit, on this page and all others.")]
-    page: LetterPageAnswer
+    page: NextPage
 
 
 class Chosen(Body):
@@ -159,7 +154,7 @@ def router(groups: GroupOperations) -> APIRouter:
         return LetterList(
             data=[_letter(each) for each in letters],
             total=await groups.count_letters(group, choice),
-            page=LetterPageAnswer(next_cursor=letters[-1].id if has_more else None, has_more=has_more),
+            page=NextPage(next_cursor=letters[-1].id if has_more else None, has_more=has_more),
         )
 
     @routes.post("/{group:group}/dead-letters:redrive", status_code=202)

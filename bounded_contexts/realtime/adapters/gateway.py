@@ -228,7 +228,7 @@ class ChatGateway:
             raise Unauthenticated("unauthenticated", "send an access token when connecting")
         user = await self._access_tokens.verify(auth.token)
         if user.scopes is not None:
-            raise Forbidden("scope_missing", "sockets are for who signs in: an API key's scopes are about REST")
+            raise Forbidden("scope_missing", "sockets are for who signs in: scopes are about REST")
         position = open_feed(self._tokens, auth.position) if auth.position is not None else None
         return kind(user, position, auth.echo, OwnMessages(user.id))
 
