@@ -182,7 +182,7 @@ class Settings(BaseSettings):
     )
     compat_routes: bool = Field(
         False,
-        description="Also serve the routes and the plain WebSocket of older chat services (docs/messaging.md, docs/realtime.md).",
+        description="Also serve the routes and the plain WebSocket of older services (docs: messaging, identity, realtime).",
     )
     realtime_queue_limit: int = Field(
         1_000, ge=10, le=100_000, description="Events waiting for one client before it is cut off."

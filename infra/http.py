@@ -329,12 +329,17 @@ def error_headers(request: Request, error: HeadwaterError) -> dict[str, str]:
 
 async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
+    return invalid_answer(request, error)
+
+
+def invalid_answer(request: Request, error: RequestValidationError, status: int = 422) -> JSONResponse:
+    """Return what is answered to what is no JSON, or not the JSON that the route takes: that with `status`."""
     if any(each["type"] == "json_invalid" for each in error.errors()):
         return answer(request, 400, problem(400, "bad_request", "the body is not JSON"))
     if isinstance(error.body, bytes):  # FastAPI reads JSON by its media type only
         return answer(request, 415, problem(415, "unsupported_media_type", "send `Content-Type: application/json`"))
     found = of_fields(error.errors())
-    return answer(request, 422, problem(422, "validation_failed", f"{len(found)} field(s) failed", errors=found))
+    return answer(request, status, problem(status, "validation_failed", f"{len(found)} field(s) failed", errors=found))
 
 
 async def _on_http(request: Request, error: Exception) -> JSONResponse:

@@ -6,6 +6,7 @@ from pathlib import Path
 from fastapi import APIRouter
 
 from bounded_contexts.identity.adapters.http import key_set_routes, router
+from bounded_contexts.identity.adapters.http_compat import compat_routes
 from bounded_contexts.identity.adapters.http_oauth import oauth_routes
 from bounded_contexts.identity.adapters.signing_keys import PostgresSigningKeys
 from bounded_contexts.identity.application import reactions
@@ -46,6 +47,7 @@ def module(ports: Ports, keys: PostgresSigningKeys, letters: Letters) -> Module:
         name=NAME,
         topics=(Topic("users"), Topic("sessions")),
         router=router(ports, letters.product),
+        compat_router=compat_routes(ports),
         root_router=at_the_root,
         has_outbox=True,
         consumers=(

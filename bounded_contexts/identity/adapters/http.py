@@ -132,7 +132,7 @@ def _users(ports: Ports) -> APIRouter:
     @routes.get("/{user_id:uuid}")
     async def read_a_user(user_id: UUID, user: SignedIn, response: Response, as_of: AsOf) -> UserAnswer:
         """Read a user as they are or as they were: of others than yourself the name, unless you may list users."""
-        return await _read(user_id, user, response, ports, as_of)
+        return await read_user(user_id, user, response, ports, as_of)
 
     @routes.put("/{user_id:uuid}", responses=problems(409, 412))
     async def replace_a_profile(
@@ -199,7 +199,7 @@ def _oneself(ports: Ports) -> APIRouter:
     @routes.get("")
     async def read_oneself(user: SignedIn, response: Response) -> UserAnswer:
         """Read your own account."""
-        return await _read(user.id, user, response, ports)
+        return await read_user(user.id, user, response, ports)
 
     @routes.patch("", responses=problems(403, 409, 412))
     async def change_oneself(new: ProfileChange, user: SignedIn, expected: IfMatch, response: Response) -> UserAnswer:
@@ -249,7 +249,10 @@ def asker(user: User) -> Asker:
     return Asker(user.id, user.roles)
 
 
-async def _read(id_: UUID, user: User, response: Response, ports: Ports, as_of: datetime | None = None) -> UserAnswer:
+async def read_user(
+    id_: UUID, user: User, response: Response, ports: Ports, as_of: datetime | None = None
+) -> UserAnswer:
+    """Return the user as far as the asker may know them. Raise `NotFound`."""
     reading = state_of(user_domain, ports.users, id_, as_of) if as_of else ports.current_users.of(id_)
     state, version = await reading
     if state.registered_at is None or state.erased_at or not state.name:  # a name is empty where its key is gone

@@ -1,10 +1,10 @@
-"""The routes of an older chat service, for clients that move over: switched on by `HEADWATER_COMPAT_ROUTES`."""
+"""The routes of older services about chat, for clients that move over: switched on by `HEADWATER_COMPAT_ROUTES`."""
 
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, Field
 
 from bounded_contexts.messaging.application.commands import send_to_participants
@@ -13,8 +13,10 @@ from bounded_contexts.messaging.domain.commands import SendMessage
 from bounded_contexts.messaging.domain.conversation import MEMBER_LIMIT
 from bounded_contexts.messaging.domain.identity import direct_id
 from bounded_contexts.messaging.domain.message import BODY_LIMIT
-from infra.http import Body, SignedIn, problems
+from infra.http import Body, SignedIn, anybody, problems
 from shared_kernel.errors import Forbidden, Refused
+
+COUNTED = ("messages", "conversations")  # topics
 
 
 class OldMessage(Body):
@@ -29,8 +31,46 @@ class OldAnswer(BaseModel):
     created_at: datetime
 
 
+class Health(BaseModel):
+    service: str
+    status: str = "ok"
+
+
+class Figures(BaseModel):
+    """What happened since the topics began, repeats included, as far as history has stored it."""
+
+    events: dict[str, int]  # topic → count
+
+
 def compat_routes(ports: Ports) -> APIRouter:
-    """Return the old routes under /api."""
+    """Return the old routes of the three services that messaging stands for."""
+    routes = APIRouter()
+    routes.include_router(_messages(ports))
+    routes.include_router(_services(ports))
+    return routes
+
+
+def _services(ports: Ports) -> APIRouter:
+    routes = APIRouter(tags=["compatibility"], responses=problems(429, 503))
+
+    @routes.get("/chat", dependencies=[Depends(anybody)])
+    @routes.get("/chat/health", dependencies=[Depends(anybody)])
+    @routes.get("/analytics/health", dependencies=[Depends(anybody)])
+    async def health(request: Request) -> Health:
+        """Say that messages can be read; 503 while they cannot."""
+        await ports.stored.positions()
+        return Health(service=request.url.path.split("/")[1])
+
+    @routes.get("/analytics", responses=problems(401))
+    async def analytics(_: SignedIn) -> Figures:
+        """Count what happened, by topic."""
+        stored = await ports.stored.positions()
+        return Figures(events={topic: sum(stored.get(topic, {}).values()) for topic in COUNTED})
+
+    return routes
+
+
+def _messages(ports: Ports) -> APIRouter:
     routes = APIRouter(prefix="/api/messages", tags=["compatibility"], responses=problems(401, 403, 422, 503))
 
     @routes.post("", status_code=202)
