@@ -72,7 +72,7 @@ class Revocations:
                 case UserBlocked(user_id=user):
                     self._revoke(user, None, "blocked", inf)  # others' tokens may hold for longer than ours
                 case UserErased(user_id=user):
-                    self._revoke(user, None, "erased")
+                    self._revoke(user, None, "erased", inf)
                 case UserUnblocked(user_id=user):
                     self._over.pop(user, None)
         if monotonic() - self._pruned_at > PRUNE_S:

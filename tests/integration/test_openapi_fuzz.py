@@ -21,7 +21,7 @@ from tests.fuzz import hooks
 from tests.integration.serving import served
 
 CONFIG = Path(hooks.__file__).with_name("schemathesis.toml")
-EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "4")
+EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "2")
 # What a user may do is tried as one; everything, and every odd value of every parameter, as who may do everything.
 OF_USERS = ("users", "conversations", "messages", "notifications")
 OPTIONS = {

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -14,28 +13,9 @@ from headwater.wiring import House
 from infra.health import Health
 from infra.problems import CONTENT_TYPE
 from tests.fuzz.hooks import CODES
+from tests.integration.accounts import Account, registered
 from tests.integration.conftest import Client
 from tests.integration.serving import raw, served
-
-PASSWORD = "correct horse battery"
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    id: str
-    email: str
-    session: str
-    api: httpx.AsyncClient
-
-
-async def registered(anybody: httpx.AsyncClient) -> Account:
-    """Open an account and sign in."""
-    email = f"{uuid4().hex}@example.org"
-    made = await anybody.post("/auth/register", json={"email": email, "name": "Ada", "password": PASSWORD})
-    assert made.status_code == 201, made.text
-    opened = (await anybody.post("/auth/login", json={"email": email, "password": PASSWORD})).json()
-    anybody.headers["authorization"] = f"Bearer {opened['access_token']}"
-    return Account(made.json()["id"], email, opened["session_id"], anybody)
 
 
 @pytest.fixture

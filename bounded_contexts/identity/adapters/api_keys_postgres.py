@@ -92,7 +92,8 @@ class PostgresApiKeys:
         if row is None or not hmac.compare_digest(row.digest, _digest(secret)):
             raise Unauthenticated("unauthenticated", "the key is not valid")
         state, _ = await self._users.of(row.user_id)
-        user_domain.require_active(state)
+        if not user_domain.is_active(state):
+            raise Unauthenticated("session_revoked", "the key's owner is blocked or gone")
         return User(
             row.user_id, state.roles, row.expires_at or datetime.now(UTC) + LASTS, row.key_id, frozenset(row.scopes)
         )

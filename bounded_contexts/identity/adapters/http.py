@@ -131,7 +131,9 @@ def _users(ports: Ports) -> APIRouter:
 
     @routes.get("/{user_id:uuid}")
     async def read_a_user(user_id: UUID, user: SignedIn, response: Response, as_of: AsOf) -> UserAnswer:
-        """Read a user as they are or as they were: of others than yourself the name, unless you may list users."""
+        """Read a user as they are, of others than yourself the name; or, if you may list users, all of them as they were."""
+        if as_of and user_id != user.id:
+            require(user.roles, "identity:list")
         return await read_user(user_id, user, response, ports, as_of)
 
     @routes.put("/{user_id:uuid}", responses=problems(409, 412))
@@ -154,7 +156,10 @@ def _users(ports: Ports) -> APIRouter:
 
     @routes.delete("/{user_id:uuid}", status_code=204, responses=problems(412))
     async def erase_a_user(user_id: UUID, user: SignedIn, expected: IfMatch) -> None:
-        """Forget a person for good, as themselves or as an administrator: nobody can read again what was personal."""
+        """Forget a person for good, as themselves, having signed in within ten minutes, or as an administrator: nobody can
+        read again what was personal."""
+        if user_id == user.id:
+            await sessions.require_recent(user.id, user.session, ports.now(), ports)
         ask = Erase(user_id=user_id, asker=asker(user), at=ports.now())
         await commands.change_user(ask, ports, expected)
 

@@ -93,7 +93,9 @@ def auth_routes(ports: Ports, issuer: str) -> APIRouter:
 
     @routes.post("/mfa/totp/enroll", responses=problems(403, 404))
     async def enrol(user: SignedIn, response: Response) -> SecretAnswer:
-        """Begin to add a second factor: show this to an app, then confirm with a code of it."""
+        """Begin to add a second factor: show this to an app, then confirm with a code of it. It takes having signed in within
+        ten minutes."""
+        await sessions.require_recent(user.id, user.session, ports.now(), ports)
         secret, email = await second_factor.enrol(user.id, ports)
         response.headers.update(NOT_STORED)
         return SecretAnswer(secret=secret, uri=TOTP(secret).provisioning_uri(name=email, issuer_name=issuer))

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Response
 from bounded_contexts.identity.adapters.bodies import KeyList, NewKey, NewKeyAnswer, key_answer
 from bounded_contexts.identity.application.api_keys import create_key, revoke_key
 from bounded_contexts.identity.application.ports import Ports
+from bounded_contexts.identity.application.sessions import require_recent
 from bounded_contexts.identity.domain.commands import CreateApiKey, RevokeApiKey
 from infra.access_tokens import User
 from infra.http import SignedIn, problems
@@ -30,7 +31,8 @@ def key_routes(ports: Ports) -> APIRouter:
 
     @routes.post("", status_code=201)
     async def make_a_key(new: NewKey, user: Person, response: Response) -> NewKeyAnswer:
-        """Make a key that does what you may do, within its scopes."""
+        """Make a key that does what you may do, within its scopes; it takes having signed in within ten minutes."""
+        await require_recent(user.id, user.session, ports.now(), ports)
         ask = CreateApiKey(
             key_id=uuid4(),
             user_id=user.id,

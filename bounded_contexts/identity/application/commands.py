@@ -74,6 +74,10 @@ async def reset_password(token: str, new: str, at: datetime, ports: Ports) -> UU
     hash_ = await hashed(user_id, new, ports)
     async with ports.transaction():
         await execute(user, ports.users, user_id, ChangePassword(user_id=user_id, session_id=None, at=at))
+        if (
+            await ports.accounts.credential(user_id) != credential
+        ):  # the event before waits for who did the same meanwhile
+            raise Refused("invalid_reset_token", "it was used")
         await ports.accounts.set_credential(user_id, Credential(hash_, at))
         await end_sessions(user_id, "password_changed", at, ports)
         await end_keys(user_id, ports)

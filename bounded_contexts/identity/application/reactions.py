@@ -22,42 +22,48 @@ from shared_kernel.decider import state_of
 
 @dataclass(frozen=True, slots=True)
 class Letters:
-    """What the mails say. `pages` is where the product's own pages for accounts are, without a slash at the end."""
+    """What the mails say. `pages` is where the product's own pages for accounts are, without a slash at the end.
+
+    Nobody's words go to an address that is not known to be theirs: a name is long enough for an advertisement."""
 
     pages: str
     product: str = "Headwater"
 
-    def verification(self, name: str, token: str) -> tuple[str, str]:
+    def verification(self, token: str) -> tuple[str, str]:
         return f"{self.product}: is this your address?", self._letter(
-            name, "please confirm that this is your address:", "verify-email", token, "It holds for two days."
+            "Hello", "please confirm that this is your address:", "verify-email", token, "It holds for two days."
         )
 
-    def reset(self, name: str, token: str) -> tuple[str, str]:
+    def reset(self, to: User, token: str) -> tuple[str, str]:
         return f"{self.product}: a new password", self._letter(
-            name,
+            _greeting(to),
             "somebody, we hope you, has asked for a new password:",
             "reset-password",
             token,
             "It holds for an hour and once. If it was not you, do nothing: your password stays.",
         )
 
-    def compromised(self, name: str) -> tuple[str, str]:
+    def compromised(self, to: User) -> tuple[str, str]:
         text = (
-            f"Hello {name},\n\na key of one of your sessions was used twice: somebody may have a copy of it. That session "
+            f"{_greeting(to)},\n\na key of one of your sessions was used twice: somebody may have a copy of it. That session "
             "was ended.\nPlease sign in again, and change your password if you do not know the device.\n"
         )
         return f"{self.product}: one of your sessions was ended", text
 
-    def farewell(self, name: str) -> tuple[str, str]:
+    def farewell(self, to: User) -> tuple[str, str]:
         text = (
-            f"Hello {name},\n\nyour account has another address now, and this one is no longer used. If that was not you, "
+            f"{_greeting(to)},\n\nyour account has another address now, and this one is no longer used. If that was not you, "
             "please tell whoever runs this service.\n"
         )
         return f"{self.product}: your account has another address", text
 
-    def _letter(self, name: str, asks: str, page: str, token: str, note: str) -> str:
+    def _letter(self, greeting: str, asks: str, page: str, token: str, note: str) -> str:
         link = f"{self.pages}/{page}?{urlencode({'token': token})}"
-        return f"Hello {name},\n\n{asks}\n\n{link}\n\n{note}\n"
+        return f"{greeting},\n\n{asks}\n\n{link}\n\n{note}\n"
+
+
+def _greeting(to: User) -> str:
+    return f"Hello {to.name}" if to.is_verified else "Hello"
 
 
 async def send_verification(
@@ -68,7 +74,7 @@ async def send_verification(
     if state and not state.is_verified:
         token = ports.mail_tokens.for_verification(event.user_id, state.email, ports.now())
         name = f"verification.{event.user_id}.{_moment(event).timestamp()}"
-        await _send(name, state, letters.verification(state.name, token), ports)
+        await _send(name, state, letters.verification(token), ports)
 
 
 async def send_reset(event: PasswordResetRequested, ports: Ports, letters: Letters) -> None:
@@ -77,13 +83,13 @@ async def send_reset(event: PasswordResetRequested, ports: Ports, letters: Lette
         credential = await ports.accounts.credential(event.user_id)
         token = ports.mail_tokens.for_reset(event.user_id, state.email, credential, ports.now())
         name = f"reset.{event.user_id}.{event.requested_at.timestamp()}"
-        await _send(name, state, letters.reset(state.name, token), ports)
+        await _send(name, state, letters.reset(state, token), ports)
 
 
 async def send_warning(event: SessionCompromised, ports: Ports, letters: Letters) -> None:
     """Tell the user that a session was ended, and why."""
     if state := await _present(event.user_id, ports):
-        await _send(f"compromised.{event.session_id}", state, letters.compromised(state.name), ports)
+        await _send(f"compromised.{event.session_id}", state, letters.compromised(state), ports)
 
 
 async def end_all(event: UserBlocked, ports: Ports) -> None:
@@ -95,9 +101,7 @@ async def send_farewell(event: UserEmailChanged, ports: Ports, letters: Letters)
     """Tell the former address that it is no longer the account's: a thief of a session would change it first."""
     former, _ = await state_of(user, ports.users, event.user_id, event.changed_at)
     if former.email and await _present(event.user_id, ports):
-        await _send(
-            f"farewell.{event.user_id}.{event.changed_at.timestamp()}", former, letters.farewell(former.name), ports
-        )
+        await _send(f"farewell.{event.user_id}.{event.changed_at.timestamp()}", former, letters.farewell(former), ports)
 
 
 async def change_of_address(event: UserEmailChanged, ports: Ports, letters: Letters) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from bounded_contexts.identity.application.ports import (
@@ -19,8 +19,9 @@ from bounded_contexts.identity.domain.address import compared
 from bounded_contexts.identity.domain.commands import OpenSession, ReportReuse, RevokeSession
 from bounded_contexts.identity.domain.user import User
 from shared_kernel.decider import execute, state_of
-from shared_kernel.errors import NotFound
+from shared_kernel.errors import Forbidden, NotFound
 
+RECENT = timedelta(minutes=10)
 PASSWORD, CODE, SEVERAL = "pwd", "otp", "mfa"  # as RFC 8176 names them
 
 
@@ -124,6 +125,16 @@ async def refresh(token: str, at: datetime, ports: Ports) -> SignedIn:
     state, _ = await ports.current_users.of(live.user_id)
     user.require_active(state)
     return await _signed_in(live, successor, state.roles, at, ports)
+
+
+async def require_recent(user_id: UUID, session_id: UUID | None, at: datetime, ports: Ports) -> None:
+    """Raise `Forbidden` unless the user has signed in of late: with a token alone, which may be stolen, nobody gets what
+    outlasts it. What other issuers' tokens come from is not known here."""
+    if session_id is None or (await state_of(session, ports.sessions, session_id))[0].user_id != user_id:
+        return
+    live = await ports.refresh_tokens.of_user(user_id)
+    if not any(each.session_id == session_id and at - each.opened_at <= RECENT for each in live):
+        raise Forbidden("sign_in_again", f"this takes having signed in within {RECENT.seconds // 60} minutes")
 
 
 async def end_session(user_id: UUID, session_id: UUID, reason: str, at: datetime, ports: Ports) -> None:

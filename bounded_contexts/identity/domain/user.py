@@ -141,6 +141,11 @@ def _with_profile(state: User, event: UserRenamed | UserEmailChanged | UserEmail
             return replace(state, is_verified=True)
 
 
+def is_active(state: User) -> bool:
+    """Return whether it is somebody, and neither blocked nor erased."""
+    return bool(state.registered_at) and not state.blocked_at and not state.erased_at
+
+
 def require_active(state: User) -> None:
     """Raise `NotFound` for nobody and an erased user, `Forbidden` for a blocked one."""
     if state.registered_at is None or state.erased_at:
