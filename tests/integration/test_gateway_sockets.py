@@ -279,9 +279,9 @@ async def test_a_polling_session_stays_with_the_process_that_has_it() -> None:
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as api,
     ):
         opened = [(await api.get(poll)).text for _ in range(4)]
-        for _ in range(3):
-            await api.get(f"{poll}&sid=a-1")
-            await api.get(f"{poll}&sid=b_2")
+        for sid in ("a-1", "b_2"):
+            for _ in range(3):
+                await api.get(f"{poll}&sid={sid}")
 
     assert len({*opened}) == 2  # sessions go around
     assert {each.target for each in one.requests} == {poll, f"{poll}&sid=a-1"}

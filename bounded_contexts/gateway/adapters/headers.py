@@ -11,7 +11,6 @@ Header = tuple[bytes, bytes]
 HOP_BY_HOP = frozenset(
     (b"connection", b"proxy-connection", b"keep-alive", b"te", b"transfer-encoding", b"upgrade", b"trailer", b"expect")
 )
-SAID_ANEW = frozenset((b"host", b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"))
 VIA = "headwater"
 
 
@@ -28,7 +27,7 @@ def onward(scope: Scope, but: frozenset[bytes] = frozenset()) -> CIMultiDict[str
     was heard before this, if they are trusted, and is in the scope."""
     given: Mapping[bytes, bytes] = dict(reversed(scope["headers"]))
     headers: CIMultiDict[str] = CIMultiDict()
-    for name, value in end_to_end(scope["headers"], but | SAID_ANEW):
+    for name, value in end_to_end(scope["headers"], but):
         headers.add(name.decode("latin-1"), text(value))
     host = text(given.get(b"host", b""))
     public = text(given.get(b"x-forwarded-host", b"")) or host
