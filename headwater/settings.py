@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 PREFIX = "HEADWATER_"
 CONTEXT_DATABASE = f"{PREFIX}DATABASE_URL_"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SECRET_MIN_BYTES = 32  # RFC 7518 3.2: an HMAC key is at least as long as the hash
 
 
@@ -234,6 +235,16 @@ class Settings(BaseSettings):
                 # A password would be asked for on the terminal.
                 ssl.create_default_context().load_cert_chain(certificate, key, password="")
         return self
+
+    @property
+    def is_at_home(self) -> bool:
+        """Return whether this is development, for this machine alone."""
+        return self.mode == "development" and self.host in LOOPBACK
+
+    @property
+    def browser_origins(self) -> frozenset[str]:
+        """Return the browser origins that are listed by name."""
+        return frozenset(each.strip().rstrip("/") for each in self.cors_origins.split(",")) - {"", "*"}
 
     @property
     def configured_databases(self) -> dict[str, str]:

@@ -32,11 +32,19 @@ ABOUT: dict[str, Any] = {
 API = "/api/v1"
 SOCKETS = "/socket.io/"
 COMPAT_SOCKETS = "/ws"
-# Beside what browsers send and show by themselves. No cookies: nothing here is done by them.
+# Beside what browsers send and show by themselves.
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-TAKEN = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Prefer", "X-Request-Id", "traceparent")
+TAKEN = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "Prefer",
+    "X-CSRF",
+    "X-Request-Id",
+    "traceparent",
+)
 GIVEN = ("ETag", "Location", "Preference-Applied", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id")
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def application(house: House, roles: Collection[str], health: Health) -> ASGIApp:
@@ -63,9 +71,15 @@ def application(house: House, roles: Collection[str], health: Health) -> ASGIApp
     require_policies(app)
     routes = Routes(app)
     served: ASGIApp = RequestContext(StartupGate(app, health), house.access_tokens)
-    if origins := [each.strip() for each in house.settings.cors_origins.split(",") if each.strip()]:
+    if house.settings.cors_origins:
         served = CORSMiddleware(
-            served, allow_origins=origins, allow_methods=METHODS, allow_headers=TAKEN, expose_headers=GIVEN, max_age=600
+            served,
+            allow_origins=["*"] if house.settings.cors_origins == "*" else sorted(house.settings.browser_origins),
+            allow_methods=METHODS,
+            allow_headers=TAKEN,
+            allow_credentials=bool(house.settings.browser_origins),  # cookies are for whom the operator knows by name
+            expose_headers=GIVEN,
+            max_age=600,
         )
     if house.settings.otlp_endpoint:
         served = Traced(served, routes)
@@ -81,8 +95,7 @@ def application(house: House, roles: Collection[str], health: Health) -> ASGIApp
 
 def _is_measured_here(settings: Settings, roles: Collection[str]) -> bool:
     """Figures say how much business there is: nobody outside gets them without the token, not even by an oversight."""
-    at_home = settings.mode == "development" and settings.host in LOOPBACK
-    return settings.metrics_token is not None or not is_open(roles) or at_home
+    return settings.metrics_token is not None or not is_open(roles) or settings.is_at_home
 
 
 def _plain(secret: SecretStr | None) -> str | None:

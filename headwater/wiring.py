@@ -15,6 +15,7 @@ from bounded_contexts.audit.adapters.signing import DerivedKey
 from bounded_contexts.audit.application.ports import Ports as AuditPorts
 from bounded_contexts.identity import module as identity
 from bounded_contexts.identity.adapters.api_keys_postgres import PostgresApiKeys
+from bounded_contexts.identity.adapters.cookies import Browsers
 from bounded_contexts.identity.adapters.signing_keys import LOOK_S, PostgresSigningKeys
 from bounded_contexts.identity.application.ports import ACCESS_LIFETIME
 from bounded_contexts.identity.application.ports import Ports as IdentityPorts
@@ -277,7 +278,9 @@ def _group_store(database: Database, context: str) -> GroupStore:
 
 
 def _identity(house: House) -> Module:
-    return identity.module(identity_ports(house), house.signing_keys, Letters(house.settings.account_pages))
+    settings = house.settings
+    browsers = Browsers(settings.browser_origins, may_be_plain=settings.is_at_home)
+    return identity.module(identity_ports(house), house.signing_keys, Letters(settings.account_pages), browsers)
 
 
 def identity_ports(house: House) -> IdentityPorts:

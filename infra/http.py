@@ -97,6 +97,19 @@ async def signed_in(
     return user
 
 
+async def perhaps_signed_in(
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    key: Annotated[str | None, Depends(api_key)],
+) -> User | None:
+    """Access policy: as `signed_in` where a token is sent, else nobody, and the route asks by something else. Raise
+    `Unauthenticated` for a token that is not valid, `RateLimited`."""
+    if credentials or key:
+        return await signed_in(request, credentials, key)
+    await anybody(request)
+    return None
+
+
 async def _user(tokens: AccessTokens, token: str | None) -> User:
     if token is None:
         raise Unauthenticated("unauthenticated", "send `Authorization: Bearer <token>`")
@@ -144,8 +157,9 @@ async def open_to_all() -> None:
     """Access policy: nobody is asked who they are."""
 
 
-POLICIES: tuple[Callable[..., Awaitable[Any]], ...] = (signed_in, may_scrape, anybody, open_to_all)
+POLICIES: tuple[Callable[..., Awaitable[Any]], ...] = (signed_in, perhaps_signed_in, may_scrape, anybody, open_to_all)
 SignedIn = Annotated[User, Depends(signed_in)]
+PerhapsSignedIn = Annotated[User | None, Depends(perhaps_signed_in)]
 
 
 def require_policies(app: FastAPI) -> None:
@@ -297,8 +311,8 @@ def answer(
     return JSONResponse(document, status, headers, media_type=CONTENT_TYPE)
 
 
-async def _on_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HeadwaterError)  # noqa: S101 – narrows the type Starlette widened
+def error_answer(request: Request, error: HeadwaterError) -> JSONResponse:
+    """Return the error as an answer, for a route that has to add to it."""
     document = of_error(error)
     headers = {}
     if isinstance(error, Unauthenticated):
@@ -309,6 +323,11 @@ async def _on_error(request: Request, error: Exception) -> JSONResponse:
         headers["Retry-After"] = str(RETRY_AFTER_S)
         log.warning("http.unavailable", code=error.code, detail=error.detail, path=request.url.path)
     return answer(request, document["status"], document, headers)
+
+
+async def _on_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HeadwaterError)  # noqa: S101 – narrows the type Starlette widened
+    return error_answer(request, error)
 
 
 async def _on_invalid(request: Request, error: Exception) -> JSONResponse:

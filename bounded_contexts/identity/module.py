@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+from bounded_contexts.identity.adapters.cookies import Browsers
 from bounded_contexts.identity.adapters.http import key_set_routes, router
 from bounded_contexts.identity.adapters.signing_keys import PostgresSigningKeys
 from bounded_contexts.identity.application import reactions
@@ -33,13 +34,13 @@ MAILS_AT_ONCE = 8
 MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
 
 
-def module(ports: Ports, keys: PostgresSigningKeys, letters: Letters) -> Module:
+def module(ports: Ports, keys: PostgresSigningKeys, letters: Letters, browsers: Browsers) -> Module:
     """Return the context as wiring knows it."""
     verification = partial(reactions.send_verification, ports=ports, letters=letters)
     return Module(
         name=NAME,
         topics=(Topic("users"), Topic("sessions")),
-        router=router(ports, letters.product),
+        router=router(ports, letters.product, browsers),
         root_router=key_set_routes(keys),
         has_outbox=True,
         consumers=(

@@ -20,6 +20,9 @@ Password = Annotated[
     str, Field(max_length=4 * LONGEST, description=f"{SHORTEST} to {LONGEST} characters.", examples=["correct horse"])
 ]
 Token = Annotated[str, Field(min_length=1, max_length=4096)]
+InCookie = Annotated[
+    bool, Field(description="For pages in a browser: the refresh token comes as a cookie (docs/identity.md).")
+]
 
 
 class Registration(Body):
@@ -56,10 +59,11 @@ class Login(Body):
     email: Email
     password: Password
     device: Annotated[str, Field(max_length=200, description="What lists of sessions call it; else the program.")] = ""
+    cookie: InCookie = False
 
 
 class Refresh(Body):
-    refresh_token: Token
+    refresh_token: Annotated[Token | None, Field(description="Without it the one of the cookie is taken.")] = None
 
 
 class Code(Body):
@@ -69,6 +73,7 @@ class Code(Body):
 class FurtherLogin(Code):
     mfa_token: Token
     device: Annotated[str, Field(max_length=200)] = ""
+    cookie: InCookie = False
 
 
 class NewKey(Body):
@@ -101,7 +106,12 @@ class TokenAnswer(BaseModel):
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
     expires_in: Annotated[int, Field(description="Seconds that the access token holds.")]
-    refresh_token: Annotated[str, Field(description="Good for one exchange; a repeat within 10 s gets the same.")]
+    refresh_token: Annotated[
+        str | None,
+        Field(
+            description="Good for one exchange; a repeat within 10 s gets the same. Absent where it is in the cookie."
+        ),
+    ] = None
     session_id: UUID
 
 
@@ -175,11 +185,11 @@ class PermissionAnswer(BaseModel):
     permissions: list[str]
 
 
-def token_answer(of: SignedIn) -> TokenAnswer:
+def token_answer(of: SignedIn, *, in_cookie: bool) -> TokenAnswer:
     return TokenAnswer(
         access_token=of.access_token,
         expires_in=of.expires_in_s,
-        refresh_token=of.refresh_token,
+        refresh_token=None if in_cookie else of.refresh_token,
         session_id=of.session.session_id,
     )
 

@@ -19,6 +19,7 @@ from bounded_contexts.identity.adapters.bodies import (
     session_answer,
     user_answer,
 )
+from bounded_contexts.identity.adapters.cookies import Browsers
 from bounded_contexts.identity.adapters.http_auth import auth_routes
 from bounded_contexts.identity.adapters.http_keys import key_routes
 from bounded_contexts.identity.adapters.signing_keys import PostgresSigningKeys
@@ -76,10 +77,10 @@ def if_match(
 IfMatch = Annotated[int | None, Depends(if_match)]
 
 
-def router(ports: Ports, issuer: str) -> APIRouter:
+def router(ports: Ports, issuer: str, browsers: Browsers) -> APIRouter:
     """Return every route of the context."""
     routes = APIRouter(responses=problems(401, 404, 422, 503))
-    routes.include_router(auth_routes(ports, issuer))
+    routes.include_router(auth_routes(ports, issuer, browsers))
     routes.include_router(_users(ports))
     routes.include_router(_oneself(ports))
     routes.include_router(key_routes(ports))

@@ -126,6 +126,10 @@ class RefreshTokens(Protocol):
         what is no token of a live session."""
         ...
 
+    def session_of(self, token: str) -> UUID | None:
+        """Return the session that the token is of, however old it is; None for what was not given out here."""
+        ...
+
     async def of_user(self, user: UUID) -> list[LiveSession]:
         """Return the live sessions, last seen first."""
         ...

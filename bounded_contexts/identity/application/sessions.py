@@ -126,6 +126,12 @@ async def refresh(token: str, at: datetime, ports: Ports) -> SignedIn:
     return await _signed_in(live, successor, state.roles, at, ports)
 
 
+async def sign_out(token: str, at: datetime, ports: Ports) -> None:
+    """End the session that a refresh token is of, be it one that was replaced; again, or what is no token, is no change."""
+    if found := ports.refresh_tokens.session_of(token):
+        await execute(session, ports.sessions, found, RevokeSession(session_id=found, reason="signed_out", at=at))
+
+
 async def end_session(user_id: UUID, session_id: UUID, reason: str, at: datetime, ports: Ports) -> None:
     """Revoke one of the user's sessions; again is no change. Raise `NotFound` for somebody else's."""
     state, _ = await state_of(session, ports.sessions, session_id)
