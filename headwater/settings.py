@@ -1,8 +1,9 @@
 """Every setting, read once from the environment and checked before anything starts.
 
 Each field is `HEADWATER_<NAME>`; a secret may come as `HEADWATER_<NAME>_FILE`, whose content is the value. A context may be
-given its own database by `HEADWATER_DATABASE_URL_<CONTEXT>`. An unknown `HEADWATER_` variable is an error. The table
-in docs/settings.md and `.env.template` are generated from here by `make docs`.
+given its own database by `HEADWATER_DATABASE_URL_<CONTEXT>`, and each OpenID provider is a `HEADWATER_OIDC_<PROVIDER>`. An
+unknown `HEADWATER_` variable is an error. The table in docs/settings.md and `.env.template` are generated from here by
+`make docs`.
 """
 
 import os
@@ -24,7 +25,9 @@ T = TypeVar("T")
 
 PREFIX = "HEADWATER_"
 CONTEXT_DATABASE = f"{PREFIX}DATABASE_URL_"
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
+PROVIDER = f"{PREFIX}OIDC_"
+# Variables that end in a name of their own, and the field that holds what they say. All of them are secrets.
+FAMILIES = {CONTEXT_DATABASE: "database_urls", PROVIDER: "oidc_providers"}
 SECRET_MIN_BYTES = 32  # RFC 7518 3.2: an HMAC key is at least as long as the hash
 
 
@@ -120,7 +123,8 @@ class Settings(BaseSettings):
     account_pages: str = Field(
         "http://localhost:3000",
         pattern=r"^https?://[^?#]*[^/?#]$",
-        description="Where your product has its pages `/verify-email` and `/reset-password`: mails lead there with `?token=…`.",
+        description="Where your product has its pages `/verify-email` and `/reset-password`: mails lead there with `?token=…`, "
+        "and signing in by a provider may return to its origin.",
     )
     smtp_url: SecretStr | None = Field(
         None, description="`smtp[s]://[user:password@]host[:port]`; unset: mails are files in `<home>/mail`."
@@ -179,6 +183,7 @@ class Settings(BaseSettings):
         return (init_settings,)
 
     database_urls: dict[str, SecretStr] = Field(default_factory=dict, exclude=True, description="")
+    oidc_providers: dict[str, SecretStr] = Field(default_factory=dict, exclude=True, description="")
 
     @field_validator("crash_at")
     @classmethod
@@ -203,6 +208,8 @@ class Settings(BaseSettings):
                 )
             if self.crash_at:
                 raise ValueError(f"{PREFIX}CRASH_AT is for development")
+            if any(url.get_secret_value().startswith("http:") for url in self.oidc_providers.values()):
+                raise ValueError(f"{PROVIDER}<PROVIDER>: plain http is for development")
             if not self.secret_key:
                 raise ValueError(f"{PREFIX}SECRET_KEY is required in production")
             if self.jwt_jwks_url and not (self.jwt_issuer and self.jwt_audience):
@@ -239,7 +246,7 @@ class Settings(BaseSettings):
     @property
     def is_at_home(self) -> bool:
         """Return whether this is development, for this machine alone."""
-        return self.mode == "development" and self.host in LOOPBACK
+        return self.mode == "development" and self.host in addresses.LOOPBACK
 
     @property
     def browser_origins(self) -> frozenset[str]:
@@ -261,6 +268,8 @@ class Settings(BaseSettings):
             given.append((f"{PREFIX}KAFKA_BOOTSTRAP_SERVERS", addresses.brokers, self.kafka_bootstrap_servers))
         if self.schema_registry_url:
             given.append((f"{PREFIX}SCHEMA_REGISTRY_URL", addresses.registry, self.schema_registry_url))
+        for name, url in self.oidc_providers.items():
+            given.append((f"{PROVIDER}{name.upper()}", addresses.provider, url.get_secret_value()))
         for variable, read, value in given:
             try:
                 read(value)
@@ -276,14 +285,15 @@ def secret_key(settings: Settings) -> str:
 SECRETS = tuple(
     name
     for name, field in Settings.model_fields.items()
-    if "SecretStr" in str(field.annotation) and name != "database_urls"
+    if "SecretStr" in str(field.annotation) and name not in FAMILIES.values()
 )
 
 
 def secrets_of(settings: Settings) -> set[str]:
     """Return every secret that was given, of an address its password."""
     given = {value.get_secret_value() for name in SECRETS if (value := getattr(settings, name))}
-    urls = {url for url in given if "://" in url} | {url.get_secret_value() for url in settings.database_urls.values()}
+    families = [url for family in FAMILIES.values() for url in getattr(settings, family).values()]
+    urls = {url for url in given if "://" in url} | {url.get_secret_value() for url in families}
     return (given - urls) | {unquote(password) for url in urls if (password := urlsplit(url).password)}
 
 
@@ -293,17 +303,18 @@ def load(environ: Mapping[str, str] | None = None, **overrides: object) -> Setti
     By default that is the process's own environment, and behind it a file `.env` in the working directory."""
     given = {**_dotenv(), **os.environ} if environ is None else environ
     values: dict[str, object] = {}
-    databases: dict[str, str] = {}
+    families: dict[str, dict[str, str]] = {field: {} for field in FAMILIES.values()}
     for variable, value in _with_files({name: given[name] for name in given if name.startswith(PREFIX)}).items():
         name = variable.removeprefix(PREFIX).lower()
-        if name in Settings.model_fields and name != "database_urls":
+        family = _family(variable)
+        if name in Settings.model_fields and name not in families:
             values[name] = value
-        elif variable.startswith(CONTEXT_DATABASE) and variable != CONTEXT_DATABASE:
-            databases[variable.removeprefix(CONTEXT_DATABASE).lower()] = value
+        elif family:
+            families[FAMILIES[family]][variable.removeprefix(family).lower()] = value
         else:
             raise SettingsError(f"unknown variable {variable}; `headwater settings` lists the known ones")
     try:
-        return Settings(**(values | {"database_urls": databases} | overrides))  # type: ignore[arg-type]
+        return Settings(**(values | families | overrides))  # type: ignore[arg-type]
     except ValidationError as error:
         raise SettingsError("; ".join(_sentence(problem) for problem in error.errors())) from None
 
@@ -312,7 +323,7 @@ def table() -> list[dict[str, str]]:
     """Return every setting as it stands in documentation."""
     rows = []
     for name, field in Settings.model_fields.items():
-        if name == "database_urls":
+        if name in FAMILIES.values():
             continue
         default = "" if field.default is None else str(field.default)
         more = f" `{PREFIX}{name.upper()}_FILE` names a file with it." if name in SECRETS else ""
@@ -320,7 +331,18 @@ def table() -> list[dict[str, str]]:
             {"variable": f"{PREFIX}{name.upper()}", "default": default, "meaning": f"{field.description}{more}"}
         )
     own = {"variable": f"{CONTEXT_DATABASE}<CONTEXT>", "default": "", "meaning": "A context's own database."}
-    return [*rows, own]
+    provider = {
+        "variable": f"{PROVIDER}<PROVIDER>",
+        "default": "",
+        "meaning": "An OpenID provider that users may sign in by (docs/identity.md), "
+        "`https://client_id:client_secret@issuer/path`, percent-encoded.",
+    }
+    return [*rows, own, provider]
+
+
+def _family(variable: str) -> str | None:
+    """Return the beginning of a variable that ends in a name of its own."""
+    return next((each for each in FAMILIES if variable.startswith(each) and variable != each), None)
 
 
 def _dotenv() -> dict[str, str]:
@@ -335,7 +357,7 @@ def _with_files(given: Mapping[str, str]) -> dict[str, str]:
     values = dict(given)
     for variable, path in given.items():
         plain = variable.removesuffix("_FILE")
-        secret = plain.removeprefix(PREFIX).lower() in SECRETS or plain.startswith(CONTEXT_DATABASE)
+        secret = plain.removeprefix(PREFIX).lower() in SECRETS or _family(plain)
         if plain == variable or not secret:
             continue
         if plain in given:

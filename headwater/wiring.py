@@ -15,11 +15,9 @@ from bounded_contexts.audit.adapters.signing import DerivedKey
 from bounded_contexts.audit.application.ports import Ports as AuditPorts
 from bounded_contexts.identity import module as identity
 from bounded_contexts.identity.adapters.api_keys_postgres import PostgresApiKeys
-from bounded_contexts.identity.adapters.cookies import Browsers
 from bounded_contexts.identity.adapters.signing_keys import LOOK_S, PostgresSigningKeys
 from bounded_contexts.identity.application.ports import ACCESS_LIFETIME
 from bounded_contexts.identity.application.ports import Ports as IdentityPorts
-from bounded_contexts.identity.application.reactions import Letters
 from bounded_contexts.messaging import module as messaging
 from bounded_contexts.messaging.adapters.conversations_postgres import PostgresConversations
 from bounded_contexts.messaging.adapters.history_jsonl import JsonLinesHistory
@@ -37,7 +35,7 @@ from bounded_contexts.realtime.application.ports import Ports as RealtimePorts
 from headwater.addresses import without_password
 from headwater.configured import registry
 from headwater.settings import PREFIX, Settings, SettingsError, required, secret_key
-from headwater.wiring_identity import Identity, api_keys, ports_of_identity, signing_keys
+from headwater.wiring_identity import Identity, api_keys, module_of_identity, ports_of_identity, signing_keys
 from infra.access_tokens import LEEWAY, AccessTokens, EitherTokens, KeySetTokens, SharedKeyTokens, published_at
 from infra.asyncapi import asyncapi_document
 from infra.avro import Codec, schema_text
@@ -278,9 +276,7 @@ def _group_store(database: Database, context: str) -> GroupStore:
 
 
 def _identity(house: House) -> Module:
-    settings = house.settings
-    browsers = Browsers(settings.browser_origins, may_be_plain=settings.is_at_home)
-    return identity.module(identity_ports(house), house.signing_keys, Letters(settings.account_pages), browsers)
+    return module_of_identity(house.settings, identity_ports(house), house.signing_keys)
 
 
 def identity_ports(house: House) -> IdentityPorts:

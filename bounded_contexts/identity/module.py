@@ -1,16 +1,20 @@
 """The door of identity. Who listens to what is decided here and nowhere else."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from bounded_contexts.identity.adapters.cookies import Browsers
 from bounded_contexts.identity.adapters.http import key_set_routes, router
+from bounded_contexts.identity.adapters.http_oidc import SignIns
+from bounded_contexts.identity.adapters.oidc import OidcProvider
 from bounded_contexts.identity.adapters.signing_keys import PostgresSigningKeys
 from bounded_contexts.identity.application import reactions
 from bounded_contexts.identity.application.ports import Ports
 from bounded_contexts.identity.application.reactions import Letters
 from schemas.identity.events import (
     EmailVerificationRequested,
+    LoginLinked,
     PasswordResetRequested,
     SessionCompromised,
     UserBlocked,
@@ -34,13 +38,20 @@ MAILS_AT_ONCE = 8
 MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
 
 
-def module(ports: Ports, keys: PostgresSigningKeys, letters: Letters, browsers: Browsers) -> Module:
+def module(
+    ports: Ports,
+    keys: PostgresSigningKeys,
+    letters: Letters,
+    browsers: Browsers,
+    providers: Mapping[str, OidcProvider],
+    sign_ins: SignIns,
+) -> Module:
     """Return the context as wiring knows it."""
     verification = partial(reactions.send_verification, ports=ports, letters=letters)
     return Module(
         name=NAME,
         topics=(Topic("users"), Topic("sessions")),
-        router=router(ports, letters.product, browsers),
+        router=router(ports, letters.product, browsers, providers, sign_ins),
         root_router=key_set_routes(keys),
         has_outbox=True,
         consumers=(
@@ -76,6 +87,7 @@ def module(ports: Ports, keys: PostgresSigningKeys, letters: Letters, browsers: 
                     on(UserEmailChanged, partial(reactions.change_of_address, ports=ports, letters=letters)),
                     on(EmailVerificationRequested, verification),
                     on(PasswordResetRequested, partial(reactions.send_reset, ports=ports, letters=letters)),
+                    on(LoginLinked, partial(reactions.send_linked, ports=ports, letters=letters)),
                     on(SessionCompromised, partial(reactions.send_warning, ports=ports, letters=letters)),
                 ),
                 does="sends the mails of accounts",

@@ -38,6 +38,8 @@ KEPT = {
         "totp",
         "recovery_code",
         "attempt",
+        "login",
+        "used_state",
     ),
 }
 RECORDERS = {"audit.log": ["conversations", "messages", "notifications", "sessions", "users"]}

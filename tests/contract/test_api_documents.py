@@ -74,7 +74,7 @@ def test_every_operation_says_how_it_fails(openapi: dict[str, Any]) -> None:
 SIGNING_IN = {
     f"post /api/v1/auth/{action}"
     for action in ("register", "login", "mfa/verify", "refresh", "password/forgot", "password/reset", "email/verify")
-}
+} | {f"get /api/v1/auth/oidc/{{provider}}/{action}" for action in ("authorize", "callback")}
 
 
 TOKENS = wiring.shared_key_tokens(wiring.SHAPE)

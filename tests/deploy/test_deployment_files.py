@@ -205,6 +205,7 @@ def test_every_setting_is_passed_on_or_left_out_on_purpose(resolve: Resolve) -> 
         "messaging_history.*",
         "topic_replication",
         "database_urls",
+        "oidc_providers",
         "crash_at",
     )
     servers_have_none = ("kafka_(security|sasl|ssl).*", "database_ssl.*", "schema_registry_(username|password|ca_file)")

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from bounded_contexts.identity.application.ports import ListedKey, LiveSession, Person
+from bounded_contexts.identity.application.ports import Login as LinkedLogin
 from bounded_contexts.identity.application.sessions import SignedIn
 from bounded_contexts.identity.domain.address import LIMIT as EMAIL_LIMIT
 from bounded_contexts.identity.domain.password import LONGEST, SHORTEST
@@ -180,6 +181,16 @@ class KeyList(BaseModel):
     data: list[KeyAnswer]
 
 
+class LoginAnswer(BaseModel):
+    id: UUID
+    issuer: Annotated[str, Field(description="The provider.", examples=["https://accounts.example.org"])]
+    linked_at: datetime
+
+
+class LoginList(BaseModel):
+    data: list[LoginAnswer]
+
+
 class PermissionAnswer(BaseModel):
     roles: list[str]
     permissions: list[str]
@@ -217,6 +228,10 @@ def key_answer(of: ListedKey) -> KeyAnswer:
         expires_at=of.expires_at,
         used_at=of.used_at,
     )
+
+
+def login_answer(of: LinkedLogin) -> LoginAnswer:
+    return LoginAnswer(id=of.login_id, issuer=of.issuer, linked_at=of.linked_at)
 
 
 def session_answer(of: LiveSession, current: UUID | None) -> SessionAnswer:

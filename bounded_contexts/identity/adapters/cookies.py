@@ -35,10 +35,11 @@ PARAMETERS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Browsers:
-    """Whose pages beside our own may use cookies, and whether cookies may go over plain HTTP, on one's own machine."""
+    """What of browsers is trusted."""
 
-    origins: frozenset[str]
-    may_be_plain: bool
+    origins: frozenset[str]  # whose pages beside our own may use cookies
+    pages: frozenset[str]  # the origins that signing in elsewhere may return to
+    may_be_plain: bool  # whether cookies may go over plain HTTP, on one's own machine
 
     def is_plain(self, request: Request) -> bool:
         return self.may_be_plain and request.url.scheme == "http"

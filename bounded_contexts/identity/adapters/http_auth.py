@@ -27,11 +27,12 @@ from bounded_contexts.identity.adapters.bodies import (
 from bounded_contexts.identity.adapters.cookies import PARAMETERS, Browsers
 from bounded_contexts.identity.application import commands, second_factor, sessions
 from bounded_contexts.identity.application.ports import Device, Ports
-from bounded_contexts.identity.application.sessions import SecondFactorNeeded, SignInRefused
+from bounded_contexts.identity.application.sessions import FirstFactor, SecondFactorNeeded, SignInRefused
 from bounded_contexts.identity.domain.address import compared
 from bounded_contexts.identity.domain.commands import Asker, Register, RemoveSecondFactor
 from infra.access_tokens import Unauthenticated
 from infra.http import PerhapsSignedIn, SignedIn, Tokens, anybody, error_answer, problems
+from infra.opaque import OpaqueTokens
 from infra.rate_limit import network_of
 from shared_kernel.errors import Refused
 
@@ -58,7 +59,7 @@ def auth_routes(ports: Ports, issuer: str, browsers: Browsers) -> APIRouter:
     async def register(new: Registration, request: Request, response: Response) -> UserAnswer:
         """Open an account; a mail asks whether the address is yours."""
         ask = Register(user_id=uuid4(), email=new.email, name=new.name, at=ports.now())
-        state, version = await commands.register(ask, new.password, _device(request, "").address, ports)
+        state, version = await commands.register(ask, new.password, device_of(request, "").address, ports)
         response.headers.update({"Location": f"/api/v1/users/{ask.user_id}", "ETag": f'"{version}"'})
         return user_answer(ask.user_id, state)
 
@@ -69,14 +70,13 @@ def auth_routes(ports: Ports, issuer: str, browsers: Browsers) -> APIRouter:
         """Open a session. After five failures for one account the next attempts have to wait, longer and longer.
 
         401 `mfa_required` comes with `mfa_token` for `/auth/mfa/verify`, good for five minutes."""
-        device = _device(request, given.device or user_agent)
+        device = device_of(request, given.device or user_agent)
         try:
             found = await sessions.sign_in(given.email, given.password, device, ports)
         except SignInRefused:
             raise Unauthenticated("invalid_credentials", "address or password is wrong") from None
         except SecondFactorNeeded as needed:
-            until = (ports.now() + MFA_LIFETIME).timestamp()
-            raise _mfa_required(tokens.seal(MFA, [str(needed.user_id), needed.since.isoformat(), until])) from None
+            raise _mfa_required(mfa_token(needed, tokens, ports.now())) from None
         return answer(found, request, response, in_cookie=given.cookie)
 
     @routes.post(
@@ -86,13 +86,13 @@ def auth_routes(ports: Ports, issuer: str, browsers: Browsers) -> APIRouter:
         given: FurtherLogin, request: Request, response: Response, tokens: Tokens, user_agent: UserAgent = ""
     ) -> TokenAnswer:
         """Open the session with a code of now, or with a recovery code; each is good once."""
-        user_id, since, until = tokens.open(MFA, given.mfa_token)
+        user_id, first, until = tokens.open(MFA, given.mfa_token)
         if ports.now().timestamp() > until:
             raise Refused("invalid_mfa_token", "it is too old: sign in again")
-        device = _device(request, given.device or user_agent)
+        device = device_of(request, given.device or user_agent)
         try:
             found = await sessions.sign_in_further(
-                UUID(user_id), datetime.fromisoformat(since), given.code, device, ports.now(), ports
+                UUID(user_id), _first_factor(first), given.code, device, ports.now(), ports
             )
         except SignInRefused:
             raise Unauthenticated("invalid_credentials", "this is no code of now, or it was used") from None
@@ -189,12 +189,23 @@ def auth_routes(ports: Ports, issuer: str, browsers: Browsers) -> APIRouter:
     return routes
 
 
+def mfa_token(needed: SecondFactorNeeded, tokens: OpaqueTokens, now: datetime) -> str:
+    """Return what goes with a code to `/auth/mfa/verify`."""
+    first = needed.first.isoformat() if isinstance(needed.first, datetime) else str(needed.first)
+    return tokens.seal(MFA, [str(needed.user_id), first, (now + MFA_LIFETIME).timestamp()])
+
+
+def _first_factor(text: str) -> FirstFactor:
+    return datetime.fromisoformat(text) if "T" in text else UUID(text)
+
+
 def _mfa_required(token: str) -> Unauthenticated:
     required = Unauthenticated("mfa_required", "send a code to /auth/mfa/verify")
     required.more = {"mfa_token": token}
     return required
 
 
-def _device(request: Request, name: str) -> Device:
+def device_of(request: Request, name: str) -> Device:
+    """Return where a session is used."""
     printable = "".join(character for character in name if character.isprintable())
     return Device(printable[:DEVICE_LIMIT], network_of(request.client.host) if request.client else "")

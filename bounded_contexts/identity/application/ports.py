@@ -83,8 +83,41 @@ class Accounts(Protocol):
         """Store the hash in place of the former. Inside a transaction it joins it."""
         ...
 
+    async def remove_credential(self, user: UUID) -> None:
+        """Leave the user without a password. Inside a transaction it joins it, and waits for who is signing in by it."""
+        ...
+
     async def renew(self, user: UUID, former: Credential, hash_: str) -> None:
         """Store another hash of the same password, unless it is another password by now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """An account at a provider, by which a user signs in."""
+
+    login_id: UUID
+    issuer: str
+    linked_at: datetime
+
+
+class Logins(Protocol):
+    """Who is whom at providers. Links are made and removed by the users' events."""
+
+    async def find(self, issuer: str, subject: str) -> tuple[UUID, UUID] | None:
+        """Return the login of that account at the provider, and whose it is here."""
+        ...
+
+    async def is_present(self, login_id: UUID, user: UUID) -> bool:
+        """Return whether it still is the user's; inside a transaction nobody unlinks it before that has ended."""
+        ...
+
+    async def of_user(self, user: UUID) -> list[Login]:
+        """Return the user's, first linked first."""
+        ...
+
+    async def is_first_use(self, state: str, now: datetime, until: datetime) -> bool:
+        """Return whether a sign-in that a provider answers is answered for the first time, and remember it."""
         ...
 
 
@@ -248,6 +281,7 @@ class Ports:
     access_tokens: AccessTokens
     second_factors: SecondFactors
     api_keys: ApiKeys
+    logins: Logins
     mail_tokens: MailTokens
     mail: Mail
     opener: Opener
