@@ -6,18 +6,21 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import jwt
 import pyotp
 import pytest
+import sqlalchemy as sa
 from pydantic import SecretStr
 
 from headwater.web import application
 from headwater.wiring import House
+from infra.event_store_postgres import PostgresEventStore
 from infra.feed import FeedRunner
 from infra.health import Health
+from schemas.identity.events import LoginLinked
 from tests.integration.conftest import Client, altered
 from tests.mailbox import Mailbox
 from tests.oidc_provider import OpenIdProvider, openid_provider
@@ -41,10 +44,9 @@ def provider() -> Iterator[OpenIdProvider]:
 
 @pytest.fixture(scope="module")
 async def app(web_house: House, provider: OpenIdProvider) -> AsyncIterator[Any]:
-    url = SecretStr(provider.url)
-    async with altered(
-        web_house, cors_origins="https://app.example", oidc_providers={"acme": url, "other": url}
-    ) as house:
+    url, away = SecretStr(provider.url), SecretStr("http://id:secret@127.0.0.1:1")
+    providers = {"acme": url, "other": url, "away": away}
+    async with altered(web_house, cors_origins="https://app.example", oidc_providers=providers) as house:
         runner = FeedRunner(house.revocations.feed, house.kafka, house.codec)
         async with during(runner.run()):
             await asyncio.wait_for(runner.ready.wait(), 20)
@@ -253,6 +255,19 @@ class TestWhoseAccountItIs:
 
         assert (await anybody().get("/me/logins", headers=bearer(again))).json()["data"] == []
 
+    async def test_who_somebody_is_there_is_sealed_in_events_and_forgotten_with_them(
+        self, ada: Person, web_house: House
+    ) -> None:
+        me = await ada.me()
+        linked = await links(web_house, UUID(me["id"]))
+        await ada.browser.delete(f"/users/{me['id']}", headers=bearer(await ada.tokens()))
+        rows = sa.text("select count(*) from login where user_id = :user")
+        async with web_house.databases["identity"].transaction() as connection:
+            left = await connection.scalar(rows, {"user": UUID(me["id"])})
+
+        assert [(each.issuer, ada.subject in each.subject) for each in linked] == [(ada.provider.issuer, False)]
+        assert left == 0
+
     @pytest.mark.parametrize(("said", "name"), [(None, None), ("\n", None), (" Ada\0 Lovelace ", "Ada Lovelace")])
     async def test_a_name_that_accounts_cannot_have_is_made_one(
         self, ada: Person, said: str | None, name: str | None
@@ -260,6 +275,12 @@ class TestWhoseAccountItIs:
         await ada.provider.know(ada.subject, email=ada.email, email_verified=True, name=said)
 
         assert (await ada.me())["name"] == (name or ada.email.partition("@")[0])
+
+
+async def links(house: House, user: UUID) -> list[LoginLinked]:
+    """Return the user's links as they lie in the outbox and on the topic."""
+    events, _ = await PostgresEventStore[Any](house.databases["identity"], "identity", house.codec).load(user)
+    return [event for event in events if isinstance(event, LoginLinked)]
 
 
 async def add_second_factor(api: httpx.AsyncClient, tokens: dict[str, Any]) -> pyotp.TOTP:
@@ -460,6 +481,12 @@ class TestBrowsers:
 
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_return_to")
         assert "set-cookie" not in answer.headers
+
+    async def test_a_provider_that_is_away_is_said_to_be(self, anybody: Anybody) -> None:
+        answer = await anybody().get("/auth/oidc/away/authorize", params={"return_to": PAGE})
+
+        assert (answer.status_code, answer.json()["code"]) == (503, "provider_unavailable")
+        assert answer.headers["retry-after"] == "1"
 
     async def test_a_provider_that_nobody_has_set_up_is_not_there(self, anybody: Anybody) -> None:
         answer = await anybody().get("/auth/oidc/nobody/authorize", params={"return_to": PAGE})
