@@ -1,8 +1,9 @@
 """The shapes that the addresses of servers may have. No refusal repeats a value: there may be a password in it."""
 
 import re
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 DATABASE_PORT = 5432
 # As SQLAlchemy reads it, where a password may hold what urlsplit takes for an end: "/", "?" and "#".
 DATABASE = re.compile(
@@ -50,6 +51,24 @@ def upstreams(urls: str) -> list[Address]:
 def listed(values: str) -> list[str]:
     """Return the comma-separated values."""
     return [value for each in values.split(",") if (value := each.strip())]
+
+
+def provider(url: str) -> tuple[str, str, str]:
+    """Return issuer, client id and secret of an OpenID provider. Raise `ValueError` saying what to write."""
+    parts = _split(url)
+    is_plain = parts is not None and parts.scheme == "http" and parts.hostname in LOOPBACK
+    if (
+        not parts
+        or not (parts.scheme == "https" or is_plain)
+        or not (parts.hostname and parts.username and parts.password)
+        or set(url) & {"?", "#"}
+        or not url.isprintable()
+    ):
+        raise ValueError(
+            "write https://client_id:client_secret@host/path, its parts percent-encoded; http on loopback only"
+        )
+    issuer = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return issuer, unquote(parts.username), unquote(parts.password)
 
 
 def without_password(url: str) -> str:

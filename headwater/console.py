@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from headwater import settings as settings_module
+from headwater.environment import load
 from headwater.settings import Settings, SettingsError
 from headwater.supervisor import attach
 from infra.local.errors import StackError
@@ -28,7 +28,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 def loaded(**overrides: object) -> Settings:
     """Return the settings of the environment, with the servers of a running `headwater up`. Raise `SettingsError`."""
-    return attach(settings_module.load(None, **overrides))
+    return attach(load(None, **overrides))
 
 
 def show(rows: list[dict[str, Any]], as_json: bool) -> None:

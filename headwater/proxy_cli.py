@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from headwater import settings as settings_module
 from headwater.addresses import listed
 from headwater.console import told
+from headwater.environment import load
 from headwater.settings import Settings
 from infra.local.errors import StackError
 
@@ -21,7 +21,7 @@ def proxy_config(
 ) -> None:
     """Print a configuration that puts the proxy in the gateway's place: HEADWATER_UPSTREAM_<CONTEXT> say what is where."""
     with told():
-        print(configuration(settings_module.load(), proxy, web, port), end="")  # noqa: T201 – a file, as it is
+        print(configuration(load(), proxy, web, port), end="")  # noqa: T201 – a file, as it is
 
 
 def configuration(settings: Settings, proxy: str, web: str = WEB, port: int = 80) -> str:

@@ -1,22 +1,20 @@
-"""Every setting, read once from the environment and checked before anything starts.
+"""Every setting, checked before anything starts; `environment` reads them.
 
 Each field is `HEADWATER_<NAME>`; a secret may come as `HEADWATER_<NAME>_FILE`, whose content is the value. A context may be
 given its own database by `HEADWATER_DATABASE_URL_<CONTEXT>` and, in front of its processes, their addresses by
-`HEADWATER_UPSTREAM_<CONTEXT>`. An unknown `HEADWATER_` variable is an error. The table in docs/settings.md and
-`.env.template` are generated from here by `make docs`.
+`HEADWATER_UPSTREAM_<CONTEXT>`; each OpenID provider is a `HEADWATER_OIDC_<PROVIDER>`. An unknown `HEADWATER_` variable is an
+error. The table in docs/settings.md and `.env.template` are generated from here by `make docs`.
 """
 
-import os
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from headwater import addresses
@@ -27,6 +25,9 @@ T = TypeVar("T")
 PREFIX = "HEADWATER_"
 CONTEXT_DATABASE = f"{PREFIX}DATABASE_URL_"
 CONTEXT_UPSTREAM = f"{PREFIX}UPSTREAM_"
+PROVIDER = f"{PREFIX}OIDC_"
+# Variables that end in a name of their own, and the field that holds what they say.
+FAMILIES = {CONTEXT_DATABASE: "database_urls", CONTEXT_UPSTREAM: "upstreams", PROVIDER: "oidc_providers"}
 SECRET_MIN_BYTES = 32  # RFC 7518 3.2: an HMAC key is at least as long as the hash
 
 
@@ -131,7 +132,8 @@ class Settings(BaseSettings):
     account_pages: str = Field(
         "http://localhost:3000",
         pattern=r"^https?://[^?#]*[^/?#]$",
-        description="Where your product has its pages `/verify-email` and `/reset-password`: mails lead there with `?token=…`.",
+        description="Where your product has its pages `/verify-email` and `/reset-password`: mails lead there with `?token=…`, "
+        "and signing in by a provider may return to its origin.",
     )
     smtp_url: SecretStr | None = Field(
         None, description="`smtp[s]://[user:password@]host[:port]`; unset: mails are files in `<home>/mail`."
@@ -215,6 +217,7 @@ class Settings(BaseSettings):
 
     database_urls: dict[str, SecretStr] = Field(default_factory=dict, exclude=True, description="")
     upstreams: dict[str, str] = Field(default_factory=dict, exclude=True, description="")
+    oidc_providers: dict[str, SecretStr] = Field(default_factory=dict, exclude=True, description="")
 
     @field_validator("crash_at")
     @classmethod
@@ -234,19 +237,26 @@ class Settings(BaseSettings):
             raise ValueError(f"{PREFIX}REDIS_SSL_CA_FILE is for a {PREFIX}REDIS_URL that begins rediss://")
         if self.jwt_jwks_url and self.jwt_hs256_secret:
             raise ValueError(f"set {PREFIX}JWT_JWKS_URL or {PREFIX}JWT_HS256_SECRET, not both")
-        if self.mode == "production":
-            if self.jwt_hs256_secret:
-                raise ValueError(
-                    f"{PREFIX}JWT_HS256_SECRET is for development; /auth/login or {PREFIX}JWT_JWKS_URL in production"
-                )
-            if self.crash_at:
-                raise ValueError(f"{PREFIX}CRASH_AT is for development")
-            if not self.secret_key:
-                raise ValueError(f"{PREFIX}SECRET_KEY is required in production")
-            if self.jwt_jwks_url and not (self.jwt_issuer and self.jwt_audience):
-                raise ValueError(
-                    f"{PREFIX}JWT_ISSUER and {PREFIX}JWT_AUDIENCE are required in production with {PREFIX}JWT_JWKS_URL"
-                )
+        return self
+
+    @model_validator(mode="after")
+    def _check_production(self) -> Self:
+        if self.mode != "production":
+            return self
+        if self.jwt_hs256_secret:
+            raise ValueError(
+                f"{PREFIX}JWT_HS256_SECRET is for development; /auth/login or {PREFIX}JWT_JWKS_URL in production"
+            )
+        if self.crash_at:
+            raise ValueError(f"{PREFIX}CRASH_AT is for development")
+        if any(url.get_secret_value().startswith("http:") for url in self.oidc_providers.values()):
+            raise ValueError(f"{PROVIDER}<PROVIDER>: plain http is for development")
+        if not self.secret_key:
+            raise ValueError(f"{PREFIX}SECRET_KEY is required in production")
+        if self.jwt_jwks_url and not (self.jwt_issuer and self.jwt_audience):
+            raise ValueError(
+                f"{PREFIX}JWT_ISSUER and {PREFIX}JWT_AUDIENCE are required in production with {PREFIX}JWT_JWKS_URL"
+            )
         return self
 
     @model_validator(mode="after")
@@ -287,6 +297,16 @@ class Settings(BaseSettings):
         return {context: addresses.listed(urls) for context, urls in self.upstreams.items()}
 
     @property
+    def is_at_home(self) -> bool:
+        """Return whether this is development, for this machine alone."""
+        return self.mode == "development" and self.host in addresses.LOOPBACK
+
+    @property
+    def browser_origins(self) -> frozenset[str]:
+        """Return the browser origins that are listed by name."""
+        return frozenset(each.strip().rstrip("/") for each in self.cors_origins.split(",")) - {"", "*"}
+
+    @property
     def configured_databases(self) -> dict[str, str]:
         """Return variable → URL of every database that is configured."""
         urls = {CONTEXT_DATABASE.removesuffix("_"): self.database_url}
@@ -307,6 +327,8 @@ class Settings(BaseSettings):
             given.append((f"{PREFIX}SCHEMA_REGISTRY_URL", addresses.registry, self.schema_registry_url))
         if self.redis_url:
             given.append((f"{PREFIX}REDIS_URL", addresses.redis, self.redis_url.get_secret_value()))
+        for name, url in self.oidc_providers.items():
+            given.append((f"{PROVIDER}{name.upper()}", addresses.provider, url.get_secret_value()))
         for variable, read, value in given:
             try:
                 read(value)
@@ -319,50 +341,26 @@ def secret_key(settings: Settings) -> str:
     return required(settings.secret_key, "SECRET_KEY (32 bytes or more, the same for every process)").get_secret_value()
 
 
-BY_CONTEXT = ("database_urls", "upstreams")  # fields whose variables end with the name of a context
 SECRETS = tuple(
     name
     for name, field in Settings.model_fields.items()
-    if "SecretStr" in str(field.annotation) and name not in BY_CONTEXT
+    if "SecretStr" in str(field.annotation) and name not in FAMILIES.values()
 )
 
 
 def secrets_of(settings: Settings) -> set[str]:
     """Return every secret that was given, of an address its password."""
     given = {value.get_secret_value() for name in SECRETS if (value := getattr(settings, name))}
-    urls = {url for url in given if "://" in url} | {url.get_secret_value() for url in settings.database_urls.values()}
+    named = (*settings.database_urls.values(), *settings.oidc_providers.values())
+    urls = {url for url in given if "://" in url} | {url.get_secret_value() for url in named}
     return (given - urls) | {unquote(password) for url in urls if (password := urlsplit(url).password)}
-
-
-def load(environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
-    """Return the settings from `environ`, `overrides` winning. Raise `SettingsError`.
-
-    By default that is the process's own environment, and behind it a file `.env` in the working directory."""
-    given = {**_dotenv(), **os.environ} if environ is None else environ
-    values: dict[str, object] = {}
-    databases: dict[str, str] = {}
-    upstreams: dict[str, str] = {}
-    for variable, value in _with_files({name: given[name] for name in given if name.startswith(PREFIX)}).items():
-        name = variable.removeprefix(PREFIX).lower()
-        if name in Settings.model_fields and name not in BY_CONTEXT:
-            values[name] = value
-        elif variable.startswith(CONTEXT_DATABASE) and variable != CONTEXT_DATABASE:
-            databases[variable.removeprefix(CONTEXT_DATABASE).lower()] = value
-        elif variable.startswith(CONTEXT_UPSTREAM) and variable != CONTEXT_UPSTREAM:
-            upstreams[variable.removeprefix(CONTEXT_UPSTREAM).lower()] = value
-        else:
-            raise SettingsError(f"unknown variable {variable}; `headwater settings` lists the known ones")
-    try:
-        return Settings(**(values | {"database_urls": databases, "upstreams": upstreams} | overrides))  # type: ignore[arg-type]
-    except ValidationError as error:
-        raise SettingsError("; ".join(_sentence(problem) for problem in error.errors())) from None
 
 
 def table() -> list[dict[str, str]]:
     """Return every setting as it stands in documentation."""
     rows = []
     for name, field in Settings.model_fields.items():
-        if name in BY_CONTEXT:
+        if name in FAMILIES.values():
             continue
         default = "" if field.default is None else str(field.default)
         more = f" `{PREFIX}{name.upper()}_FILE` names a file with it." if name in SECRETS else ""
@@ -373,39 +371,10 @@ def table() -> list[dict[str, str]]:
         f"{CONTEXT_DATABASE}<CONTEXT>": "A context's own database.",
         f"{CONTEXT_UPSTREAM}<CONTEXT>": "Base URLs of the processes, comma-separated, to which a `web` forwards what the "
         "context offers (docs/deployment.md).",
+        f"{PROVIDER}<PROVIDER>": "An OpenID provider that users may sign in by (docs/identity.md), "
+        "`https://client_id:client_secret@issuer/path`, percent-encoded.",
     }
     return [*rows, *({"variable": name, "default": "", "meaning": meaning} for name, meaning in own.items())]
-
-
-def _dotenv() -> dict[str, str]:
-    """A setting of the environment wins over one of the file, whichever of them is given as a secret's `_FILE`."""
-    given = {name.removesuffix("_FILE") for name in os.environ}
-    found = dotenv_values(".env").items()
-    return {name: value for name, value in found if value is not None and name.removesuffix("_FILE") not in given}
-
-
-def _with_files(given: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables, each that names a secret's file replaced by the secret."""
-    values = dict(given)
-    for variable, path in given.items():
-        plain = variable.removesuffix("_FILE")
-        secret = plain.removeprefix(PREFIX).lower() in SECRETS or plain.startswith(CONTEXT_DATABASE)
-        if plain == variable or not secret:
-            continue
-        if plain in given:
-            raise SettingsError(f"set {variable} or {plain}, not both")
-        del values[variable]
-        values[plain] = _content(variable, path)
-    return values
-
-
-def _content(variable: str, path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise SettingsError(f"{variable}: cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise SettingsError(f"{variable}: cannot read {path}: not UTF-8 text") from None
 
 
 @contextmanager
@@ -414,10 +383,3 @@ def _named(what: str) -> Iterator[None]:
         yield
     except OSError as error:  # ssl.SSLError is one
         raise ValueError(f"{what} ({error.strerror or error})") from None
-
-
-def _sentence(problem: Mapping[str, object]) -> str:
-    """Name the variable and what is wrong, without repeating its value, which may be a secret."""
-    where = problem["loc"]
-    name = f"{PREFIX}{str(where[0]).upper()}: " if isinstance(where, tuple) and where else ""
-    return name + str(problem["msg"]).removeprefix("Value error, ")

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from headwater import configured, stack_report, supervisor
-from headwater import settings as settings_module
+from headwater.environment import load
 from headwater.layout import layout, parse_scale
 from headwater.settings import PREFIX, Settings, SettingsError
 from infra.local import logs as log_files
@@ -52,7 +52,7 @@ def up(
 ) -> None:
     """Start the servers that are not configured and all roles, and stay until Ctrl-C or `headwater down`."""
     with _one_line_errors():
-        settings = settings_module.load()
+        settings = load()
         if both := clash(_ports(settings)):
             raise StackError(both)
         configured.require(settings)
@@ -66,7 +66,7 @@ def up(
 def down() -> None:
     """Stop the stack of this directory and wait until nothing of it runs. Fine when nothing is up."""
     with _one_line_errors():
-        home = Home(settings_module.load().home)
+        home = Home(load().home)
         if home.is_locked():
             _end(home)
             console.print(f"stopped {home.directory}", soft_wrap=True)
@@ -79,7 +79,7 @@ def down() -> None:
 def status(as_json: Json = False) -> None:
     """Show what runs. Exit code 1 when nothing is up."""
     with _one_line_errors():
-        settings = settings_module.load()
+        settings = load()
         found = supervisor.running(settings)
         ready = _ready(found, settings.host) if found else {}
         if as_json:
@@ -102,7 +102,7 @@ def logs(
 ) -> None:
     """Print the logs of the stack, also of one that is down."""
     with _one_line_errors(), suppress(KeyboardInterrupt):
-        chosen = _logs_of(Home(settings_module.load().home), role)
+        chosen = _logs_of(Home(load().home), role)
         for name, line in log_files.last(chosen, lines):
             _print_line(name, line, len(chosen))
         for name, line in log_files.follow(chosen) if follow else ():
@@ -113,7 +113,7 @@ def logs(
 def doctor(as_json: Json = False) -> None:
     """Check what `up` needs here, also of configured servers. Exit code 1 when something would make it fail."""
     with _one_line_errors():
-        settings = settings_module.load()
+        settings = load()
         local = _local_parts(settings)
         found = list(examine(Home(settings.home), _ports(settings), local, not settings.database_url))
         found += configured.examine(settings)
@@ -129,7 +129,7 @@ def doctor(as_json: Json = False) -> None:
 def reset(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
     """Delete all data, logs and secrets of the stack in this directory, after asking."""
     with _one_line_errors():
-        home = Home(settings_module.load().home)
+        home = Home(load().home)
         with home.locked():
             if not yes:
                 typer.confirm(

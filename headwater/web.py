@@ -37,12 +37,20 @@ ABOUT: dict[str, Any] = {
     "generate_unique_id_function": lambda route: "_".join((*route.tags, route.name)),
     "description": "An event-driven backend: commands go in here, events come out of Kafka and Socket.IO (`/asyncapi.json`).",
 }
-# Beside what browsers send and show by themselves. No cookies: nothing here is done by them.
+# Beside what browsers send and show by themselves.
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-TAKEN = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Prefer", "X-Request-Id", "traceparent")
+TAKEN = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "Prefer",
+    "X-CSRF",
+    "X-Request-Id",
+    "traceparent",
+)
 GIVEN = ("ETag", "Location", "Preference-Applied", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id")
 Table = Sequence[tuple[Module, Offer]]
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def application(house: House, roles: Collection[str], health: Health) -> ASGIApp:
@@ -71,9 +79,15 @@ def application(house: House, roles: Collection[str], health: Health) -> ASGIApp
     elsewhere = (offer.routes for _, offer in table if house.gateway.is_forwarded(offer.context))
     routes = Routes(app, chain.from_iterable(elsewhere))
     served: ASGIApp = RequestContext(StartupGate(app, health), house.access_tokens)
-    if origins := [each.strip() for each in house.settings.cors_origins.split(",") if each.strip()]:
+    if house.settings.cors_origins:
         served = CORSMiddleware(
-            served, allow_origins=origins, allow_methods=METHODS, allow_headers=TAKEN, expose_headers=GIVEN, max_age=600
+            served,
+            allow_origins=["*"] if house.settings.cors_origins == "*" else sorted(house.settings.browser_origins),
+            allow_methods=METHODS,
+            allow_headers=TAKEN,
+            allow_credentials=bool(house.settings.browser_origins),  # cookies are for whom the operator knows by name
+            expose_headers=GIVEN,
+            max_age=600,
         )
     if house.settings.otlp_endpoint:
         served = Traced(served, routes)
@@ -110,8 +124,7 @@ def _is_served_here(module: Module, roles: Collection[str]) -> bool:
 
 def _is_measured_here(settings: Settings, roles: Collection[str]) -> bool:
     """Figures say how much business there is: nobody outside gets them without the token, not even by an oversight."""
-    at_home = settings.mode == "development" and settings.host in LOOPBACK
-    return settings.metrics_token is not None or not is_open(roles) or at_home
+    return settings.metrics_token is not None or not is_open(roles) or settings.is_at_home
 
 
 def _plain(secret: SecretStr | None) -> str | None:

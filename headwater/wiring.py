@@ -20,7 +20,6 @@ from bounded_contexts.identity.adapters.signing_keys import PostgresSigningKeys
 from bounded_contexts.identity.adapters.users_cached import CachedUsers
 from bounded_contexts.identity.application.ports import ACCESS_LIFETIME
 from bounded_contexts.identity.application.ports import Ports as IdentityPorts
-from bounded_contexts.identity.application.reactions import Letters
 from bounded_contexts.messaging import module as messaging
 from bounded_contexts.messaging.adapters.conversations_postgres import PostgresConversations
 from bounded_contexts.messaging.adapters.history_jsonl import JsonLinesHistory
@@ -39,7 +38,14 @@ from headwater.addresses import without_password
 from headwater.configured import registry
 from headwater.offers import forwarding
 from headwater.settings import PREFIX, Settings, SettingsError, required, secret_key
-from headwater.wiring_identity import access_tokens, api_keys, cached_users, ports_of_identity, signing_keys
+from headwater.wiring_identity import (
+    access_tokens,
+    api_keys,
+    cached_users,
+    module_of_identity,
+    ports_of_identity,
+    signing_keys,
+)
 from headwater.wiring_redis import redis_server
 from infra.access_tokens import LEEWAY, AccessTokens, SharedKeyTokens
 from infra.asyncapi import asyncapi_document
@@ -291,7 +297,7 @@ def _group_store(database: Database, context: str) -> GroupStore:
 
 
 def _identity(house: House) -> Module:
-    return identity.module(identity_ports(house), house.signing_keys, Letters(house.settings.account_pages))
+    return module_of_identity(house.settings, identity_ports(house), house.signing_keys)
 
 
 def identity_ports(house: House) -> IdentityPorts:

@@ -2,13 +2,18 @@
 
 from datetime import UTC, datetime
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from bounded_contexts.identity import module as identity
 from bounded_contexts.identity.adapters.api_keys_postgres import PostgresApiKeys
 from bounded_contexts.identity.adapters.attempts_postgres import PostgresAttempts
+from bounded_contexts.identity.adapters.cookies import Browsers
 from bounded_contexts.identity.adapters.directory_postgres import PostgresDirectory
+from bounded_contexts.identity.adapters.http_oidc import SignIns
+from bounded_contexts.identity.adapters.logins_postgres import PostgresLogins
 from bounded_contexts.identity.adapters.mail import FileMail, SmtpMail
 from bounded_contexts.identity.adapters.mail_tokens import SealedMailTokens
+from bounded_contexts.identity.adapters.oidc import OidcProvider
 from bounded_contexts.identity.adapters.passwords import Argon2Passwords
 from bounded_contexts.identity.adapters.security_history_postgres import PostgresSecurityHistory
 from bounded_contexts.identity.adapters.service_accounts_postgres import PostgresServiceAccounts
@@ -19,10 +24,12 @@ from bounded_contexts.identity.adapters.users_cached import CACHE, LIFETIME, Cac
 from bounded_contexts.identity.adapters.users_postgres import PostgresUsers
 from bounded_contexts.identity.adapters.vault_postgres import PostgresVault
 from bounded_contexts.identity.application.ports import Ports
+from bounded_contexts.identity.application.reactions import Letters
 from bounded_contexts.identity.domain.api_key import ApiKeyEvent
 from bounded_contexts.identity.domain.service_account import ServiceAccountEvent
 from bounded_contexts.identity.domain.session import SessionEvent
 from bounded_contexts.identity.domain.user import UserEvent
+from headwater import addresses
 from headwater.settings import PREFIX, Settings, SettingsError, secret_key
 from headwater.wiring_redis import cache
 from infra.access_tokens import AccessTokens, EitherTokens, KeySetTokens, SharedKeyTokens, published_at
@@ -32,6 +39,7 @@ from infra.opaque import OpaqueTokens
 from infra.positions import ReadModel
 from infra.postgres import Database
 from infra.redis_server import RedisServer
+from shared_kernel.module import Module
 
 
 class Given(Protocol):
@@ -50,7 +58,7 @@ def users_of(settings: Settings, database: Database, codec: Codec) -> PostgresUs
     """Return the accounts."""
     secret = secret_key(settings)
     events: PostgresEventStore[UserEvent] = PostgresEventStore(database, identity.NAME, codec, UserEvent)
-    return PostgresUsers(database, events, PostgresVault(database, secret), secret)
+    return PostgresUsers(database, events, PostgresVault(database, secret), PostgresLogins(database, secret), secret)
 
 
 def cached_users(settings: Settings, database: Database, codec: Codec, redis: RedisServer | None) -> CachedUsers:
@@ -88,6 +96,7 @@ def ports_of_identity(given: Given, stored: ReadModel) -> Ports:
         access_tokens=given.signing_keys,
         api_keys=given.api_keys,
         service_accounts=services,
+        logins=PostgresLogins(database, secret),
         second_factors=PostgresSecondFactors(database, secret),
         security_history=PostgresSecurityHistory(database, given.codec),
         mail_tokens=SealedMailTokens(given.opaque_tokens),
@@ -97,6 +106,18 @@ def ports_of_identity(given: Given, stored: ReadModel) -> Ports:
         stored=stored,
         now=lambda: datetime.now(UTC),
     )
+
+
+def module_of_identity(settings: Settings, ports: Ports, keys: PostgresSigningKeys) -> Module:
+    """Return the context, with the browsers and providers that the settings trust."""
+    own = urlsplit(settings.account_pages)
+    pages = settings.browser_origins | {f"{own.scheme}://{own.netloc}"}
+    browsers = Browsers(settings.browser_origins, pages, may_be_plain=settings.is_at_home)
+    providers = {
+        name: OidcProvider(*addresses.provider(url.get_secret_value())) for name, url in settings.oidc_providers.items()
+    }
+    sign_ins = SignIns(secret_key(settings), browsers)
+    return identity.module(ports, keys, Letters(settings.account_pages), browsers, providers, sign_ins)
 
 
 def signing_keys(settings: Settings, database: Database) -> PostgresSigningKeys:

@@ -113,6 +113,19 @@ async def signed_in(
     return user
 
 
+async def perhaps_signed_in(
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    key: Annotated[str | None, Depends(api_key)],
+) -> User | None:
+    """Access policy: as `signed_in` where a token is sent, else nobody, and the route asks by something else. Raise
+    `Unauthenticated` for a token that is not valid, `RateLimited`."""
+    if credentials or key:
+        return await signed_in(request, credentials, key)
+    await anybody(request)
+    return None
+
+
 async def _user(tokens: AccessTokens, token: str | None) -> User:
     if token is None:
         raise Unauthenticated("unauthenticated", "send `Authorization: Bearer <token>`")
@@ -166,8 +179,9 @@ async def open_to_all() -> None:
     """Access policy: nobody is asked who they are."""
 
 
-POLICIES: tuple[Callable[..., Awaitable[Any]], ...] = (signed_in, may_scrape, anybody, open_to_all)
+POLICIES: tuple[Callable[..., Awaitable[Any]], ...] = (signed_in, perhaps_signed_in, may_scrape, anybody, open_to_all)
 SignedIn = Annotated[User, Depends(signed_in)]
+PerhapsSignedIn = Annotated[User | None, Depends(perhaps_signed_in)]
 
 
 def require_policies(app: FastAPI) -> None:
@@ -309,8 +323,8 @@ def answer(
     return JSONResponse(document, status, headers, media_type=CONTENT_TYPE)
 
 
-async def _on_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HeadwaterError)  # noqa: S101 – narrows the type Starlette widened
+def error_answer(request: Request, error: HeadwaterError) -> JSONResponse:
+    """Return the error as an answer, for a route that has to add to it."""
     document = of_error(error)
     return answer(request, document["status"], document, error_headers(request, error))
 
@@ -325,6 +339,11 @@ def error_headers(request: Request, error: HeadwaterError) -> dict[str, str]:
         log.warning("http.unavailable", code=error.code, detail=error.detail, path=request.scope["path"])
         return {"Retry-After": str(RETRY_AFTER_S)}
     return {}
+
+
+async def _on_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HeadwaterError)  # noqa: S101 – narrows the type Starlette widened
+    return error_answer(request, error)
 
 
 async def _on_invalid(request: Request, error: Exception) -> JSONResponse:

@@ -8,6 +8,8 @@ EVENTS = (
     identity.ApiKeyCreated,
     identity.ApiKeyRevoked,
     identity.EmailVerificationRequested,
+    identity.LoginLinked,
+    identity.LoginUnlinked,
     identity.PasswordChanged,
     identity.PasswordResetRequested,
     identity.SecondFactorAdded,

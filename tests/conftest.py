@@ -22,7 +22,16 @@ PLAIN = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlo
 STACK = pytest.StashKey[str]()
 ON_THE_STACK = tuple(
     f"tests/e2e/test_{name}.py"
-    for name in ("gateway", "identity", "message_exchange", "official_client", "poison", "stack_home", "stalled_client")
+    for name in (
+        "gateway",
+        "identity",
+        "message_exchange",
+        "official_client",
+        "oidc",
+        "poison",
+        "stack_home",
+        "stalled_client",
+    )
 )
 TURNS = ("stack", "contract", "integration", "crash", "e2e", "deploy")  # and then what is quick
 START = pytest.StashKey[Callable[[Path], Servers]]()

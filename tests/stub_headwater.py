@@ -14,7 +14,8 @@ from typing import Annotated
 import typer
 
 from headwater import supervisor
-from headwater.settings import Settings, load
+from headwater.environment import load
+from headwater.settings import Settings
 from headwater.stack_cli import stack
 from infra.local.errors import StackError
 from infra.local.nursery import forks

@@ -1,19 +1,24 @@
 """The door of identity. Who listens to what is decided here and nowhere else."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from fastapi import APIRouter
 
+from bounded_contexts.identity.adapters.cookies import Browsers
 from bounded_contexts.identity.adapters.http import key_set_routes, router
 from bounded_contexts.identity.adapters.http_compat import compat_routes
 from bounded_contexts.identity.adapters.http_oauth import oauth_routes
+from bounded_contexts.identity.adapters.http_oidc import SignIns
+from bounded_contexts.identity.adapters.oidc import OidcProvider
 from bounded_contexts.identity.adapters.signing_keys import PostgresSigningKeys
 from bounded_contexts.identity.application import reactions
 from bounded_contexts.identity.application.ports import Ports
 from bounded_contexts.identity.application.reactions import Letters
 from schemas.identity.events import (
     EmailVerificationRequested,
+    LoginLinked,
     PasswordResetRequested,
     SessionCompromised,
     UserBlocked,
@@ -37,7 +42,14 @@ MAILS_AT_ONCE = 8
 MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
 
 
-def module(ports: Ports, keys: PostgresSigningKeys, letters: Letters) -> Module:
+def module(
+    ports: Ports,
+    keys: PostgresSigningKeys,
+    letters: Letters,
+    browsers: Browsers,
+    providers: Mapping[str, OidcProvider],
+    sign_ins: SignIns,
+) -> Module:
     """Return the context as wiring knows it."""
     at_the_root = APIRouter()
     at_the_root.include_router(key_set_routes(keys))
@@ -46,7 +58,7 @@ def module(ports: Ports, keys: PostgresSigningKeys, letters: Letters) -> Module:
     return Module(
         name=NAME,
         topics=(Topic("users"), Topic("sessions")),
-        router=router(ports, letters.product),
+        router=router(ports, letters.product, browsers, providers, sign_ins),
         compat_router=compat_routes(ports),
         root_router=at_the_root,
         has_outbox=True,
@@ -83,6 +95,7 @@ def module(ports: Ports, keys: PostgresSigningKeys, letters: Letters) -> Module:
                     on(UserEmailChanged, partial(reactions.change_of_address, ports=ports, letters=letters)),
                     on(EmailVerificationRequested, verification),
                     on(PasswordResetRequested, partial(reactions.send_reset, ports=ports, letters=letters)),
+                    on(LoginLinked, partial(reactions.send_linked, ports=ports, letters=letters)),
                     on(SessionCompromised, partial(reactions.send_warning, ports=ports, letters=letters)),
                 ),
                 does="sends the mails of accounts",

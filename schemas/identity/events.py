@@ -115,6 +115,82 @@ class EmailVerificationRequested:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoginLinked:
+    """A user signs in by an account at a provider (OpenID Connect), too."""
+
+    NAME: ClassVar[str] = "headwater.identity.LoginLinked"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "users"
+    KEY: ClassVar[str] = "user_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "public"
+    SCHEMA: ClassVar[str] = "identity/login_linked.1.avsc"
+
+    user_id: UUID
+    login_id: UUID
+    # The provider.
+    issuer: str
+    # Who the user is there. Sealed with the user's key, base64url; unreadable once the user is erased.
+    subject: str
+    linked_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "user_id": str(self.user_id),
+            "login_id": str(self.login_id),
+            "issuer": self.issuer,
+            "subject": self.subject,
+            "linked_at": micros(self.linked_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return the event Avro decoded."""
+        return cls(
+            user_id=uuid_of(record["user_id"]),
+            login_id=uuid_of(record["login_id"]),
+            issuer=record["issuer"],
+            subject=record["subject"],
+            linked_at=moment(record["linked_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginUnlinked:
+    """A user no longer signs in by that account at a provider."""
+
+    NAME: ClassVar[str] = "headwater.identity.LoginUnlinked"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "users"
+    KEY: ClassVar[str] = "user_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "public"
+    SCHEMA: ClassVar[str] = "identity/login_unlinked.1.avsc"
+
+    user_id: UUID
+    login_id: UUID
+    unlinked_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "user_id": str(self.user_id),
+            "login_id": str(self.login_id),
+            "unlinked_at": micros(self.unlinked_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return the event Avro decoded."""
+        return cls(
+            user_id=uuid_of(record["user_id"]),
+            login_id=uuid_of(record["login_id"]),
+            unlinked_at=moment(record["unlinked_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordChanged:
     """A user has another password: every session but the kept one ends."""
 

@@ -40,6 +40,8 @@ KEPT = {
         "service_account",
         "service_secret",
         "attempt",
+        "login",
+        "used_state",
     ),
 }
 RECORDERS = {"audit.log": ["conversations", "messages", "notifications", "sessions", "users"]}

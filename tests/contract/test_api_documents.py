@@ -122,7 +122,7 @@ async def test_the_examples_of_bodies_are_accepted(openapi: dict[str, Any]) -> N
 SIGNING_IN = {
     f"post /api/v1/auth/{action}"
     for action in ("register", "login", "mfa/verify", "refresh", "password/forgot", "password/reset", "email/verify")
-}
+} | {f"get /api/v1/auth/oidc/{{provider}}/{action}" for action in ("authorize", "callback")}
 
 
 TOKENS = wiring.shared_key_tokens(wiring.SHAPE)

@@ -7,7 +7,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-from headwater import settings, wiring
+from headwater import wiring
+from headwater.environment import load
 from infra import crash_points
 from infra.consumer import ConsumerRunner
 from infra.transform import TransformRunner
@@ -19,7 +20,7 @@ BATCH = 5  # so that there are several
 
 
 async def main(kind: str, *noted: str) -> None:
-    given = settings.load()
+    given = load()
     if given.crash_at:
         crash_points.arm(given.crash_at)
     house = wiring.build(given)

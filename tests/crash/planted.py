@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from bounded_contexts.messaging.adapters import history_postgres
-from headwater import settings, wiring
+from headwater import wiring
+from headwater.environment import load
 from infra import crash_points, positions
 from infra.batches import BatchWorker
 from infra.consumer import ConsumerRunner
@@ -112,7 +113,7 @@ async def main(bug: str, grief: str) -> None:
         BatchWorker._commit = stalled  # type: ignore[method-assign]
     if grief == "dies before the commit":
         crash_points.arm("batch.before-commit")
-    house = wiring.build(settings.load())
+    house = wiring.build(load())
     await house.start()
     module = next(module for module in house.modules if module.name == "messaging")
     (consumer,) = module.consumers

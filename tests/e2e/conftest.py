@@ -18,6 +18,7 @@ from infra.access_tokens import SharedKeyTokens
 from infra.local.ports import free_port
 from infra.local.state import Home
 from tests.machine import Machine, listening
+from tests.oidc_provider import OpenIdProvider, openid_provider
 from tests.probes import eventually
 
 HEADWATER = (sys.executable, "-m", "headwater")
@@ -65,9 +66,23 @@ class Stack:
 
 
 @pytest.fixture(scope="package")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def planned(tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    """The stack, whose port is chosen."""
+    return Stack(tmp_path_factory.mktemp("stack"))
+
+
+@pytest.fixture(scope="package")
+def provider(planned: Stack) -> Iterator[OpenIdProvider]:
+    """The OpenID provider that the stack's users sign in by as `acme`."""
+    with openid_provider(f"{planned.url}/api/v1/auth/oidc/acme/callback") as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def stack(planned: Stack, provider: OpenIdProvider) -> Iterator[Stack]:
     """The stack, up and ready; every process is ended with the session."""
-    with up(Stack(tmp_path_factory.mktemp("stack")), *SCALE) as running:
+    planned.environment["HEADWATER_OIDC_ACME"] = provider.url
+    with up(planned, *SCALE) as running:
         yield running
 
 
@@ -109,6 +124,13 @@ async def api(stack: Stack) -> AsyncIterator[Callable[[str | UUID], httpx.AsyncC
     yield of
     for each in opened:
         await each.aclose()
+
+
+@pytest.fixture
+async def outside(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
+    """A REST client of nobody, through the public port."""
+    async with httpx.AsyncClient(base_url=f"{stack.url}/api/v1", timeout=30) as api:
+        yield api
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from headwater.environment import load
 from headwater.proxy_cli import configuration
-from headwater.settings import load
 from infra.local.ports import free_port
 from tests.e2e.conftest import Stack
 from tests.e2e.test_message_exchange import GATEWAYS, send

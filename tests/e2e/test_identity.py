@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from email import message_from_string, policy
 from time import monotonic
 from typing import Any
@@ -21,12 +20,6 @@ from tests.probes import eventually
 
 PASSWORD = "correct horse battery"
 DEAD_WITHIN_S = 2.0
-
-
-@pytest.fixture
-async def outside(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"{stack.url}/api/v1", timeout=30) as api:
-        yield api
 
 
 async def mailed(stack: Stack, address: str, page: str) -> str:

@@ -76,6 +76,19 @@ async def house_of_its_own(servers: Servers, **more: Any) -> AsyncIterator[House
     await asyncio.to_thread(delete_topics, house.kafka)
 
 
+@asynccontextmanager
+async def altered(house: House, **settings: Any) -> AsyncIterator[House]:
+    """Lend a house like this one, on the same servers and topics, with other settings; it writes by its databases alone."""
+    other = wiring.build(house.settings.model_copy(update=settings))
+    await other.codec.start()
+    try:
+        yield other
+    finally:
+        await other.codec.registry.close()
+        for database in other.databases.values():
+            await database.close()
+
+
 def delete_topics(config: KafkaConfig) -> None:
     """Have the broker forget them: one that is killed reads every partition it has when it is back."""
     admin = AdminClient(config.confluent())

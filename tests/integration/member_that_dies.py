@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from headwater import settings, wiring
+from headwater import wiring
+from headwater.environment import load
 from infra.consumer import ConsumerRunner
 from schemas.messaging.events import MessageSent
 from shared_kernel.module import Handler
@@ -30,7 +31,7 @@ def deadly(handler: Handler, batches: int, marker: Path) -> Handler:
 
 
 async def main(batches: int, marker: Path) -> None:
-    house = wiring.build(settings.load())
+    house = wiring.build(load())
     await house.start()
     module = next(module for module in house.modules if module.name == "messaging")
     (consumer,) = module.consumers

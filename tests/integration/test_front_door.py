@@ -69,7 +69,7 @@ class TestBrowsersOfOthers:
 
         assert asked.status_code == 200
         assert asked.headers["access-control-allow-origin"] == got.headers["access-control-allow-origin"] == HERE
-        assert "access-control-allow-credentials" not in asked.headers
+        assert asked.headers["access-control-allow-credentials"] == "true"
         assert "ETag" in got.headers["access-control-expose-headers"]
 
     @pytest.mark.parametrize("origins", ["", "https://other.example"])

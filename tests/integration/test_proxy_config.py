@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
+from headwater.environment import load
 from headwater.offers import offers
 from headwater.proxy_cli import configuration
-from headwater.settings import load
 from headwater.wiring import SHAPE, build
 from infra.local.errors import StackError
 from tests.proxies import check

@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from headwater import wiring
 from headwater.cli import app
+from headwater.environment import load
 from headwater.roles import checks
-from headwater.settings import Settings, SettingsError, load
+from headwater.settings import Settings, SettingsError
 from headwater.wiring import House
 from infra import kafka_client, topics
 from infra.access_tokens import SharedKeyTokens

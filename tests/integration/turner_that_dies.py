@@ -5,13 +5,14 @@ import os
 import signal
 import sys
 
-from headwater import settings, wiring
+from headwater import wiring
+from headwater.environment import load
 from infra.transform import TransformRunner
 from tests.integration.test_transform import GROUP, echoing
 
 
 async def main(lifetime_s: float) -> None:
-    house = wiring.build(settings.load())
+    house = wiring.build(load())
     await house.start()
     runner = TransformRunner(echoing(GROUP, batch_size=50), house.kafka, house.codec)
     if lifetime_s:

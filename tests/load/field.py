@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from headwater import wiring
-from headwater.settings import PREFIX, load
+from headwater.environment import load
+from headwater.settings import PREFIX
 from headwater.supervisor import answers
 from infra.local.ports import LOOPBACK, free_port
 from infra.local.state import Home

@@ -19,9 +19,9 @@ from fastapi import APIRouter
 
 from bounded_contexts.messaging.adapters.bodies import NewMessageTo
 from headwater import roles, wiring
+from headwater.environment import load
 from headwater.offers import forwarding
 from headwater.proxy_cli import configuration
-from headwater.settings import load
 from headwater.wiring import SHAPE, shared_key_tokens
 from infra.health import Health
 from infra.http import SignedIn

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 
 from bounded_contexts.messaging.adapters.bodies import NewMessageTo
 from headwater import roles
-from headwater.settings import load
+from headwater.environment import load
 from headwater.wiring import shared_key_tokens
 from infra.access_tokens import SharedKeyTokens
 from infra.health import Health

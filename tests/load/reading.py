@@ -12,7 +12,7 @@ from bounded_contexts.identity.application.commands import create_user
 from bounded_contexts.identity.domain import user as user_domain
 from bounded_contexts.identity.domain.commands import Asker, ChangeProfile, Register
 from headwater import roles
-from headwater.settings import load
+from headwater.environment import load
 from headwater.wiring import House, identity_ports, shared_key_tokens
 from infra.access_tokens import SharedKeyTokens
 from infra.health import Health

@@ -14,8 +14,8 @@ from typing import Any
 import uvloop
 
 from headwater import wiring
+from headwater.environment import load
 from headwater.roles import _calm_the_collector
-from headwater.settings import load
 from headwater.wiring import House
 from infra.logs import configure
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from headwater.settings import SettingsError, load
+from headwater.environment import load
+from headwater.settings import SettingsError
 from infra.crash_points import CRASH_POINTS, crash_point, parsed
 from tests.unit.test_settings import PRODUCTION
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from headwater.environment import load
 from headwater.layout import RoleProcess, layout, parse_scale
-from headwater.settings import load
 from headwater.stack_report import addresses, as_json, first_message, own_command
 from headwater.supervisor import attach
 from infra.local import artifacts, java

@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 
 from headwater import addresses
-from headwater.settings import PREFIX, SECRETS, SettingsError, load, secrets_of, table
+from headwater.environment import load
+from headwater.settings import PREFIX, SECRETS, SettingsError, secrets_of, table
 
 SECRET = "s3cr3t-" * 6
 SHORT = "t00-short"
@@ -206,6 +207,61 @@ class TestUpstreams:
         assert load({"HEADWATER_TRUSTED_PROXIES": "10.0.0.0/8,::1"})
         assert refusal({"HEADWATER_TRUSTED_PROXIES": "proxy.example"}).startswith("HEADWATER_TRUSTED_PROXIES: ")
         assert refusal({"HEADWATER_TRUSTED_PROXIES": "*"}).startswith("HEADWATER_TRUSTED_PROXIES: ")
+
+
+class TestOidcProviders:
+    URL = "https://client%40id:s%2Fcret%3A@idp.example/realms/a"
+
+    def test_each_is_a_variable_or_a_file(self, tmp_path: Path) -> None:
+        file = tmp_path / "url"
+        file.write_text(f"{self.URL}\n")
+        settings = load({"HEADWATER_OIDC_ACME": self.URL, "HEADWATER_OIDC_OTHER_FILE": str(file)})
+
+        assert {name: value(url) for name, url in settings.oidc_providers.items()} == {
+            "acme": self.URL,
+            "other": self.URL,
+        }
+
+    def test_it_says_issuer_client_and_secret(self) -> None:
+        assert addresses.provider(self.URL) == ("https://idp.example/realms/a", "client@id", "s/cret:")
+        assert addresses.provider("https://a:b@idp.example/")[0] == "https://idp.example/"
+
+    def test_its_secret_is_neither_shown_nor_logged(self) -> None:
+        settings = load({"HEADWATER_OIDC_ACME": self.URL})
+
+        assert "s%2Fcret" not in repr(settings)
+        assert secrets_of(settings) == {"s/cret:"}
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://idp.example/",
+            "https://a@idp.example/",
+            f"https://:{SECRET}@idp.example/",
+            f"http://a:{SECRET}@idp.example/",
+            f"ftp://a:{SECRET}@localhost/",
+            f"https://a:{SECRET}@idp.example/?x",
+            f"https://a:{SECRET}@idp.example/#x",
+            f"https://a:{SECRET}@idp.example/\n",
+            f"https://a:{SECRET}@",
+            f"a:{SECRET}@idp.example",
+        ],
+    )
+    def test_another_shape_is_refused_without_repeating_it(self, url: str) -> None:
+        message = refusal({"HEADWATER_OIDC_ACME": url})
+
+        assert message.startswith("HEADWATER_OIDC_ACME: write https://")
+        assert SECRET not in message
+
+    def test_plain_http_is_for_this_machine_in_development(self) -> None:
+        given = {"HEADWATER_OIDC_ACME": "http://a:b@127.0.0.1:9000"}
+
+        assert load(given).oidc_providers
+        assert "plain http" in refusal({**PRODUCTION, "HEADWATER_SECRET_KEY": SECRET, **given})
+
+    @pytest.mark.parametrize("variable", ["HEADWATER_OIDC_", "HEADWATER_OIDC", "HEADWATER_OIDCX"])
+    def test_one_without_a_name_is_none(self, variable: str) -> None:
+        assert variable in refusal({variable: "https://a:b"})
 
 
 class TestAddresses:

@@ -14,12 +14,14 @@ from bounded_contexts.identity.domain.commands import (
     ChangeProfile,
     Erase,
     GrantRole,
+    LinkLogin,
     Register,
     RemoveSecondFactor,
     RequestPasswordReset,
     RequestVerification,
     RevokeRole,
     Unblock,
+    UnlinkLogin,
     VerifyEmail,
 )
 from bounded_contexts.identity.domain.user import (
@@ -33,6 +35,8 @@ from bounded_contexts.identity.domain.user import (
 )
 from schemas.identity.events import (
     EmailVerificationRequested,
+    LoginLinked,
+    LoginUnlinked,
     PasswordChanged,
     PasswordResetRequested,
     SecondFactorAdded,
@@ -63,6 +67,11 @@ BLOCKED = UserBlocked(user_id=ADA, blocked_by=ROOT, blocked_at=NOW)
 UNBLOCKED = UserUnblocked(user_id=ADA, unblocked_by=ROOT, unblocked_at=NOW)
 PROTECTED = SecondFactorAdded(user_id=ADA, added_at=NOW)
 BARED = SecondFactorRemoved(user_id=ADA, removed_by=ADA, removed_at=NOW)
+HERE, THERE = UUID(int=4), UUID(int=5)
+LINK = LinkLogin(user_id=ADA, login_id=HERE, issuer="https://idp.example", subject="ada", at=NOW)
+LINKED = LoginLinked(user_id=ADA, login_id=HERE, issuer="https://idp.example", subject="ada", linked_at=NOW)
+LINKED_TOO = LoginLinked(user_id=ADA, login_id=THERE, issuer="https://idp.example", subject="eve", linked_at=NOW)
+UNLINKED = LoginUnlinked(user_id=ADA, login_id=HERE, unlinked_at=NOW)
 ERASED = UserErased(user_id=ADA, erased_by=ADA, erased_at=NOW)
 
 REGISTER = Register(user_id=ADA, email="ada@example.org", name="Ada", at=NOW)
@@ -70,6 +79,10 @@ REGISTER = Register(user_id=ADA, email="ada@example.org", name="Ada", at=NOW)
 
 def profile(asker: Asker, name: str | None = None, email: str | None = None) -> ChangeProfile:
     return ChangeProfile(user_id=ADA, name=name, email=email, asker=asker, at=NOW)
+
+
+def unlink(*, has_password: bool) -> UnlinkLogin:
+    return UnlinkLogin(user_id=ADA, login_id=HERE, has_password=has_password, at=NOW)
 
 
 def state(*events: UserEvent) -> User:
@@ -117,6 +130,11 @@ def state(*events: UserEvent) -> User:
         ([REGISTERED, PROTECTED], AddSecondFactor(user_id=ADA, at=NOW), []),
         ([REGISTERED, PROTECTED], RemoveSecondFactor(user_id=ADA, asker=HERSELF, at=NOW), [BARED]),
         ([REGISTERED, PROTECTED, BARED], RemoveSecondFactor(user_id=ADA, asker=HERSELF, at=NOW), []),
+        ([REGISTERED], LINK, [LINKED]),
+        ([REGISTERED, LINKED], LINK, []),
+        ([REGISTERED, LINKED, UNLINKED], LINK, [LINKED]),
+        ([REGISTERED, LINKED], unlink(has_password=True), [UNLINKED]),
+        ([REGISTERED, LINKED, LINKED_TOO], unlink(has_password=False), [UNLINKED]),
     ],
 )
 def test_what_happens(given: list[UserEvent], ask: Request, then: list[UserEvent]) -> None:
@@ -140,6 +158,12 @@ def test_what_happens(given: list[UserEvent], ask: Request, then: list[UserEvent
         ([REGISTERED], Erase(user_id=ADA, asker=STRANGER, at=NOW), Forbidden),
         ([REGISTERED, PROTECTED], RemoveSecondFactor(user_id=ADA, asker=STRANGER, at=NOW), Forbidden),
         ([REGISTERED, MOVED], VerifyEmail(user_id=ADA, email="ada@example.org", at=NOW), Refused),
+        ([], LINK, NotFound),
+        ([REGISTERED, ERASED], LINK, NotFound),
+        ([REGISTERED], unlink(has_password=True), NotFound),
+        ([REGISTERED, LINKED, UNLINKED], unlink(has_password=True), NotFound),
+        ([REGISTERED, LINKED], unlink(has_password=False), Refused),
+        ([REGISTERED, LINKED, ERASED], unlink(has_password=True), NotFound),
     ],
 )
 def test_what_is_refused(given: list[UserEvent], ask: Request, error: type[Exception]) -> None:
@@ -189,7 +213,7 @@ def test_another_address_is_not_verified() -> None:
 
 
 def test_nothing_personal_is_left_after_erasure() -> None:
-    left = state(REGISTERED, VERIFIED, GRANTED, ERASED)
+    left = state(REGISTERED, VERIFIED, GRANTED, LINKED, ERASED)
 
     assert left == User(registered_at=NOW, erased_at=NOW)
 

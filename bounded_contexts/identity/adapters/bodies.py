@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from bounded_contexts.identity.application.ports import Happening, ListedKey, ListedService, LiveSession, Person
+from bounded_contexts.identity.application.ports import Login as LinkedLogin
 from bounded_contexts.identity.application.sessions import SignedIn
 from bounded_contexts.identity.domain.address import LIMIT as EMAIL_LIMIT
 from bounded_contexts.identity.domain.password import LONGEST, SHORTEST
@@ -21,6 +22,9 @@ Password = Annotated[
 ]
 Scopes = Annotated[list[str], Field(min_length=1, max_length=len(SCOPES), examples=[["messages:read"]])]
 Token = Annotated[str, Field(min_length=1, max_length=4096, examples=["l8qkQm0vYbXf"])]
+InCookie = Annotated[
+    bool, Field(description="For pages in a browser: the refresh token comes as a cookie (docs/identity.md).")
+]
 
 
 class Registration(Body):
@@ -60,10 +64,11 @@ class Login(Body):
     device: Annotated[
         str, Field(max_length=200, description="What lists of sessions call it; else the program.", examples=["Phone"])
     ] = ""
+    cookie: InCookie = False
 
 
 class Refresh(Body):
-    refresh_token: Token
+    refresh_token: Annotated[Token | None, Field(description="Without it the one of the cookie is taken.")] = None
 
 
 class Code(Body):
@@ -73,6 +78,7 @@ class Code(Body):
 class FurtherLogin(Code):
     mfa_token: Token
     device: Annotated[str, Field(max_length=200, examples=["Phone"])] = ""
+    cookie: InCookie = False
 
 
 class NewKey(Body):
@@ -117,7 +123,12 @@ class TokenAnswer(BaseModel):
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
     expires_in: Annotated[int, Field(description="Seconds that the access token holds.")]
-    refresh_token: Annotated[str, Field(description="Good for one exchange; a repeat within 10 s gets the same.")]
+    refresh_token: Annotated[
+        str | None,
+        Field(
+            description="Good for one exchange; a repeat within 10 s gets the same. Absent where it is in the cookie."
+        ),
+    ] = None
     session_id: UUID
 
 
@@ -221,16 +232,26 @@ class ServicePage(BaseModel):
     page: NextPage
 
 
+class LoginAnswer(BaseModel):
+    id: UUID
+    issuer: Annotated[str, Field(description="The provider.", examples=["https://accounts.example.org"])]
+    linked_at: datetime
+
+
+class LoginList(BaseModel):
+    data: list[LoginAnswer]
+
+
 class PermissionAnswer(BaseModel):
     roles: list[str]
     permissions: list[str]
 
 
-def token_answer(of: SignedIn) -> TokenAnswer:
+def token_answer(of: SignedIn, *, in_cookie: bool) -> TokenAnswer:
     return TokenAnswer(
         access_token=of.access_token,
         expires_in=of.expires_in_s,
-        refresh_token=of.refresh_token,
+        refresh_token=None if in_cookie else of.refresh_token,
         session_id=of.session.session_id,
     )
 
@@ -258,6 +279,10 @@ def key_answer(of: ListedKey) -> KeyAnswer:
         expires_at=of.expires_at,
         used_at=of.used_at,
     )
+
+
+def login_answer(of: LinkedLogin) -> LoginAnswer:
+    return LoginAnswer(id=of.login_id, issuer=of.issuer, linked_at=of.linked_at)
 
 
 def session_answer(of: LiveSession, current: UUID | None) -> SessionAnswer:

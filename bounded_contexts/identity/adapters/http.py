@@ -1,6 +1,7 @@
 """REST face of identity: users, oneself, the keys of tokens."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID, uuid4
@@ -20,9 +21,12 @@ from bounded_contexts.identity.adapters.bodies import (
     session_answer,
     user_answer,
 )
+from bounded_contexts.identity.adapters.cookies import Browsers
 from bounded_contexts.identity.adapters.http_auth import auth_routes
 from bounded_contexts.identity.adapters.http_keys import key_routes
+from bounded_contexts.identity.adapters.http_oidc import SignIns, login_routes, oidc_routes
 from bounded_contexts.identity.adapters.http_services import service_routes
+from bounded_contexts.identity.adapters.oidc import OidcProvider
 from bounded_contexts.identity.adapters.signing_keys import PostgresSigningKeys
 from bounded_contexts.identity.application import commands, second_factor, sessions
 from bounded_contexts.identity.application.ports import Ports
@@ -80,14 +84,18 @@ def if_match(
 IfMatch = Annotated[int | None, Depends(if_match)]
 
 
-def router(ports: Ports, issuer: str) -> APIRouter:
+def router(
+    ports: Ports, issuer: str, browsers: Browsers, providers: Mapping[str, OidcProvider], sign_ins: SignIns
+) -> APIRouter:
     """Return every route of the context."""
     routes = APIRouter(responses=problems(401, 404, 422, 503))
-    routes.include_router(auth_routes(ports, issuer))
+    routes.include_router(auth_routes(ports, issuer, browsers))
+    routes.include_router(oidc_routes(ports, providers, sign_ins, browsers))
     routes.include_router(_users(ports))
     routes.include_router(_oneself(ports))
     routes.include_router(key_routes(ports))
     routes.include_router(service_routes(ports))
+    routes.include_router(login_routes(ports))
     return routes
 
 

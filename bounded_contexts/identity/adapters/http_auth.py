@@ -24,13 +24,15 @@ from bounded_contexts.identity.adapters.bodies import (
     token_answer,
     user_answer,
 )
+from bounded_contexts.identity.adapters.cookies import PARAMETERS, Browsers
 from bounded_contexts.identity.application import commands, second_factor, sessions
 from bounded_contexts.identity.application.ports import Device, Ports
-from bounded_contexts.identity.application.sessions import SecondFactorNeeded, SignInRefused
+from bounded_contexts.identity.application.sessions import FirstFactor, SecondFactorNeeded, SignInRefused
 from bounded_contexts.identity.domain.address import compared
 from bounded_contexts.identity.domain.commands import Asker, Register, RemoveSecondFactor
 from infra.access_tokens import Unauthenticated
-from infra.http import SignedIn, Tokens, anybody, problems
+from infra.http import PerhapsSignedIn, SignedIn, Tokens, anybody, error_answer, problems
+from infra.opaque import OpaqueTokens
 from infra.rate_limit import network_of
 from shared_kernel.errors import Refused
 
@@ -43,53 +45,58 @@ UserAgent = Annotated[str, Header(include_in_schema=False)]
 ANYBODY = [Depends(anybody)]
 
 
-def auth_routes(ports: Ports, issuer: str) -> APIRouter:
+def auth_routes(ports: Ports, issuer: str, browsers: Browsers) -> APIRouter:
     """Return the routes under `/auth`. `issuer` is what an app of codes calls us."""
     routes = APIRouter(prefix="/auth", tags=["auth"], responses=problems(401, 422, 503))
+
+    def answer(found: sessions.SignedIn, request: Request, response: Response, *, in_cookie: bool) -> TokenAnswer:
+        response.headers.update(NOT_STORED)
+        if in_cookie:
+            browsers.keep(found.refresh_token, request, response)
+        return token_answer(found, in_cookie=in_cookie)
 
     @routes.post("/register", status_code=201, dependencies=ANYBODY, responses=problems(409, 429))
     async def register(new: Registration, request: Request, response: Response) -> UserAnswer:
         """Open an account; a mail asks whether the address is yours."""
         ask = Register(user_id=uuid4(), email=new.email, name=new.name, at=ports.now())
-        state, version = await commands.register(ask, new.password, _device(request, "").address, ports)
+        state, version = await commands.register(ask, new.password, device_of(request, "").address, ports)
         response.headers.update({"Location": f"/api/v1/users/{ask.user_id}", "ETag": f'"{version}"'})
         return user_answer(ask.user_id, state)
 
-    @routes.post("/login", dependencies=ANYBODY, responses=problems(403, 429))
+    @routes.post("/login", dependencies=ANYBODY, responses=problems(403, 429), response_model_exclude_none=True)
     async def login(
         given: Login, request: Request, response: Response, tokens: Tokens, user_agent: UserAgent = ""
     ) -> TokenAnswer:
         """Open a session. After five failures for one account the next attempts have to wait, longer and longer.
 
         401 `mfa_required` comes with `mfa_token` for `/auth/mfa/verify`, good for five minutes."""
-        device = _device(request, given.device or user_agent)
+        device = device_of(request, given.device or user_agent)
         try:
             found = await sessions.sign_in(given.email, given.password, device, ports)
         except SignInRefused:
             raise Unauthenticated("invalid_credentials", "address or password is wrong") from None
         except SecondFactorNeeded as needed:
-            until = (ports.now() + MFA_LIFETIME).timestamp()
-            raise _mfa_required(tokens.seal(MFA, [str(needed.user_id), needed.since.isoformat(), until])) from None
-        response.headers.update(NOT_STORED)
-        return token_answer(found)
+            raise _mfa_required(mfa_token(needed, tokens, ports.now())) from None
+        return answer(found, request, response, in_cookie=given.cookie)
 
-    @routes.post("/mfa/verify", dependencies=ANYBODY, responses=problems(403, 404, 429))
+    @routes.post(
+        "/mfa/verify", dependencies=ANYBODY, responses=problems(403, 404, 429), response_model_exclude_none=True
+    )
     async def login_further(
         given: FurtherLogin, request: Request, response: Response, tokens: Tokens, user_agent: UserAgent = ""
     ) -> TokenAnswer:
         """Open the session with a code of now, or with a recovery code; each is good once."""
-        user_id, since, until = tokens.open(MFA, given.mfa_token)
+        user_id, first, until = tokens.open(MFA, given.mfa_token)
         if ports.now().timestamp() > until:
             raise Refused("invalid_mfa_token", "it is too old: sign in again")
-        device = _device(request, given.device or user_agent)
+        device = device_of(request, given.device or user_agent)
         try:
             found = await sessions.sign_in_further(
-                UUID(user_id), datetime.fromisoformat(since), given.code, device, ports.now(), ports
+                UUID(user_id), _first_factor(first), given.code, device, ports.now(), ports
             )
         except SignInRefused:
             raise Unauthenticated("invalid_credentials", "this is no code of now, or it was used") from None
-        response.headers.update(NOT_STORED)
-        return token_answer(found)
+        return answer(found, request, response, in_cookie=given.cookie)
 
     @routes.post("/mfa/totp/enroll", responses=problems(403, 404))
     async def enrol(user: SignedIn, response: Response) -> SecretAnswer:
@@ -113,26 +120,45 @@ def auth_routes(ports: Ports, issuer: str) -> APIRouter:
         ask = RemoveSecondFactor(user_id=user.id, asker=Asker(user.id, user.roles), at=ports.now())
         await second_factor.remove(ask, given.code, ports)
 
-    @routes.post("/refresh", dependencies=ANYBODY, responses=problems(403, 429))
-    async def refresh(given: Refresh, response: Response) -> TokenAnswer:
-        """Exchange a refresh token. One that was exchanged more than 10 s ago ends the session: somebody has a copy."""
+    @routes.post(
+        "/refresh",
+        dependencies=ANYBODY,
+        responses=problems(403, 429),
+        response_model=TokenAnswer,
+        response_model_exclude_none=True,
+        openapi_extra=PARAMETERS,
+    )
+    async def refresh(given: Refresh, request: Request, response: Response) -> TokenAnswer | Response:
+        """Exchange a refresh token, that of the body or else that of the cookie. One that was exchanged more than 10 s ago
+        ends the session: somebody has a copy."""
+        token = given.refresh_token or browsers.refresh_token(request)
+        if token is None:
+            raise Refused("refresh_token_missing", "neither in the body nor as a cookie")
         try:
-            found = await sessions.refresh(given.refresh_token, ports.now(), ports)
+            found = await sessions.refresh(token, ports.now(), ports)
         except SignInRefused:
-            raise Unauthenticated("invalid_refresh_token", "sign in again") from None
-        response.headers.update(NOT_STORED)
-        return token_answer(found)
+            refused = error_answer(request, Unauthenticated("invalid_refresh_token", "sign in again"))
+            if not given.refresh_token:
+                browsers.forget(request, refused)
+            return refused
+        return answer(found, request, response, in_cookie=not given.refresh_token)
 
-    @routes.post("/logout", status_code=204)
-    async def logout(user: SignedIn) -> None:
-        """End the session of the access token, sockets included; twice is once."""
-        if user.session:
+    @routes.post("/logout", status_code=204, responses=problems(403), openapi_extra=PARAMETERS)
+    async def logout(user: PerhapsSignedIn, request: Request, response: Response) -> None:
+        """End the session of the access token, or without one that of the cookie, sockets included; twice is once."""
+        if user is None:
+            if (token := browsers.refresh_token(request)) is None:
+                raise Unauthenticated("unauthenticated", "send an access token, or the cookie")
+            await sessions.sign_out(token, ports.now(), ports)
+        elif user.session:
             await sessions.end_session(user.id, user.session, "signed_out", ports.now(), ports)
+        browsers.forget(request, response)
 
     @routes.post("/logout-all", status_code=204)
-    async def logout_everywhere(user: SignedIn) -> None:
+    async def logout_everywhere(user: SignedIn, request: Request, response: Response) -> None:
         """End every session of yours, this one too."""
         await sessions.end_sessions(user.id, "signed_out", ports.now(), ports)
+        browsers.forget(request, response)
 
     @routes.post("/password/forgot", status_code=202, dependencies=ANYBODY, responses=problems(429))
     async def forgot(given: Forgotten, later: BackgroundTasks) -> None:
@@ -142,9 +168,10 @@ def auth_routes(ports: Ports, issuer: str) -> APIRouter:
         later.add_task(commands.request_reset, given.email, ports.now(), ports)
 
     @routes.post("/password/reset", status_code=204, dependencies=ANYBODY, responses=problems(404, 429))
-    async def reset(given: NewPassword) -> None:
+    async def reset(given: NewPassword, request: Request, response: Response) -> None:
         """Set a new password by the mail's token; every session ends."""
         await commands.reset_password(given.token, given.password, ports.now(), ports)
+        browsers.forget(request, response)
 
     @routes.post("/password/change", status_code=204, responses=problems(403, 429))
     async def change(given: OtherPassword, user: SignedIn) -> None:
@@ -164,12 +191,23 @@ def auth_routes(ports: Ports, issuer: str) -> APIRouter:
     return routes
 
 
+def mfa_token(needed: SecondFactorNeeded, tokens: OpaqueTokens, now: datetime) -> str:
+    """Return what goes with a code to `/auth/mfa/verify`."""
+    first = needed.first.isoformat() if isinstance(needed.first, datetime) else str(needed.first)
+    return tokens.seal(MFA, [str(needed.user_id), first, (now + MFA_LIFETIME).timestamp()])
+
+
+def _first_factor(text: str) -> FirstFactor:
+    return datetime.fromisoformat(text) if "T" in text else UUID(text)
+
+
 def _mfa_required(token: str) -> Unauthenticated:
     required = Unauthenticated("mfa_required", "send a code to /auth/mfa/verify")
     required.more = {"mfa_token": token}
     return required
 
 
-def _device(request: Request, name: str) -> Device:
+def device_of(request: Request, name: str) -> Device:
+    """Return where a session is used."""
     printable = "".join(character for character in name if character.isprintable())
     return Device(printable[:DEVICE_LIMIT], network_of(request.client.host) if request.client else "")

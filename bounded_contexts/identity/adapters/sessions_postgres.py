@@ -83,6 +83,10 @@ class PostgresSessions:
             return Reused(id_)
         return _live(row), self._token(id_, row.generation)
 
+    def session_of(self, token: str) -> UUID | None:
+        given = self._read(token)
+        return given[0] if given else None
+
     async def of_user(self, user: UUID) -> list[LiveSession]:
         query = (
             sa.select(session)

@@ -122,6 +122,25 @@ service_secret = sa.Table(
     sa.Column("used_at", Moment),
 )
 
+# Accounts at providers; the digest, which is keyed, is of issuer and subject.
+login = sa.Table(
+    "login",
+    metadata,
+    sa.Column("login_id", sa.Uuid, primary_key=True),
+    sa.Column("digest", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("user_id", sa.Uuid, nullable=False, index=True),
+    sa.Column("issuer", sa.Text, nullable=False),
+    sa.Column("linked_at", Moment, nullable=False),
+)
+
+# Of sign-ins that a provider has answered: each is good once.
+used_state = sa.Table(
+    "used_state",
+    metadata,
+    sa.Column("digest", sa.LargeBinary, primary_key=True),
+    sa.Column("expires_at", Moment, nullable=False),
+)
+
 attempt = sa.Table(
     "attempt",
     metadata,

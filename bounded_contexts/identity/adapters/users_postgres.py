@@ -7,7 +7,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from bounded_contexts.identity.adapters.tables import address, api_key, credential, recovery_code, session, totp
+from bounded_contexts.identity.adapters.logins_postgres import PostgresLogins
+from bounded_contexts.identity.adapters.tables import address, api_key, credential, login, recovery_code, session, totp
 from bounded_contexts.identity.adapters.vault_postgres import PostgresVault
 from bounded_contexts.identity.application.ports import Credential
 from bounded_contexts.identity.domain.address import compared
@@ -20,12 +21,20 @@ from shared_kernel.events import EventStore
 
 
 class PostgresUsers:
-    """Ports `EventStore` and `Accounts`: an append, its addresses and its keys are one transaction."""
+    """Ports `EventStore` and `Accounts`: an append, its addresses, logins and keys are one transaction."""
 
-    def __init__(self, database: Database, events: EventStore[UserEvent], vault: PostgresVault, secret: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        events: EventStore[UserEvent],
+        vault: PostgresVault,
+        logins: PostgresLogins,
+        secret: str,
+    ) -> None:
         self._database = database
         self._events = events
         self._vault = vault
+        self._logins = logins
         self._key = secret_keys.derived(secret, "identity addresses")
 
     async def load(self, stream: UUID, as_of: datetime | None = None) -> tuple[Sequence[UserEvent], int]:
@@ -36,6 +45,7 @@ class PostgresUsers:
         async with self._database.transaction():
             for event in events:
                 await self._note(event)
+                await self._logins.note(event)
             await self._events.append(stream, version, [await self._vault.sealed(event) for event in events])
 
     async def owner(self, email: str) -> UUID | None:
@@ -67,6 +77,10 @@ class PostgresUsers:
         async with self._database.transaction() as connection:
             await connection.execute(upsert.on_conflict_do_update(index_elements=["user_id"], set_=values))
 
+    async def remove_credential(self, user: UUID) -> None:
+        async with self._database.transaction() as connection:
+            await connection.execute(sa.delete(credential).where(credential.c.user_id == user))
+
     async def _note(self, event: UserEvent) -> None:
         match event:
             case UserRegistered() | UserEmailChanged():
@@ -75,7 +89,7 @@ class PostgresUsers:
                 await self._vault.destroy(event.user_id)
                 async with self._database.transaction() as connection:
                     await connection.execute(sa.delete(address).where(address.c.user_id == event.user_id))
-                    for table in (credential, totp, recovery_code, session, api_key):
+                    for table in (credential, totp, recovery_code, session, api_key, login):
                         await connection.execute(sa.delete(table).where(table.c.user_id == event.user_id))
 
     async def _take(self, email: str, user: UUID) -> None:

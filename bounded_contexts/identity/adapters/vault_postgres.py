@@ -13,12 +13,13 @@ from bounded_contexts.identity.adapters.tables import user_key
 from bounded_contexts.identity.domain.user import UserEvent
 from infra import secret_keys
 from infra.postgres import Database
-from schemas.identity.events import UserEmailChanged, UserRegistered, UserRenamed
+from schemas.identity.events import LoginLinked, UserEmailChanged, UserRegistered, UserRenamed
 
 PERSONAL: dict[type, tuple[str, ...]] = {
     UserRegistered: ("email", "name"),
     UserEmailChanged: ("email",),
     UserRenamed: ("name",),
+    LoginLinked: ("subject",),
 }
 Turn = Callable[[bytes, str, bytes], str]  # key, text, place
 

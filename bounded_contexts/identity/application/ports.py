@@ -95,8 +95,41 @@ class Accounts(Protocol):
         """Store the hash in place of the former. Inside a transaction it joins it."""
         ...
 
+    async def remove_credential(self, user: UUID) -> None:
+        """Leave the user without a password. Inside a transaction it joins it, and waits for who is signing in by it."""
+        ...
+
     async def renew(self, user: UUID, former: Credential, hash_: str) -> None:
         """Store another hash of the same password, unless it is another password by now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """An account at a provider, by which a user signs in."""
+
+    login_id: UUID
+    issuer: str
+    linked_at: datetime
+
+
+class Logins(Protocol):
+    """Who is whom at providers. Links are made and removed by the users' events."""
+
+    async def find(self, issuer: str, subject: str) -> tuple[UUID, UUID] | None:
+        """Return the login of that account at the provider, and whose it is here."""
+        ...
+
+    async def is_present(self, login_id: UUID, user: UUID) -> bool:
+        """Return whether it still is the user's; inside a transaction nobody unlinks it before that has ended."""
+        ...
+
+    async def of_user(self, user: UUID) -> list[Login]:
+        """Return the user's, first linked first."""
+        ...
+
+    async def is_first_use(self, state: str, now: datetime, until: datetime) -> bool:
+        """Return whether a sign-in that a provider answers is answered for the first time, and remember it."""
         ...
 
 
@@ -136,6 +169,10 @@ class RefreshTokens(Protocol):
     async def rotate(self, token: str, now: datetime) -> tuple[LiveSession, str] | Reused | None:
         """Replace the token by its successor, which a repeat within `GRACE` gets, too; one statement decides. None for
         what is no token of a live session."""
+        ...
+
+    def session_of(self, token: str) -> UUID | None:
+        """Return the session that the token is of, however old it is; None for what was not given out here."""
         ...
 
     async def of_user(self, user: UUID) -> list[LiveSession]:
@@ -325,6 +362,7 @@ class Ports:
     api_keys: ApiKeys
     service_accounts: ServiceAccounts
     security_history: SecurityHistory
+    logins: Logins
     mail_tokens: MailTokens
     mail: Mail
     opener: Opener

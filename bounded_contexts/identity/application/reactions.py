@@ -11,6 +11,7 @@ from bounded_contexts.identity.domain import user
 from bounded_contexts.identity.domain.user import User
 from schemas.identity.events import (
     EmailVerificationRequested,
+    LoginLinked,
     PasswordResetRequested,
     SessionCompromised,
     UserBlocked,
@@ -57,6 +58,13 @@ class Letters:
         )
         return f"{self.product}: your account has another address", text
 
+    def linked(self, to: User, issuer: str) -> tuple[str, str]:
+        text = (
+            f"{_greeting(to)},\n\nfrom now on you sign in by your account at {issuer}, too. If that was not you, somebody may "
+            "have that account:\nsecure it, remove it from the ways you sign in by, and end your other sessions.\n"
+        )
+        return f"{self.product}: another way to sign in", text
+
     def _letter(self, greeting: str, asks: str, page: str, token: str, note: str) -> str:
         link = f"{self.pages}/{page}?{urlencode({'token': token})}"
         return f"{greeting},\n\n{asks}\n\n{link}\n\n{note}\n"
@@ -90,6 +98,13 @@ async def send_warning(event: SessionCompromised, ports: Ports, letters: Letters
     """Tell the user that a session was ended, and why."""
     if state := await _present(event.user_id, ports):
         await _send(f"compromised.{event.session_id}", state, letters.compromised(state), ports)
+
+
+async def send_linked(event: LoginLinked, ports: Ports, letters: Letters) -> None:
+    """Tell the user that there is another way into an account that was there before."""
+    state = await _present(event.user_id, ports)
+    if state and state.registered_at != event.linked_at:
+        await _send(f"linked.{event.login_id}", state, letters.linked(state, event.issuer), ports)
 
 
 async def end_all(event: UserBlocked, ports: Ports) -> None:

@@ -1,8 +1,9 @@
 """Signing in, staying in, and everything that ends it."""
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 from bounded_contexts.identity.application.ports import (
@@ -23,6 +24,8 @@ from shared_kernel.errors import Forbidden, NotFound
 
 RECENT = timedelta(minutes=10)
 PASSWORD, CODE, SEVERAL = "pwd", "otp", "mfa"  # as RFC 8176 names them
+PROVIDER = "fed"  # which RFC 8176 has no name for; this is Microsoft Entra's
+FirstFactor = datetime | UUID  # since when the password is the one that was given, or the login at a provider
 
 
 class SignInRefused(Exception):
@@ -30,12 +33,12 @@ class SignInRefused(Exception):
 
 
 class SecondFactorNeeded(Exception):
-    """The password was right, being the one of `since`; a code is needed as well."""
+    """Who it is was shown by the first factor; a code is needed as well."""
 
-    def __init__(self, user_id: UUID, since: datetime) -> None:
+    def __init__(self, user_id: UUID, first: FirstFactor) -> None:
         super().__init__(user_id)
         self.user_id = user_id
-        self.since = since
+        self.first = first
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +69,25 @@ async def sign_in(email: str, secret: str, device: Device, ports: Ports) -> Sign
         credential = Credential(renewed, credential.changed_at)
     if state.has_second_factor:
         raise SecondFactorNeeded(owner, credential.changed_at)
-    return await _open(owner, state, credential, (PASSWORD,), device, ports)
+    still_the_password = partial(ports.accounts.is_present, owner, credential)
+    return await open_session(owner, state, still_the_password, (PASSWORD,), device, ports)
 
 
 async def sign_in_further(
-    user_id: UUID, since: datetime, code: str, device: Device, at: datetime, ports: Ports
+    user_id: UUID, first: FirstFactor, code: str, device: Device, at: datetime, ports: Ports
 ) -> SignedIn:
-    """Open the session of somebody whose password, the one of `since`, was right. Raise `SignInRefused` for a wrong code or
-    one that was used, after so many times `RateLimited`."""
+    """Open the session of somebody whose first factor was right. Raise `SignInRefused` for a wrong code or one that was used,
+    after so many times `RateLimited`."""
     keys = [f"address:{device.address}", f"account:code {user_id}"]
     await ports.attempts.admit(keys)
     state, _ = await state_of(user, ports.users, user_id)
     user.require_active(state)
-    credential = await ports.accounts.credential(user_id)
-    if credential is None or credential.changed_at != since:
-        raise SignInRefused
+    still = await _still(user_id, first, ports)
     if not state.has_second_factor or not await ports.second_factors.accepts(user_id, code, at):
         raise SignInRefused
     await ports.attempts.succeeded(keys)
-    return await _open(user_id, state, credential, (PASSWORD, CODE, SEVERAL), device, ports)
+    method = PROVIDER if isinstance(first, UUID) else PASSWORD
+    return await open_session(user_id, state, still, (method, CODE, SEVERAL), device, ports)
 
 
 def login_key(email: str) -> str:
@@ -92,14 +95,29 @@ def login_key(email: str) -> str:
     return f"account:login {compared(email)}"
 
 
-async def _open(
-    owner: UUID, state: User, credential: Credential, methods: tuple[str, ...], device: Device, ports: Ports
+async def _still(user_id: UUID, first: FirstFactor, ports: Ports) -> Callable[[], Awaitable[bool]]:
+    """Return what tells whether the first factor holds. Raise `SignInRefused` where the password is another by now."""
+    if isinstance(first, UUID):
+        return partial(ports.logins.is_present, first, user_id)
+    credential = await ports.accounts.credential(user_id)
+    if credential is None or credential.changed_at != first:
+        raise SignInRefused
+    return partial(ports.accounts.is_present, user_id, credential)
+
+
+async def open_session(
+    owner: UUID,
+    state: User,
+    holds: Callable[[], Awaitable[bool]],
+    methods: tuple[str, ...],
+    device: Device,
+    ports: Ports,
 ) -> SignedIn:
-    """Open a session, unless the password was changed while it was looked at."""
+    """Open a session. Raise `SignInRefused` unless what has shown who it is still `holds`, with the session opened."""
     at = ports.now()
     opened = LiveSession(uuid4(), owner, device, methods, at, at, at + REFRESH_LIFETIME)
     async with ports.transaction():
-        if not await ports.accounts.is_present(owner, credential):
+        if not await holds():
             raise SignInRefused
         await execute(
             session,
@@ -135,6 +153,12 @@ async def require_recent(user_id: UUID, session_id: UUID | None, at: datetime, p
     live = await ports.refresh_tokens.of_user(user_id)
     if not any(each.session_id == session_id and at - each.opened_at <= RECENT for each in live):
         raise Forbidden("sign_in_again", f"this takes having signed in within {RECENT.seconds // 60} minutes")
+
+
+async def sign_out(token: str, at: datetime, ports: Ports) -> None:
+    """End the session that a refresh token is of, be it one that was replaced; again, or what is no token, is no change."""
+    if found := ports.refresh_tokens.session_of(token):
+        await execute(session, ports.sessions, found, RevokeSession(session_id=found, reason="signed_out", at=at))
 
 
 async def end_session(user_id: UUID, session_id: UUID, reason: str, at: datetime, ports: Ports) -> None:

@@ -117,6 +117,25 @@ class RemoveSecondFactor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkLogin:
+    """The provider says that it is the user's."""
+
+    user_id: UUID
+    login_id: UUID
+    issuer: str
+    subject: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnlinkLogin:
+    user_id: UUID
+    login_id: UUID
+    has_password: bool  # which is another way in
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CreateApiKey:
     key_id: UUID
     user_id: UUID

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
 from bounded_contexts.identity.domain import address
 from bounded_contexts.identity.domain.commands import (
@@ -11,16 +12,20 @@ from bounded_contexts.identity.domain.commands import (
     ChangeProfile,
     Erase,
     GrantRole,
+    LinkLogin,
     Register,
     RemoveSecondFactor,
     RequestPasswordReset,
     RequestVerification,
     RevokeRole,
     Unblock,
+    UnlinkLogin,
     VerifyEmail,
 )
 from schemas.identity.events import (
     EmailVerificationRequested,
+    LoginLinked,
+    LoginUnlinked,
     PasswordChanged,
     PasswordResetRequested,
     SecondFactorAdded,
@@ -55,9 +60,19 @@ UserEvent = (
     | EmailVerificationRequested
     | SecondFactorAdded
     | SecondFactorRemoved
+    | LoginLinked
+    | LoginUnlinked
 )
 AskedByOthers = ChangeProfile | GrantRole | RevokeRole | Block | Unblock | Erase | RemoveSecondFactor
-ByProof = VerifyEmail | AddSecondFactor | ChangePassword | RequestPasswordReset | RequestVerification
+ByProof = (
+    VerifyEmail
+    | AddSecondFactor
+    | ChangePassword
+    | RequestPasswordReset
+    | RequestVerification
+    | LinkLogin
+    | UnlinkLogin
+)
 Request = Register | AskedByOthers | ByProof
 PERMISSION: dict[type[AskedByOthers], str] = {
     ChangeProfile: "identity:change",
@@ -78,6 +93,7 @@ class User:
     is_verified: bool = False
     has_second_factor: bool = False
     roles: frozenset[str] = frozenset()  # beside `user`, which everybody has
+    logins: frozenset[UUID] = frozenset()
     blocked_at: datetime | None = None
     erased_at: datetime | None = None
 
@@ -105,6 +121,8 @@ def decide(state: User, ask: Request) -> tuple[UserEvent, ...]:
         case RequestVerification():
             asked = EmailVerificationRequested(user_id=ask.user_id, requested_at=ask.at)
             return () if state.is_verified else (asked,)
+        case LinkLogin() | UnlinkLogin():
+            return _logins(state, ask)
         case _:
             return _changed(state, ask)
 
@@ -125,6 +143,8 @@ def evolve(state: User, event: UserEvent) -> User:
             return replace(state, blocked_at=event.blocked_at)
         case UserUnblocked():
             return replace(state, blocked_at=None)
+        case LoginLinked() | LoginUnlinked():
+            return replace(state, logins=state.logins ^ {event.login_id})
         case SecondFactorAdded() | SecondFactorRemoved():
             return replace(state, has_second_factor=isinstance(event, SecondFactorAdded))
         case _:
@@ -173,6 +193,19 @@ def _verified(state: User, ask: VerifyEmail) -> tuple[UserEvent, ...]:
     if address.compared(ask.email) != address.compared(state.email):
         raise Refused("email_changed", "the account has another address by now")
     return () if state.is_verified else (UserEmailVerified(user_id=ask.user_id, verified_at=ask.at),)
+
+
+def _logins(state: User, ask: LinkLogin | UnlinkLogin) -> tuple[UserEvent, ...]:
+    if isinstance(ask, LinkLogin):
+        linked = LoginLinked(
+            user_id=ask.user_id, login_id=ask.login_id, issuer=ask.issuer, subject=ask.subject, linked_at=ask.at
+        )
+        return () if ask.login_id in state.logins else (linked,)
+    if ask.login_id not in state.logins:
+        raise NotFound("login_not_found")
+    if not ask.has_password and len(state.logins) == 1:
+        raise Refused("last_way_in", "set a password first, by `/auth/password/forgot`")
+    return (LoginUnlinked(user_id=ask.user_id, login_id=ask.login_id, unlinked_at=ask.at),)
 
 
 def _changed(state: User, ask: AskedByOthers) -> tuple[UserEvent, ...]:
