@@ -68,9 +68,8 @@ def _add_headers(responses: dict[str, Any]) -> None:
 
 
 def _add_examples(operation: dict[str, Any], schemas: Mapping[str, Any]) -> None:
-    """Show a body that may be sent, and what is answered when all goes well."""
-    good = [answer for status, answer in operation["responses"].items() if status.startswith("2")]
-    for described in [*good, operation.get("requestBody", {})]:
+    """Show a body that may be sent, and what is answered."""
+    for described in [*operation["responses"].values(), operation.get("requestBody", {})]:
         for kind, media in described.get("content", {}).items():
             if kind == "application/json":
                 media["example"] = example(media["schema"], schemas)

@@ -44,7 +44,8 @@ ASKED = {
                         "client_id": {"type": "string", "description": "Unless HTTP Basic says it."},
                         "client_secret": {"type": "string", "description": "Unless HTTP Basic says it."},
                     },
-                }
+                },
+                "example": {"grant_type": GRANT, "scope": "messages:read"},
             }
         },
     }
