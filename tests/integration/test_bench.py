@@ -12,6 +12,7 @@ from tests.load.bench import table
 from tests.load.benches import Line, at_least
 from tests.load.field import Field, Side, medians, prepared
 from tests.load.posting import EMPTY, MESSAGES
+from tests.load.reading import CACHED, PLAIN
 from tests.load.side import Count, side
 from tests.servers import Servers
 
@@ -44,6 +45,8 @@ async def test_every_side_that_needs_no_framework_measures_something(field: Fiel
     figures |= {name: await side(name)(seconds=0.1) for name in CALLING}
     async with field.serving(Side("posting.serve")) as port:
         figures |= {path: await side("posting.post")(port=port, path=path, seconds=0.2) for path in (MESSAGES, EMPTY)}
+    async with field.serving(Side("reading.serve")) as port:
+        figures |= {path: await side("reading.get")(port=port, path=path, seconds=0.2) for path in (CACHED, PLAIN)}
 
     assert {name: each for name, each in figures.items() if each["rate"] <= 0 or each.get("violations")} == {}
 

@@ -24,7 +24,7 @@ from tests.load.posting import CONNECTIONS
 from tests.load.side import opened
 
 CACHED, PLAIN = "/api/v1/users/", "/api/v1/plain/"
-USERS = [UUID(int=number) for number in range(1, 101)]
+USERS = [UUID(int=number) for number in range(1, 31)]
 NAMES = 3  # that each has had
 
 
