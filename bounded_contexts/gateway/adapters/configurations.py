@@ -8,6 +8,7 @@ from infra.request_context import BODY_LIMIT
 from infra.server import BODY_S, HEAD_LIMIT, HEAD_S, HEADER_LIMIT
 
 KEPT_S = 65  # between requests: less than a role keeps a connection (headwater/roles.py)
+SOCKETS = 16_384  # open ones of a worker
 DEFAULT = "web"
 
 
@@ -46,7 +47,9 @@ def nginx(site: Site) -> str:
     """Return an `nginx.conf`."""
     lines = [
         *_about("nginx", "`nginx -t -c FILE`"),
-        "events {}",
+        "worker_processes auto;",
+        f"worker_rlimit_nofile {4 * SOCKETS};",
+        f"events {{ worker_connections {2 * SOCKETS}; }}  # two for each socket",
         "",
         "http {",
         "    server_tokens off;",
@@ -72,9 +75,10 @@ def nginx(site: Site) -> str:
         "    proxy_set_header X-Forwarded-Proto $scheme;",
         "    proxy_set_header X-Forwarded-Host $http_host;",
         '    proxy_set_header Forwarded "";',
-        "    proxy_set_header Connection $connection_of_upstream;",
-        "    proxy_set_header Upgrade $http_upgrade;",
-        '    map $http_upgrade $connection_of_upstream { default upgrade; "" ""; }',
+        "    proxy_set_header Connection $connection_header;",
+        "    proxy_set_header Upgrade $upgrade;",
+        '    map $http_upgrade $upgrade { default ""; "~*^websocket$" websocket; }  # and no other is offered',
+        '    map $upgrade $connection_header { default ""; websocket upgrade; }',
     ]
     for each in site.backends:
         # Engine.IO's polls of a session have to meet the same process.
