@@ -208,6 +208,14 @@ def openapi() -> None:
     print_json(openapi_document())
 
 
+@app.command("graphql-schema")
+def schema() -> None:
+    """Print the GraphQL schema."""
+    from headwater.web import graphql_schema
+
+    print(graphql_schema())  # noqa: T201 – a document
+
+
 def main() -> None:
     """Run the command line. What was typed wrong is told in one line, too, and with exit code 2."""
     try:

@@ -15,6 +15,7 @@ from headwater.layout import is_open
 from headwater.overview import overview_routes
 from headwater.settings import Settings
 from headwater.wiring import SHAPE, House, build
+from headwater.wiring_graph import merged
 from infra.asyncapi import asyncapi_document
 from infra.health import Health, StartupGate, health_routes
 from infra.http import install, open_to_all, require_policies
@@ -32,6 +33,8 @@ ABOUT: dict[str, Any] = {
 API = "/api/v1"
 SOCKETS = "/socket.io/"
 COMPAT_SOCKETS = "/ws"
+GRAPH = "/graphql"
+BOTH = ("http", "websocket")
 # Beside what browsers send and show by themselves. No cookies: nothing here is done by them.
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 TAKEN = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Prefer", "X-Request-Id", "traceparent")
@@ -73,6 +76,8 @@ def application(house: House, roles: Collection[str], health: Health) -> ASGIApp
     for module in house.modules:
         if module.feed and module.feed.name in roles:
             served = SocketsFirst(served, StartupGate(cast("ASGIApp", module.sockets), health), SOCKETS)
+            gate = StartupGate(cast("ASGIApp", module.graph_sockets), health)
+            served = SocketsFirst(served, gate, GRAPH, ("websocket",))  # queries are posted to role `web`
             if house.settings.compat_routes:
                 gate = StartupGate(cast("ASGIApp", module.compat_sockets), health)
                 served = SocketsFirst(served, gate, COMPAT_SOCKETS)
@@ -92,14 +97,15 @@ def _plain(secret: SecretStr | None) -> str | None:
 class SocketsFirst:
     """ASGI: sockets go past the rest, which would hide the connection that a stalled client has to be cut from."""
 
-    def __init__(self, app: ASGIApp, sockets: ASGIApp, path: str) -> None:
+    def __init__(self, app: ASGIApp, sockets: ASGIApp, path: str, kinds: Collection[str] = BOTH) -> None:
         """`path` is one path, or with a slash at its end all that begin with it."""
         self._app = app
         self._sockets = sockets
         self._path = path
+        self._kinds = kinds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        first = scope["type"] in ("http", "websocket") and self._is_ours(scope["path"])
+        first = scope["type"] in self._kinds and self._is_ours(scope["path"])
         await (self._sockets if first else self._app)(scope, receive, send)
 
     def _is_ours(self, path: str) -> bool:
@@ -112,6 +118,12 @@ def openapi_document() -> dict[str, Any]:
     install(app)
     _add_api(app, build(SHAPE))
     return app.openapi()
+
+
+def graphql_schema() -> str:
+    """Return the GraphQL schema in GraphQL's own language."""
+    house = build(SHAPE)
+    return merged(house.modules, house.opaque_tokens).sdl
 
 
 def _add_api(app: FastAPI, house: House) -> None:

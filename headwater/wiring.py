@@ -13,8 +13,11 @@ from bounded_contexts.audit import module as audit
 from bounded_contexts.audit.adapters.log_postgres import PostgresLog
 from bounded_contexts.audit.adapters.signing import DerivedKey
 from bounded_contexts.audit.application.ports import Ports as AuditPorts
+from bounded_contexts.gateway import module as gateway
+from bounded_contexts.gateway.adapters.graphql import Graph
 from bounded_contexts.identity import module as identity
 from bounded_contexts.identity.adapters.api_keys_postgres import PostgresApiKeys
+from bounded_contexts.identity.adapters.graph import users as users_of
 from bounded_contexts.identity.adapters.signing_keys import LOOK_S, PostgresSigningKeys
 from bounded_contexts.identity.application.ports import ACCESS_LIFETIME
 from bounded_contexts.identity.application.ports import Ports as IdentityPorts
@@ -36,12 +39,14 @@ from bounded_contexts.realtime.application.ports import Ports as RealtimePorts
 from headwater.addresses import without_password
 from headwater.configured import registry
 from headwater.settings import PREFIX, Settings, SettingsError, required, secret_key
+from headwater.wiring_graph import merged
 from headwater.wiring_identity import Identity, api_keys, ports_of_identity, signing_keys
 from infra.access_tokens import LEEWAY, AccessTokens, EitherTokens, KeySetTokens, SharedKeyTokens, published_at
 from infra.asyncapi import asyncapi_document
 from infra.avro import Codec, schema_text
 from infra.dead_letters import PostgresDeadLetters
 from infra.event_store_postgres import PostgresEventStore
+from infra.graph import Users
 from infra.group_control import PostgresGroupControl
 from infra.group_operations import GroupOperations
 from infra.handled import PostgresHandled
@@ -152,8 +157,11 @@ def build(settings: Settings, rebuilt: str | None = None) -> House:
         databases=databases,
     )
     house.groups = {name: _group_store(database, name) for name, database in house.databases.items()}
-    offering = (_identity(house), _messaging(house), _notifications(house))
-    inside = (*offering, _realtime(house, offering), _audit(house, offering))
+    accounts = identity_ports(house)
+    users = users_of(accounts.directory)
+    offering = (_identity(house, accounts), _messaging(house, users), _notifications(house, users))
+    graph = merged(offering, house.opaque_tokens)
+    inside = (*offering, _realtime(house, offering, graph), _audit(house, offering), gateway.module(graph))
     house.modules = (*inside, operations.module(GroupOperations(house.kafka, inside, house.groups)))
     return house
 
@@ -276,8 +284,8 @@ def _group_store(database: Database, context: str) -> GroupStore:
     )
 
 
-def _identity(house: House) -> Module:
-    return identity.module(identity_ports(house), house.signing_keys, Letters(house.settings.account_pages))
+def _identity(house: House, ports: IdentityPorts) -> Module:
+    return identity.module(ports, house.signing_keys, Letters(house.settings.account_pages))
 
 
 def identity_ports(house: House) -> IdentityPorts:
@@ -297,7 +305,7 @@ def identity_ports(house: House) -> IdentityPorts:
     )
 
 
-def _messaging(house: House) -> Module:
+def _messaging(house: House, users: Users) -> Module:
     database = house.databases[messaging.NAME]
     history = _history(house.settings, database)
     conversations = PostgresConversations(database)
@@ -312,7 +320,7 @@ def _messaging(house: House) -> Module:
         now=_now,
     )
     in_files = house.settings.messaging_history == "jsonl"
-    return messaging.module(ports, house.opaque_tokens, read_model=() if in_files else messaging.READ_MODEL)
+    return messaging.module(ports, house.opaque_tokens, users, read_model=() if in_files else messaging.READ_MODEL)
 
 
 def _history(settings: Settings, database: Database) -> PostgresHistory | JsonLinesHistory:
@@ -321,7 +329,7 @@ def _history(settings: Settings, database: Database) -> PostgresHistory | JsonLi
     return JsonLinesHistory(settings.messaging_history_directory or settings.home / "history")
 
 
-def _notifications(house: House) -> Module:
+def _notifications(house: House, users: Users) -> Module:
     inbox = PostgresInbox(house.databases[notifications.NAME])
     ports = NotificationsPorts(
         log=KafkaLog(house.commands, house.codec),
@@ -330,10 +338,10 @@ def _notifications(house: House) -> Module:
         stored=ReadModel(house.groups[notifications.NAME].positions, notifications.INBOX, house.kafka.prefix),
         now=_now,
     )
-    return notifications.module(ports)
+    return notifications.module(ports, users)
 
 
-def _realtime(house: House, offering: Sequence[Module]) -> Module:
+def _realtime(house: House, offering: Sequence[Module], graph: Graph) -> Module:
     settings = house.settings
     commands = {name: command for module in offering for name, command in module.socket_commands.items()}
     limits = Limits(
@@ -343,7 +351,9 @@ def _realtime(house: House, offering: Sequence[Module]) -> Module:
     )
     sessions = PostgresSessions(house.databases[realtime.NAME], house.codec)
     ports = RealtimePorts(KafkaPast(KafkaReader(house.kafka), house.codec), sessions, commands)
-    return realtime.module(ports, house.access_tokens, house.opaque_tokens, limits, house.revocations)
+    return realtime.module(
+        ports, house.access_tokens, house.opaque_tokens, limits, house.revocations, graph.subscription
+    )
 
 
 def _audit(house: House, offering: Sequence[Module]) -> Module:

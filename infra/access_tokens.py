@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import jwt
 
-from shared_kernel.errors import HeadwaterError, Unavailable
+from shared_kernel.errors import Forbidden, HeadwaterError, Unavailable
 
 ASYMMETRIC = ("ES256", "EdDSA")  # pinned: `none` and a public key used as an HMAC secret never pass
 LEEWAY = timedelta(seconds=10)  # clocks differ
@@ -41,6 +41,12 @@ class User:
     expires_at: datetime  # when the token ends
     session: UUID | None = None  # which sign-in or API key it comes from, as far as it says so
     scopes: frozenset[str] | None = None  # what an API key is limited to; None: a person's token, which is not
+
+
+def require_scope(user: User, scope: str) -> None:
+    """Raise `Forbidden` for an API key beyond its scopes."""
+    if user.scopes is not None and scope not in user.scopes:
+        raise Forbidden("scope_missing", f"the key has not the scope {scope}")
 
 
 class AccessTokens(Protocol):

@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+from bounded_contexts.identity.adapters.graph import graph
 from bounded_contexts.identity.adapters.http import key_set_routes, router
 from bounded_contexts.identity.adapters.signing_keys import PostgresSigningKeys
 from bounded_contexts.identity.application import reactions
@@ -41,6 +42,7 @@ def module(ports: Ports, keys: PostgresSigningKeys, letters: Letters) -> Module:
         topics=(Topic("users"), Topic("sessions")),
         router=router(ports, letters.product),
         root_router=key_set_routes(keys),
+        graph=graph(ports),
         has_outbox=True,
         consumers=(
             Consumer(
