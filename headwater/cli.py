@@ -195,9 +195,9 @@ def settings_table(as_json: Json = False) -> None:
 @app.command()
 def asyncapi() -> None:
     """Print the AsyncAPI document of topics and sockets."""
-    from headwater import wiring
+    from headwater import web
 
-    print_json(wiring.asyncapi())
+    print_json(web.asyncapi())
 
 
 @app.command()

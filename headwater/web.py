@@ -24,6 +24,7 @@ from infra.http_tracing import Traced
 from infra.metrics import metrics_routes
 from infra.rate_limit import RateLimit
 from infra.request_context import RequestContext
+from schemas.catalogue import EVENTS
 
 ABOUT: dict[str, Any] = {
     "title": "Headwater",
@@ -118,6 +119,11 @@ def openapi_document() -> dict[str, Any]:
     install(app)
     _add_api(app, build(SHAPE))
     return app.openapi()
+
+
+def asyncapi() -> dict[str, object]:
+    """Return the AsyncAPI document."""
+    return asyncapi_document(build(SHAPE).modules, EVENTS)
 
 
 def graphql_schema() -> str:

@@ -42,7 +42,6 @@ from headwater.settings import PREFIX, Settings, SettingsError, required, secret
 from headwater.wiring_graph import merged
 from headwater.wiring_identity import Identity, api_keys, ports_of_identity, signing_keys
 from infra.access_tokens import LEEWAY, AccessTokens, EitherTokens, KeySetTokens, SharedKeyTokens, published_at
-from infra.asyncapi import asyncapi_document
 from infra.avro import Codec, schema_text
 from infra.dead_letters import PostgresDeadLetters
 from infra.event_store_postgres import PostgresEventStore
@@ -255,11 +254,6 @@ async def register_schemas(settings: Settings) -> dict[str, int]:
         return ids
     finally:
         await client.close()
-
-
-def asyncapi() -> dict[str, object]:
-    """Return the AsyncAPI document."""
-    return asyncapi_document(build(SHAPE).modules, EVENTS)
 
 
 def prepare(settings: Settings) -> None:

@@ -13,7 +13,7 @@ import pytest
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from openapi_spec_validator import validate
 
-from headwater import wiring
+from headwater import web, wiring
 from headwater.web import application, graphql_schema, openapi_document
 from infra.health import Health
 from infra.request_context import BODY_LIMIT
@@ -31,7 +31,7 @@ def openapi() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def asyncapi() -> dict[str, Any]:
-    return dict(wiring.asyncapi())
+    return dict(web.asyncapi())
 
 
 def official_findings(document: dict[str, Any]) -> list[str]:

@@ -18,6 +18,7 @@ from graphql import (
     OperationType,
     execute,
     get_operation_ast,
+    get_variable_values,
     parse,
     specified_rules,
     validate,
@@ -107,6 +108,10 @@ class Graph:
             rules = (*specified_rules, *recommended_rules)
             if found := validate(self._core, document, rules, max_errors=MOST_ERRORS):
                 raise Invalid(found)
+            # Once more when it is run; a subscription is told now.
+            values = get_variable_values(self._core, operation.variable_definitions or (), dict(given), MOST_ERRORS)
+            if isinstance(values, list):
+                raise Invalid(values)
         except GraphQLSyntaxError as error:
             raise Invalid([error]) from None
         except RecursionError:
