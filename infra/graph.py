@@ -19,7 +19,7 @@ from shared_kernel.errors import Refused
 from shared_kernel.events import Position
 from shared_kernel.permissions import SCOPES
 
-FIRST = 50  # of a list, where nobody says how many
+FIRST = 20  # of a list, where nobody says how many
 MOST = 200
 
 T = TypeVar("T")

@@ -25,13 +25,14 @@ from infra.graph import FIRST, MOST
 from shared_kernel.errors import Refused
 
 TOKENS = 2_000  # of a document
-FIELDS = 300  # that a document names
+SELECTIONS = 200  # fields, and uses of fragments, that a document has
+FRAGMENTS = 20
 ALIASES = 50
 DEPTH = 12  # of fields in fields; introspection has a limit of its own
 ROOTS = 20  # fields of an operation at its top
-COST = 10_000  # fields that an answer may have, as far as can be said beforehand
+COST = 5_000  # fields that an answer may have, as far as can be said beforehand
 INTROSPECTION_COST = 1_000
-COST_OF_A_REQUEST = 500  # an operation counts as so many requests as it has this
+COST_OF_A_REQUEST = 250  # an operation counts as so many requests as it has this
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +60,27 @@ def weight(
 
 def _require(document: DocumentNode) -> None:
     """Count without following fragments: a document of this size is quickly looked at, whatever it says."""
-    fields = aliases = 0
-    waiting: list[SelectionSetNode] = [
+    fragments = sum(isinstance(each, FragmentDefinitionNode) for each in document.definitions)
+    selections = aliases = 0
+    waiting = [
         each.selection_set
         for each in document.definitions
         if isinstance(each, OperationDefinitionNode | FragmentDefinitionNode)
     ]
     while waiting:
         for selection in waiting.pop().selections:
+            selections += 1
             if isinstance(selection, FieldNode):
-                fields += 1
                 aliases += selection.alias is not None
             if isinstance(selection, FieldNode | InlineFragmentNode) and selection.selection_set:
                 waiting.append(selection.selection_set)
-    if fields > FIELDS:
-        raise _too_large(f"{fields} fields; {FIELDS} are allowed")
-    if aliases > ALIASES:
-        raise _too_large(f"{aliases} aliases; {ALIASES} are allowed")
+    for count, most, what in (
+        (fragments, FRAGMENTS, "fragments"),
+        (selections, SELECTIONS, "fields and uses of fragments"),
+        (aliases, ALIASES, "aliases"),
+    ):
+        if count > most:
+            raise _too_large(f"{count} {what}; {most} are allowed")
 
 
 class _Measure:
