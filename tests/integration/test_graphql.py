@@ -417,9 +417,10 @@ def nested(depth: int) -> str:
     return "{ " + "conversations { edges { node " * depth + "{ id }" + " } }" * depth + " }"
 
 
-PYRAMID = "query { ...F0 } " + " ".join(
-    f"fragment F{n} on Query {{ ...F{n + 1} ...F{n + 1} }}" for n in range(18)
-) + " fragment F18 on Query { me { id } }"  # fmt: skip
+def pyramid(of: str, top: str, last: str) -> str:
+    """Return fragments that each use the next nine times: nobody could count their fields one by one."""
+    steps = [f"fragment F{n} on {of} {{ {f'...F{n + 1} ' * 9}}}" for n in range(18)]
+    return " ".join((top, *steps, f"fragment F18 on {of} {{ {last} }}"))
 
 
 class TestAttacks:
@@ -435,7 +436,9 @@ class TestAttacks:
             ("{ me { " + "id " * 200 + "} }", "query_too_large"),
             ("{ me { id " + "@skip(if: true) " * 400 + "} }", "bad_request"),
             ("{ " + "# x\n" * 4_900 + " }", "bad_request"),
-            (PYRAMID, "query_too_large"),
+            (pyramid("Query", "{ ...F0 }", "me { id }"), "query_too_large"),
+            (pyramid("User", "{ me { ...F0 } }", "id"), "query_too_large"),
+            (pyramid("User", "{ me { ...F0 } }", "...F0"), "validation_failed"),
             ("{ me { id } } " + " ".join(f"fragment F{n} on User {{ id }}" for n in range(21)), "query_too_large"),
             (
                 "{ conversations(first: 200) { edges { node { members(first: 200) { edges { node { id } } } } } } }",
