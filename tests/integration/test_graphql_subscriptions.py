@@ -15,6 +15,7 @@ import pytest
 import websockets
 from websockets.typing import Subprotocol
 
+from bounded_contexts.gateway.adapters.graphql import Subscription
 from bounded_contexts.realtime.adapters import frames, graph_sockets
 from headwater import wiring
 from headwater.settings import Settings
@@ -488,3 +489,31 @@ async def test_the_official_client_hears_and_goes_on_at_another_node(house: Hous
     assert heard.count("second") == 1
     assert len({each["position"] for each in told if "position" in each}) == len(heard)
     assert len([each for each in told if "connected" in each]) == 2
+
+
+async def test_subscriptions_that_are_alike_are_run_once_for_each_event(
+    house: House, node: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, bob = uuid4(), uuid4()
+    runs: list[object] = []
+    heard = Subscription.heard
+
+    async def noted(self: Subscription, event: object) -> Any:
+        runs.append(event)
+        return await heard(self, event)
+
+    monkeypatch.setattr(Subscription, "heard", noted)
+    sent = message(ann, [bob], "x")
+    async with (
+        listening(node, house, ann) as hers,
+        listening(node, house, bob) as his,
+        listening(node, house, bob) as tab,
+    ):
+        await tab.subscribe(id_="2", of=str(sent.conversation_id))
+        await tab.settled()
+        await publish(house, sent)
+        alike = [await each.event() for each in (hers, his, tab)]
+        other = await tab.event("2")
+
+    assert alike == [other] * 3
+    assert len(runs) == 2

@@ -1,12 +1,13 @@
 """One GraphQL schema of every context's part, and what runs operations on it within limits (docs/graphql.md)."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import uuid4
 
+import msgspec
 import strawberry
 import structlog
 from graphql import (
@@ -124,7 +125,7 @@ class Graph:
             return {"errors": errors_of(Refused("wrong_transport", "subscribe over a WebSocket"), request_id)}
         try:
             async with asyncio.timeout(EXECUTE_S):
-                result = await self.execute(request, user, None)
+                result = await self.execute(request, None, Context(user, self._tokens))
         except TimeoutError:
             late = Unavailable("query_timeout", f"not done in {EXECUTE_S:.0f} s; a command may have taken effect")
             return {"errors": errors_of(late, request_id)}
@@ -140,16 +141,17 @@ class Graph:
                 raise Refused("wrong_transport", "queries and mutations are sent by POST")
         except (Invalid, HeadwaterError, ValidationError) as error:
             return errors_of(error, request_id)
-        return Subscription(self, request, request_id)
+        key = (asked.query, asked.operation_name, msgspec.json.encode(request.variables))
+        return Subscription(self, request, request_id, key)
 
-    async def execute(self, request: Request, user: User, event: object) -> ExecutionResult:
-        """Run the operation; that of a subscription on one event."""
+    async def execute(self, request: Request, root: object, context: Context | None) -> ExecutionResult:
+        """Run the operation."""
         name = request.operation.name
         result = execute(
             self._core,
             request.document,
-            event,
-            Context(user, self._tokens),
+            root,
+            context,
             dict(request.variables),
             name.value if name else None,
         )
@@ -158,15 +160,16 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """One operation of one client, run on each event."""
+    """One operation of one client, run on each event. Who asks is not known to it: others get the answer, too."""
 
     graph: Graph
     request: Request
     request_id: str
+    key: Hashable
 
-    async def heard(self, user: User, event: object) -> Mapping[str, Any] | None:
+    async def heard(self, event: object) -> Mapping[str, Any] | None:
         """Return what it makes of the event, None where that is about something else."""
-        result = await self.graph.execute(self.request, user, event)
+        result = await self.graph.execute(self.request, event, None)
         if result.data and not result.errors and not any(result.data.values()):
             return None
         return answered(result, self.request_id)

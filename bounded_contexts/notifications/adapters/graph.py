@@ -1,6 +1,5 @@
 """GraphQL face of notifications. The rules are those of the REST routes."""
 
-from dataclasses import field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -29,7 +28,7 @@ class NotificationsMarked:
 
 @strawberry.input(description="Which notifications have been seen: some by id, all up to a time, or both.")
 class MarkInput:
-    ids: list[UUID] = field(default_factory=list)
+    ids: list[UUID] = strawberry.field(default_factory=list)
     all_until: datetime | None = None
     wait_seconds: int = strawberry.field(default=0, description="How long to wait until reads show it, 10 at most.")
 

@@ -5,7 +5,7 @@ due to it waits as it is; each subscription's answer is made when it is written.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -24,12 +24,11 @@ from bounded_contexts.realtime.adapters.outbox import Outbox
 from bounded_contexts.realtime.adapters.session import Bucket, Session
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.recent import Entry
-from infra.access_tokens import User
 from infra.problems import problem
 
 PROTOCOL = "graphql-transport-ws"
 INIT_S = 10.0  # a client that has not said who it is by then is closed
-MOST_SUBSCRIPTIONS = 20  # of one socket
+MOST_SUBSCRIPTIONS = 10  # of one socket
 SUBSCRIBES_PER_S = 1.0  # in the long run: each is parsed and validated
 ID_LIMIT = 128  # characters
 # Close codes of the protocol.
@@ -41,7 +40,12 @@ log = structlog.get_logger()
 class Subscription(Protocol):
     """One operation of a client."""
 
-    async def heard(self, user: User, event: object) -> Mapping[str, Any] | None:
+    @property
+    def key(self) -> Hashable:
+        """Return what subscriptions that make the same of every event have in common, whoever asks."""
+        ...
+
+    async def heard(self, event: object) -> Mapping[str, Any] | None:
         """Return the answer that the event makes, None where it makes none."""
         ...
 
@@ -53,11 +57,10 @@ Subscribe = Callable[
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A delivery in a queue."""
+    """A delivery in a queue. Its packet, by which it is weighed, is shared by all queues, and so are the answers it keeps."""
 
-    user: User
     heard: Heard
-    packet: Any  # by which it is weighed
+    packet: Any
 
     def encode(self) -> Any:
         return self.packet.encode()
@@ -97,7 +100,7 @@ class GraphSession(Session):
     def offer(self, entry: Entry, packet: Any) -> bool:
         if entry.delivery.name not in NAMES:
             return True
-        return super().offer(entry, Due(self.user, Heard(entry.delivery, packet.position), packet))
+        return super().offer(entry, Due(Heard(entry.delivery, packet.position), packet))
 
 
 class GraphSockets:
@@ -201,9 +204,11 @@ class GraphSockets:
 
 
 async def _answers(due: Due, connection: GraphConnection) -> Sequence[str]:
-    frames = []
+    frames, answers = [], due.packet.answers
     for id_, subscription in list(connection.subscriptions.items()):
-        if answer := await subscription.heard(due.user, due.heard):
+        if subscription.key not in answers:
+            answers[subscription.key] = await subscription.heard(due.heard)
+        if answer := answers[subscription.key]:
             frames.append(_frame("next", id_, answer))
     return frames
 

@@ -40,7 +40,7 @@ def revised(opened: str, former: Delivery, delivery: Delivery) -> str:
 def completed(opened: str, position: str) -> EnginePacket:
     """Return the event's packet; any number of clients may be sent this one object."""
     packet = _packet(f'{opened}{position}"}}]')
-    packet.position = position  # for clients that are sent it in another form
+    packet.position, packet.answers = position, {}  # for clients that are sent it in another form
     return packet
 
 
