@@ -59,6 +59,7 @@ docs: install  ## regenerate the settings table, .env.template and the interface
 	@$(RUN) python -m headwater.settings_docs
 	@$(RUN) headwater openapi > docs/openapi.json
 	@$(RUN) headwater asyncapi > docs/asyncapi.json
+	@$(RUN) headwater graphql-schema > docs/schema.graphql
 
 clean:  ## remove what can be made again, not the data in .headwater/
 	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .coverage* .import_linter_cache

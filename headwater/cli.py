@@ -197,9 +197,9 @@ def settings_table(as_json: Json = False) -> None:
 @app.command()
 def asyncapi() -> None:
     """Print the AsyncAPI document of topics and sockets."""
-    from headwater import wiring
+    from headwater import web
 
-    print_json(wiring.asyncapi())
+    print_json(web.asyncapi())
 
 
 @app.command()
@@ -208,6 +208,14 @@ def openapi() -> None:
     from headwater.web import openapi_document
 
     print_json(openapi_document())
+
+
+@app.command("graphql-schema")
+def schema() -> None:
+    """Print the GraphQL schema."""
+    from headwater.web import graphql_schema
+
+    print(graphql_schema())  # noqa: T201 – a document
 
 
 def main() -> None:

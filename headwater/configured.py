@@ -8,6 +8,7 @@ from functools import partial
 from headwater import addresses
 from headwater.addresses import Address, without_password
 from headwater.settings import PREFIX, Settings, required
+from infra.kafka_client import KafkaConfig
 from infra.local.doctor import Check, asked
 from infra.local.errors import StackError
 from infra.schema_registry import SchemaRegistry
@@ -83,3 +84,19 @@ def _ask_registry(settings: Settings, url: str) -> str:
 
 def _advice(variable: str) -> str:
     return f"start that server, correct {variable}, or unset it to have a local one"
+
+
+def kafka_config(settings: Settings) -> KafkaConfig:
+    """Return how to reach the broker."""
+    password = settings.kafka_sasl_password
+    return KafkaConfig(
+        bootstrap_servers=required(settings.kafka_bootstrap_servers, "KAFKA_BOOTSTRAP_SERVERS"),
+        prefix=settings.topic_prefix,
+        security_protocol=settings.kafka_security_protocol,
+        sasl_mechanism=settings.kafka_sasl_mechanism,
+        sasl_username=settings.kafka_sasl_username,
+        sasl_password=password.get_secret_value() if password else None,
+        ssl_ca_file=settings.kafka_ssl_ca_file,
+        ssl_certificate_file=settings.kafka_ssl_certificate_file,
+        ssl_key_file=settings.kafka_ssl_key_file,
+    )

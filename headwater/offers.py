@@ -14,6 +14,7 @@ from shared_kernel.module import Module
 API = "/api/v1"
 SOCKETS = "/socket.io/"
 COMPAT_SOCKETS = "/ws"
+GRAPH = "/graphql"
 
 
 def offers(modules: Sequence[Module], *, compat: bool) -> Iterator[tuple[Module, Offer]]:
@@ -27,6 +28,7 @@ def offers(modules: Sequence[Module], *, compat: bool) -> Iterator[tuple[Module,
                 module.name,
                 tuple((prefix, router) for prefix, router in routers if isinstance(router, APIRouter)),
                 tuple(path for path, served in sockets if served),
+                (GRAPH,) if module.graph_sockets else (),
             ),
         )
 
@@ -36,4 +38,4 @@ def forwarding(settings: Settings, modules: Sequence[Module]) -> Gateway:
     if unknown := sorted(settings.upstreams.keys() - {module.name for module in modules}):
         raise SettingsError(f"{CONTEXT_UPSTREAM}{unknown[0].upper()}: there is no such context")
     patience = Patience(settings.upstream_connect_timeout, settings.upstream_answer_timeout)
-    return gateway.module(settings.upstream_urls, patience)
+    return gateway.forwarding(settings.upstream_urls, patience)

@@ -36,7 +36,7 @@ def configuration(settings: Settings, proxy: str, web: str = WEB, port: int = 80
     forwarding(settings, modules)
     urls = {"realtime": [REALTIME]} | settings.upstream_urls
     backends = [
-        Backend(offer.context, urls[offer.context], tuple(offer.paths()), offer.sockets)
+        Backend(offer.context, urls[offer.context], tuple(offer.paths()), offer.sockets, offer.websockets)
         for _, offer in offers(modules, compat=settings.compat_routes)
         if offer.context in urls
     ]

@@ -17,7 +17,7 @@ from bounded_contexts.identity import module as identity
 from bounded_contexts.identity.application.commands import change_user
 from bounded_contexts.identity.domain import user
 from bounded_contexts.identity.domain.commands import Asker, GrantRole, RevokeRole
-from headwater.configured import registry
+from headwater.configured import kafka_config, registry
 from headwater.settings import Settings
 from headwater.wiring import (
     House,
@@ -26,7 +26,6 @@ from headwater.wiring import (
     context_database,
     database_at,
     identity_ports,
-    kafka_config,
     owner_url,
 )
 from headwater.wiring_identity import signing_keys

@@ -15,10 +15,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bounded_contexts.gateway.adapters.offers import Offer
 from headwater.layout import is_open
-from headwater.offers import COMPAT_SOCKETS, SOCKETS, offers
+from headwater.offers import COMPAT_SOCKETS, GRAPH, SOCKETS, offers
 from headwater.overview import overview_routes
 from headwater.settings import Settings
 from headwater.wiring import SHAPE, House, build
+from headwater.wiring_graph import merged
 from headwater.wiring_redis import rate_limits
 from infra.asyncapi import asyncapi_document
 from infra.health import Health, StartupGate, health_routes
@@ -29,6 +30,7 @@ from infra.metrics import metrics_routes
 from infra.openapi import publish
 from infra.proxies import TrustedProxies
 from infra.request_context import RequestContext
+from schemas.catalogue import EVENTS
 from shared_kernel.module import Module
 
 ABOUT: dict[str, Any] = {
@@ -37,6 +39,7 @@ ABOUT: dict[str, Any] = {
     "generate_unique_id_function": lambda route: "_".join((*route.tags, route.name)),
     "description": "An event-driven backend: commands go in here, events come out of Kafka and Socket.IO (`/asyncapi.json`).",
 }
+BOTH = ("http", "websocket")
 # Beside what browsers send and show by themselves.
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 TAKEN = (
@@ -93,7 +96,8 @@ def application(house: House, roles: Collection[str], health: Health) -> ASGIApp
         served = Traced(served, routes)
     served = Measured(served, routes)
     for path, sockets in _sockets(house, table, roles):
-        served = SocketsFirst(served, StartupGate(sockets, health), path)
+        kinds = ("websocket",) if path == GRAPH else BOTH  # queries are posted to role `web`
+        served = SocketsFirst(served, StartupGate(sockets, health), path, kinds)
     return TrustedProxies(served, house.settings.trusted_proxies)
 
 
@@ -109,8 +113,8 @@ def _serve(app: FastAPI, house: House, table: Table, roles: Collection[str]) -> 
 
 def _sockets(house: House, table: Table, roles: Collection[str]) -> Iterator[tuple[str, ASGIApp]]:
     for module, offer in table:
-        here: dict[str, object] = {SOCKETS: module.sockets, COMPAT_SOCKETS: module.compat_sockets}
-        for path in offer.sockets:
+        here = {SOCKETS: module.sockets, COMPAT_SOCKETS: module.compat_sockets, GRAPH: module.graph_sockets}
+        for path in (*offer.sockets, *offer.websockets):
             if _is_served_here(module, roles):
                 yield path, cast("ASGIApp", here[path])
             elif "web" in roles and (forwarder := house.gateway.sockets(module.name)):
@@ -134,14 +138,15 @@ def _plain(secret: SecretStr | None) -> str | None:
 class SocketsFirst:
     """ASGI: sockets go past the rest, which would hide the connection that a stalled client has to be cut from."""
 
-    def __init__(self, app: ASGIApp, sockets: ASGIApp, path: str) -> None:
+    def __init__(self, app: ASGIApp, sockets: ASGIApp, path: str, kinds: Collection[str] = BOTH) -> None:
         """`path` is one path, or with a slash at its end all that begin with it."""
         self._app = app
         self._sockets = sockets
         self._path = path
+        self._kinds = kinds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        first = scope["type"] in ("http", "websocket") and self._is_ours(scope["path"])
+        first = scope["type"] in self._kinds and self._is_ours(scope["path"])
         await (self._sockets if first else self._app)(scope, receive, send)
 
     def _is_ours(self, path: str) -> bool:
@@ -166,6 +171,17 @@ def openapi_document() -> dict[str, Any]:
         offer.mount(app)
     _add_documents(app, house)
     return app.openapi()
+
+
+def asyncapi() -> dict[str, object]:
+    """Return the AsyncAPI document."""
+    return asyncapi_document(build(SHAPE).modules, EVENTS)
+
+
+def graphql_schema() -> str:
+    """Return the GraphQL schema in GraphQL's own language."""
+    house = build(SHAPE)
+    return merged(house.modules, house.opaque_tokens).sdl
 
 
 def _add_documents(app: FastAPI, house: House) -> None:

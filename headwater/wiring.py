@@ -13,9 +13,12 @@ from bounded_contexts.audit import module as audit
 from bounded_contexts.audit.adapters.log_postgres import PostgresLog
 from bounded_contexts.audit.adapters.signing import DerivedKey
 from bounded_contexts.audit.application.ports import Ports as AuditPorts
+from bounded_contexts.gateway import module as gateway
 from bounded_contexts.gateway.adapters.forwarding import Gateway
+from bounded_contexts.gateway.adapters.graphql import Graph
 from bounded_contexts.identity import module as identity
 from bounded_contexts.identity.adapters.api_keys_postgres import PostgresApiKeys
+from bounded_contexts.identity.adapters.graph import users as users_of
 from bounded_contexts.identity.adapters.signing_keys import PostgresSigningKeys
 from bounded_contexts.identity.adapters.users_cached import CachedUsers
 from bounded_contexts.identity.application.ports import ACCESS_LIFETIME
@@ -35,9 +38,10 @@ from bounded_contexts.realtime.adapters.sessions_postgres import PostgresSession
 from bounded_contexts.realtime.application.limits import Limits, origins
 from bounded_contexts.realtime.application.ports import Ports as RealtimePorts
 from headwater.addresses import without_password
-from headwater.configured import registry
+from headwater.configured import kafka_config, registry
 from headwater.offers import forwarding
 from headwater.settings import PREFIX, Settings, SettingsError, required, secret_key
+from headwater.wiring_graph import merged
 from headwater.wiring_identity import (
     access_tokens,
     api_keys,
@@ -48,10 +52,10 @@ from headwater.wiring_identity import (
 )
 from headwater.wiring_redis import redis_server
 from infra.access_tokens import LEEWAY, AccessTokens, SharedKeyTokens
-from infra.asyncapi import asyncapi_document
 from infra.avro import Codec, schema_text
 from infra.dead_letters import PostgresDeadLetters
 from infra.event_store_postgres import PostgresEventStore
+from infra.graph import Users
 from infra.group_control import PostgresGroupControl
 from infra.group_operations import GroupOperations
 from infra.handled import PostgresHandled
@@ -179,8 +183,11 @@ def build(settings: Settings, rebuilt: str | None = None) -> House:
         redis=redis,
     )
     house.groups = {name: _group_store(database, name) for name, database in house.databases.items()}
-    offering = (_identity(house), _messaging(house), _notifications(house))
-    inside = (*offering, _realtime(house, offering), _audit(house, offering))
+    accounts = identity_ports(house)
+    people = users_of(accounts.directory)
+    offering = (_identity(house, accounts), _messaging(house, people), _notifications(house, people))
+    graph = merged(offering, house.opaque_tokens)
+    inside = (*offering, _realtime(house, offering, graph), _audit(house, offering), gateway.module(graph))
     house.modules = (*inside, operations.module(GroupOperations(house.kafka, inside, house.groups)))
     house.gateway = forwarding(settings, house.modules)
     return house
@@ -198,22 +205,6 @@ def what_roles_do() -> dict[str, str]:
     groups |= {module.recorder.group: module.recorder.does for module in house.modules if module.recorder}
     feeds = {module.feed.name: "Socket.IO gateway" for module in house.modules if module.feed}
     return {"web": "REST interface", "relay": "moves outbox rows to Kafka", **groups, **feeds}
-
-
-def kafka_config(settings: Settings) -> KafkaConfig:
-    """Return how to reach the broker."""
-    password = settings.kafka_sasl_password
-    return KafkaConfig(
-        bootstrap_servers=required(settings.kafka_bootstrap_servers, "KAFKA_BOOTSTRAP_SERVERS"),
-        prefix=settings.topic_prefix,
-        security_protocol=settings.kafka_security_protocol,
-        sasl_mechanism=settings.kafka_sasl_mechanism,
-        sasl_username=settings.kafka_sasl_username,
-        sasl_password=password.get_secret_value() if password else None,
-        ssl_ca_file=settings.kafka_ssl_ca_file,
-        ssl_certificate_file=settings.kafka_ssl_certificate_file,
-        ssl_key_file=settings.kafka_ssl_key_file,
-    )
 
 
 def shared_key_tokens(settings: Settings) -> SharedKeyTokens:
@@ -269,11 +260,6 @@ async def register_schemas(settings: Settings) -> dict[str, int]:
         await client.close()
 
 
-def asyncapi() -> dict[str, object]:
-    """Return the AsyncAPI document."""
-    return asyncapi_document(build(SHAPE).modules, EVENTS)
-
-
 def prepare(settings: Settings) -> None:
     """Make servers ready for the roles: migrations, topics, schemas. Safe to repeat."""
 
@@ -296,8 +282,8 @@ def _group_store(database: Database, context: str) -> GroupStore:
     )
 
 
-def _identity(house: House) -> Module:
-    return module_of_identity(house.settings, identity_ports(house), house.signing_keys)
+def _identity(house: House, ports: IdentityPorts) -> Module:
+    return module_of_identity(house.settings, ports, house.signing_keys)
 
 
 def identity_ports(house: House) -> IdentityPorts:
@@ -307,7 +293,7 @@ def identity_ports(house: House) -> IdentityPorts:
     return ports_of_identity(house, stored)
 
 
-def _messaging(house: House) -> Module:
+def _messaging(house: House, users: Users) -> Module:
     database = house.databases[messaging.NAME]
     history = _history(house.settings, database)
     conversations = PostgresConversations(database)
@@ -322,7 +308,7 @@ def _messaging(house: House) -> Module:
         now=_now,
     )
     in_files = house.settings.messaging_history == "jsonl"
-    return messaging.module(ports, house.opaque_tokens, read_model=() if in_files else messaging.READ_MODEL)
+    return messaging.module(ports, house.opaque_tokens, users, read_model=() if in_files else messaging.READ_MODEL)
 
 
 def _history(settings: Settings, database: Database) -> PostgresHistory | JsonLinesHistory:
@@ -331,7 +317,7 @@ def _history(settings: Settings, database: Database) -> PostgresHistory | JsonLi
     return JsonLinesHistory(settings.messaging_history_directory or settings.home / "history")
 
 
-def _notifications(house: House) -> Module:
+def _notifications(house: House, users: Users) -> Module:
     inbox = PostgresInbox(house.databases[notifications.NAME])
     ports = NotificationsPorts(
         log=KafkaLog(house.commands, house.codec),
@@ -340,10 +326,10 @@ def _notifications(house: House) -> Module:
         stored=ReadModel(house.groups[notifications.NAME].positions, notifications.INBOX, house.kafka.prefix),
         now=_now,
     )
-    return notifications.module(ports)
+    return notifications.module(ports, users)
 
 
-def _realtime(house: House, offering: Sequence[Module]) -> Module:
+def _realtime(house: House, offering: Sequence[Module], graph: Graph) -> Module:
     settings = house.settings
     commands = {name: command for module in offering for name, command in module.socket_commands.items()}
     limits = Limits(
@@ -353,7 +339,9 @@ def _realtime(house: House, offering: Sequence[Module]) -> Module:
     )
     sessions = PostgresSessions(house.databases[realtime.NAME], house.codec)
     ports = RealtimePorts(KafkaPast(KafkaReader(house.kafka), house.codec), sessions, commands)
-    return realtime.module(ports, house.access_tokens, house.opaque_tokens, limits, house.revocations)
+    return realtime.module(
+        ports, house.access_tokens, house.opaque_tokens, limits, house.revocations, graph.subscription
+    )
 
 
 def _audit(house: House, offering: Sequence[Module]) -> Module:

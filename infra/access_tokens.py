@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import jwt
 
-from shared_kernel.errors import HeadwaterError, Unavailable
+from shared_kernel.errors import Forbidden, HeadwaterError, Unavailable
 
 ASYMMETRIC = ("ES256", "EdDSA")  # pinned: `none` and a public key used as an HMAC secret never pass
 LEEWAY = timedelta(seconds=10)  # clocks differ
@@ -43,6 +43,12 @@ class User:
     scopes: frozenset[str] | None = (
         None  # what an API key or a service is limited to; None: a person's token, which is not
     )
+
+
+def require_scope(user: User, scope: str) -> None:
+    """Raise `Forbidden` for an API key or a service beyond its scopes."""
+    if user.scopes is not None and scope not in user.scopes:
+        raise Forbidden("scope_missing", f"the token has not the scope {scope}")
 
 
 class AccessTokens(Protocol):

@@ -28,12 +28,12 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from infra.access_tokens import AccessTokens, Unauthenticated, User
+from infra.access_tokens import AccessTokens, Unauthenticated, User, require_scope
 from infra.opaque import OpaqueTokens
 from infra.problems import BY_STATUS, CONTENT_TYPE, RETRY_AFTER_S, of_error, of_fields, problem
 from infra.rate_limit import ALLOWANCE, RateLimit, RateLimited, RequestClass, network_of
 from shared_kernel.causation import identify
-from shared_kernel.errors import Forbidden, HeadwaterError, Refused, Unavailable
+from shared_kernel.errors import HeadwaterError, Refused, Unavailable
 from shared_kernel.events import Position
 
 READ_WAIT_S = 5.0  # how long a read waits for `min_position`
@@ -99,7 +99,22 @@ async def signed_in(
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
     key: Annotated[str | None, Depends(api_key)],
 ) -> User:
-    """Access policy: a valid access token or API key. Raise `Unauthenticated`, or `RateLimited` who asks too often.
+    """Access policy: a valid access token, or an API key with the scope of the route. Raise `Unauthenticated`, `Forbidden`, or
+    `RateLimited` who asks too often."""
+    user = await known(request, credentials, key)
+    if user.scopes is not None:
+        # The resource is the first word behind `/api/v1`.
+        resource = re.split("[/:]", request.scope["path"].removeprefix("/api/v1/"), maxsplit=1)[0]
+        require_scope(user, f"{resource}:{'read' if request.method in STATIC else 'write'}")
+    return user
+
+
+async def known(
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    key: Annotated[str | None, Depends(api_key)],
+) -> User:
+    """Access policy: a valid access token or API key, whose scopes are asked for later. Raise as `signed_in` does.
 
     A valid token passes whatever was tried from the same address: neighbours behind one address do not lock each other out."""
     try:
@@ -107,8 +122,7 @@ async def signed_in(
     except Unauthenticated:
         await _count(request, "auth", _network(request))
         raise
-    await _count(request, "read" if request.method in STATIC else "write", _counted_as(user))
-    _require_scope(user, request)
+    await count(request, user)
     identify(user.id)
     return user
 
@@ -130,16 +144,6 @@ async def _user(tokens: AccessTokens, token: str | None) -> User:
     if token is None:
         raise Unauthenticated("unauthenticated", "send `Authorization: Bearer <token>`")
     return await tokens.verify(token)
-
-
-def _require_scope(user: User, request: Request) -> None:
-    """Raise `Forbidden` for an API key or a service beyond its scopes: the resource is the first word behind `/api/v1`."""
-    if user.scopes is None:
-        return
-    resource = re.split("[/:]", request.scope["path"].removeprefix("/api/v1/"), maxsplit=1)[0]
-    scope = f"{resource}:{'read' if request.method in STATIC else 'write'}"
-    if scope not in user.scopes:
-        raise Forbidden("scope_missing", f"the token has not the scope {scope}")
 
 
 async def may_scrape(
@@ -165,6 +169,11 @@ def _counted_as(user: User) -> str:
     return f"user:{user.id}" if user.scopes is None else f"key:{user.session}"
 
 
+async def count(request: Request, user: User) -> None:
+    """Count a request of the user. Raise `RateLimited`."""
+    await _count(request, "read" if request.method in STATIC else "write", _counted_as(user))
+
+
 async def _count(request: Request, name: RequestClass, key: str) -> None:
     """Count the request; whoever answers it tells what is left (infra/request_context.py)."""
     limit: RateLimit = request.app.state.rate_limits[name]
@@ -179,9 +188,17 @@ async def open_to_all() -> None:
     """Access policy: nobody is asked who they are."""
 
 
-POLICIES: tuple[Callable[..., Awaitable[Any]], ...] = (signed_in, perhaps_signed_in, may_scrape, anybody, open_to_all)
+POLICIES: tuple[Callable[..., Awaitable[Any]], ...] = (
+    signed_in,
+    perhaps_signed_in,
+    known,
+    may_scrape,
+    anybody,
+    open_to_all,
+)
 SignedIn = Annotated[User, Depends(signed_in)]
 PerhapsSignedIn = Annotated[User | None, Depends(perhaps_signed_in)]
+Known = Annotated[User, Depends(known)]
 
 
 def require_policies(app: FastAPI) -> None:
@@ -216,6 +233,11 @@ def seal_position(tokens: OpaqueTokens, position: Position) -> str:
     return tokens.seal("position", [position.topic, position.partition, position.offset])
 
 
+def open_position(tokens: OpaqueTokens, position: str) -> Position:
+    """Return the position. Raise `Refused` for one that was not given out here."""
+    return Position(*tokens.open("position", position))
+
+
 def wanted_position(
     tokens: Tokens,
     min_position: Annotated[
@@ -223,7 +245,7 @@ def wanted_position(
     ] = None,
 ) -> Position | None:
     """Return what the read must have seen. Raise `Refused` for a position that was not given out here."""
-    return Position(*tokens.open("position", min_position)) if min_position else None
+    return open_position(tokens, min_position) if min_position else None
 
 
 MinPosition = Annotated[Position | None, Depends(wanted_position)]
@@ -233,7 +255,12 @@ async def earlier(
     as_of: Annotated[Moment | None, Query(description="Answer with the state at this time.")] = None,
 ) -> datetime | None:
     """Return the time a read asks about. Raise `Refused` for one that has not been yet."""
-    if as_of and as_of > datetime.now(UTC):
+    return not_in_future(as_of) if as_of else None
+
+
+def not_in_future(as_of: datetime) -> datetime:
+    """Return the time a read asks about. Raise `Refused` for one that has not been yet."""
+    if as_of > datetime.now(UTC):
         raise Refused("as_of_in_future", "`as_of` is later than the server's clock")
     return as_of
 

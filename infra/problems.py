@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
+from pydantic import ValidationError
+
 from infra.access_tokens import Unauthenticated
 from infra.rate_limit import RateLimited
 from shared_kernel.errors import (
@@ -78,6 +80,13 @@ def of_error(error: HeadwaterError, *, instance: str = "", request_id: str = "")
     """Return the problem document of an error."""
     document = problem(status_of(error), error.code, error.detail, instance=instance, request_id=request_id)
     return {**document, **error.more}
+
+
+def of_validation(error: ValidationError, request_id: str = "") -> dict[str, Any]:
+    """Return the problem document of what pydantic has not understood."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    fields = of_fields([{**each, "loc": ("body", *each["loc"])} for each in found])
+    return problem(422, "validation_failed", f"{len(fields)} field(s) failed", request_id=request_id, errors=fields)
 
 
 def of_fields(found: Sequence[Any]) -> list[dict[str, str]]:

@@ -152,8 +152,10 @@ class Module:
     # Routes of older services, at their own paths, when they are switched on; served by the feed's role where there is one.
     compat_router: object | None = None
     root_router: object | None = None  # routes whose paths standards fix, served by role `web`
+    graph: object | None = None  # its part of the GraphQL schema, which the gateway merges
     sockets: object | None = None  # ASGI application under /socket.io, served by the feed's role
     compat_sockets: object | None = None  # the same at /ws, for older clients, when they are switched on
+    graph_sockets: object | None = None  # the same at /graphql, WebSockets only, for GraphQL subscriptions
     drain: Callable[[], Awaitable[None]] | None = None  # says good-bye to the sockets before the process ends
     socket_commands: Mapping[str, SocketCommand] = field(default_factory=dict)  # event name → what a client may ask
     socket_events: Mapping[str, str] = field(default_factory=dict)  # event name → what a client hears by it

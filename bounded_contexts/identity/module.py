@@ -7,6 +7,7 @@ from pathlib import Path
 from fastapi import APIRouter
 
 from bounded_contexts.identity.adapters.cookies import Browsers
+from bounded_contexts.identity.adapters.graph import graph
 from bounded_contexts.identity.adapters.http import key_set_routes, router
 from bounded_contexts.identity.adapters.http_compat import compat_routes
 from bounded_contexts.identity.adapters.http_oauth import oauth_routes
@@ -61,6 +62,7 @@ def module(
         router=router(ports, letters.product, browsers, providers, sign_ins),
         compat_router=compat_routes(ports),
         root_router=at_the_root,
+        graph=graph(ports),
         has_outbox=True,
         consumers=(
             Consumer(

@@ -3,11 +3,13 @@
 from functools import partial
 from pathlib import Path
 
+from bounded_contexts.messaging.adapters.graph import graph
 from bounded_contexts.messaging.adapters.http import router
 from bounded_contexts.messaging.adapters.http_compat import compat_routes
 from bounded_contexts.messaging.adapters.socket import socket_commands
 from bounded_contexts.messaging.application.ports import Ports
 from bounded_contexts.messaging.application.projection import messages_sent
+from infra.graph import Users
 from infra.opaque import OpaqueTokens
 from schemas.messaging.events import (
     ConversationArchived,
@@ -29,13 +31,14 @@ READ_MODEL = ("message", "message_edit", "conversation")
 MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
 
 
-def module(ports: Ports, tokens: OpaqueTokens, read_model: tuple[str, ...] = READ_MODEL) -> Module:
+def module(ports: Ports, tokens: OpaqueTokens, users: Users, read_model: tuple[str, ...] = READ_MODEL) -> Module:
     """Return the context as wiring knows it."""
     return Module(
         name=NAME,
         topics=(Topic("messages"), Topic("conversations")),
         router=router(ports),
         compat_router=compat_routes(ports),
+        graph=graph(ports, tokens, users),
         socket_commands=socket_commands(ports, tokens),
         has_outbox=True,
         consumers=(

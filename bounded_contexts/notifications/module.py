@@ -4,9 +4,11 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+from bounded_contexts.notifications.adapters.graph import graph
 from bounded_contexts.notifications.adapters.http import router
 from bounded_contexts.notifications.application import reactions
 from bounded_contexts.notifications.application.ports import Ports
+from infra.graph import Users
 from schemas.messaging.events import MessageDeleted, MessageEdited, MessageErased, MessageSent
 from schemas.notifications.events import NotificationsRead
 from shared_kernel.module import Consumer, Count, Module, Topic, on, on_batch
@@ -18,12 +20,13 @@ READ_MODEL = ("entry", "mark", "mark_all")
 MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
 
 
-def module(ports: Ports) -> Module:
+def module(ports: Ports, users: Users) -> Module:
     """Return the context as wiring knows it."""
     return Module(
         name=NAME,
         topics=(Topic("notifications"),),
         router=router(ports),
+        graph=graph(ports, users),
         consumers=(
             Consumer(
                 INBOX,

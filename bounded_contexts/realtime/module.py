@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from bounded_contexts.realtime.adapters.gateway import FEED, ChatGateway
+from bounded_contexts.realtime.adapters.graph_sockets import GraphSockets, Subscribe
 from bounded_contexts.realtime.adapters.http_compat import compat_routes
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.ports import Ports
@@ -23,7 +24,12 @@ ABOUT_THE_SESSION = {
 
 
 def module(
-    ports: Ports, access_tokens: AccessTokens, tokens: OpaqueTokens, limits: Limits, revocations: Revocations
+    ports: Ports,
+    access_tokens: AccessTokens,
+    tokens: OpaqueTokens,
+    limits: Limits,
+    revocations: Revocations,
+    subscribe: Subscribe,
 ) -> Module:
     """Return the context as wiring knows it."""
     gateway = ChatGateway(ports, access_tokens, tokens, limits)
@@ -33,6 +39,7 @@ def module(
         feed=Feed(FEED, EVENTS, gateway.deliver, gateway.reached, limits.lookback_records),
         sockets=gateway.asgi,
         compat_sockets=gateway.plain,
+        graph_sockets=GraphSockets(gateway, gateway.asgi, limits, subscribe),
         compat_router=compat_routes(gateway.connections),
         drain=gateway.close,
         socket_events={**SUMMARIES, **ABOUT_THE_SESSION},

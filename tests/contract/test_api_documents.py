@@ -13,8 +13,8 @@ import pytest
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from openapi_spec_validator import validate
 
-from headwater import wiring
-from headwater.web import application, openapi_document
+from headwater import web, wiring
+from headwater.web import application, graphql_schema, openapi_document
 from infra.health import Health
 from infra.request_context import BODY_LIMIT
 from schemas.catalogue import EVENTS
@@ -31,7 +31,7 @@ def openapi() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def asyncapi() -> dict[str, Any]:
-    return dict(wiring.asyncapi())
+    return dict(web.asyncapi())
 
 
 def official_findings(document: dict[str, Any]) -> list[str]:
@@ -55,6 +55,10 @@ def test_the_committed_document_is_what_the_code_says(
     committed = json.loads((ROOT / "docs" / f"{name}.json").read_text())
 
     assert committed == json.loads(json.dumps({"openapi": openapi, "asyncapi": asyncapi}[name]))
+
+
+def test_the_committed_graphql_schema_is_what_the_code_says() -> None:
+    assert (ROOT / "docs" / "schema.graphql").read_text() == graphql_schema() + "\n"
 
 
 def test_every_operation_says_how_it_fails(openapi: dict[str, Any]) -> None:

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from headwater import wiring
-from headwater.web import openapi_document
+from headwater.web import asyncapi, openapi_document
 from tests.contract.breaking import breaks
 
 RELEASED = Path(__file__).parents[2] / "docs" / "released"
@@ -176,5 +175,5 @@ def test_no_topic_and_no_socket_event_is_gone(kind: str) -> None:
     """What their bodies may become is the schemas' lock's to say."""
     released = json.loads((RELEASED / "asyncapi.json").read_text())
 
-    current: dict[str, Any] = dict(wiring.asyncapi())
+    current: dict[str, Any] = dict(asyncapi())
     assert released[kind].keys() <= current[kind].keys()

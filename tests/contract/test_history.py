@@ -321,6 +321,16 @@ class HistoryContract:
         assert found == replace(tombstone(message, 1), deleted_at=START + timedelta(seconds=90))
         assert await kept(sesame) == 0
 
+    async def test_pages_of_several_conversations_are_what_each_page_is(self, history: History) -> None:
+        conversations = [uuid4() for _ in range(3)]
+        for number, conversation in enumerate(conversations[:2], 2):
+            await history.sent([sent(conversation, str(n), after=n) for n in range(number)])
+        for page in (Page(2), Page(2, "oldest"), Page(5, before=2), Page(5, "oldest", after=1)):
+            found = await history.pages(conversations, page)
+
+            assert found == {each: await history.page(each, page) for each in conversations}
+        assert [each.body for each in (await history.pages(conversations, Page(2)))[conversations[1]]] == ["2", "1"]
+
     @pytest.mark.parametrize(
         ("page", "expected"),
         [

@@ -25,8 +25,11 @@ from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.ports import Ports
 from bounded_contexts.realtime.application.reactions import EVENTS
 from headwater import wiring
+from headwater.roles import server_config
+from headwater.settings import Settings
 from headwater.wiring import House
 from infra.feed import FeedRunner
+from infra.health import Health
 from infra.kafka_client import KafkaConfig
 from infra.kafka_producer import KafkaProducer
 from infra.kafka_reader import KafkaReader
@@ -151,6 +154,31 @@ async def served(config: uvicorn.Config, drain: Callable[[], Awaitable[None]]) -
         await drain()
         server.should_exit = True
         await serving
+
+
+@asynccontextmanager
+async def role_process(settings: Settings, *roles: str, **other: Any) -> AsyncIterator[str]:
+    """Run the gateway's role as `headwater run` does, and others that answer requests; yield its address."""
+    house = wiring.build(settings.model_copy(update={"port": 0} | other))
+    await house.start()
+    (module,) = (each for each in house.modules if each.feed)
+    assert module.feed
+    assert module.drain
+    runner = FeedRunner(module.feed, house.kafka, house.codec)
+    hearing = FeedRunner(house.revocations.feed, house.kafka, house.codec)
+    reading = [asyncio.create_task(each.run()) for each in (runner, hearing)]
+    try:
+        for each in (runner, hearing):
+            await asyncio.wait_for(each.ready.wait(), 20)
+        config = server_config(house, {module.feed.name, *roles}, Health((module.feed.name, *roles), {}))
+        async with served(config, module.drain) as url:
+            yield url
+    finally:
+        for task in reading:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await house.close()
 
 
 class Device:

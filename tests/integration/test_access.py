@@ -108,6 +108,7 @@ ROUTES = {
     "GET /api/v1/notifications": Access(USER),
     "GET /api/v1/notifications/counts": Access(USER),
     "POST /api/v1/notifications:mark": Access(USER, {}),
+    "POST /graphql": Access(USER, {}),
     "GET /api/v1/audit/trace/{correlation_id}": Access("audit:read"),
     "GET /api/v1/audit/messages/{message_id}/trace": Access("audit:read"),
     "GET /api/v1/audit/events": Access("audit:read"),

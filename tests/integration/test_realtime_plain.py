@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,16 +16,13 @@ import pytest
 import websockets
 from websockets.frames import Opcode
 
-from bounded_contexts.realtime.adapters import plain
+from bounded_contexts.realtime.adapters import frames
 from headwater import wiring
-from headwater.roles import server_config
 from headwater.settings import Settings
 from headwater.wiring import House
 from infra.access_tokens import LEEWAY
-from infra.feed import FeedRunner
-from infra.health import Health
 from infra.kafka_log import KafkaLog
-from tests.integration.nodes import Device, message, served, token
+from tests.integration.nodes import Device, message, role_process, token
 from tests.probes import eventually
 
 QUEUE, MOST = 200, 3
@@ -34,27 +32,7 @@ BODY = "x" * 4000
 COUNT = 4000  # 16 MB, more than kernel and queue take in before a client that does not read holds them up
 
 
-@asynccontextmanager
-async def process(settings: Settings, **other: Any) -> AsyncIterator[str]:
-    """Run the gateway's role as `headwater run` does, with the old routes; yield its address."""
-    own = {"compat_routes": True, "port": 0, "realtime_queue_limit": QUEUE, "realtime_connections_per_user": MOST}
-    house = wiring.build(settings.model_copy(update=own | other))
-    await house.start()
-    (module,) = (each for each in house.modules if each.feed)
-    assert module.feed
-    assert module.drain
-    runner = FeedRunner(module.feed, house.kafka, house.codec)
-    reading = asyncio.create_task(runner.run())
-    try:
-        await asyncio.wait_for(runner.ready.wait(), 20)
-        config = server_config(house, {module.feed.name}, Health((module.feed.name,), {}))
-        async with served(config, module.drain) as url:
-            yield url
-    finally:
-        reading.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await reading
-        await house.close()
+process = partial(role_process, compat_routes=True, realtime_queue_limit=QUEUE, realtime_connections_per_user=MOST)
 
 
 @pytest.fixture
@@ -276,7 +254,7 @@ async def test_a_client_that_stops_reading_is_cut_while_the_others_hear_all(hous
 
 
 async def test_a_client_is_pinged(house: House, node: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plain, "PING_S", 0.2)
+    monkeypatch.setattr(frames, "PING_S", 0.2)
 
     class Pinged(websockets.ClientConnection):
         pings = 0

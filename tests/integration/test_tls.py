@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from headwater import wiring
 from headwater.cli import app
+from headwater.configured import kafka_config
 from headwater.environment import load
 from headwater.roles import checks
 from headwater.settings import Settings, SettingsError
@@ -167,7 +168,7 @@ async def test_a_client_certificate_opens_the_listener_that_demands_one(secure: 
     settings = load(mutual)
 
     assert all(report.ok for report in await wiring.make_topics(settings))
-    assert await KafkaReader(wiring.kafka_config(settings)).has("messages")
+    assert await KafkaReader(kafka_config(settings)).has("messages")
 
 
 async def test_without_a_client_certificate_that_listener_stays_shut(
@@ -208,7 +209,7 @@ READER = {
 
 @pytest.mark.parametrize(("wrong", "words"), READER.values(), ids=READER, indirect=["wrong"])
 async def test_a_reader_is_refused_and_the_cause_is_told(wrong: Settings, words: str) -> None:
-    reader = KafkaReader(wiring.kafka_config(wrong))
+    reader = KafkaReader(kafka_config(wrong))
 
     async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(Unavailable, match=words) as refused:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastavro import parse_schema
 
-from headwater import wiring
+from headwater import web, wiring
 from schemas.catalogue import EVENTS
 from shared_kernel.module import Module
 
@@ -21,7 +21,7 @@ def modules() -> tuple[Module, ...]:
 
 @pytest.fixture(scope="module")
 def document() -> Document:
-    return json.loads(json.dumps(wiring.asyncapi()))  # type: ignore[no-any-return]
+    return json.loads(json.dumps(web.asyncapi()))  # type: ignore[no-any-return]
 
 
 def references(node: Any) -> Iterator[str]:

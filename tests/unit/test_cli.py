@@ -16,7 +16,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from headwater import roles, wiring
+from headwater import roles, web, wiring
 from headwater import settings as settings_module
 from headwater.cli import app, main, user_id
 from infra.access_tokens import SharedKeyTokens
@@ -248,7 +248,7 @@ class TestWrongEnvironment:
 
 class TestDocuments:
     def test_asyncapi_is_printed_as_json(self) -> None:
-        assert json.loads(run("asyncapi").stdout) == json.loads(json.dumps(wiring.asyncapi()))
+        assert json.loads(run("asyncapi").stdout) == json.loads(json.dumps(web.asyncapi()))
 
     def test_openapi_is_printed_as_json_with_the_routes(self) -> None:
         document = json.loads(run("openapi").stdout)

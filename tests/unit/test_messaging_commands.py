@@ -78,6 +78,9 @@ class MemoryHistory:
     async def page(self, conversation: UUID, page: Page) -> list[Message]:
         raise NotImplementedError
 
+    async def pages(self, conversations: Sequence[UUID], page: Page) -> dict[UUID, list[Message]]:
+        raise NotImplementedError
+
     async def versions(self, message: UUID) -> list[Version]:
         raise NotImplementedError
 

@@ -14,12 +14,14 @@ DEFAULT = "web"
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Processes and what goes to them: `paths` are regular expressions, `sockets` as in an `Offer`. No paths: all the rest."""
+    """Processes and what goes to them: `paths` are regular expressions, `sockets` and `websockets` as in an `Offer`. The last
+    backend has none and takes the rest."""
 
     name: str
     urls: Sequence[str]
     paths: Sequence[str] = ()
     sockets: Sequence[str] = ()
+    websockets: Sequence[str] = ()
 
     @property
     def addresses(self) -> list[str]:
@@ -80,6 +82,10 @@ def nginx(site: Site) -> str:
         '    map $http_upgrade $upgrade { default ""; "~*^websocket$" websocket; }  # and no other is offered',
         '    map $upgrade $connection_header { default ""; websocket upgrade; }',
     ]
+    rest = site.backends[-1]
+    for each in site.backends:
+        if each.websockets:
+            lines += [f"    map $upgrade ${each.name}_or_{rest.name} {{ default {_at(rest)}; websocket {_at(each)}; }}"]
     for each in site.backends:
         # Engine.IO's polls of a session have to meet the same process.
         affinity = ["        hash $remote_addr consistent;"] if each.sockets else []
@@ -88,10 +94,12 @@ def nginx(site: Site) -> str:
         lines += [f"        keepalive_timeout {KEPT_S}s;", "    }"]
     lines += ["", "    server {", f"        listen {site.port};"]
     for each in site.backends:
-        to = f"proxy_pass {'https' if each.is_secure else 'http'}://{each.name};"
+        to = f"proxy_pass {_at(each)};"
         places = [f"{'^~' if path.endswith('/') else '='} {path}" for path in each.sockets]
         places += [f'~ "{path}"' for path in each.paths]
         lines += [f"        location {place} {{ {to} }}" for place in places or ["/"]]
+        either = f"proxy_pass ${each.name}_or_{rest.name};"
+        lines += [f"        location = {path} {{ {either} }}" for path in each.websockets]
     return _text([*lines, "    }", "}"])
 
 
@@ -129,6 +137,10 @@ def haproxy(site: Site) -> str:
         begins = [f"path_beg {path}" if path.endswith("/") else f"path {path}" for path in each.sockets]
         conditions = begins + [f"path_reg '{path}'" for path in each.paths]
         lines += [f"    use_backend {each.name} if {{ {condition} }}" for condition in conditions]
+        lines += [
+            f"    use_backend {each.name} if {{ path {path} }} {{ req.hdr(upgrade) -i websocket }}"
+            for path in each.websockets
+        ]
         if not conditions:
             lines += [f"    default_backend {each.name}"]
     for each in site.backends:
@@ -158,6 +170,7 @@ def traefik(site: Site) -> str:
     for rank, each in enumerate(reversed(site.backends), 1):
         rules = [f"PathPrefix(`{path}`)" if path.endswith("/") else f"Path(`{path}`)" for path in each.sockets]
         rules += [f"PathRegexp(`{path}`)" for path in each.paths]
+        rules += [f"(Path(`{path}`) && HeaderRegexp(`Upgrade`, `(?i)^websocket$`))" for path in each.websockets]
         rule = " || ".join(rules or ["PathPrefix(`/`)"])
         lines += [
             f"    {each.name}:",
@@ -187,6 +200,10 @@ def traefik(site: Site) -> str:
 
 
 PROXIES: Mapping[str, Callable[[Site], str]] = {"traefik": traefik, "nginx": nginx, "haproxy": haproxy}
+
+
+def _at(backend: Backend) -> str:
+    return f"{'https' if backend.is_secure else 'http'}://{backend.name}"
 
 
 def _about(what: str, use: str) -> list[str]:

@@ -16,11 +16,13 @@ NAMED = re.compile(r"\(\?P<\w+>")
 
 @dataclass(frozen=True)
 class Offer:
-    """`routers` come with the prefix they are mounted under; a path of `sockets` that ends with a slash is all below it."""
+    """`routers` come with the prefix they are mounted under; a path of `sockets` that ends with a slash is all below it. At a
+    path of `websockets` other requests are somebody else's."""
 
     context: str
     routers: tuple[tuple[str, APIRouter], ...] = ()
     sockets: tuple[str, ...] = ()
+    websockets: tuple[str, ...] = ()
 
     @cached_property
     def routes(self) -> tuple[RouteContext, ...]:

@@ -1,11 +1,12 @@
 """The list of users. Port `Directory`."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from bounded_contexts.identity.adapters.tables import person
 from bounded_contexts.identity.application.ports import Opener, Person
@@ -39,6 +40,13 @@ class PostgresDirectory:
         query = sa.select(person).order_by(person.c.registered_at, person.c.user_id).limit(limit)
         if after:
             query = query.where(sa.tuple_(person.c.registered_at, person.c.user_id) > sa.tuple_(*after))
+        return await self._people(query)
+
+    async def named(self, ids: Sequence[UUID]) -> dict[UUID, Person]:
+        query = sa.select(person).where(person.c.user_id == sa.any_(sa.cast(list(ids), ARRAY(sa.Uuid))))
+        return {each.user_id: each for each in await self._people(query)}
+
+    async def _people(self, query: sa.Select[Any]) -> list[Person]:
         async with self._database.transaction() as connection:
             rows = (await connection.execute(query)).mappings().all()
         return [Person(**{**row, "roles": tuple(row["roles"])}) for row in rows]

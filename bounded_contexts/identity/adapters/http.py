@@ -30,8 +30,7 @@ from bounded_contexts.identity.adapters.oidc import OidcProvider
 from bounded_contexts.identity.adapters.signing_keys import PostgresSigningKeys
 from bounded_contexts.identity.application import commands, second_factor, sessions
 from bounded_contexts.identity.application.ports import Ports
-from bounded_contexts.identity.application.profile import change_profile
-from bounded_contexts.identity.domain import user as user_domain
+from bounded_contexts.identity.application.profile import change_profile, known_user
 from bounded_contexts.identity.domain.commands import (
     Asker,
     Block,
@@ -60,8 +59,7 @@ from infra.http import (
     seal_place,
     wait_until_stored,
 )
-from shared_kernel.decider import state_of
-from shared_kernel.errors import NotFound, Refused
+from shared_kernel.errors import Refused
 from shared_kernel.permissions import USER, permissions, require
 
 USERS = "users"
@@ -262,16 +260,18 @@ def asker(user: User) -> Asker:
     return Asker(user.id, user.roles)
 
 
+def may_see_all_of(id_: UUID, user: User) -> bool:
+    """Return whether who asks sees more of the user than the name."""
+    return id_ == user.id or "identity:list" in permissions(user.roles)
+
+
 async def read_user(
     id_: UUID, user: User, response: Response, ports: Ports, as_of: datetime | None = None
 ) -> UserAnswer:
     """Return the user as far as the asker may know them. Raise `NotFound`."""
-    reading = state_of(user_domain, ports.users, id_, as_of) if as_of else ports.current_users.of(id_)
-    state, version = await reading
-    if state.registered_at is None or state.erased_at or not state.name:  # a name is empty where its key is gone
-        raise NotFound("user_not_found")
+    state, version = await known_user(id_, ports, as_of)
     response.headers["ETag"] = f'"{version}"'
-    return user_answer(id_, state, whole=id_ == user.id or "identity:list" in permissions(user.roles))
+    return user_answer(id_, state, whole=may_see_all_of(id_, user))
 
 
 def _ask(id_: UUID, new: Profile | ProfileChange, user: User, ports: Ports) -> ChangeProfile:

@@ -336,6 +336,10 @@ class Directory(Protocol):
         """Return users, first registered first, those after `after`."""
         ...
 
+    async def named(self, ids: Sequence[UUID]) -> dict[UUID, Person]:
+        """Return those of the users that are listed."""
+        ...
+
 
 class ReadState(Protocol):
     """How far the directory has come."""

@@ -1,5 +1,8 @@
 """Name and address of a user."""
 
+from datetime import datetime
+from uuid import UUID
+
 from bounded_contexts.identity.application.commands import change_user
 from bounded_contexts.identity.application.passwords import require_password
 from bounded_contexts.identity.application.ports import Ports
@@ -7,6 +10,7 @@ from bounded_contexts.identity.domain import user
 from bounded_contexts.identity.domain.commands import ChangeProfile
 from bounded_contexts.identity.domain.user import User
 from shared_kernel.decider import state_of
+from shared_kernel.errors import NotFound
 
 
 async def change_profile(
@@ -20,3 +24,12 @@ async def change_profile(
             await ports.attempts.admit([f"account:mail {ask.user_id}"])
             await require_password(ask.user_id, secret, ports)
     return await change_user(ask, ports, expected)
+
+
+async def known_user(user_id: UUID, ports: Ports, as_of: datetime | None = None) -> tuple[User, int]:
+    """Return the user, as they are or were, and their version. Raise `NotFound`."""
+    reading = state_of(user, ports.users, user_id, as_of) if as_of else ports.current_users.of(user_id)
+    state, version = await reading
+    if state.registered_at is None or state.erased_at or not state.name:  # a name is empty where its key is gone
+        raise NotFound("user_not_found")
+    return state, version

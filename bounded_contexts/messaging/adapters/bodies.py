@@ -7,8 +7,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
+from bounded_contexts.messaging.adapters.cursors import Direction, Order, onward
 from bounded_contexts.messaging.application.ports import Listed
-from bounded_contexts.messaging.domain.conversation import MEMBER_LIMIT, METADATA_LIMIT, TITLE_LIMIT
+from bounded_contexts.messaging.domain.conversation import MEMBER_LIMIT, METADATA_LIMIT, TITLE_LIMIT, Conversation
 from bounded_contexts.messaging.domain.message import BODY_LIMIT, CLIENT_ID_LIMIT, REASON_LIMIT, Message
 from infra.http import Body
 
@@ -186,13 +187,28 @@ def conversation_answer(listed: Listed) -> ConversationAnswer:
     )
 
 
+def decided_answer(id_: UUID, state: Conversation, last_message_at: datetime | None) -> ConversationAnswer:
+    return ConversationAnswer(
+        id=id_,
+        kind=state.kind,
+        title=state.title,
+        member_ids=sorted(state.members),
+        started_at=state.started_at,
+        last_message_at=last_message_at,
+        public=state.public,
+        metadata=dict(state.metadata),
+        archived_at=state.archived_at,
+    )
+
+
 def message_page(
-    messages: list[Message], limit: int, seal: Callable[[str, int], str], order: str, position: str
+    messages: list[Message], limit: int, seal: Callable[[Direction, int], str], order: Order, position: str
 ) -> MessagePage:
     """Return the page with cursors that go on and back: `seal` takes a direction and the seq to start from."""
     more = len(messages) > limit
     shown = messages[:limit]
-    forward, back = ("before", "after") if order == "newest" else ("after", "before")
+    forward = onward(order)
+    back: Direction = "after" if forward == "before" else "before"
     page = PageAnswer(
         next_cursor=seal(forward, shown[-1].seq) if more else None,
         prev_cursor=seal(back, shown[0].seq) if shown else None,

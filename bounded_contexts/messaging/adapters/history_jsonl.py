@@ -135,6 +135,9 @@ class JsonLinesHistory:
         chosen = stretch[-page.limit :][::-1] if page.order == "newest" else stretch[: page.limit]
         return [_shown(message) for message in chosen]
 
+    async def pages(self, conversations: Sequence[UUID], page: Page) -> dict[UUID, list[Message]]:
+        return {each: await self.page(each, page) for each in conversations}
+
     async def message(self, message_id: UUID) -> Message | None:
         conversation = await self._holding(message_id)
         return _shown(conversation.messages[conversation.place[message_id]]) if conversation else None

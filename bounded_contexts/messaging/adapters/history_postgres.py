@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from bounded_contexts.messaging.adapters.tables import erasure, message, message_edit
 from bounded_contexts.messaging.application.ports import Page, Version
@@ -86,14 +86,20 @@ class PostgresHistory:
             await connection.execute(gone.values(body="", erased_at=at))
 
     async def page(self, conversation: UUID, page: Page) -> list[Message]:
-        query = sa.select(message).where(message.c.conversation_id == conversation).limit(page.limit)
-        if page.before is not None:
-            query = query.where(message.c.seq < page.before)
-        if page.after is not None:
-            query = query.where(message.c.seq > page.after)
-        query = query.order_by(message.c.seq.desc() if page.order == "newest" else message.c.seq)
+        query = _stretch(page).where(message.c.conversation_id == conversation)
         async with self._database.transaction() as connection:
             return [_message(row) for row in (await connection.execute(query)).mappings()]
+
+    async def pages(self, conversations: Sequence[UUID], page: Page) -> dict[UUID, list[Message]]:
+        wanted = sa.func.unnest(sa.cast(list(conversations), ARRAY(sa.Uuid))).table_valued("id", name="wanted")
+        wanted = wanted.render_derived()
+        of_each = _stretch(page).where(message.c.conversation_id == wanted.c.id).lateral("of_each")
+        query = sa.select(of_each).select_from(wanted.join(of_each, sa.true())).order_by(_order(of_each.c.seq, page))
+        found: dict[UUID, list[Message]] = {each: [] for each in conversations}
+        async with self._database.transaction() as connection:
+            for row in (await connection.execute(query)).mappings():
+                found[row["conversation_id"]].append(_message(row))
+        return found
 
     async def message(self, message_id: UUID) -> Message | None:
         async with self._database.transaction() as connection:
@@ -117,6 +123,17 @@ class PostgresHistory:
         )
         async with self._database.transaction() as connection:
             return int(await connection.scalar(query) or 0)
+
+
+def _stretch(page: Page) -> sa.Select[Any]:
+    query = sa.select(message).limit(page.limit).order_by(_order(message.c.seq, page))
+    if page.before is not None:
+        query = query.where(message.c.seq < page.before)
+    return query.where(message.c.seq > page.after) if page.after is not None else query
+
+
+def _order(seq: sa.ColumnElement[int], page: Page) -> sa.ColumnElement[int]:
+    return seq.desc() if page.order == "newest" else seq
 
 
 def _message(row: sa.RowMapping) -> Message:

@@ -1,10 +1,7 @@
 """REST face of messaging, conversations: parse, call, answer."""
 
-import asyncio
-from datetime import datetime
-from time import monotonic
 from typing import Annotated
-from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
+from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Header, Response
 
@@ -17,8 +14,10 @@ from bounded_contexts.messaging.adapters.bodies import (
     NewMember,
     PageAnswer,
     conversation_answer,
+    decided_answer,
 )
 from bounded_contexts.messaging.adapters.http_messages import message_routes
+from bounded_contexts.messaging.adapters.listing import listed_as
 from bounded_contexts.messaging.application.commands import change_group, start_direct, start_group
 from bounded_contexts.messaging.application.earlier import conversation_as_of
 from bounded_contexts.messaging.application.members import state_for
@@ -33,11 +32,9 @@ from bounded_contexts.messaging.domain.commands import (
     StartGroup,
 )
 from bounded_contexts.messaging.domain.conversation import Conversation
-from bounded_contexts.messaging.domain.identity import direct_id, participants
+from bounded_contexts.messaging.domain.identity import direct_id, group_id, participants
 from infra.http import APPLIED, AsOf, Cursor, Limit, PreferWait, SignedIn, Tokens, open_place, problems, seal_place
 from infra.opaque import OpaqueTokens
-
-LOOK_AGAIN_S = 0.02
 
 IdempotencyKey = Annotated[
     str | None, Header(min_length=1, max_length=128, description="The same key is the same request.")
@@ -53,7 +50,7 @@ def router(ports: Ports) -> APIRouter:
         new: NewGroup, user: SignedIn, wait: PreferWait, response: Response, idempotency_key: IdempotencyKey = None
     ) -> ConversationAnswer:
         """Start a named group with yourself in it."""
-        id_ = uuid5(NAMESPACE_URL, f"headwater:group:{user.id}:{idempotency_key}") if idempotency_key else uuid4()
+        id_ = group_id(user.id, idempotency_key) if idempotency_key else uuid4()
         ask = StartGroup(
             conversation_id=id_,
             title=new.title,
@@ -102,10 +99,10 @@ def router(ports: Ports) -> APIRouter:
     async def read_a_conversation(conversation_id: UUID, user: SignedIn, as_of: AsOf) -> ConversationAnswer:
         """Read one of your conversations, as it is or as it was."""
         if as_of:
-            return _shown(conversation_id, *await conversation_as_of(conversation_id, user.id, as_of, ports))
+            return decided_answer(conversation_id, *await conversation_as_of(conversation_id, user.id, as_of, ports))
         state = await state_for(conversation_id, user.id, ports)
         listed = await ports.conversations.listed(conversation_id)
-        return _shown(conversation_id, state, listed.last_message_at if listed else None)
+        return decided_answer(conversation_id, state, listed.last_message_at if listed else None)
 
     @routes.patch("/conversations/{conversation_id:uuid}", responses=problems(409))
     async def change_a_group(
@@ -157,40 +154,14 @@ def router(ports: Ports) -> APIRouter:
 
 async def _answer(id_: UUID, state: Conversation, wait: float, response: Response, ports: Ports) -> ConversationAnswer:
     listed = await _listed(id_, state, wait, response, ports)
-    return _shown(id_, state, listed.last_message_at if listed else None)
+    return decided_answer(id_, state, listed.last_message_at if listed else None)
 
 
 async def _listed(id_: UUID, state: Conversation, wait: float, response: Response, ports: Ports) -> Listed | None:
-    """Return the conversation as listed, after waiting up to `wait` seconds until that is what was decided."""
-    until = monotonic() + wait
-    listed = await ports.conversations.listed(id_)
-    while wait and not (listed and _shows(listed, state)):
-        if monotonic() >= until:
-            return listed
-        await asyncio.sleep(LOOK_AGAIN_S)
-        listed = await ports.conversations.listed(id_)
-    if wait:
+    listed, is_shown = await listed_as(id_, state, wait, ports)
+    if is_shown:
         response.headers.update(APPLIED)
     return listed
-
-
-def _shown(id_: UUID, state: Conversation, last_message_at: datetime | None) -> ConversationAnswer:
-    return ConversationAnswer(
-        id=id_,
-        kind=state.kind,
-        title=state.title,
-        member_ids=sorted(state.members),
-        started_at=state.started_at,
-        last_message_at=last_message_at,
-        public=state.public,
-        metadata=dict(state.metadata),
-        archived_at=state.archived_at,
-    )
-
-
-def _shows(listed: Listed, state: Conversation) -> bool:
-    known = (frozenset(listed.member_ids), listed.title, dict(listed.metadata), listed.archived_at is None)
-    return known == (state.members, state.title, dict(state.metadata), state.archived_at is None)
 
 
 def _page(found: list[Listed], limit: int, tokens: OpaqueTokens, of: str) -> ConversationPage:

@@ -1,6 +1,7 @@
 """REST face of messaging, messages: parse, call, answer."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Literal
 from uuid import UUID, uuid4
 
@@ -20,6 +21,7 @@ from bounded_contexts.messaging.adapters.bodies import (
     message_answer,
     message_page,
 )
+from bounded_contexts.messaging.adapters.cursors import open_cursor, seal_cursor
 from bounded_contexts.messaging.application.commands import (
     delete_message,
     edit_message,
@@ -133,23 +135,16 @@ def message_routes(ports: Ports) -> APIRouter:
         await wait_until_stored(min_position, ports.stored)
         await state_for(conversation_id, user.id, ports)
         position = seal_feed(tokens, await ports.stored.positions())
-        if cursor:
-            conversation, order, before_seq, after_seq = _opened(tokens, cursor)
-            if conversation != conversation_id:
-                raise Refused("invalid_cursor", "the cursor is of another conversation")
         if at is not None:
             around_seq = await _seq_at(conversation_id, at, ports)
         if around_seq is not None:
             order, before_seq, after_seq = "oldest", None, max(around_seq - limit // 2 - 1, 0)
-        messages = await ports.history.page(conversation_id, Page(limit + 1, order, before_seq, after_seq))
-
-        def seal(direction: str, seq: int) -> str:
-            """A cursor that goes on keeps the order; one that goes back reads the other way round."""
-            onward = direction == ("before" if order == "newest" else "after")
-            towards = order if onward else {"newest": "oldest", "oldest": "newest"}[order]
-            return tokens.seal("cursor", [str(conversation_id), towards, direction, seq], of="messages")
-
-        return message_page(messages, limit, seal, order, position)
+        page = Page(limit + 1, order, before_seq, after_seq)
+        if cursor:
+            page = open_cursor(tokens, cursor, conversation_id, limit + 1)
+        messages = await ports.history.page(conversation_id, page)
+        seal = partial(seal_cursor, tokens, conversation_id, page.order)
+        return message_page(messages, limit, seal, page.order, position)
 
     @routes.get("/messages/{message_id:uuid}", responses=problems(403))
     async def read_a_message(message_id: UUID, user: SignedIn, min_position: MinPosition, as_of: AsOf) -> MessageAnswer:
@@ -235,8 +230,3 @@ def _send(conversation_id: UUID, new: NewMessage, user: User, key: str | None, p
 
 async def _seq_at(conversation_id: UUID, at: datetime, ports: Ports) -> int:
     return max(await ports.history.seq_at(conversation_id, at), 1)
-
-
-def _opened(tokens: OpaqueTokens, cursor: str) -> tuple[UUID, Literal["newest", "oldest"], int | None, int | None]:
-    conversation, order, direction, seq = tokens.open("cursor", cursor, of="messages")
-    return UUID(conversation), order, seq if direction == "before" else None, seq if direction == "after" else None

@@ -74,6 +74,10 @@ class History(Protocol):
         """Return messages in the order asked for. Deleted and erased ones are there, without their text."""
         ...
 
+    async def pages(self, conversations: Sequence[UUID], page: Page) -> dict[UUID, list[Message]]:
+        """Return the same stretch of each of the conversations."""
+        ...
+
     async def message(self, message: UUID) -> Message | None:
         """Return one message."""
         ...

@@ -84,7 +84,7 @@ def router(ports: Ports) -> APIRouter:
     ) -> InboxPage:
         """List your notifications, newest first."""
         await wait_until_stored(min_position, ports.stored)
-        inbox = f"notifications:{user.id}"
+        inbox = inbox_of(user.id)
         before = open_place(tokens, cursor, inbox)
         found = await ports.inbox.page(user.id, limit + 1, before, unread_only=unread)
         more = len(found) > limit
@@ -110,6 +110,11 @@ def router(ports: Ports) -> APIRouter:
         return Marked(status=status, position=seal_position(tokens, position))
 
     return routes
+
+
+def inbox_of(user: UUID) -> str:
+    """Return what cursors of the user's list are for."""
+    return f"notifications:{user}"
 
 
 def _answer(item: InboxItem) -> NotificationAnswer:

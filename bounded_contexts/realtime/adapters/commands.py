@@ -15,7 +15,7 @@ from bounded_contexts.realtime.adapters.metrics import COMMANDS
 from bounded_contexts.realtime.adapters.session import Bucket, Session
 from bounded_contexts.realtime.application.limits import Limits
 from infra import tracing
-from infra.problems import of_error, of_fields, problem
+from infra.problems import of_error, of_validation, problem
 from shared_kernel.causation import Cause, because
 from shared_kernel.errors import HeadwaterError
 from shared_kernel.module import SocketCommand
@@ -121,17 +121,10 @@ def failed(document: Mapping[str, Any]) -> Answer:
     return {"ok": False, "error": document}
 
 
-def invalid(error: ValidationError, request_id: str = "") -> dict[str, Any]:
-    """Return the problem document of a payload that was not understood."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    fields = of_fields([{**each, "loc": ("body", *each["loc"])} for each in found])
-    return problem(422, "validation_failed", f"{len(fields)} field(s) failed", request_id=request_id, errors=fields)
-
-
 def _problem_of(error: Exception, name: str, request_id: str) -> dict[str, Any]:
     if isinstance(error, HeadwaterError):
         return of_error(error, request_id=request_id)
     if isinstance(error, ValidationError):
-        return invalid(error, request_id)
+        return of_validation(error, request_id)
     log.error("realtime.command_failed", command=name, request_id=request_id, exc_info=error)
     return problem(500, "internal", "the failure was logged under the request id", request_id=request_id)

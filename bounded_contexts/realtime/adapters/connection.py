@@ -1,8 +1,10 @@
 """What every kind of socket offers to the gateway, and what the gateway does for it."""
 
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from bounded_contexts.realtime.adapters.outbox import Outbox
+
+Kind = Literal["chat", "plain", "graph"]  # which frames a client reads
 
 GRACE_S = 3.0  # what was queued may take so long to go out before a connection is cut
 
@@ -36,12 +38,16 @@ class Connection(Protocol):
 class Listener(Protocol):
     """Whom sessions are for."""
 
-    async def admit(self, sid: str, auth: Any, *, plain: bool = False) -> None:
-        """Decide on a client that wants to join; `plain` says that it reads frames. Raise `Refusal`."""
+    async def admit(self, sid: str, auth: Any, kind: Kind = "chat") -> None:
+        """Decide on a client that wants to join. Raise `Refusal`."""
         ...
 
     def joined(self, connection: Connection) -> None:
         """Hear that the client knows it is in."""
+        ...
+
+    def began(self, sid: str) -> None:
+        """Hear that a client, of a kind that joins before it listens, has begun to listen."""
         ...
 
     def asked(self, sid: str, number: int | None, args: list[Any]) -> None:

@@ -6,7 +6,7 @@ once and put into each queue; a session whose queue is full is left to `CatchUp`
 
 import asyncio
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,9 +18,10 @@ from socketio.exceptions import ConnectionRefusedError as Refusal
 
 from bounded_contexts.realtime.adapters import metrics, packets
 from bounded_contexts.realtime.adapters.catch_up import CatchUp
-from bounded_contexts.realtime.adapters.commands import Asked, CommandLine, invalid
-from bounded_contexts.realtime.adapters.connection import GRACE_S, Connection
+from bounded_contexts.realtime.adapters.commands import Asked, CommandLine
+from bounded_contexts.realtime.adapters.connection import GRACE_S, Connection, Kind
 from bounded_contexts.realtime.adapters.engine import Engine
+from bounded_contexts.realtime.adapters.graph_sockets import GraphSession
 from bounded_contexts.realtime.adapters.plain import PlainSession, PlainSockets
 from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.adapters.session_notes import SessionNotes
@@ -35,13 +36,14 @@ from infra.access_tokens import AccessTokens, Unauthenticated
 from infra.feed_positions import open_feed, seal_feed
 from infra.metrics import Sample, sample
 from infra.opaque import OpaqueTokens
-from infra.problems import of_error, problem
+from infra.problems import of_error, of_validation, problem
 from shared_kernel.errors import Forbidden, HeadwaterError
 from shared_kernel.events import Recorded
 from shared_kernel.module import Offsets
 
 FEED = "realtime.delivery"  # the role, and the group by which it shows in traces
 BREATH = 32  # events delivered before writers and readers get their turn
+KINDS: Mapping[Kind, type[Session]] = {"chat": Session, "plain": PlainSession, "graph": GraphSession}
 RETURNS_PER_S = 200  # clients that are sent to other nodes in a second when this one stops
 
 
@@ -145,14 +147,14 @@ class ChatGateway:
         """Return how many sockets of the user are open on this node."""
         return len(self._of_user.get(user, ()))
 
-    async def admit(self, sid: str, auth: Any, *, plain: bool = False) -> None:
+    async def admit(self, sid: str, auth: Any, kind: Kind = "chat") -> None:
         """Let a client in by its token. Raise `Refusal` with a problem document."""
         try:
-            session = await self._session_of(Auth.model_validate(auth or {}), PlainSession if plain else Session)
+            session = await self._session_of(Auth.model_validate(auth or {}), KINDS[kind])
         except HeadwaterError as error:
             raise _refusal(of_error(error)) from None
         except ValidationError as error:
-            raise _refusal(invalid(error)) from None
+            raise _refusal(of_validation(error)) from None
         others = self._of_user.setdefault(session.id, set())
         if len(others) >= self._limits.connections_per_user:
             raise _refusal(problem(429, "too_many_connections", f"{len(others)} sockets of yours are open here"))
@@ -161,7 +163,7 @@ class ChatGateway:
         self._nobody.clear()
 
     def joined(self, connection: Connection) -> None:
-        """Begin to send."""
+        """Let the client ask, and hear if it is of a kind that hears at once."""
         session = self._sessions[connection.sid]
         session.connection = connection
         if session.revoked:  # while it came in
@@ -172,6 +174,12 @@ class ChatGateway:
         )
         loop = asyncio.get_running_loop()
         session.expiry = loop.call_later(session.seconds_left(), self._revoke, session, "token_expired")
+        if session.begins_at_once:
+            self.began(connection.sid)
+
+    def began(self, sid: str) -> None:
+        """Begin to send, from now or from the client's position on."""
+        session = self._sessions[sid]
         if session.position is None:
             self._catch_up.start(session)
         else:

@@ -39,7 +39,9 @@ def revised(opened: str, former: Delivery, delivery: Delivery) -> str:
 
 def completed(opened: str, position: str) -> EnginePacket:
     """Return the event's packet; any number of clients may be sent this one object."""
-    return _packet(f'{opened}{position}"}}]')
+    packet = _packet(f'{opened}{position}"}}]')
+    packet.position, packet.answers = position, {}  # for clients that are sent it in another form
+    return packet
 
 
 def notice(name: str, data: Mapping[str, Any]) -> EnginePacket:

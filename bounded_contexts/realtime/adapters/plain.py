@@ -1,37 +1,30 @@
 """The plain WebSocket of an older chat service at `/ws`: a message is one JSON text frame, in both directions.
 
-Queue, limits, tokens and commands are those of the Socket.IO gateway; only handshake and frames are its own. Frames that
-are too large do not get here: the server closes the connection (`ws_max_size`).
+Queue, limits, tokens and commands are those of the Socket.IO gateway; only handshake and frames are its own.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs
 from uuid import uuid4
 
 import msgspec
-import structlog
 from socketio.exceptions import ConnectionRefusedError as Refusal
 from starlette.types import Receive, Scope, Send
 
-from bounded_contexts.realtime.adapters import origins
-from bounded_contexts.realtime.adapters.connection import GRACE_S, Listener
-from bounded_contexts.realtime.adapters.engine import Engine, refuse
+from bounded_contexts.realtime.adapters.connection import Listener
+from bounded_contexts.realtime.adapters.engine import Engine
+from bounded_contexts.realtime.adapters.frames import NO_TEXT, FrameConnection, have_it_pinged, refusal, refuse_with
 from bounded_contexts.realtime.adapters.outbox import Outbox
 from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.own_messages import SEND
 from bounded_contexts.realtime.application.reactions import Delivery
 from bounded_contexts.realtime.application.recent import Entry
-from infra.problems import CONTENT_TYPE, problem
 
 TEXTS = ("content", "text", "body")  # by which of these names older clients call it
-PING_S = 30.0
-AWAY, NO_TEXT, POLICY = 1001, 1003, 1008  # close codes, RFC 6455
-
-log = structlog.get_logger()
 
 
 class PlainSession(Session):
@@ -59,36 +52,6 @@ class PlainSession(Session):
             self.connection.send(_json(frame))
 
 
-class PlainConnection:
-    """A `Connection` over one WebSocket."""
-
-    def __init__(self, sid: str, outbox: Outbox, link: asyncio.Transport | None) -> None:
-        self.sid = sid
-        self.outbox = outbox
-        self.code = 0  # with which it is being closed
-        self._link = link
-
-    def send(self, packet: str) -> None:
-        self.outbox.put_nowait(packet)
-
-    def dismiss(self) -> None:
-        self.close(POLICY)
-
-    def hang_up(self) -> None:
-        self.close(AWAY)
-
-    def close(self, code: int) -> None:
-        """Close after what is queued, at the latest `GRACE_S` later."""
-        if not self.code:
-            self.code = code
-            self.outbox.put_nowait(None)
-            asyncio.get_running_loop().call_later(GRACE_S, self.cut)
-
-    def cut(self) -> None:
-        if self._link:
-            self._link.abort()
-
-
 class PlainSockets:
     """An ASGI application for `/ws`."""
 
@@ -100,37 +63,27 @@ class PlainSockets:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         token = _token(scope)
         sid = uuid4().hex
-        if document := self._refusal(scope):
-            await _refuse(scope, send, document)
+        if document := refusal(scope, self._engine, self._limits):
+            await refuse_with(document, scope, send)
             return
         try:
-            await self._listener.admit(sid, {"token": token} if token else None, plain=True)
-        except Refusal as refusal:
-            await _refuse(scope, send, refusal.error_args["data"])
+            await self._listener.admit(sid, {"token": token} if token else None, "plain")
+        except Refusal as refused:
+            await refuse_with(refused.error_args["data"], scope, send)
             return
         try:
             await self._talk(sid, receive, send)
         finally:
             self._listener.left(sid)
 
-    def _refusal(self, scope: Scope) -> dict[str, Any] | None:
-        origin = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"), None)
-        if scope["type"] != "websocket":
-            return problem(400, "bad_request", "connect with a WebSocket")
-        if origin is not None and not origins.is_allowed(origin, scope, self._limits.allowed_origins):
-            return problem(403, "forbidden", "this origin is not allowed")
-        if not self._engine.is_open:
-            return problem(503, "dependency_unavailable", "not ready; try again")
-        return None
-
     async def _talk(self, sid: str, receive: Receive, send: Send) -> None:
         outbox = Outbox(self._limits.queue_events, self._limits.queue_bytes)
-        connection = PlainConnection(sid, outbox, self._engine.transport_of(send))
-        _have_it_pinged(send, self._limits.heartbeat_timeout_s)
+        connection = FrameConnection(sid, outbox, self._engine.transport_of(send))
+        have_it_pinged(send, self._limits.heartbeat_timeout_s)
         await receive()
         await send({"type": "websocket.accept"})
         self._listener.joined(connection)
-        writing = asyncio.create_task(self._write(connection, send))
+        writing = asyncio.create_task(connection.write(send, self._limits.heartbeat_timeout_s, _as_it_is))
         try:
             while (message := await receive())["type"] == "websocket.receive":
                 self._take(connection, message.get("text"))
@@ -139,7 +92,7 @@ class PlainSockets:
             with suppress(asyncio.CancelledError):
                 await writing
 
-    def _take(self, connection: PlainConnection, text: str | None) -> None:
+    def _take(self, connection: FrameConnection, text: str | None) -> None:
         if connection.code:
             return
         if text is None:
@@ -148,18 +101,9 @@ class PlainSockets:
             name, payload = _payload(text)
             self._listener.asked(connection.sid, TEXTS.index(name), [SEND, payload])
 
-    async def _write(self, connection: PlainConnection, send: Send) -> None:
-        """Send what is queued. A client that takes nothing while it should have answered a ping is cut."""
-        try:
-            while (frame := await connection.outbox.get()) is not None:
-                async with asyncio.timeout(PING_S + self._limits.heartbeat_timeout_s):
-                    await send({"type": "websocket.send", "text": frame})
-            await send({"type": "websocket.close", "code": connection.code})
-        except TimeoutError:
-            log.info("realtime.cut", reason="stalled")
-            connection.cut()
-        except Exception:  # the server's own, and not the same for each: the connection ended while it was written to
-            connection.cut()
+
+async def _as_it_is(frame: str) -> Sequence[str]:
+    return (frame,)
 
 
 def _token(scope: Scope) -> str | None:
@@ -171,13 +115,6 @@ def _token(scope: Scope) -> str | None:
         if name == b"authorization" and scheme.lower() == "bearer":
             return token.strip()
     return next(iter(query.get("token", ())), None)
-
-
-def _have_it_pinged(send: Send, timeout_s: float) -> None:
-    """Turn on uvicorn's own pings for this one connection; it has them off, because Engine.IO brings its own."""
-    protocol: Any = getattr(send, "__self__", None)
-    if hasattr(protocol, "ping_interval"):
-        protocol.ping_interval, protocol.ping_timeout = PING_S, timeout_s
 
 
 def _payload(text: str) -> tuple[str, Any]:
@@ -219,7 +156,3 @@ def _message(delivery: Delivery) -> str:
 
 def _json(frame: Mapping[str, Any]) -> str:
     return msgspec.json.encode(frame).decode()
-
-
-async def _refuse(scope: Scope, send: Send, document: dict[str, Any]) -> None:
-    await refuse(scope, send, document["status"], msgspec.json.encode(document), CONTENT_TYPE)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from bounded_contexts.realtime.adapters import packets
@@ -21,6 +21,8 @@ from shared_kernel.module import Offsets
 @dataclass(slots=True, eq=False)
 class Session:
     """Live: events are queued as they come. Not live: they are taken from what is kept, in order, as there is room."""
+
+    begins_at_once: ClassVar[bool] = True  # to listen, when the client knows it is in
 
     user: User
     position: Offsets | None  # where the client wants to go on
