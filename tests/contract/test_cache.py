@@ -189,6 +189,7 @@ class Trouble:
 
 @pytest.fixture
 async def trouble(name: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Trouble]:
+    monkeypatch.setattr(server_module, "TIMEOUT_S", 20)  # a busy machine is no Redis that is away
     monkeypatch.setattr(server_module, "LOOK_AGAIN_S", 0.05)
     with redis_server() as running:
         await running.start()
@@ -213,16 +214,19 @@ async def test_one_that_is_away_is_done_without_and_told_once(trouble: Trouble) 
     await trouble.server.check()
 
 
-async def test_one_that_says_nothing_holds_nobody_up(trouble: Trouble) -> None:
+async def test_one_that_says_nothing_holds_nobody_up(trouble: Trouble, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "TIMEOUT_S", 1)
+    impatient = Trouble(trouble.running, trouble.name)
+    trouble.running.stop_answering()
     with capture_logs() as logged:
-        trouble.running.stop_answering()
-        async with asyncio.timeout(15):  # 100 reads that each wait take 25 s
-            found = await trouble.asked()
-        trouble.running.go_on()
-        await trouble.is_back()
+        async with asyncio.timeout(60):  # 100 reads that each wait take 100 s
+            found = await impatient.asked()
+    trouble.running.go_on()
+    await impatient.is_back()
+    await impatient.server.close()
 
     assert found == {None}
-    assert [each["event"] for each in logged] == ["redis.away", "redis.back"]
+    assert [each["event"] for each in logged] == ["redis.away"]
 
 
 async def test_one_that_is_full_counts_as_away_until_there_is_room(trouble: Trouble) -> None:
