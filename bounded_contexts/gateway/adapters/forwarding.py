@@ -30,7 +30,8 @@ class Gateway:
     def serve(self, app: FastAPI, offer: Offer) -> None:
         """Add the offer's routes to the application, in front of which `RequestContext` stands."""
         if upstream := self._upstreams.get(offer.context):
-            app.router.routes.append(ForwardedRoutes(offer, HttpForwarder(upstream, self._connections, OWN)))
+            # First: to find out that none of the others' routes fits takes longer than to forward.
+            app.router.routes.insert(0, ForwardedRoutes(offer, HttpForwarder(upstream, self._connections, OWN)))
         else:
             offer.mount(app)
 

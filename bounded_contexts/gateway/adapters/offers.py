@@ -1,14 +1,14 @@
 """What each context shows at the public port. Mounting, forwarding and the configurations of proxies go by this table alone."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import RouteContext, iter_route_contexts
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
 NAMED = re.compile(r"\(\?P<\w+>")
@@ -38,14 +38,19 @@ class Offer:
 
     def match(self, scope: Scope) -> tuple[Match, dict[str, Any]]:
         """Return how well a route fits the request, and which: the first that fits wholly, or else in all but its method."""
-        partial: tuple[Match, dict[str, Any]] = (Match.NONE, {})
-        for route in self.routes:
-            match, _ = route.matches(scope)
-            if match is Match.FULL:
-                return match, {"route": route.original_route}
-            if match is Match.PARTIAL and partial[0] is Match.NONE:
-                partial = (match, {"route": route.original_route})
-        return partial
+        found: tuple[Match, dict[str, Any]] = (Match.NONE, {})
+        path, method = scope["path"], scope["method"]
+        for pattern, methods, route in self._table:
+            if pattern.match(path):
+                if method in methods:
+                    return Match.FULL, {"route": route}
+                if found[0] is Match.NONE:
+                    found = (Match.PARTIAL, {"route": route})
+        return found
+
+    @cached_property
+    def _table(self) -> list[tuple[re.Pattern[str], Collection[str], BaseRoute]]:
+        return [(each.path_regex, each.methods or (), each.original_route) for each in self.routes]
 
     def paths(self) -> Iterator[str]:
         """Yield the regular expression of each path once, as every proxy reads it: without names of groups."""
