@@ -23,7 +23,8 @@ from headwater.wiring_graph import merged
 from headwater.wiring_redis import rate_limits
 from infra.asyncapi import asyncapi_document
 from infra.health import Health, StartupGate, health_routes
-from infra.http import install, open_to_all, require_policies
+from infra.http import open_to_all, require_policies
+from infra.http_errors import install
 from infra.http_metrics import Measured, Routes
 from infra.http_tracing import Traced
 from infra.metrics import metrics_routes

@@ -13,6 +13,7 @@ TAGS = {
     "conversations": "Direct conversations and groups, and who is in them.",
     "messages": "Messages: sending, reading, changing, erasing.",
     "notifications": "One's inbox.",
+    "graphql": "The same by GraphQL, in one request (docs/graphql.md).",
     "audit": "What happened, for auditors.",
     "operations": "Consumer groups and their dead letters, for operators.",
     "health": "Whether the process and what it depends on are up.",

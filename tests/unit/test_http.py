@@ -15,13 +15,8 @@ from fastapi import APIRouter, Depends, FastAPI
 from structlog.testing import capture_logs
 
 from infra.access_tokens import SharedKeyTokens, User
-from infra.http import (
-    Body,
-    SignedIn,
-    install,
-    open_to_all,
-    require_policies,
-)
+from infra.http import Body, SignedIn, open_to_all, require_policies
+from infra.http_errors import install
 from infra.opaque import OpaqueTokens
 from infra.rate_limit import RequestClass, TokenBuckets, Unlimited
 from infra.request_context import BODY_LIMIT, UNKNOWN_BODY_LIMIT, RequestContext

@@ -7,7 +7,8 @@ import httpx
 import pytest
 from fastapi import Body, Depends, FastAPI
 
-from infra.http import MinPosition, Moment, PreferWait, install, open_to_all, seal_position, seconds_to_wait
+from infra.http import MinPosition, Moment, PreferWait, open_to_all, seal_position, seconds_to_wait
+from infra.http_errors import install
 from infra.opaque import OpaqueTokens
 from shared_kernel.events import Position
 

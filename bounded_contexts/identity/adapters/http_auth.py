@@ -31,7 +31,8 @@ from bounded_contexts.identity.application.sessions import FirstFactor, SecondFa
 from bounded_contexts.identity.domain.address import compared
 from bounded_contexts.identity.domain.commands import Asker, Register, RemoveSecondFactor
 from infra.access_tokens import Unauthenticated
-from infra.http import PerhapsSignedIn, SignedIn, Tokens, anybody, error_answer, problems
+from infra.http import PerhapsSignedIn, SignedIn, Tokens, anybody, problems
+from infra.http_errors import error_answer
 from infra.opaque import OpaqueTokens
 from infra.rate_limit import network_of
 from shared_kernel.errors import Refused

@@ -15,7 +15,8 @@ from bounded_contexts.identity.application import commands
 from bounded_contexts.identity.application.ports import Ports
 from bounded_contexts.identity.application.profile import change_profile
 from bounded_contexts.identity.domain.commands import ChangeProfile, Erase, Register
-from infra.http import SignedIn, invalid_answer, problems
+from infra.http import SignedIn, problems
+from infra.http_errors import invalid_answer
 from infra.problems import status_of
 from shared_kernel.errors import Malformed, Refused
 from shared_kernel.permissions import require

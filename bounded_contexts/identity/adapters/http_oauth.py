@@ -18,7 +18,8 @@ from bounded_contexts.identity.application import service_accounts
 from bounded_contexts.identity.application.ports import Ports
 from bounded_contexts.identity.application.service_accounts import ClientRefused
 from infra.access_tokens import Unauthenticated
-from infra.http import Problem, anybody, error_headers, open_to_all
+from infra.http import Problem, anybody, open_to_all
+from infra.http_errors import error_headers
 from infra.problems import problem, status_of
 from infra.rate_limit import network_of
 from shared_kernel.errors import HeadwaterError, Malformed
