@@ -669,6 +669,7 @@ class TestApiKeys:
 
         assert (await program.get("/users")).status_code == 403
         assert (await program.delete(f"/users/{uuid4()}")).status_code == 403
+        assert (await program.delete(f"/users/{ada.id}")).status_code == 403  # its owner signs in for that
 
     async def test_it_is_shown_once_listed_and_refused_when_revoked(self, ada: Account, anybody: Anybody) -> None:
         made = await self.made(ada, "me:read")

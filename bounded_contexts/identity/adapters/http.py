@@ -23,14 +23,14 @@ from bounded_contexts.identity.adapters.bodies import (
 )
 from bounded_contexts.identity.adapters.cookies import Browsers
 from bounded_contexts.identity.adapters.http_auth import auth_routes
-from bounded_contexts.identity.adapters.http_keys import key_routes
+from bounded_contexts.identity.adapters.http_keys import key_routes, person
 from bounded_contexts.identity.adapters.http_oidc import SignIns, login_routes, oidc_routes
 from bounded_contexts.identity.adapters.http_services import service_routes
 from bounded_contexts.identity.adapters.oidc import OidcProvider
 from bounded_contexts.identity.adapters.signing_keys import PostgresSigningKeys
 from bounded_contexts.identity.application import commands, second_factor, sessions
 from bounded_contexts.identity.application.ports import Ports
-from bounded_contexts.identity.application.profile import change_profile, known_user
+from bounded_contexts.identity.application.profile import change_profile, erase, known_user
 from bounded_contexts.identity.domain.commands import (
     Asker,
     Block,
@@ -165,9 +165,8 @@ def _users(ports: Ports) -> APIRouter:
         """Forget a person for good, as themselves, having signed in within ten minutes, or as an administrator: nobody can
         read again what was personal."""
         if user_id == user.id:
-            await sessions.require_recent(user.id, user.session, ports.now(), ports)
-        ask = Erase(user_id=user_id, asker=asker(user), at=ports.now())
-        await commands.change_user(ask, ports, expected)
+            await person(user)
+        await erase(Erase(user_id=user_id, asker=asker(user), at=ports.now()), user.session, ports, expected)
 
     @routes.put("/{user_id:uuid}/roles/{role}", responses=problems(412))
     async def grant_a_role(

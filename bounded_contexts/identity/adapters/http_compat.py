@@ -13,7 +13,7 @@ from bounded_contexts.identity.adapters.bodies import NewUser, UserAnswer, user_
 from bounded_contexts.identity.adapters.http import asker, read_user
 from bounded_contexts.identity.application import commands
 from bounded_contexts.identity.application.ports import Ports
-from bounded_contexts.identity.application.profile import change_profile
+from bounded_contexts.identity.application.profile import change_profile, erase
 from bounded_contexts.identity.domain.commands import ChangeProfile, Erase, Register
 from infra.http import SignedIn, problems
 from infra.http_errors import invalid_answer
@@ -82,9 +82,9 @@ def compat_routes(ports: Ports) -> APIRouter:
         return _old(user_answer(user_id, state))
 
     @routes.delete("/{user_id:uuid}", status_code=204, responses=problems(404))
-    async def erase(user_id: UUID, user: SignedIn) -> None:
-        """Forget a person for good."""
-        await commands.change_user(Erase(user_id=user_id, asker=asker(user), at=ports.now()), ports)
+    async def erase_a_user(user_id: UUID, user: SignedIn) -> None:
+        """Forget a person for good; oneself, having signed in within ten minutes."""
+        await erase(Erase(user_id=user_id, asker=asker(user), at=ports.now()), user.session, ports)
 
     return routes
 

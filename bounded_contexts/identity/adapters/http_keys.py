@@ -18,7 +18,7 @@ from shared_kernel.errors import Forbidden
 async def person(user: SignedIn) -> User:
     """Return who has signed in. Raise `Forbidden` for a key."""
     if user.scopes is not None:
-        raise Forbidden("scope_missing", "keys are made and revoked by who signs in")
+        raise Forbidden("scope_missing", "it takes signing in")
     return user
 
 

@@ -1,4 +1,4 @@
-"""Name and address of a user."""
+"""Name and address of a user, and the end of both."""
 
 from datetime import datetime
 from uuid import UUID
@@ -6,8 +6,9 @@ from uuid import UUID
 from bounded_contexts.identity.application.commands import change_user
 from bounded_contexts.identity.application.passwords import require_password
 from bounded_contexts.identity.application.ports import Ports
+from bounded_contexts.identity.application.sessions import require_recent
 from bounded_contexts.identity.domain import user
-from bounded_contexts.identity.domain.commands import ChangeProfile
+from bounded_contexts.identity.domain.commands import ChangeProfile, Erase
 from bounded_contexts.identity.domain.user import User
 from shared_kernel.decider import state_of
 from shared_kernel.errors import NotFound
@@ -24,6 +25,13 @@ async def change_profile(
             await ports.attempts.admit([f"account:mail {ask.user_id}"])
             await require_password(ask.user_id, secret, ports)
     return await change_user(ask, ports, expected)
+
+
+async def erase(ask: Erase, session_id: UUID | None, ports: Ports, expected: int | None = None) -> None:
+    """Forget a person for good, as `change_user` does. Oneself takes having signed in of late, in the session that asks."""
+    if ask.user_id == ask.asker.id:
+        await require_recent(ask.user_id, session_id, ask.at, ports)
+    await change_user(ask, ports, expected)
 
 
 async def known_user(user_id: UUID, ports: Ports, as_of: datetime | None = None) -> tuple[User, int]:
