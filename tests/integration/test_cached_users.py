@@ -262,6 +262,7 @@ def test_another_form_of_what_is_kept_has_another_name() -> None:
         "is_verified": "<class 'bool'>",
         "has_second_factor": "<class 'bool'>",
         "roles": "frozenset[str]",
+        "logins": "frozenset[uuid.UUID]",
         "blocked_at": "datetime.datetime | None",
         "erased_at": "datetime.datetime | None",
     }
