@@ -72,7 +72,8 @@ class Settings(BaseSettings):
 
     secret_key: SecretStr | None = Field(
         None,
-        description="Signs cursors, positions and audit roots, derives the database passwords of contexts; 32 bytes or more.",
+        description="Seals users' and signing keys, signs cursors, positions and audit roots, derives the contexts' passwords; "
+        "32 bytes or more. It cannot be replaced: what is sealed would be lost.",
     )
 
     kafka_bootstrap_servers: str | None = Field(
@@ -149,7 +150,7 @@ class Settings(BaseSettings):
 
     trusted_proxies: str = Field(
         "127.0.0.1,::1",
-        description="Comma-separated addresses and networks of the proxies whose `X-Forwarded-For`, `-Proto` and `-Host` hold.",
+        description="Comma-separated addresses and networks of the proxies whose `X-Forwarded-For` and `-Proto` hold.",
     )
     upstream_connect_timeout: float = Field(
         5.0, gt=0, le=60, description="How long a process of `HEADWATER_UPSTREAM_<CONTEXT>` may take to be reached."

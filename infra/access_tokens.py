@@ -25,7 +25,7 @@ DEVELOPMENT_LIFETIME = timedelta(hours=12)
 
 
 class Unauthenticated(HeadwaterError):
-    """No or no valid token. The code is `unauthenticated` or `token_expired`."""
+    """No or no valid token. `docs/errors.md` has the codes."""
 
 
 class UnknownKey(Unauthenticated):

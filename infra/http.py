@@ -8,7 +8,6 @@ from http import HTTPStatus
 from typing import Annotated, Any, Literal, Protocol
 from uuid import UUID
 
-import structlog
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
@@ -37,7 +36,6 @@ RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\
 STATIC = {"GET", "HEAD"}  # methods of mounted files
 YEARS = range(1970, 9000)  # what every store and language can hold, in every time zone
 
-log = structlog.get_logger()
 bearer = HTTPBearer(auto_error=False, description="Access token (JWT), or API key.")
 api_key = APIKeyHeader(name="X-API-Key", auto_error=False, description="API key.")
 
@@ -161,7 +159,7 @@ def _network(request: Request) -> str:
 
 def _counted_as(user: User) -> str:
     """Return what is counted: an API key by itself, so that a program does not use up what its owner has."""
-    return f"user:{user.id}" if user.scopes is None else f"key:{user.session}"
+    return f"user:{user.id}" if user.scopes is None else f"key:{user.session or user.id}"
 
 
 async def count(request: Request, user: User) -> None:

@@ -260,6 +260,7 @@ def test_another_form_of_what_is_kept_has_another_name() -> None:
         "email": "<class 'str'>",
         "name": "<class 'str'>",
         "is_verified": "<class 'bool'>",
+        "was_verified": "<class 'bool'>",
         "has_second_factor": "<class 'bool'>",
         "roles": "frozenset[str]",
         "logins": "frozenset[uuid.UUID]",

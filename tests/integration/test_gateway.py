@@ -123,7 +123,7 @@ class TestRequests:
         ]
 
     async def test_limits_behind_a_gateway_count_the_clients_own_address(self) -> None:
-        async with public(rate_limit_per_minute=12) as role:
+        async with public(rate_limit_auth_per_minute=12) as role:
             upstreams = {"messaging": f"http://127.0.0.1:{role}"}
             async with public(upstreams) as port, client(port) as api:
                 found = [

@@ -7,7 +7,8 @@ from typing import Any
 
 import aiohttp
 from fastapi import FastAPI
-from starlette.routing import BaseRoute, Match
+from starlette.datastructures import URLPath
+from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bounded_contexts.gateway.adapters.http import Connections, HttpForwarder
@@ -81,6 +82,10 @@ class ForwardedRoutes(BaseRoute):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         return self.offer.match(scope) if scope["type"] == "http" else (Match.NONE, {})
+
+    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
+        """Know no route by its name: who builds a URL means a route of this process."""
+        raise NoMatchFound(name, path_params)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._forward(scope, receive, send)

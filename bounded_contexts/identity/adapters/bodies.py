@@ -172,6 +172,7 @@ class HappeningAnswer(BaseModel):
     address: str | None = None
     methods: Annotated[list[str] | None, Field(description="RFC 8176.")] = None
     key_id: UUID | None = None
+    login_id: UUID | None = None
     role: str | None = None
     reason: Annotated[str | None, Field(description="Why the session is over.")] = None
 

@@ -23,7 +23,7 @@ from bounded_contexts.identity.adapters.bodies import (
 )
 from bounded_contexts.identity.adapters.cookies import Browsers
 from bounded_contexts.identity.adapters.http_auth import auth_routes
-from bounded_contexts.identity.adapters.http_keys import key_routes, person
+from bounded_contexts.identity.adapters.http_keys import key_routes, person, require_lately
 from bounded_contexts.identity.adapters.http_oidc import SignIns, login_routes, oidc_routes
 from bounded_contexts.identity.adapters.http_services import service_routes
 from bounded_contexts.identity.adapters.oidc import OidcProvider
@@ -146,7 +146,9 @@ def _users(ports: Ports) -> APIRouter:
     async def replace_a_profile(
         user_id: UUID, new: Profile, user: SignedIn, expected: IfMatch, response: Response
     ) -> UserAnswer:
-        """Give a user another name and address."""
+        """Give a user another name and address; another's address takes having signed in within ten minutes."""
+        if user_id != user.id:
+            await require_lately(user, ports)
         return _changed(
             user_id, await change_profile(_ask(user_id, new, user, ports), new.password, ports, expected), response
         )
@@ -155,7 +157,10 @@ def _users(ports: Ports) -> APIRouter:
     async def change_a_profile(
         user_id: UUID, new: ProfileChange, user: SignedIn, expected: IfMatch, response: Response
     ) -> UserAnswer:
-        """Give a user another name or address (RFC 7396). Another address is verified anew."""
+        """Give a user another name or address (RFC 7396); another's address takes having signed in within ten minutes. Another
+        address is verified anew."""
+        if new.email is not None and user_id != user.id:
+            await require_lately(user, ports)
         return _changed(
             user_id, await change_profile(_ask(user_id, new, user, ports), new.password, ports, expected), response
         )
@@ -172,7 +177,9 @@ def _users(ports: Ports) -> APIRouter:
     async def grant_a_role(
         user_id: UUID, role: str, user: SignedIn, expected: IfMatch, response: Response
     ) -> UserAnswer:
-        """Let a user do what the role may; twice is once. Tokens say so from the next refresh on."""
+        """Let a user do what the role may, having signed in within ten minutes; twice is once. Tokens say so from the next
+        refresh on."""
+        await require_lately(user, ports)
         ask = GrantRole(user_id=user_id, role=role, asker=asker(user), at=ports.now())
         return await _change(ask, expected, response, ports)
 
@@ -188,6 +195,7 @@ def _users(ports: Ports) -> APIRouter:
     async def remove_the_second_factor(user_id: UUID, user: SignedIn) -> None:
         """Let somebody who has lost device and recovery codes sign in with the password alone, as an administrator."""
         require(user.roles, "identity:change")
+        await require_lately(user, ports)
         await second_factor.remove(RemoveSecondFactor(user_id=user_id, asker=asker(user), at=ports.now()), None, ports)
 
     @routes.post("/{user_id:uuid}/block")

@@ -25,6 +25,7 @@ from bounded_contexts.identity.adapters.bodies import (
     user_answer,
 )
 from bounded_contexts.identity.adapters.cookies import PARAMETERS, Browsers
+from bounded_contexts.identity.adapters.http_keys import require_lately
 from bounded_contexts.identity.application import commands, second_factor, sessions
 from bounded_contexts.identity.application.ports import Device, Ports
 from bounded_contexts.identity.application.sessions import FirstFactor, SecondFactorNeeded, SignInRefused
@@ -103,7 +104,7 @@ def auth_routes(ports: Ports, issuer: str, browsers: Browsers) -> APIRouter:
     async def enrol(user: SignedIn, response: Response) -> SecretAnswer:
         """Begin to add a second factor: show this to an app, then confirm with a code of it. It takes having signed in within
         ten minutes."""
-        await sessions.require_recent(user.id, user.session, ports.now(), ports)
+        await require_lately(user, ports)
         secret, email = await second_factor.enrol(user.id, ports)
         response.headers.update(NOT_STORED)
         return SecretAnswer(secret=secret, uri=TOTP(secret).provisioning_uri(name=email, issuer_name=issuer))
@@ -146,13 +147,13 @@ def auth_routes(ports: Ports, issuer: str, browsers: Browsers) -> APIRouter:
 
     @routes.post("/logout", status_code=204, responses=problems(403), openapi_extra=PARAMETERS)
     async def logout(user: PerhapsSignedIn, request: Request, response: Response) -> None:
-        """End the session of the access token, or without one that of the cookie, sockets included; twice is once."""
-        if user is None:
-            if (token := browsers.refresh_token(request)) is None:
-                raise Unauthenticated("unauthenticated", "send an access token, or the cookie")
-            await sessions.sign_out(token, ports.now(), ports)
-        elif user.session:
+        """End the session of the access token and that of the cookie, whichever are sent, sockets included; twice is once."""
+        if user and user.session:
             await sessions.end_session(user.id, user.session, "signed_out", ports.now(), ports)
+        if token := browsers.refresh_token(request):
+            await sessions.sign_out(token, ports.now(), ports)
+        elif user is None:
+            raise Unauthenticated("unauthenticated", "send an access token, or the cookie")
         browsers.forget(request, response)
 
     @routes.post("/logout-all", status_code=204)

@@ -56,7 +56,7 @@ def compat_routes(ports: Ports) -> APIRouter:
     )
 
     @routes.post("", status_code=201, responses=problems(409))
-    async def create(new: NewUser, user: SignedIn, response: Response) -> OldUser:
+    async def create_a_user(new: NewUser, user: SignedIn, response: Response) -> OldUser:
         """Open somebody's account; by `/api/v1/auth/password/forgot` they get a password."""
         ask = Register(user_id=uuid4(), email=new.email, name=new.name, at=ports.now())
         state, _ = await commands.create_user(ask, asker(user), ports)
@@ -64,18 +64,18 @@ def compat_routes(ports: Ports) -> APIRouter:
         return _old(user_answer(ask.user_id, state))
 
     @routes.get("")
-    async def users(user: SignedIn, limit: Annotated[int, Query(ge=1, le=MOST)] = MOST) -> list[OldUser]:
+    async def list_users(user: SignedIn, limit: Annotated[int, Query(ge=1, le=MOST)] = MOST) -> list[OldUser]:
         """List the users who registered first."""
         require(user.roles, "identity:list")
         return [_old(user_answer(each.user_id, each)) for each in await ports.directory.page(limit, None)]
 
     @routes.get("/{user_id:uuid}", responses=problems(404))
-    async def read(user_id: UUID, user: SignedIn, response: Response) -> OldUser:
+    async def read_a_user(user_id: UUID, user: SignedIn, response: Response) -> OldUser:
         """Read a user."""
         return _old(await read_user(user_id, user, response, ports))
 
     @routes.put("/{user_id:uuid}", responses=problems(404, 409))
-    async def replace(user_id: UUID, new: NewUser, user: SignedIn) -> OldUser:
+    async def replace_a_user(user_id: UUID, new: NewUser, user: SignedIn) -> OldUser:
         """Give a user another name and address; one's own address is changed under /api/v1/me, with the password."""
         ask = ChangeProfile(user_id=user_id, name=new.name, email=new.email, asker=asker(user), at=ports.now())
         state, _ = await change_profile(ask, "", ports)

@@ -25,6 +25,13 @@ async def person(user: SignedIn) -> User:
 Person = Annotated[User, Depends(person)]
 
 
+async def require_lately(user: User, ports: Ports) -> None:
+    """Raise `Forbidden` for a key, and for a session that was opened a while ago: this outlasts the token, which may be
+    stolen."""
+    await person(user)
+    await require_recent(user.id, user.session, ports.now(), ports)
+
+
 def key_routes(ports: Ports) -> APIRouter:
     """Return the routes under `/me/api-keys`."""
     routes = APIRouter(prefix="/me/api-keys", tags=["users"], responses=problems(403))
@@ -32,7 +39,7 @@ def key_routes(ports: Ports) -> APIRouter:
     @routes.post("", status_code=201)
     async def make_a_key(new: NewKey, user: Person, response: Response) -> NewKeyAnswer:
         """Make a key that does what you may do, within its scopes; it takes having signed in within ten minutes."""
-        await require_recent(user.id, user.session, ports.now(), ports)
+        await require_lately(user, ports)
         ask = CreateApiKey(
             key_id=uuid4(),
             user_id=user.id,
@@ -41,7 +48,7 @@ def key_routes(ports: Ports) -> APIRouter:
             expires_at=new.expires_at,
             at=ports.now(),
         )
-        listed, key = await create_key(ask, ports)
+        listed, key = await create_key(ask, user.session, ports)
         response.headers["Cache-Control"] = "no-store"
         return NewKeyAnswer(**key_answer(listed).model_dump(), key=key)
 
@@ -52,7 +59,7 @@ def key_routes(ports: Ports) -> APIRouter:
 
     @routes.delete("/{key_id:uuid}", status_code=204)
     async def revoke_a_key(key_id: UUID, user: Person) -> None:
-        """Have the key refused from now on, sockets included; twice is once."""
+        """Have the key refused from now on; twice is once."""
         await revoke_key(RevokeApiKey(key_id=key_id, user_id=user.id, at=ports.now()), ports)
 
     return routes

@@ -87,7 +87,7 @@ def oidc_routes(
     )
     async def authorize(
         provider: str,
-        return_to: Annotated[str, Query(max_length=2000, description="A page of yours, on a listed origin.")],
+        return_to: Annotated[str, Query(max_length=500, description="A page of yours, on a listed origin.")],
         request: Request,
     ) -> Response:
         """Send the browser to the provider; it comes back to `return_to`, signed in by the refresh cookie."""

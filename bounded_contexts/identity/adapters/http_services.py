@@ -13,6 +13,7 @@ from bounded_contexts.identity.adapters.bodies import (
     ServicePage,
     service_answer,
 )
+from bounded_contexts.identity.adapters.http_keys import require_lately
 from bounded_contexts.identity.application import service_accounts
 from bounded_contexts.identity.application.ports import ListedService, Ports
 from bounded_contexts.identity.domain.commands import (
@@ -43,8 +44,13 @@ def service_routes(ports: Ports) -> APIRouter:
     routes = APIRouter(prefix="/service-accounts", tags=["users"], responses=problems(403))
 
     @routes.post("", status_code=201)
-    async def create_a_service_account(new: NewService, asker: AskedBy, response: Response) -> NewServiceAnswer:
-        """Give a program an account of its own; at `/oauth2/token` it gets tokens by its secret."""
+    async def create_a_service_account(
+        new: NewService, user: SignedIn, asker: AskedBy, response: Response
+    ) -> NewServiceAnswer:
+        """Give a program an account of its own; at `/oauth2/token` it gets tokens by its secret. It takes having signed in
+        within ten minutes."""
+        require(asker.roles, PERMISSION)
+        await require_lately(user, ports)
         ask = CreateServiceAccount(
             account_id=uuid4(),
             secret_id=uuid4(),
@@ -93,8 +99,11 @@ def service_routes(ports: Ports) -> APIRouter:
         await service_accounts.delete(DeleteServiceAccount(account_id=account_id, asker=asker, at=ports.now()), ports)
 
     @routes.post("/{account_id:uuid}/secrets", status_code=201, responses=problems(409))
-    async def rotate_a_secret(account_id: UUID, asker: AskedBy, response: Response) -> NewServiceAnswer:
-        """Add a secret beside the present one. Of two the older is over, and so are the tokens that were got by it."""
+    async def rotate_a_secret(account_id: UUID, user: SignedIn, asker: AskedBy, response: Response) -> NewServiceAnswer:
+        """Add a secret beside the present one. Of two the older is over, and so are the tokens that were got by it. It takes
+        having signed in within ten minutes."""
+        require(asker.roles, PERMISSION)
+        await require_lately(user, ports)
         ask = AddServiceSecret(account_id=account_id, secret_id=uuid4(), asker=asker, at=ports.now())
         return _shown_once(await service_accounts.rotate(ask, ports), response)
 

@@ -15,6 +15,8 @@ from infra.postgres import Database
 from schemas.identity.events import (
     ApiKeyCreated,
     ApiKeyRevoked,
+    LoginLinked,
+    LoginUnlinked,
     PasswordChanged,
     PasswordResetRequested,
     SecondFactorAdded,
@@ -43,6 +45,8 @@ SHOWN = (
     PasswordResetRequested,
     SecondFactorAdded,
     SecondFactorRemoved,
+    LoginLinked,
+    LoginUnlinked,
     SessionOpened,
     SessionRevoked,
     SessionCompromised,

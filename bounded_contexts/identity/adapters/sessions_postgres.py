@@ -83,6 +83,14 @@ class PostgresSessions:
             return Reused(id_)
         return _live(row), self._token(id_, row.generation)
 
+    async def stays(self, session_id: UUID) -> bool:
+        query = sa.select(session.c.revoked_at).where(session.c.session_id == session_id).with_for_update(read=True)
+        async with self._database.transaction() as connection:
+            row = (await connection.execute(query)).first()
+        if row is None:
+            return (await self._events.load(session_id))[1] == 0
+        return row.revoked_at is None
+
     def session_of(self, token: str) -> UUID | None:
         given = self._read(token)
         return given[0] if given else None

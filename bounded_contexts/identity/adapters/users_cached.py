@@ -76,7 +76,7 @@ def _opened(kept: bytes, user: UUID, newest: Newest) -> User | None:
     """Return the state, None for what was not kept by us as this user's at this version."""
     try:
         return msgspec.json.decode(secret_keys.opened(newest.key, kept, _place(user, newest.version)), type=User)
-    except ValueError:
+    except (ValueError, msgspec.MsgspecError):
         return None
 
 

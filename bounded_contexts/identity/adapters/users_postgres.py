@@ -89,7 +89,8 @@ class PostgresUsers:
                 await self._vault.destroy(event.user_id)
                 async with self._database.transaction() as connection:
                     await connection.execute(sa.delete(address).where(address.c.user_id == event.user_id))
-                    for table in (credential, totp, recovery_code, session, api_key, login):
+                    # Sign-ins hold the first two until their session is there.
+                    for table in (credential, login, totp, recovery_code, session, api_key):
                         await connection.execute(sa.delete(table).where(table.c.user_id == event.user_id))
 
     async def _take(self, email: str, user: UUID) -> None:

@@ -89,11 +89,14 @@ async def _login(who: Identified, ports: Ports) -> tuple[UUID, UUID]:
 async def _make_safe(owner: UUID, at: datetime, ports: Ports) -> None:
     """Leave nothing by which somebody could come in who opened the account with another's address and waits for them.
 
-    An address that was verified needs none of it. Raise `Forbidden` for a blocked account."""
+    An address that was verified needs none of it. Raise `Refused` for an account that had another one which was verified,
+    `Forbidden` for a blocked account."""
     state, _ = await state_of(user, ports.users, owner)
     user.require_active(state)
     if state.is_verified:
         return
+    if state.was_verified:  # a present address with a slip in it is not for whoever owns that one
+        raise Refused("email_unverified", "the account's address is not verified")
     await ports.accounts.remove_credential(owner)  # first: who signs in by it at this moment is waited for, or refused
     await execute(user, ports.users, owner, ChangePassword(user_id=owner, session_id=None, at=at))
     await ports.second_factors.forget(owner)

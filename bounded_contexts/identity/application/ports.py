@@ -160,7 +160,7 @@ class Attempts(Protocol):
 
 
 class RefreshTokens(Protocol):
-    """The tokens of sessions. Only hashes are stored."""
+    """The tokens of sessions. They follow from session and generation; none is stored."""
 
     async def begin(self, session: LiveSession) -> str:
         """Return the session's first token. Inside a transaction it joins it."""
@@ -169,6 +169,11 @@ class RefreshTokens(Protocol):
     async def rotate(self, token: str, now: datetime) -> tuple[LiveSession, str] | Reused | None:
         """Replace the token by its successor, which a repeat within `GRACE` gets, too; one statement decides. None for
         what is no token of a live session."""
+        ...
+
+    async def stays(self, session_id: UUID) -> bool:
+        """Return whether the session is open, as those of other issuers are taken to be; inside a transaction it stays so until
+        that ends."""
         ...
 
     def session_of(self, token: str) -> UUID | None:

@@ -61,7 +61,8 @@ class Letters:
     def linked(self, to: User, issuer: str) -> tuple[str, str]:
         text = (
             f"{_greeting(to)},\n\nfrom now on you sign in by your account at {issuer}, too. If that was not you, somebody may "
-            "have that account:\nsecure it, remove it from the ways you sign in by, and end your other sessions.\n"
+            "have that account:\nsecure it, remove it from the ways you sign in by, end your other sessions, and revoke API keys "
+            "you do not know.\n"
         )
         return f"{self.product}: another way to sign in", text
 

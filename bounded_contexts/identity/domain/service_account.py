@@ -80,8 +80,6 @@ def evolve(state: ServiceAccount, event: ServiceAccountEvent) -> ServiceAccount:
             return replace(state, secrets=tuple(each for each in state.secrets if each != event.secret_id))
         case ServiceAccountDeleted():
             return INITIAL
-        case _:
-            return state  # of something else that has this id
 
 
 def granted(held: frozenset[str], asked: str | None) -> frozenset[str]:

@@ -90,7 +90,8 @@ class User:
     registered_at: datetime | None = None  # None: nobody
     email: str = ""
     name: str = ""
-    is_verified: bool = False
+    is_verified: bool = False  # the present address
+    was_verified: bool = False  # any address, ever
     has_second_factor: bool = False
     roles: frozenset[str] = frozenset()  # beside `user`, which everybody has
     logins: frozenset[UUID] = frozenset()
@@ -158,7 +159,7 @@ def _with_profile(state: User, event: UserRenamed | UserEmailChanged | UserEmail
         case UserEmailChanged():
             return replace(state, email=event.email, is_verified=False)
         case UserEmailVerified():
-            return replace(state, is_verified=True)
+            return replace(state, is_verified=True, was_verified=True)
 
 
 def is_active(state: User) -> bool:

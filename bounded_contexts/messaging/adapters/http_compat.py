@@ -53,9 +53,9 @@ def compat_routes(ports: Ports) -> APIRouter:
 def _services(ports: Ports) -> APIRouter:
     routes = APIRouter(tags=["compatibility"], responses=problems(429, 503))
 
-    @routes.get("/chat", dependencies=[Depends(anybody)])
-    @routes.get("/chat/health", dependencies=[Depends(anybody)])
-    @routes.get("/analytics/health", dependencies=[Depends(anybody)])
+    @routes.get("/chat", name="chat", dependencies=[Depends(anybody)])
+    @routes.get("/chat/health", name="chat_health", dependencies=[Depends(anybody)])
+    @routes.get("/analytics/health", name="analytics_health", dependencies=[Depends(anybody)])
     async def health(request: Request) -> Health:
         """Say that messages can be read; 503 while they cannot."""
         await ports.stored.positions()
@@ -74,7 +74,7 @@ def _messages(ports: Ports) -> APIRouter:
     routes = APIRouter(prefix="/api/messages", tags=["compatibility"], responses=problems(401, 403, 422, 503))
 
     @routes.post("", status_code=202)
-    async def send(old: OldMessage, user: SignedIn) -> dict[str, str]:
+    async def send_a_message(old: OldMessage, user: SignedIn) -> dict[str, str]:
         """Send to exactly these people. Without a name of the client's own a repeat is another message."""
         conversation = direct_id(old.participants)
         ask = SendMessage(
@@ -84,7 +84,7 @@ def _messages(ports: Ports) -> APIRouter:
         return {"status": "message queued", "id": str(sent.message_id)}
 
     @routes.get("/get")
-    async def read(
+    async def read_messages(
         user: SignedIn,
         participants: Annotated[
             list[str], Query(max_length=MEMBER_LIMIT, description="Ids, comma-separated or one parameter each.")
