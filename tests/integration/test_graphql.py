@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -111,6 +112,18 @@ class TestReads:
         }
         assert found == {"me": expected | {"version": 1}, "user": expected}
         assert of_ann["user"] == {**dict.fromkeys(expected), "id": id_, "name": "Ada"}
+
+    async def test_only_who_lists_users_learns_former_names(self, client: Client) -> None:
+        id_, ada = await account(client)
+        then = datetime.now(UTC).isoformat()
+        await ada.patch("/me", json={"name": "Ada L."})
+        query = "query ($id: UUID!, $then: DateTime) { user(id: $id, asOf: $then) { name } }"
+        refused = await ask(client(uuid4()), query, id=id_, then=then)
+
+        assert (refused["data"], codes(refused)) == ({"user": None}, [("forbidden", 403)])
+        assert await data(client(uuid4()), query, id=id_) == {"user": {"name": "Ada L."}}
+        for may in (ada, client(uuid4(), "auditor")):
+            assert await data(may, query, id=id_, then=then) == {"user": {"name": "Ada"}}
 
     async def test_a_conversation_with_its_people_and_messages_is_one_request(self, client: Client) -> None:
         (ada, api), (bob, _) = await account(client), await account(client, "Bob")
