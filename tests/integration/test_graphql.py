@@ -452,6 +452,14 @@ def pyramid(of: str, top: str, last: str) -> str:
     return " ".join((top, *steps, f"fragment F18 on {of} {{ {last} }}"))
 
 
+def described(times: int, top: str = "__schema", of: str = "") -> str:
+    """Return a question about the schema whose lists and aliases multiply, without more than three lists in each other."""
+    types = " ".join(f"{of.format(n)}type {{ ...F }}" for n in range(times))
+    names = " ".join(f"{of.format(n)}type {{ ...G }}" for n in range(times))
+    return f"""{{ {top} {{ types {{ fields {{ {types} }} }} }} }} fragment F on __Type {{ fields {{ {names} }} }}
+               fragment G on __Type {{ kind name description ofType {{ kind name ofType {{ kind name }} }} }}"""
+
+
 class TestAttacks:
     @pytest.mark.parametrize(
         ("query", "code"),
@@ -473,6 +481,10 @@ class TestAttacks:
                 "{ conversations(first: 200) { edges { node { members(first: 200) { edges { node { id } } } } } } }",
                 "query_too_large",
             ),
+            (described(20, of="a{}: "), "query_too_large"),
+            (described(1, of="a{}: "), "query_too_large"),
+            (described(1, top="a: __schema"), "query_too_large"),
+            (described(20), "query_too_large"),
             ("{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }", "validation_failed"),
         ],
     )
@@ -507,8 +519,16 @@ class TestAttacks:
         assert (second.status_code, second.json()["code"]) == (429, "rate_limited")
         assert "retry-after" in second.headers
 
-    async def test_the_schema_can_be_asked_for(self, client: Client) -> None:
-        found = await data(client(uuid4()), get_introspection_query())
+    @pytest.mark.parametrize("all_of_it", [False, True])
+    async def test_the_schema_can_be_asked_for(self, client: Client, all_of_it: bool) -> None:
+        query = get_introspection_query(
+            specified_by_url=all_of_it,
+            directive_is_repeatable=all_of_it,
+            schema_description=all_of_it,
+            input_value_deprecation=all_of_it,
+            one_of=all_of_it,
+        )
+        found = await data(client(uuid4()), query)
 
         assert "Conversation" in {each["name"] for each in found["__schema"]["types"]}
 
