@@ -513,11 +513,16 @@ class TestAttacks:
 
         first = await api.post(GRAPHQL, json={"query": f"{{ {aliases} }}"})
         second = await api.post(GRAPHQL, json={"query": f"{{ {aliases} }}"})
+        api = client_of(application(slow, {"web"}, Health(("web",), {})), tokens, uuid4())
+        never = await api.post(GRAPHQL, json={"query": f"{{ {aliases} b: me {{ id }} c: me {{ id }} }}"})
+        after = await api.post(GRAPHQL, json={"query": f"{{ {aliases} }}"})
         await slow.close()
 
         assert first.json()["data"].keys() == {f"a{n}" for n in range(9)}
         assert (second.status_code, second.json()["code"]) == (429, "rate_limited")
         assert "retry-after" in second.headers
+        assert codes(never.json()) == [("query_too_large", 422)]
+        assert "data" in after.json(), "what can never run uses up one request only"
 
     @pytest.mark.parametrize("all_of_it", [False, True])
     async def test_the_schema_can_be_asked_for(self, client: Client, all_of_it: bool) -> None:
