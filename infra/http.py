@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from hmac import compare_digest
 from http import HTTPStatus
+from math import inf
 from typing import Annotated, Any, Literal, Protocol
 from uuid import UUID
 
@@ -25,7 +26,7 @@ from pydantic import (
 from infra.access_tokens import AccessTokens, Unauthenticated, User, require_scope
 from infra.opaque import OpaqueTokens
 from infra.problems import CONTENT_TYPE
-from infra.rate_limit import ALLOWANCE, RateLimit, RateLimited, RequestClass, network_of
+from infra.rate_limit import ALLOWANCE, Allowance, RateLimit, RateLimited, RequestClass, network_of
 from shared_kernel.causation import identify
 from shared_kernel.errors import Refused, Unavailable
 from shared_kernel.events import Position
@@ -162,16 +163,22 @@ def _counted_as(user: User) -> str:
     return f"user:{user.id}" if user.scopes is None else f"key:{user.session or user.id}"
 
 
-async def count(request: Request, user: User) -> None:
-    """Count a request of the user. Raise `RateLimited`."""
-    await _count(request, "read" if request.method in STATIC else "write", _counted_as(user))
+async def count(request: Request, user: User, cost: int = 1) -> None:
+    """Count a request of the user as so many, or none. Raise `RateLimited`."""
+    await _count(request, "read" if request.method in STATIC else "write", _counted_as(user), cost)
 
 
-async def _count(request: Request, name: RequestClass, key: str) -> None:
+def most_at_once(request: Request) -> float:
+    """Return as how many requests a counted one may count, itself included."""
+    allowance: Allowance | None = request.scope.get(ALLOWANCE)
+    return allowance.quota.at_once if allowance else inf
+
+
+async def _count(request: Request, name: RequestClass, key: str, cost: int = 1) -> None:
     """Count the request; whoever answers it tells what is left (infra/request_context.py)."""
     limit: RateLimit = request.app.state.rate_limits[name]
     try:
-        request.scope[ALLOWANCE] = await limit.take(key)
+        request.scope[ALLOWANCE] = await limit.take(key, cost)
     except RateLimited as error:
         request.scope[ALLOWANCE] = error.allowance
         raise

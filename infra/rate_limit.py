@@ -60,13 +60,14 @@ class Quota:
 class RateLimit(Protocol):
     """The limit of one class of requests."""
 
-    async def take(self, key: str) -> Allowance | None:
-        """Count a request of `key`; return what it has left, None where there is no limit. Raise `RateLimited`."""
+    async def take(self, key: str, cost: int = 1) -> Allowance | None:
+        """Count a request of `key` as so many, or none; return what it has left, None where there is no limit. Raise
+        `RateLimited`, which more than pass at once always are."""
         ...
 
 
 class Unlimited:
-    async def take(self, key: str) -> None:
+    async def take(self, key: str, cost: int = 1) -> None:
         """Let everything pass."""
 
 
@@ -83,16 +84,17 @@ class TokenBuckets:
         self._keys, self._now = keys, now
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
-    async def take(self, key: str) -> Allowance:
+    async def take(self, key: str, cost: int = 1) -> Allowance:
         now = self._now()
         used = max(self._full_at.get(key, now) - now, 0.0)
-        if used + self._cost > self._burst + EXACT:
-            raise RateLimited(ceil(used + self._cost - self._burst - EXACT), self._allowance(used))
-        self._full_at[key] = now + used + self._cost
+        after = used + cost * self._cost
+        if after > self._burst + EXACT:
+            raise RateLimited(ceil(after - self._burst - EXACT), self._allowance(used))
+        self._full_at[key] = now + after
         self._full_at.move_to_end(key)
         if len(self._full_at) > self._keys:
             self._full_at.popitem(last=False)
-        return self._allowance(used + self._cost)
+        return self._allowance(after)
 
     def _allowance(self, used: float) -> Allowance:
         return Allowance(self._quota, int((self._burst - used) / self._cost + EXACT), ceil(used - EXACT))

@@ -26,22 +26,26 @@ class SharedWindows:
         )
         self._ends: OrderedDict[str, float] = OrderedDict()  # of windows, so that Redis is asked once for each
 
-    async def take(self, key: str) -> Allowance:
+    async def take(self, key: str, cost: int = 1) -> Allowance:
         try:
-            count, reset_s = await self._server.ask(lambda redis: self._counted(redis, key))
+            count, reset_s = await self._server.ask(lambda redis: self._counted(redis, key, cost))
         except RedisAway:
-            return await self._alone.take(key)
-        allowance = Allowance(self._quota, max(self._quota.at_once - count, 0), reset_s)
-        if count > self._quota.at_once:
+            return await self._alone.take(key, cost)
+        is_refused = count > self._quota.at_once
+        used = count - cost if is_refused else count
+        allowance = Allowance(self._quota, max(self._quota.at_once - used, 0), reset_s)
+        if is_refused:
             raise RateLimited(reset_s, allowance)
         return allowance
 
-    async def _counted(self, redis: Redis, key: str) -> tuple[int, int]:
+    async def _counted(self, redis: Redis, key: str, cost: int) -> tuple[int, int]:
         """Return how many requests there were in the window, this one included, and the seconds until it ends."""
         window_s = self._quota.window_s
-        count = await self._storage.incr(key, window_s)
+        count = await self._storage.incr(key, window_s, cost)
+        if count - cost < self._quota.at_once < count:  # what was left stays
+            await self._storage.incr(key, window_s, -cost)
         now = monotonic()
-        if count == 1:
+        if count == cost:
             self._remember(key, now + window_s)
         elif self._ends.get(key, 0.0) <= now:
             left_ms = await redis.pttl(self._storage.bridge.prefixed_key(key))

@@ -86,6 +86,21 @@ class RateLimitContract:
         assert all(each and 1 <= each.reset_s <= 10 for each in left)
         assert 1 <= refused.value.retry_after_s <= 10
 
+    async def test_a_costly_request_counts_whole_or_not_at_all(
+        self, make: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(rate_limit, "BURST_S", 3600)
+        limit = make(1)
+
+        async def left(cost: int) -> int:
+            try:
+                allowance = await limit.take("ann", cost)
+            except RateLimited as refused:
+                allowance = refused.allowance
+            return allowance.remaining if allowance else -1
+
+        assert [await left(cost) for cost in (57, 4, 61, 2, 2, 1, 1)] == [3, 3, 3, 1, 1, 0, 0]
+
     async def test_a_small_limit_lets_one_through(self, make: Make) -> None:
         assert await passes(make(1), "ann", 5) == 1
 

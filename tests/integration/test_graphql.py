@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -111,6 +112,18 @@ class TestReads:
         }
         assert found == {"me": expected | {"version": 1}, "user": expected}
         assert of_ann["user"] == {**dict.fromkeys(expected), "id": id_, "name": "Ada"}
+
+    async def test_only_who_lists_users_learns_former_names(self, client: Client) -> None:
+        id_, ada = await account(client)
+        then = datetime.now(UTC).isoformat()
+        await ada.patch("/me", json={"name": "Ada L."})
+        query = "query ($id: UUID!, $then: DateTime) { user(id: $id, asOf: $then) { name } }"
+        refused = await ask(client(uuid4()), query, id=id_, then=then)
+
+        assert (refused["data"], codes(refused)) == ({"user": None}, [("forbidden", 403)])
+        assert await data(client(uuid4()), query, id=id_) == {"user": {"name": "Ada L."}}
+        for may in (ada, client(uuid4(), "auditor")):
+            assert await data(may, query, id=id_, then=then) == {"user": {"name": "Ada"}}
 
     async def test_a_conversation_with_its_people_and_messages_is_one_request(self, client: Client) -> None:
         (ada, api), (bob, _) = await account(client), await account(client, "Bob")
@@ -439,6 +452,14 @@ def pyramid(of: str, top: str, last: str) -> str:
     return " ".join((top, *steps, f"fragment F18 on {of} {{ {last} }}"))
 
 
+def described(times: int, top: str = "__schema", of: str = "") -> str:
+    """Return a question about the schema whose lists and aliases multiply, without more than three lists in each other."""
+    types = " ".join(f"{of.format(n)}type {{ ...F }}" for n in range(times))
+    names = " ".join(f"{of.format(n)}type {{ ...G }}" for n in range(times))
+    return f"""{{ {top} {{ types {{ fields {{ {types} }} }} }} }} fragment F on __Type {{ fields {{ {names} }} }}
+               fragment G on __Type {{ kind name description ofType {{ kind name ofType {{ kind name }} }} }}"""
+
+
 class TestAttacks:
     @pytest.mark.parametrize(
         ("query", "code"),
@@ -460,6 +481,10 @@ class TestAttacks:
                 "{ conversations(first: 200) { edges { node { members(first: 200) { edges { node { id } } } } } } }",
                 "query_too_large",
             ),
+            (described(20, of="a{}: "), "query_too_large"),
+            (described(1, of="a{}: "), "query_too_large"),
+            (described(1, top="a: __schema"), "query_too_large"),
+            (described(20), "query_too_large"),
             ("{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }", "validation_failed"),
         ],
     )
@@ -488,14 +513,27 @@ class TestAttacks:
 
         first = await api.post(GRAPHQL, json={"query": f"{{ {aliases} }}"})
         second = await api.post(GRAPHQL, json={"query": f"{{ {aliases} }}"})
+        api = client_of(application(slow, {"web"}, Health(("web",), {})), tokens, uuid4())
+        never = await api.post(GRAPHQL, json={"query": f"{{ {aliases} b: me {{ id }} c: me {{ id }} }}"})
+        after = await api.post(GRAPHQL, json={"query": f"{{ {aliases} }}"})
         await slow.close()
 
         assert first.json()["data"].keys() == {f"a{n}" for n in range(9)}
         assert (second.status_code, second.json()["code"]) == (429, "rate_limited")
         assert "retry-after" in second.headers
+        assert codes(never.json()) == [("query_too_large", 422)]
+        assert "data" in after.json(), "what can never run uses up one request only"
 
-    async def test_the_schema_can_be_asked_for(self, client: Client) -> None:
-        found = await data(client(uuid4()), get_introspection_query())
+    @pytest.mark.parametrize("all_of_it", [False, True])
+    async def test_the_schema_can_be_asked_for(self, client: Client, all_of_it: bool) -> None:
+        query = get_introspection_query(
+            specified_by_url=all_of_it,
+            directive_is_repeatable=all_of_it,
+            schema_description=all_of_it,
+            input_value_deprecation=all_of_it,
+            one_of=all_of_it,
+        )
+        found = await data(client(uuid4()), query)
 
         assert "Conversation" in {each["name"] for each in found["__schema"]["types"]}
 

@@ -289,6 +289,12 @@ async def test_who_breaks_the_protocol_later_is_closed(house: House, node: str, 
         ("subscription { a: messageEvents { kind } b: messageEvents { kind } }", "validation_failed"),
         ("subscription {", "bad_request"),
         ("subscription { messageEvents { " + "kind " * 200 + "} }", "query_too_large"),
+        (
+            "subscription { messageEvents { "
+            + "...F " * 50
+            + "} } fragment F on MessageEvent { kind body at actorId position }",
+            "query_too_large",
+        ),
         (7, "validation_failed"),
     ],
 )
@@ -510,10 +516,12 @@ async def test_subscriptions_that_are_alike_are_run_once_for_each_event(
         listening(node, house, bob) as tab,
     ):
         await tab.subscribe(id_="2", of=str(sent.conversation_id))
+        await tab.subscribe(id_="3", of=str(sent.conversation_id).upper(), undeclared=str(uuid4()))
         await tab.settled()
         await publish(house, sent)
         alike = [await each.event() for each in (hers, his, tab)]
-        other = await tab.event("2")
+        others = [await tab.event(id_) for id_ in ("2", "3")]
 
-    assert alike == [other] * 3
+    assert alike == [others[0]] * 3
+    assert others[0] == others[1]
     assert len(runs) == 2

@@ -88,6 +88,16 @@ class TestTheToken:
         ):
             assert (refused.status_code, refused.json()["code"]) == (403, "scope_missing")
 
+    async def test_over_graphql_it_does_the_same(self, robot: dict[str, Any], anybody: Anybody) -> None:
+        api = await program(anybody, robot, scope="messages:read")
+
+        async def refused(query: str) -> Any:
+            answer = await api.post("http://test/graphql", json={"query": query})
+            return answer.json()["errors"][0]["extensions"]["code"]
+
+        assert await refused(f'{{ message(id: "{uuid4()}") {{ body }} }}') == "message_not_found"
+        assert await refused("{ conversations { edges { cursor } } }") == "scope_missing"
+
     async def test_it_is_no_administrators(self, admin: httpx.AsyncClient, anybody: Anybody) -> None:
         body = {"name": "Robot", "scopes": ["users:read", "users:write", "audit:read", "admin:read"]}
         api = await program(anybody, (await admin.post("/service-accounts", json=body)).json())

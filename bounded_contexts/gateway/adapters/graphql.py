@@ -58,11 +58,13 @@ class Operation(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a client sent. `weight` is how many requests it counts as."""
+    """What a client sent. `values` are the variables that the operation declares, as it reads them; `weight` is how many requests
+    it counts as."""
 
     document: DocumentNode
     operation: OperationDefinitionNode
     variables: Mapping[str, Any]
+    values: Mapping[str, Any]
     weight: int
 
 
@@ -117,7 +119,7 @@ class Graph:
             raise Invalid([error]) from None
         except RecursionError:
             raise Refused("query_too_large", "values in values, too deep") from None
-        return Request(document, operation, given, counts)
+        return Request(document, operation, given, values.coerced, counts)
 
     async def run(self, request: Request, user: User, request_id: str) -> dict[str, Any]:
         """Return the answer to a query or mutation."""
@@ -139,9 +141,11 @@ class Graph:
             request = self.opened(asked.query, asked.operation_name, asked.variables)
             if request.operation.operation is not OperationType.SUBSCRIPTION:
                 raise Refused("wrong_transport", "queries and mutations are sent by POST")
+            if request.weight > 1:  # it is run on every event
+                raise Refused("query_too_large", f"it counts as {request.weight} requests; a subscription is one")
         except (Invalid, HeadwaterError, ValidationError) as error:
             return errors_of(error, request_id)
-        key = (asked.query, asked.operation_name, msgspec.json.encode(request.variables))
+        key = (asked.query, asked.operation_name, msgspec.json.encode(request.values, order="sorted"))
         return Subscription(self, request, request_id, key)
 
     async def execute(self, request: Request, root: object, context: Context | None) -> ExecutionResult:

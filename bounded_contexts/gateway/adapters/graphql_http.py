@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from bounded_contexts.gateway.adapters.graphql import Graph, Invalid, Operation, errors_of
-from infra.http import Known, count, problems
+from infra.http import Known, count, most_at_once, problems
 from shared_kernel.errors import Refused
 
 PATH = "/graphql"
@@ -24,11 +24,13 @@ def graphql_routes(graph: Graph) -> APIRouter:
         is_modern = MEDIA_TYPE in request.headers.get("accept", "")
         try:
             opened = graph.opened(asked.query, asked.operation_name, asked.variables)
+            if opened.weight > (most := most_at_once(request)):
+                raise Refused("query_too_large", f"it counts as {opened.weight} requests; {most} pass at once")
         except (Invalid, Refused) as error:
             body: dict[str, Any] = {"errors": errors_of(error, request_id)}
         else:
-            for _ in range(opened.weight - 1):  # the first was counted when it came in
-                await count(request, user)
+            if opened.weight > 1:  # the first was counted when it came in
+                await count(request, user, opened.weight - 1)
             body = await graph.run(opened, user, request_id)
         return JSONResponse(
             body,

@@ -16,9 +16,12 @@ from graphql import (
     InlineFragmentNode,
     IntValueNode,
     OperationDefinitionNode,
+    SchemaMetaFieldDef,
     SelectionSetNode,
+    TypeMetaFieldDef,
     VariableNode,
     get_named_type,
+    is_introspection_type,
 )
 
 from infra.graph import FIRST, MOST
@@ -31,7 +34,18 @@ ALIASES = 50
 DEPTH = 12  # of fields in fields; introspection has a limit of its own
 ROOTS = 20  # fields of an operation at its top
 COST = 5_000  # fields that an answer may have, as far as can be said beforehand
-INTROSPECTION_COST = 1_000
+INTROSPECTION_COST = 1_000  # what asking for the schema counts as
+INTROSPECTED = (
+    200_000  # fields that it may return, by the factors below; what tools send has 140,000, and 3,000 in truth
+)
+LENGTHS = {
+    "types": 100,
+    "fields": 8,
+    "inputFields": 5,
+    "enumValues": 5,
+    "args": 3,
+    "directives": 5,
+}  # in a schema like ours
 COST_OF_A_REQUEST = 250  # an operation counts as so many requests as it has this
 
 
@@ -131,14 +145,30 @@ class _Measure:
 
     def _of_field(self, field: FieldNode, of: GraphQLNamedType | None, inside: frozenset[str]) -> Size:
         name = field.name.value
-        if name in ("__schema", "__type"):
-            return Size(INTROSPECTION_COST, 1)
+        is_meta = name in ("__schema", "__type")
+        is_below_meta = of is not None and is_introspection_type(of)
+        if field.alias and (is_meta or is_below_meta):  # one answer of each, whose size the schema bounds
+            raise _too_large("aliases in a question about the schema; none are allowed")
+        if is_meta:
+            return self._introspection(field, inside)
         known = of.fields.get(name) if isinstance(of, GraphQLObjectType) else None
         if field.selection_set is None:
             return Size(1, 1)
         below = self.size(field.selection_set, get_named_type(known.type) if known else None, inside)
-        times = self._first(field) if known and "first" in known.args else 1
+        times = 1
+        if is_below_meta:
+            times = LENGTHS.get(name, 1)
+        elif known and "first" in known.args:
+            times = self._first(field)
         return Size(1 + times * below.cost, 1 + below.depth)
+
+    def _introspection(self, field: FieldNode, inside: frozenset[str]) -> Size:
+        meta = SchemaMetaFieldDef if field.name.value == "__schema" else TypeMetaFieldDef
+        if field.selection_set:
+            fields = self.size(field.selection_set, get_named_type(meta.type), inside).cost
+            if fields > INTROSPECTED:
+                raise _too_large(f"it may return {fields} fields of the schema; {INTROSPECTED} are allowed")
+        return Size(INTROSPECTION_COST, 1)
 
     def _first(self, field: FieldNode) -> int:
         """Return how many are asked for, at most; what is no number here is refused later."""

@@ -79,14 +79,15 @@ def graph(ports: Ports) -> Part:
     class Query:
         @scoped("me:read", "Your own account.")
         async def me(self, info: Info) -> User | None:
-            id_ = info.context.user.id
-            state, version = await known_user(id_, ports)
-            return _shown(id_, state, version=version)
+            user = info.context.user
+            state, version = await known_user(user.id, asker(user), ports)
+            return _shown(user.id, state, version=version)
 
-        @scoped("users:read", "A user, as they are or as they were.")
+        @scoped("users:read", "A user as they are; yourself, or anybody if you may list users, as they were.")
         async def user(self, info: Info, id: UUID, as_of: datetime | None = None) -> User | None:  # noqa: A002
-            state, version = await known_user(id, ports, not_in_future(as_of) if as_of else None)
-            return _shown(id, state, whole=may_see_all_of(id, info.context.user), version=version)
+            user = info.context.user
+            state, version = await known_user(id, asker(user), ports, not_in_future(as_of) if as_of else None)
+            return _shown(id, state, whole=may_see_all_of(id, user), version=version)
 
         @scoped("users:read", "Users, first registered first, for who may.")
         async def users(

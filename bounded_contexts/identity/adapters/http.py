@@ -138,8 +138,6 @@ def _users(ports: Ports) -> APIRouter:
     @routes.get("/{user_id:uuid}")
     async def read_a_user(user_id: UUID, user: SignedIn, response: Response, as_of: AsOf) -> UserAnswer:
         """Read a user as they are, of others than yourself the name; or, if you may list users, all of them as they were."""
-        if as_of and user_id != user.id:
-            require(user.roles, "identity:list")
         return await read_user(user_id, user, response, ports, as_of)
 
     @routes.put("/{user_id:uuid}", responses=problems(409, 412))
@@ -275,8 +273,8 @@ def may_see_all_of(id_: UUID, user: User) -> bool:
 async def read_user(
     id_: UUID, user: User, response: Response, ports: Ports, as_of: datetime | None = None
 ) -> UserAnswer:
-    """Return the user as far as the asker may know them. Raise `NotFound`."""
-    state, version = await known_user(id_, ports, as_of)
+    """Return the user as far as the asker may know them. Raise `NotFound`, `Forbidden`."""
+    state, version = await known_user(id_, asker(user), ports, as_of)
     response.headers["ETag"] = f'"{version}"'
     return user_answer(id_, state, whole=may_see_all_of(id_, user))
 

@@ -8,10 +8,11 @@ from bounded_contexts.identity.application.passwords import require_password
 from bounded_contexts.identity.application.ports import Ports
 from bounded_contexts.identity.application.sessions import require_recent
 from bounded_contexts.identity.domain import user
-from bounded_contexts.identity.domain.commands import ChangeProfile, Erase
+from bounded_contexts.identity.domain.commands import Asker, ChangeProfile, Erase
 from bounded_contexts.identity.domain.user import User
 from shared_kernel.decider import state_of
 from shared_kernel.errors import NotFound
+from shared_kernel.permissions import require
 
 
 async def change_profile(
@@ -34,8 +35,11 @@ async def erase(ask: Erase, session_id: UUID | None, ports: Ports, expected: int
     await change_user(ask, ports, expected)
 
 
-async def known_user(user_id: UUID, ports: Ports, as_of: datetime | None = None) -> tuple[User, int]:
-    """Return the user, as they are or were, and their version. Raise `NotFound`."""
+async def known_user(user_id: UUID, asker: Asker, ports: Ports, as_of: datetime | None = None) -> tuple[User, int]:
+    """Return the user and their version: as they are, to anybody; as they were, to themselves and who may list users. Raise
+    `NotFound`, `Forbidden`."""
+    if as_of and user_id != asker.id:
+        require(asker.roles, "identity:list")
     reading = state_of(user, ports.users, user_id, as_of) if as_of else ports.current_users.of(user_id)
     state, version = await reading
     if state.registered_at is None or state.erased_at or not state.name:  # a name is empty where its key is gone
