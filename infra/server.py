@@ -20,6 +20,7 @@ CHUNK_LINES = 32  # bytes around a chunk's data: its size and two ends of lines
 PONG_LIMIT = 65_536  # bytes of answers that a client does not take
 HEAD_S = 10.0  # from the first byte, or from connecting, to the end of the headers
 BODY_S = 30.0  # from the end of the headers to the end of the body
+PING_S = 30.0  # between pings of a WebSocket
 
 
 # A path that two readers may take for different ones (RFC 3986, 6): dot segments, also behind parameters, empty segments,
@@ -201,6 +202,13 @@ class LimitedSockets(WebSocketsSansIOProtocol):
             self.handle_parser_exception()
             if self.transport.get_write_buffer_size():  # closing would wait for a peer who takes nothing
                 self.transport.abort()
+
+
+def have_it_pinged(send: Send, timeout_s: float) -> None:
+    """Turn on uvicorn's own pings for this one connection; it has them off, because Engine.IO brings its own."""
+    protocol: Any = getattr(send, "__self__", None)
+    if hasattr(protocol, "ping_interval"):
+        protocol.ping_interval, protocol.ping_timeout = PING_S, timeout_s
 
 
 def transport_of(send: Send) -> asyncio.Transport | None:
