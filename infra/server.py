@@ -4,6 +4,7 @@ import asyncio
 import re
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from starlette.types import Send
@@ -129,7 +130,7 @@ class LimitedHttp(HttpToolsProtocol):
             or self.parser.get_method() == b"CONNECT"
             or len(hosts) > 1
             or not (hosts or is_old)
-            or any(not HOST.fullmatch(host) for host in hosts)
+            or not all(_is_host(host) for host in hosts)
             or (is_old and any(name == b"transfer-encoding" for name, _ in self.headers))
         ):
             raise ValueError
@@ -215,6 +216,14 @@ def transport_of(send: Send) -> asyncio.Transport | None:
     """Return what the server's `send` writes to; a wrapper around it hides that."""
     transport: asyncio.Transport | None = getattr(getattr(send, "__self__", None), "transport", None)
     return transport
+
+
+def _is_host(value: bytes) -> bool:
+    """Return whether it is a host that everybody can connect to: its port is one, its address in brackets too."""
+    try:
+        return HOST.fullmatch(value) is not None and urlsplit(b"//" + value).port != 0
+    except ValueError:
+        return False
 
 
 def _answer(document: dict[str, Any]) -> bytes:

@@ -81,7 +81,7 @@ class SocketsForwarder:
                 return await self._connect(url, scope)
             except InvalidStatus:
                 raise
-            except InvalidURI:
+            except (InvalidURI, ValueError):  # by the library's reading, or by Python's
                 raise HTTPException(HTTPStatus.BAD_REQUEST, "the request names no host") from None
             except (OSError, InvalidHandshake) as error:
                 log.warning("gateway.unreachable", context=context, url=url, detail=str(error))
