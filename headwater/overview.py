@@ -52,9 +52,10 @@ class Everything:
         asks = (self._groups, self._relay, self._gateways, self._upstreams)
         asked = await asyncio.gather(*(_within(ask) for ask in asks))
         services = {"web": {"ok": not self._health.stopping}} | {
-            name: each for some in asked for name, each in some.items()
+            name: each for some in asked if some for name, each in some.items()
         }
-        is_whole = report["status"] == "ok" and bool(asked[0]) and all(each["ok"] for each in services.values())
+        is_known = bool(asked[0]) and None not in asked
+        is_whole = report["status"] == "ok" and is_known and all(each["ok"] for each in services.values())
         status = "unavailable" if not is_ready else "ok" if is_whole else "degraded"
         return Overview(status=status, dependencies=report["checks"], services=services)
 
@@ -85,12 +86,12 @@ class Everything:
         return {f"upstream.{context}": each for context, each in (await self._house.gateway.look()).items()}
 
 
-async def _within(ask: Callable[[], Awaitable[dict[str, dict[str, Any]]]]) -> dict[str, dict[str, Any]]:
-    """Return what can be known in time; a server that is away is told of among the dependencies."""
+async def _within(ask: Callable[[], Awaitable[dict[str, dict[str, Any]]]]) -> dict[str, dict[str, Any]] | None:
+    """Return what can be known in time, None where nothing can; a server that is away is told of among the dependencies."""
     try:
         return await asyncio.wait_for(ask(), TIMEOUT_S)
     except Exception:
-        return {}
+        return None
 
 
 def overview_routes(house: House, health: Health) -> APIRouter:

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from headwater.addresses import listed
+from headwater.addresses import listed, upstreams
 from headwater.console import told
 from headwater.environment import load
-from headwater.settings import Settings
+from headwater.settings import CONTEXT_UPSTREAM, Settings
 from infra.local.errors import StackError
 
 WEB = "http://web:8080"
@@ -25,13 +25,24 @@ def proxy_config(
 
 
 def configuration(settings: Settings, proxy: str, web: str = WEB, port: int = 80) -> str:
-    """Return the configuration. Raise `StackError` for a proxy that is not known."""
+    """Return the configuration. Raise `StackError` for a proxy that is not known, or addresses that none can have."""
     from bounded_contexts.gateway.adapters.configurations import DEFAULT, PROXIES, Backend, Site
     from headwater.offers import forwarding, offers
     from headwater.wiring import SHAPE, build
 
     if proxy not in PROXIES:
         raise StackError(f"no configuration for {proxy}; there are those for {', '.join(PROXIES)}")
+    try:
+        upstreams(web)
+    except ValueError as error:
+        raise StackError(f"--web: {error}") from None
+    given = {"--web": listed(web)}
+    given |= {f"{CONTEXT_UPSTREAM}{context.upper()}": each for context, each in settings.upstream_urls.items()}
+    for name, each in given.items():
+        if len({url.partition(":")[0] for url in each}) > 1:
+            raise StackError(
+                f"{name}: write either http:// or https:// for all, a proxy speaks one of them to an upstream"
+            )
     modules = build(SHAPE).modules
     forwarding(settings, modules)
     urls = {"realtime": [REALTIME]} | settings.upstream_urls

@@ -156,7 +156,10 @@ class Settings(BaseSettings):
         5.0, gt=0, le=60, description="How long a process of `HEADWATER_UPSTREAM_<CONTEXT>` may take to be reached."
     )
     upstream_answer_timeout: float = Field(
-        60.0, gt=0, le=3600, description="How long it may take to begin its answer; longer than a poll waits (25 s)."
+        60.0,
+        gt=0,
+        le=3600,
+        description="How long it may take to begin its answer, and be silent within it; longer than a poll waits (25 s).",
     )
     rate_limit_per_minute: int = Field(
         6_000,

@@ -2,6 +2,7 @@
 
 import http.client
 import signal
+import socket
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ from types import FrameType
 
 from pydantic import SecretStr
 
+from headwater.addresses import listed
 from headwater.layout import SOCKETS, RoleProcess, is_open
 from headwater.settings import PREFIX, Settings, SettingsError
 from infra.local.artifacts import Progress
@@ -216,6 +218,7 @@ class Supervisor:
             "home": str(self._home.directory),
             "host": self._settings.host if is_open(role.roles) else LOOPBACK,
             **self._upstreams(role),
+            **self._trusted(role),
         }
         return Command(run, Path.cwd(), {f"{PREFIX}{name.upper()}": _plain(value) for name, value in values.items()})
 
@@ -226,6 +229,14 @@ class Supervisor:
             return {}
         urls = (f"http://{reached(each.roles, self._settings.host)}:{self._role_ports[each.name]}" for each in others)
         return {"upstream_realtime": ",".join(urls)}
+
+    def _trusted(self, role: RoleProcess) -> dict[str, str]:
+        """Return whom a process behind the public address believes: it is reached from this machine's own address."""
+        host = reached(role.roles, self._settings.host)
+        if SOCKETS not in role.roles or host == LOOPBACK:
+            return {}
+        own = {str(address[4][0]) for address in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+        return {"trusted_proxies": ",".join([*listed(self._settings.trusted_proxies), *sorted(own)])}
 
     def _await_roles(self) -> None:
         waiting = {role.name: role for role in self._roles}

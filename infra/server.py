@@ -4,6 +4,7 @@ import asyncio
 import re
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from starlette.types import Send
@@ -20,6 +21,7 @@ CHUNK_LINES = 32  # bytes around a chunk's data: its size and two ends of lines
 PONG_LIMIT = 65_536  # bytes of answers that a client does not take
 HEAD_S = 10.0  # from the first byte, or from connecting, to the end of the headers
 BODY_S = 30.0  # from the end of the headers to the end of the body
+PING_S = 30.0  # between pings of a WebSocket
 
 
 # A path that two readers may take for different ones (RFC 3986, 6): dot segments, also behind parameters, empty segments,
@@ -128,7 +130,7 @@ class LimitedHttp(HttpToolsProtocol):
             or self.parser.get_method() == b"CONNECT"
             or len(hosts) > 1
             or not (hosts or is_old)
-            or any(not HOST.fullmatch(host) for host in hosts)
+            or not all(_is_host(host) for host in hosts)
             or (is_old and any(name == b"transfer-encoding" for name, _ in self.headers))
         ):
             raise ValueError
@@ -203,10 +205,25 @@ class LimitedSockets(WebSocketsSansIOProtocol):
                 self.transport.abort()
 
 
+def have_it_pinged(send: Send, timeout_s: float) -> None:
+    """Turn on uvicorn's own pings for this one connection; it has them off, because Engine.IO brings its own."""
+    protocol: Any = getattr(send, "__self__", None)
+    if hasattr(protocol, "ping_interval"):
+        protocol.ping_interval, protocol.ping_timeout = PING_S, timeout_s
+
+
 def transport_of(send: Send) -> asyncio.Transport | None:
     """Return what the server's `send` writes to; a wrapper around it hides that."""
     transport: asyncio.Transport | None = getattr(getattr(send, "__self__", None), "transport", None)
     return transport
+
+
+def _is_host(value: bytes) -> bool:
+    """Return whether it is a host that everybody can connect to: its port is one, its address in brackets too."""
+    try:
+        return HOST.fullmatch(value) is not None and urlsplit(b"//" + value).port != 0
+    except ValueError:
+        return False
 
 
 def _answer(document: dict[str, Any]) -> bytes:

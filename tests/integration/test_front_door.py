@@ -1,5 +1,6 @@
 """What every answer of the public port carries, and how everything is."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -99,6 +100,27 @@ class TestOverview:
         assert found.dependencies.keys() == {"kafka", "postgres"}
         assert found.services.keys() == {*wiring.all_roles()}
         assert found.services["messaging.history"]["members"] == 1
+
+    @pytest.mark.parametrize(("seconds", "status"), [(0.0, "ok"), (60.0, "degraded")])
+    async def test_what_cannot_be_known_in_time_is_not_ok(
+        self, seconds: float, status: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Idle(Everything):
+            """A house in which all is well, as far as its upstreams let anybody know."""
+
+            async def _groups(self) -> dict[str, dict[str, Any]]:
+                return {"group": {"ok": True}}
+
+            _relay = _gateways = _groups
+
+            async def _upstreams(self) -> dict[str, dict[str, Any]]:
+                await asyncio.sleep(seconds)
+                return {}
+
+        monkeypatch.setattr("headwater.overview.TIMEOUT_S", 0.2)
+        found = await Idle(wiring.build(SHAPE), Health(("web",), {})).overview()
+
+        assert found.status == status
 
     async def test_a_server_that_is_away_is_told_within_seconds(self) -> None:
         app = application(wiring.build(SHAPE), {"web"}, Health(("web",), checks(wiring.build(SHAPE))))

@@ -80,7 +80,7 @@ class TestRequests:
         (seen,) = there.requests
         assert not any(seen.all(name) for name in ("x-inner", "te", "keep-alive", "upgrade"))
         assert (seen["x-outer"], seen["x-request-id"], seen["traceparent"]) == ("2", "mine", "00-ab-cd-01")
-        assert seen["via"] == "1.1 headwater"
+        assert seen["via"].startswith("1.1 headwater-")
         assert not {"x-inner", "keep-alive"} & found.headers.keys()
         assert found.headers["x-outer"] == "2"
         assert found.headers.get_list("set-cookie") == ["a=1", "b=2"]
@@ -350,6 +350,20 @@ class TestFailures:
         with pytest.raises(httpx.RemoteProtocolError):
             await api.get(MESSAGES)
 
+    async def test_an_answer_that_falls_silent_is_broken_off(self) -> None:
+        async def falling_silent(_: Seen, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")
+            await writer.drain()
+            await asyncio.Event().wait()
+
+        async with (
+            upstream(falling_silent) as there,
+            public({"messaging": there.url}, upstream_answer_timeout=0.5) as port,
+            client(port) as api,
+        ):
+            with pytest.raises(httpx.RemoteProtocolError):
+                await api.get(MESSAGES)
+
     async def test_a_client_that_leaves_takes_its_request_with_it(self) -> None:
         async def waiting(_: Seen, reader: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
             await reader.read()
@@ -383,10 +397,29 @@ class TestFailures:
         assert len(flaky.requests) == 4
 
     async def test_a_process_that_forwards_to_itself_says_so(self, api: httpx.AsyncClient, there: Upstream) -> None:
-        found = await api.get(MESSAGES, headers={"via": "1.1 headwater"})
+        await api.get(MESSAGES)
+        (seen,) = there.requests
+        found = await api.get(MESSAGES, headers={"via": f"1.1 proxy,{seen['via']},2 other"})
 
         assert (found.status_code, found.json()["code"]) == (502, "bad_gateway")
-        assert there.requests == []
+        assert there.requests == [seen]
+
+    @pytest.mark.parametrize("via", ["1.1 headwater", "1.1 headwater.example", "1.1 headwater-0123456789abcdef"])
+    async def test_another_of_a_like_name_is_no_circle(self, api: httpx.AsyncClient, via: str) -> None:
+        assert (await api.get(MESSAGES, headers={"via": via})).status_code == 200
+
+    async def test_two_silent_upstreams_take_no_longer_than_one(self) -> None:
+        async def silent(*_: object) -> None:
+            await asyncio.Event().wait()
+
+        async with (
+            upstream(silent) as there,
+            public({"messaging": there.url, "notifications": there.url}) as port,
+            client(port) as api,
+        ):
+            services = (await api.get("/")).json()["services"]
+
+        assert [services[f"upstream.{context}"]["ok"] for context in ("messaging", "notifications")] == [False] * 2
 
 
 def test_an_upstream_of_a_context_that_there_is_not_is_refused() -> None:

@@ -7,11 +7,12 @@ from http import HTTPStatus
 
 import httpx
 import pytest
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request, Response
+from websockets.protocol import Event
 from websockets.typing import Subprotocol
 
 from headwater.roles import SOCKET_PACKET_LIMIT
@@ -185,6 +186,38 @@ async def test_pings_are_answered_here_and_limits_of_messages_and_fragments_hold
         )
         await client.wait_closed()
     assert client.close_code == CloseCode.POLICY_VIOLATION
+
+
+async def test_a_client_that_is_gone_without_a_word_is_let_go(
+    there: Upstream, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.server.PING_S", 0.1)
+    monkeypatch.setattr("bounded_contexts.gateway.adapters.sockets.PONG_S", 0.5)
+    async with connect(url) as client:
+        client.transport.pause_reading()  # it sees no ping and says nothing
+        code, _ = await until_ended(there)
+        client.transport.abort()
+
+    assert code == CloseCode.ABNORMAL_CLOSURE
+
+
+async def test_a_client_that_answers_pings_stays(there: Upstream, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.server.PING_S", 0.05)
+    pings = 0
+
+    class Pinged(ClientConnection):
+        def process_event(self, event: Event) -> None:
+            nonlocal pings
+            pings += isinstance(event, Frame) and event.opcode is Opcode.PING
+            super().process_event(event)
+
+    async def pinged() -> int:
+        return pings
+
+    async with connect(url, create_connection=Pinged) as client:
+        await eventually(pinged, until=lambda number: number >= 3)
+        await client.send("still here")
+        assert await client.recv() == "still here"
 
 
 async def test_a_client_that_does_not_read_slows_the_upstream_down(there: Upstream, url: str) -> None:

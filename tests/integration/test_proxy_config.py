@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from bounded_contexts.gateway.adapters.configurations import AUTHORITIES
 from headwater.environment import load
 from headwater.offers import offers
 from headwater.proxy_cli import configuration
@@ -13,6 +14,7 @@ from headwater.wiring import SHAPE, build
 from infra.local.errors import StackError
 from tests.proxies import check
 
+PROVING = ("nginx", "haproxy")  # Traefik does by itself
 SAMPLES = Path(__file__).parents[2] / "deploy" / "proxy"
 FILES = {"nginx": "nginx.conf", "haproxy": "haproxy.cfg", "traefik": "traefik.yml"}
 EVERYTHING = load(
@@ -33,10 +35,42 @@ def test_the_sample_is_what_is_printed(proxy: str) -> None:
 @pytest.mark.connected
 @pytest.mark.parametrize("proxy", ["nginx", "haproxy"])
 def test_the_program_takes_it_and_not_a_broken_one(proxy: str, tmp_path: Path) -> None:
-    text = configuration(EVERYTHING, proxy, "http://127.0.0.1:9000,https://127.0.0.1:9443", 8080)
+    text = configuration(EVERYTHING, proxy, "https://127.0.0.1:9000,https://localhost:9443", 8080)
 
     assert check(proxy, text, tmp_path) == ""
     assert check(proxy, text.replace("keep", "kept"), tmp_path) != ""
+
+
+def test_processes_that_speak_tls_have_to_be_who_they_say() -> None:
+    settings = load({"HEADWATER_UPSTREAM_IDENTITY": "https://id.example"})
+    nginx, haproxy = (
+        configuration(settings, proxy, "https://one.example,https://two.example:8443") for proxy in PROVING
+    )
+
+    for line in ("verify on", f"trusted_certificate {AUTHORITIES}", "server_name on", "name $certified"):
+        assert f"proxy_ssl_{line};" in nginx
+    assert 'map $proxy_host $certified { default ""; identity "id.example"; web "one.example"; }' in nginx
+    for host, port in (("id.example", 443), ("one.example", 443), ("two.example", 8443)):
+        secure = f"check ssl verify required ca-file @system-ca verifyhost {host} sni str({host}) check-sni {host}"
+        assert f" {host}:{port} {secure}\n" in haproxy
+
+
+@pytest.mark.parametrize("web", ["", "web:8080", "http://web/path", "http://one,https://two"])
+def test_addresses_that_no_proxy_can_have_are_refused(web: str) -> None:
+    with pytest.raises(StackError, match=r"^--web: write "):
+        configuration(load({}), "nginx", web)
+
+
+def test_a_context_speaks_tls_with_all_its_processes_or_with_none() -> None:
+    with pytest.raises(StackError, match=r"^HEADWATER_UPSTREAM_IDENTITY: write either"):
+        configuration(load({"HEADWATER_UPSTREAM_IDENTITY": "http://one,https://two"}), "nginx")
+
+
+def test_queries_go_to_the_gateways_processes_and_subscriptions_beside_them() -> None:
+    text = configuration(load({"HEADWATER_UPSTREAM_GATEWAY": "http://queries:8080"}), "nginx")
+
+    assert "map $upgrade $realtime_or_gateway { default http://gateway; websocket http://realtime; }" in text
+    assert "location = /graphql { proxy_pass $realtime_or_gateway; }" in text
 
 
 def test_the_file_of_traefik_is_whole() -> None:

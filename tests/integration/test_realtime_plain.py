@@ -16,7 +16,6 @@ import pytest
 import websockets
 from websockets.frames import Opcode
 
-from bounded_contexts.realtime.adapters import frames
 from headwater import wiring
 from headwater.settings import Settings
 from headwater.wiring import House
@@ -254,7 +253,7 @@ async def test_a_client_that_stops_reading_is_cut_while_the_others_hear_all(hous
 
 
 async def test_a_client_is_pinged(house: House, node: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frames, "PING_S", 0.2)
+    monkeypatch.setattr("infra.server.PING_S", 0.2)
 
     class Pinged(websockets.ClientConnection):
         pings = 0

@@ -61,6 +61,8 @@ AMBIGUOUS = {
     "no host": b"GET " + PATH + b" HTTP/1.1\r\n\r\n",
     "two hosts": get(PATH, b"host: y"),
     "a host that is none": b"GET " + PATH + b" HTTP/1.1\r\nhost: x/y@z\r\n\r\n",
+    "a host with a port that is none": b"GET " + PATH + b" HTTP/1.1\r\nhost: x:99999\r\n\r\n",
+    "a host with an address that is none": b"GET " + PATH + b" HTTP/1.1\r\nhost: [1.2]\r\n\r\n",
     "HTTP/1.2": b"GET " + PATH + b" HTTP/1.2\r\nhost: x\r\n\r\n",
     "HTTP/2 by its preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "absolute form": get(b"http://other.example" + PATH),
@@ -180,6 +182,28 @@ async def test_nothing_is_read_behind_a_handshake_that_is_refused(
     assert found.count(b"HTTP/1.1 ") == 1
     assert found.startswith(b"HTTP/1.1 403 " if version == b"13" else b"HTTP/1.1 400 ")
     assert not any("smuggled" in each.target for each in there.requests)
+
+
+@pytest.mark.parametrize("host", [b"x:99999", b"[1.2]", b"[::1]:0", b""])
+async def test_a_socket_at_a_host_that_nobody_can_connect_to_is_a_bad_request(
+    elsewhere: tuple[Upstream, int], host: bytes
+) -> None:
+    there, _ = elsewhere
+    there.handle = refusing
+    there.requests.clear()
+    handshake = (
+        b"connection: Upgrade",
+        b"upgrade: websocket",
+        b"sec-websocket-version: 13",
+        b"sec-websocket-key: bm90IHZlcnkgcmFuZG9tIQ==",
+    )
+
+    async with public({"realtime": there.url}) as port:
+        asked = get(b"/socket.io/?EIO=4&transport=websocket", *handshake).replace(b"host: x", b"host: " + host)
+        found = await raw(port, asked)
+
+    assert found.startswith(b"HTTP/1.1 400 "), found
+    assert there.requests == []
 
 
 async def test_a_body_that_looks_like_a_request_stays_a_body(elsewhere: tuple[Upstream, int]) -> None:

@@ -17,7 +17,7 @@ import pytest
 from headwater.environment import load
 from headwater.layout import RoleProcess, layout, parse_scale
 from headwater.stack_report import addresses, as_json, first_message, own_command
-from headwater.supervisor import attach
+from headwater.supervisor import Supervisor, attach
 from infra.local import artifacts, java
 from infra.local.artifacts import Artifact
 from infra.local.errors import StackError
@@ -73,6 +73,29 @@ def test_a_scale_option_that_is_no_number_is_refused(options: list[str]) -> None
 def test_a_scale_that_makes_no_sense_is_refused(scale: dict[str, int]) -> None:
     with pytest.raises(StackError, match="--scale"):
         layout(ROLES, scale)
+
+
+@pytest.mark.parametrize(
+    ("host", "trusted"),
+    [("127.0.0.1", None), ("0.0.0.0", None), ("127.0.0.2", "10.0.0.1,127.0.0.2")],  # noqa: S104
+)
+def test_sockets_behind_the_public_address_believe_it(tmp_path: Path, host: str, trusted: str | None) -> None:
+    settings = load(
+        {
+            "HEADWATER_HOME": str(tmp_path),
+            "HEADWATER_HOST": host,
+            "HEADWATER_TRUSTED_PROXIES": "10.0.0.1",
+            "HEADWATER_PORT": "0",
+        }
+    )
+    roles = layout(ROLES, {"realtime.delivery": 2})
+    supervisor = Supervisor(settings, roles, lambda _: None, lambda _: None)
+    supervisor._choose_ports()
+    commands = {role.name: supervisor._command(role).environment for role in roles}
+
+    for name, environment in commands.items():
+        expected = trusted if name.startswith("realtime.delivery") else None
+        assert environment.get("HEADWATER_TRUSTED_PROXIES") == expected
 
 
 def test_secrets_are_made_once_and_for_the_owner_only(tmp_path: Path) -> None:

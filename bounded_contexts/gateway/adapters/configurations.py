@@ -1,5 +1,6 @@
 """Configurations of other proxies that do what the gateway does, from the same table of offers and with our limits."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from infra.server import BODY_S, HEAD_LIMIT, HEAD_S, HEADER_LIMIT
 KEPT_S = 65  # between requests: less than a role keeps a connection (headwater/roles.py)
 SOCKETS = 16_384  # open ones of a worker
 DEFAULT = "web"
+AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,11 @@ class Backend:
         """Return `host:port` of each process."""
         parts = [urlsplit(url) for url in self.urls]
         return [each.netloc if each.port else f"{each.netloc}:{443 if self.is_secure else 80}" for each in parts]
+
+    @property
+    def host(self) -> str:
+        """Return the name that the first process's certificate has."""
+        return urlsplit(self.urls[0]).hostname or ""
 
     @property
     def is_secure(self) -> bool:
@@ -82,9 +89,15 @@ def nginx(site: Site) -> str:
         '    map $http_upgrade $upgrade { default ""; "~*^websocket$" websocket; }  # and no other is offered',
         '    map $upgrade $connection_header { default ""; websocket upgrade; }',
     ]
-    rest = site.backends[-1]
+    if secure := [each for each in site.backends if each.is_secure]:
+        lines += ["", "    # Who speaks TLS is who the certificate says: one name for all processes of an upstream."]
+        lines += ["    proxy_ssl_verify on;", f"    proxy_ssl_trusted_certificate {AUTHORITIES};"]
+        lines += ["    proxy_ssl_server_name on;", "    proxy_ssl_name $certified;"]
+        names = " ".join(f'{each.name} "{each.host}";' for each in secure)
+        lines += [f'    map $proxy_host $certified {{ default ""; {names} }}']
     for each in site.backends:
-        if each.websockets:
+        for path in each.websockets:
+            rest = _otherwise(site, path)
             lines += [f"    map $upgrade ${each.name}_or_{rest.name} {{ default {_at(rest)}; websocket {_at(each)}; }}"]
     for each in site.backends:
         # Engine.IO's polls of a session have to meet the same process.
@@ -98,8 +111,8 @@ def nginx(site: Site) -> str:
         places = [f"{'^~' if path.endswith('/') else '='} {path}" for path in each.sockets]
         places += [f'~ "{path}"' for path in each.paths]
         lines += [f"        location {place} {{ {to} }}" for place in places or ["/"]]
-        either = f"proxy_pass ${each.name}_or_{rest.name};"
-        lines += [f"        location = {path} {{ {either} }}" for path in each.websockets]
+        for path in each.websockets:
+            lines += [f"        location = {path} {{ proxy_pass ${each.name}_or_{_otherwise(site, path).name}; }}"]
     return _text([*lines, "    }", "}"])
 
 
@@ -146,10 +159,9 @@ def haproxy(site: Site) -> str:
     for each in site.backends:
         # Engine.IO's polls of a session have to meet the same process.
         balance = ["    balance source", "    hash-type consistent"] if each.sockets else ["    balance roundrobin"]
-        secure = " ssl verify required ca-file @system-ca" if each.is_secure else ""
         servers = [
-            f"    server {each.name}-{number} {address} check{secure}"
-            for number, address in enumerate(each.addresses, 1)
+            f"    server {each.name}-{number} {address} check{_verified(url) if each.is_secure else ''}"
+            for number, (url, address) in enumerate(zip(each.urls, each.addresses, strict=True), 1)
         ]
         check = ["    option httpchk GET /health/ready"]
         lines += ["", f"backend {each.name}", *balance, *check, *servers]
@@ -200,6 +212,17 @@ def traefik(site: Site) -> str:
 
 
 PROXIES: Mapping[str, Callable[[Site], str]] = {"traefik": traefik, "nginx": nginx, "haproxy": haproxy}
+
+
+def _otherwise(site: Site, path: str) -> Backend:
+    """Return who has what is no WebSocket at a path of WebSockets."""
+    having = (each for each in site.backends if any(re.match(pattern, path) for pattern in each.paths))
+    return next(having, site.backends[-1])
+
+
+def _verified(url: str) -> str:
+    host = urlsplit(url).hostname
+    return f" ssl verify required ca-file @system-ca verifyhost {host} sni str({host}) check-sni {host}"
 
 
 def _at(backend: Backend) -> str:

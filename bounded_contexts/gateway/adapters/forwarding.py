@@ -52,15 +52,16 @@ class Gateway:
 
     async def look(self) -> dict[str, dict[str, Any]]:
         """Return how the processes of each upstream are, by context; without their addresses, which are nobody's business."""
-        found = {}
-        for context, upstream in self._upstreams.items():
-            processes = await asyncio.gather(*(self._ready(url) for url in upstream.urls))
-            found[context] = {"ok": any(each["ok"] for each in processes), "processes": processes}
-        return found
+        found = await asyncio.gather(*(self._look_at(upstream) for upstream in self._upstreams.values()))
+        return dict(zip(self._upstreams, found, strict=True))
 
     async def close(self) -> None:
         """Let go of every connection."""
         await self._connections.close()
+
+    async def _look_at(self, upstream: Upstream) -> dict[str, Any]:
+        processes = await asyncio.gather(*(self._ready(url) for url in upstream.urls))
+        return {"ok": any(each["ok"] for each in processes), "processes": processes}
 
     async def _ready(self, url: str) -> dict[str, Any]:
         began = monotonic()

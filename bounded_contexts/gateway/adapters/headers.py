@@ -1,6 +1,8 @@
 """Which headers go on to the next hop, and what is said about the one before (RFC 9110, 7.6; RFC 7239)."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from secrets import token_hex
 
 from multidict import CIMultiDict
 from starlette.types import Scope
@@ -11,7 +13,6 @@ Header = tuple[bytes, bytes]
 HOP_BY_HOP = frozenset(
     (b"connection", b"proxy-connection", b"keep-alive", b"te", b"transfer-encoding", b"upgrade", b"trailer", b"expect")
 )
-VIA = "headwater"
 
 
 def end_to_end(headers: Iterable[Header], but: frozenset[bytes] = frozenset()) -> Iterator[Header]:
@@ -39,15 +40,22 @@ def onward(scope: Scope, but: frozenset[bytes] = frozenset()) -> CIMultiDict[str
         headers["x-forwarded-for"] = client[0]
         node = f"[{client[0]}]" if ":" in client[0] else client[0]
         headers["forwarded"] = f"for={_quoted(node)};host={_quoted(public)};proto={scheme}"
-    headers.add("via", f"{scope['http_version']} {VIA}")
+    headers.add("via", f"{scope['http_version']} {pseudonym()}")
     if "request_id" in scope:
         headers["x-request-id"] = scope["request_id"]
     return headers
 
 
 def goes_in_circles(scope: Scope) -> bool:
-    """Return whether a process of ours has forwarded the request before."""
-    return any(name == b"via" and VIA.encode() in value for name, value in scope["headers"])
+    """Return whether this process has forwarded the request before."""
+    own = pseudonym().encode()
+    return any(name == b"via" and own in value.replace(b",", b" ").split() for name, value in scope["headers"])
+
+
+@cache
+def pseudonym() -> str:
+    """Return this process's name in `Via`: made when it is needed, since processes are forks that would share it."""
+    return f"headwater-{token_hex(8)}"
 
 
 def target(scope: Scope) -> str:

@@ -102,7 +102,7 @@ class HttpForwarder:
         """Return the answer's head, and whose it is: the first process's that can be reached."""
         patience, context = self._upstream.patience, self._upstream.context
         headers = onward(scope, body.not_passed_on)
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=patience.connect_s)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=patience.connect_s, sock_read=patience.answer_s)
         status = HTTPStatus.BAD_GATEWAY
         for url in self._upstream.candidates(session):
             try:

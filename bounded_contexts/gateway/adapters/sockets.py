@@ -20,9 +20,10 @@ from bounded_contexts.gateway.adapters.headers import Header, end_to_end, goes_i
 from bounded_contexts.gateway.adapters.http import LENGTH, Connections, HttpForwarder
 from bounded_contexts.gateway.adapters.upstreams import Upstream
 from infra.problems import BY_STATUS, CONTENT_TYPE, RETRY_AFTER_S, problem
-from infra.server import transport_of
+from infra.server import have_it_pinged, transport_of
 
 STALLED_S = 30.0  # a client that takes nothing for so long is cut
+PONG_S = 20.0  # for a client's answer to a ping: those of the upstream end here
 HANDSHAKE = frozenset(
     (b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions", b"sec-websocket-protocol")
 )
@@ -62,6 +63,7 @@ class SocketsForwarder:
             headers = list(end_to_end(raw, LENGTH))
             await _refuse(scope, send, answer.status_code, headers, bytes(answer.body or b""))
             return
+        have_it_pinged(send, PONG_S)
         pair = _Pair(connection, receive, send)
         try:
             await pair.open()
@@ -79,7 +81,7 @@ class SocketsForwarder:
                 return await self._connect(url, scope)
             except InvalidStatus:
                 raise
-            except InvalidURI:
+            except (InvalidURI, ValueError):  # by the library's reading, or by Python's
                 raise HTTPException(HTTPStatus.BAD_REQUEST, "the request names no host") from None
             except (OSError, InvalidHandshake) as error:
                 log.warning("gateway.unreachable", context=context, url=url, detail=str(error))

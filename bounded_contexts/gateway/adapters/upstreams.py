@@ -15,7 +15,7 @@ class Patience:
     """How long an upstream may take, in seconds."""
 
     connect_s: float = 5.0
-    answer_s: float = 60.0  # from the request to the head of the answer
+    answer_s: float = 60.0  # from the request to the head of the answer, and from one piece of the answer to the next
 
 
 @dataclass(slots=True)

@@ -15,8 +15,8 @@ from bounded_contexts.realtime.adapters.engine import Engine, refuse
 from bounded_contexts.realtime.adapters.outbox import Outbox
 from bounded_contexts.realtime.application.limits import Limits
 from infra.problems import CONTENT_TYPE, problem
+from infra.server import PING_S
 
-PING_S = 30.0
 AWAY, NO_TEXT, POLICY = 1001, 1003, 1008  # close codes, RFC 6455
 
 Rendered = Callable[[Any], Awaitable[Sequence[str]]]  # the frames that a queued item becomes
@@ -86,10 +86,3 @@ def refusal(scope: Scope, engine: Engine, limits: Limits) -> dict[str, Any] | No
 async def refuse_with(document: dict[str, Any], scope: Scope, send: Send) -> None:
     """Answer the handshake with the problem."""
     await refuse(scope, send, document["status"], msgspec.json.encode(document), CONTENT_TYPE)
-
-
-def have_it_pinged(send: Send, timeout_s: float) -> None:
-    """Turn on uvicorn's own pings for this one connection; it has them off, because Engine.IO brings its own."""
-    protocol: Any = getattr(send, "__self__", None)
-    if hasattr(protocol, "ping_interval"):
-        protocol.ping_interval, protocol.ping_timeout = PING_S, timeout_s

@@ -18,13 +18,14 @@ from starlette.types import Receive, Scope, Send
 
 from bounded_contexts.realtime.adapters.connection import Listener
 from bounded_contexts.realtime.adapters.engine import Engine
-from bounded_contexts.realtime.adapters.frames import POLICY, FrameConnection, have_it_pinged, refusal, refuse_with
+from bounded_contexts.realtime.adapters.frames import POLICY, FrameConnection, refusal, refuse_with
 from bounded_contexts.realtime.adapters.graph import NAMES, Heard
 from bounded_contexts.realtime.adapters.outbox import Outbox
 from bounded_contexts.realtime.adapters.session import Bucket, Session
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.recent import Entry
 from infra.problems import problem
+from infra.server import have_it_pinged
 
 PROTOCOL = "graphql-transport-ws"
 INIT_S = 10.0  # a client that has not said who it is by then is closed

@@ -16,13 +16,14 @@ from starlette.types import Receive, Scope, Send
 
 from bounded_contexts.realtime.adapters.connection import Listener
 from bounded_contexts.realtime.adapters.engine import Engine
-from bounded_contexts.realtime.adapters.frames import NO_TEXT, FrameConnection, have_it_pinged, refusal, refuse_with
+from bounded_contexts.realtime.adapters.frames import NO_TEXT, FrameConnection, refusal, refuse_with
 from bounded_contexts.realtime.adapters.outbox import Outbox
 from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.own_messages import SEND
 from bounded_contexts.realtime.application.reactions import Delivery
 from bounded_contexts.realtime.application.recent import Entry
+from infra.server import have_it_pinged
 
 TEXTS = ("content", "text", "body")  # by which of these names older clients call it
 
