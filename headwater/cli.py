@@ -169,7 +169,7 @@ def token(
     hours: Annotated[float, typer.Option(min=0.001, max=24 * 30, help="How long it is valid.")] = 12.0,
 ) -> None:
     """Print an access token for development. Refused in production mode."""
-    from headwater import wiring
+    from headwater.configured import shared_key_tokens
 
     with told():
         settings = loaded()
@@ -177,7 +177,7 @@ def token(
             raise SettingsError(
                 "`headwater token` is for development; in production tokens come from the identity provider"
             )
-        tokens = wiring.shared_key_tokens(settings)
+        tokens = shared_key_tokens(settings)
         print(tokens.issue(user_id(user), tuple(role or ()), timedelta(hours=hours)))  # noqa: T201 – nothing else may be on the line
 
 

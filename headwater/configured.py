@@ -8,6 +8,7 @@ from functools import partial
 from headwater import addresses
 from headwater.addresses import Address, without_password
 from headwater.settings import PREFIX, Settings, required
+from infra.access_tokens import SharedKeyTokens
 from infra.kafka_client import KafkaConfig
 from infra.local.doctor import Check, asked
 from infra.local.errors import StackError
@@ -100,3 +101,9 @@ def kafka_config(settings: Settings) -> KafkaConfig:
         ssl_certificate_file=settings.kafka_ssl_certificate_file,
         ssl_key_file=settings.kafka_ssl_key_file,
     )
+
+
+def shared_key_tokens(settings: Settings) -> SharedKeyTokens:
+    """Return the development tokens. Raise `SettingsError` where there is no key for them."""
+    secret = required(settings.jwt_hs256_secret, "JWT_HS256_SECRET (development) or HEADWATER_JWT_JWKS_URL")
+    return SharedKeyTokens(secret.get_secret_value(), settings.jwt_issuer, settings.jwt_audience)

@@ -18,7 +18,7 @@ from bounded_contexts.gateway.adapters.forwarding import Gateway
 from bounded_contexts.gateway.adapters.graphql import Graph
 from bounded_contexts.identity import module as identity
 from bounded_contexts.identity.adapters.api_keys_postgres import PostgresApiKeys
-from bounded_contexts.identity.adapters.graph import users as users_of
+from bounded_contexts.identity.adapters.graph import users as joined_users
 from bounded_contexts.identity.adapters.signing_keys import PostgresSigningKeys
 from bounded_contexts.identity.adapters.users_cached import CachedUsers
 from bounded_contexts.identity.application.ports import ACCESS_LIFETIME
@@ -38,7 +38,7 @@ from bounded_contexts.realtime.adapters.sessions_postgres import PostgresSession
 from bounded_contexts.realtime.application.limits import Limits, origins
 from bounded_contexts.realtime.application.ports import Ports as RealtimePorts
 from headwater.addresses import without_password
-from headwater.configured import kafka_config, registry
+from headwater.configured import kafka_config, registry, shared_key_tokens
 from headwater.offers import forwarding
 from headwater.settings import PREFIX, Settings, SettingsError, required, secret_key
 from headwater.wiring_graph import merged
@@ -51,7 +51,7 @@ from headwater.wiring_identity import (
     signing_keys,
 )
 from headwater.wiring_redis import redis_server
-from infra.access_tokens import LEEWAY, AccessTokens, SharedKeyTokens
+from infra.access_tokens import LEEWAY, AccessTokens
 from infra.avro import Codec, schema_text
 from infra.dead_letters import PostgresDeadLetters
 from infra.event_store_postgres import PostgresEventStore
@@ -184,8 +184,8 @@ def build(settings: Settings, rebuilt: str | None = None) -> House:
     )
     house.groups = {name: _group_store(database, name) for name, database in house.databases.items()}
     accounts = identity_ports(house)
-    people = users_of(accounts.directory)
-    offering = (_identity(house, accounts), _messaging(house, people), _notifications(house, people))
+    people = joined_users(accounts.directory)
+    offering = (module_of_identity(settings, accounts, keys), _messaging(house, people), _notifications(house, people))
     graph = merged(offering, house.opaque_tokens)
     inside = (*offering, _realtime(house, offering, graph), _audit(house, offering), gateway.module(graph))
     house.modules = (*inside, operations.module(GroupOperations(house.kafka, inside, house.groups)))
@@ -205,12 +205,6 @@ def what_roles_do() -> dict[str, str]:
     groups |= {module.recorder.group: module.recorder.does for module in house.modules if module.recorder}
     feeds = {module.feed.name: "Socket.IO gateway" for module in house.modules if module.feed}
     return {"web": "REST interface", "relay": "moves outbox rows to Kafka", **groups, **feeds}
-
-
-def shared_key_tokens(settings: Settings) -> SharedKeyTokens:
-    """Return the development tokens. Raise `SettingsError` where there is no key for them."""
-    secret = required(settings.jwt_hs256_secret, "JWT_HS256_SECRET (development) or HEADWATER_JWT_JWKS_URL")
-    return SharedKeyTokens(secret.get_secret_value(), settings.jwt_issuer, settings.jwt_audience)
 
 
 async def migrate_all(settings: Settings) -> None:
@@ -280,10 +274,6 @@ def _group_store(database: Database, context: str) -> GroupStore:
         PostgresGroupControl(database, context),
         PostgresHandled(database, context),
     )
-
-
-def _identity(house: House, ports: IdentityPorts) -> Module:
-    return module_of_identity(house.settings, ports, house.signing_keys)
 
 
 def identity_ports(house: House) -> IdentityPorts:

@@ -154,8 +154,13 @@ async def anybody(request: Request) -> None:
     await _count(request, "auth", _network(request))
 
 
+def network(request: Request) -> str:
+    """Return what the client cannot change at will of where it comes from."""
+    return network_of(request.client.host) if request.client else ""
+
+
 def _network(request: Request) -> str:
-    return f"address:{network_of(request.client.host) if request.client else ''}"
+    return f"address:{network(request)}"
 
 
 def _counted_as(user: User) -> str:

@@ -14,6 +14,7 @@ from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from openapi_spec_validator import validate
 
 from headwater import web, wiring
+from headwater.configured import shared_key_tokens
 from headwater.web import application, graphql_schema, openapi_document
 from infra.health import Health
 from infra.request_context import BODY_LIMIT
@@ -130,7 +131,7 @@ SIGNING_IN = {
 } | {f"get /api/v1/auth/oidc/{{provider}}/{action}" for action in ("authorize", "callback")}
 
 
-TOKENS = wiring.shared_key_tokens(wiring.SHAPE)
+TOKENS = shared_key_tokens(wiring.SHAPE)
 JSON = {"content-type": "application/json"}
 REFUSED_UNREAD: dict[int, dict[str, Any]] = {
     400: {"content": b"{", "headers": JSON},

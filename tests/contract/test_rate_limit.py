@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from headwater import wiring
+from headwater.configured import shared_key_tokens
 from headwater.web import application
 from headwater.wiring import House
 from infra import rate_limit
@@ -22,7 +23,7 @@ from tests.integration.conftest import client_of
 from tests.probes import eventually
 from tests.redis_server import RunningRedis, redis_server
 
-TOKENS = wiring.shared_key_tokens(wiring.SHAPE)
+TOKENS = shared_key_tokens(wiring.SHAPE)
 FEW = 12  # a minute: two at once, and after that none for as long as a test takes
 
 Make = Callable[[int], RateLimit]

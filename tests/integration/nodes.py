@@ -25,6 +25,7 @@ from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.ports import Ports
 from bounded_contexts.realtime.application.reactions import EVENTS
 from headwater import wiring
+from headwater.configured import shared_key_tokens
 from headwater.roles import server_config
 from headwater.settings import Settings
 from headwater.wiring import House
@@ -274,7 +275,7 @@ async def device(
 
 def token(house: House, user: UUID) -> str:
     """Return an access token."""
-    tokens = wiring.shared_key_tokens(house.settings)
+    tokens = shared_key_tokens(house.settings)
     return str(tokens.issue(user))
 
 

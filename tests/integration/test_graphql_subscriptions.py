@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 
 from bounded_contexts.gateway.adapters.graphql import Subscription
 from bounded_contexts.realtime.adapters import frames, graph_sockets
-from headwater import wiring
+from headwater.configured import shared_key_tokens
 from headwater.settings import Settings
 from headwater.web import application
 from headwater.wiring import House
@@ -225,7 +225,7 @@ async def never_resumed(*_: object) -> bool:
     ],
 )
 async def test_who_is_not_let_in_learns_why(house: House, node: str, payload: Any, code: str) -> None:
-    tokens = wiring.shared_key_tokens(house.settings)
+    tokens = shared_key_tokens(house.settings)
     text = json.dumps(payload).replace("expired", tokens.issue(uuid4(), lifetime=timedelta(minutes=-5)))
     async with opened(node) as socket:
         await socket.say(type="connection_init", payload=json.loads(text.replace("good", token(house, uuid4()))))
@@ -357,7 +357,7 @@ async def test_a_flood_is_ended(house: House, node: str) -> None:
 
 @pytest.mark.parametrize("has_subscribed", [True, False])
 async def test_the_socket_ends_with_its_token(house: House, node: str, has_subscribed: bool) -> None:
-    tokens = wiring.shared_key_tokens(house.settings)
+    tokens = shared_key_tokens(house.settings)
     async with signed_in(node, tokens.issue(uuid4(), lifetime=timedelta(seconds=3) - LEEWAY)) as socket:
         if has_subscribed:
             await socket.subscribe()

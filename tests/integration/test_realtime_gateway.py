@@ -14,7 +14,7 @@ import websockets
 from pydantic import BaseModel, ConfigDict
 
 from bounded_contexts.realtime.application.limits import Limits
-from headwater import wiring
+from headwater.configured import shared_key_tokens
 from headwater.wiring import House
 from infra.access_tokens import LEEWAY, User
 from infra.kafka_log import KafkaLog
@@ -248,7 +248,7 @@ async def test_a_record_that_comes_again_is_delivered_once(house: House, log: Ka
     ],
 )
 async def test_who_is_not_let_in_learns_why(house: House, gateway: Node, auth: Any, code: str) -> None:
-    tokens = wiring.shared_key_tokens(house.settings)
+    tokens = shared_key_tokens(house.settings)
     if auth == "expired":
         auth = {"token": tokens.issue(uuid4(), lifetime=timedelta(minutes=-5))}
     elif auth == "position":
@@ -270,7 +270,7 @@ async def test_a_token_in_the_url_counts_for_nothing(house: House, gateway: Node
 
 
 async def test_a_session_ends_with_its_token(house: House, gateway: Node) -> None:
-    tokens = wiring.shared_key_tokens(house.settings)
+    tokens = shared_key_tokens(house.settings)
     short = tokens.issue(uuid4(), lifetime=timedelta(seconds=2) - LEEWAY)
     ending = await Device(gateway.url, {"token": short}).connect()
 

@@ -16,7 +16,7 @@ import pytest
 import websockets
 from websockets.frames import Opcode
 
-from headwater import wiring
+from headwater.configured import shared_key_tokens
 from headwater.settings import Settings
 from headwater.wiring import House
 from infra.access_tokens import LEEWAY
@@ -156,7 +156,7 @@ def _pointers(answer: dict[str, Any]) -> set[str]:
 async def test_who_is_not_let_in_learns_why(
     house: House, node: str, query: str, headers: dict[str, str], status: int, code: str
 ) -> None:
-    tokens = wiring.shared_key_tokens(house.settings)
+    tokens = shared_key_tokens(house.settings)
     query = query.replace("expired", tokens.issue(uuid4(), lifetime=timedelta(minutes=-5)))
     query = query.replace("good", token(house, uuid4()))
 
@@ -220,7 +220,7 @@ async def test_a_flood_is_refused_and_then_ended(house: House, node: str) -> Non
 
 
 async def test_the_connection_ends_with_its_token(house: House, node: str) -> None:
-    tokens = wiring.shared_key_tokens(house.settings)
+    tokens = shared_key_tokens(house.settings)
     short = tokens.issue(uuid4(), lifetime=timedelta(seconds=2) - LEEWAY)
     async with websockets.connect(f"{node.replace('http', 'ws')}/ws?token={short}") as ending:
         assert await take(ending) == {"type": "session.revoked", "reason": "token_expired"}

@@ -162,6 +162,16 @@ async def test_nothing_is_read_behind_the_last_request_of_a_connection(
     assert not seen.all("upgrade")
 
 
+def handshake(version: bytes) -> bytes:
+    return get(
+        b"/socket.io/?EIO=4&transport=websocket",
+        b"connection: Upgrade",
+        b"upgrade: websocket",
+        b"sec-websocket-version: " + version,
+        b"sec-websocket-key: bm90IHZlcnkgcmFuZG9tIQ==",
+    )
+
+
 @pytest.mark.parametrize("version", [b"13", b"777"])
 async def test_nothing_is_read_behind_a_handshake_that_is_refused(
     elsewhere: tuple[Upstream, int], version: bytes
@@ -169,15 +179,8 @@ async def test_nothing_is_read_behind_a_handshake_that_is_refused(
     there, _ = elsewhere
     there.handle = refusing
     there.requests.clear()
-    handshake = (
-        b"connection: Upgrade",
-        b"upgrade: websocket",
-        b"sec-websocket-version: " + version,
-        b"sec-websocket-key: bm90IHZlcnkgcmFuZG9tIQ==",
-    )
-
     async with public({"realtime": there.url, "messaging": there.url}) as port:
-        found = await raw(port, get(b"/socket.io/?EIO=4&transport=websocket", *handshake) + SECOND)
+        found = await raw(port, handshake(version) + SECOND)
 
     assert found.count(b"HTTP/1.1 ") == 1
     assert found.startswith(b"HTTP/1.1 403 " if version == b"13" else b"HTTP/1.1 400 ")
@@ -191,15 +194,8 @@ async def test_a_socket_at_a_host_that_nobody_can_connect_to_is_a_bad_request(
     there, _ = elsewhere
     there.handle = refusing
     there.requests.clear()
-    handshake = (
-        b"connection: Upgrade",
-        b"upgrade: websocket",
-        b"sec-websocket-version: 13",
-        b"sec-websocket-key: bm90IHZlcnkgcmFuZG9tIQ==",
-    )
-
     async with public({"realtime": there.url}) as port:
-        asked = get(b"/socket.io/?EIO=4&transport=websocket", *handshake).replace(b"host: x", b"host: " + host)
+        asked = handshake(b"13").replace(b"host: x", b"host: " + host)
         found = await raw(port, asked)
 
     assert found.startswith(b"HTTP/1.1 400 "), found

@@ -8,8 +8,8 @@ from uuid import uuid4
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_socket
 
+from headwater.configured import shared_key_tokens
 from headwater.environment import load
-from headwater.wiring import shared_key_tokens
 from tests.load.http_client import Connection, connect, percentile, request
 from tests.load.posting import MESSAGES, body
 

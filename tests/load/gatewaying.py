@@ -20,10 +20,11 @@ from fastapi import APIRouter
 
 from bounded_contexts.messaging.adapters.bodies import NewMessageTo
 from headwater import roles, wiring
+from headwater.configured import shared_key_tokens
 from headwater.environment import load
 from headwater.offers import forwarding
 from headwater.proxy_cli import configuration
-from headwater.wiring import SHAPE, shared_key_tokens
+from headwater.wiring import SHAPE
 from infra.health import Health
 from infra.http import SignedIn
 from infra.local.ports import free_port

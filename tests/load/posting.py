@@ -9,8 +9,8 @@ from fastapi import APIRouter
 
 from bounded_contexts.messaging.adapters.bodies import NewMessageTo
 from headwater import roles
+from headwater.configured import shared_key_tokens
 from headwater.environment import load
-from headwater.wiring import shared_key_tokens
 from infra.access_tokens import SharedKeyTokens
 from infra.health import Health
 from infra.http import SignedIn

@@ -12,8 +12,9 @@ from bounded_contexts.identity.application.commands import create_user
 from bounded_contexts.identity.domain import user as user_domain
 from bounded_contexts.identity.domain.commands import Asker, ChangeProfile, Register
 from headwater import roles
+from headwater.configured import shared_key_tokens
 from headwater.environment import load
-from headwater.wiring import House, identity_ports, shared_key_tokens
+from headwater.wiring import House, identity_ports
 from infra.access_tokens import SharedKeyTokens
 from infra.health import Health
 from infra.http import SignedIn

@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 from yarl import URL
 
 from bounded_contexts.gateway.adapters.headers import end_to_end, goes_in_circles, onward, target
-from bounded_contexts.gateway.adapters.upstreams import Upstream
+from bounded_contexts.gateway.adapters.upstreams import Upstream, status_for
 from infra.problems import RETRY_AFTER_S
 
 IDLE_S = 60.0  # less than a role keeps an idle connection (headwater/roles.py): a request should not meet its end
@@ -122,14 +122,12 @@ class HttpForwarder:
             except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
                 log.warning("gateway.unreachable", context=context, url=url, detail=str(error))
                 self._upstream.away(url)  # nothing was sent: the next may be asked
-                is_late = isinstance(error, TimeoutError)
-                status = HTTPStatus.GATEWAY_TIMEOUT if is_late else HTTPStatus.BAD_GATEWAY
+                status = status_for(error)
             except (aiohttp.ClientError, OSError) as error:
                 if body.failure:
                     raise body.failure from None
                 log.warning("gateway.failed", context=context, url=url, detail=str(error) or type(error).__name__)
-                is_late = isinstance(error, TimeoutError)
-                status = HTTPStatus.GATEWAY_TIMEOUT if is_late else HTTPStatus.BAD_GATEWAY
+                status = status_for(error)
                 break
         raise HTTPException(status, f"no process of {context} answers", {"retry-after": str(RETRY_AFTER_S)})
 

@@ -12,13 +12,14 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.frames import CloseCode
 from websockets.typing import Subprotocol
 
 from bounded_contexts.gateway.adapters.headers import Header, end_to_end, goes_in_circles, onward, target
 from bounded_contexts.gateway.adapters.http import LENGTH, Connections, HttpForwarder
-from bounded_contexts.gateway.adapters.upstreams import Upstream
+from bounded_contexts.gateway.adapters.upstreams import Upstream, status_for
 from infra.problems import BY_STATUS, CONTENT_TYPE, RETRY_AFTER_S, problem
 from infra.server import have_it_pinged, transport_of
 
@@ -59,8 +60,7 @@ class SocketsForwarder:
             connection = await self._connected(scope, session)
         except InvalidStatus as refusal:
             answer = refusal.response
-            raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.raw_items()]
-            headers = list(end_to_end(raw, LENGTH))
+            headers = list(end_to_end(_raw(answer.headers), LENGTH))
             await _refuse(scope, send, answer.status_code, headers, bytes(answer.body or b""))
             return
         have_it_pinged(send, PONG_S)
@@ -86,8 +86,7 @@ class SocketsForwarder:
             except (OSError, InvalidHandshake) as error:
                 log.warning("gateway.unreachable", context=context, url=url, detail=str(error))
                 self._upstream.away(url)
-                is_late = isinstance(error, TimeoutError)
-                status = HTTPStatus.GATEWAY_TIMEOUT if is_late else HTTPStatus.BAD_GATEWAY
+                status = status_for(error)
         raise HTTPException(status, f"no process of {context} answers")
 
     async def _connect(self, url: str, scope: Scope) -> ClientConnection:
@@ -123,9 +122,7 @@ class _Pair:
     async def open(self) -> None:
         """Tell the client that it is in, as the upstream did."""
         assert self._upstream.response  # noqa: S101 – narrows: the handshake is over
-        found = self._upstream.response.headers.raw_items()
-        raw = ((name.encode("latin-1"), value.encode("latin-1")) for name, value in found)
-        headers = list(end_to_end(raw, OF_THE_HANDSHAKE))
+        headers = list(end_to_end(_raw(self._upstream.response.headers), OF_THE_HANDSHAKE))
         await self._send({"type": "websocket.accept", "subprotocol": self._upstream.subprotocol, "headers": headers})
 
     async def run(self) -> None:
@@ -173,6 +170,10 @@ class _Pair:
     def _cut(self) -> None:
         if transport := transport_of(self._send):
             transport.abort()
+
+
+def _raw(headers: Headers) -> list[Header]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.raw_items()]
 
 
 def _sendable(code: int) -> int:

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from itertools import count
 from time import monotonic
 
@@ -47,3 +48,8 @@ class Upstream:
         self._sessions[session] = url
         if len(self._sessions) > MOST_SESSIONS:
             self._sessions.popitem(last=False)
+
+
+def status_for(error: Exception) -> HTTPStatus:
+    """Return what a client is told of a process that could not be asked."""
+    return HTTPStatus.GATEWAY_TIMEOUT if isinstance(error, TimeoutError) else HTTPStatus.BAD_GATEWAY

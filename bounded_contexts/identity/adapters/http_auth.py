@@ -32,10 +32,9 @@ from bounded_contexts.identity.application.sessions import FirstFactor, SecondFa
 from bounded_contexts.identity.domain.address import compared
 from bounded_contexts.identity.domain.commands import Asker, Register, RemoveSecondFactor
 from infra.access_tokens import Unauthenticated
-from infra.http import PerhapsSignedIn, SignedIn, Tokens, anybody, problems
+from infra.http import PerhapsSignedIn, SignedIn, Tokens, anybody, network, problems
 from infra.http_errors import error_answer
 from infra.opaque import OpaqueTokens
-from infra.rate_limit import network_of
 from shared_kernel.errors import Refused
 
 DEVICE_LIMIT = 200  # characters
@@ -212,4 +211,4 @@ def _mfa_required(token: str) -> Unauthenticated:
 def device_of(request: Request, name: str) -> Device:
     """Return where a session is used."""
     printable = "".join(character for character in name if character.isprintable())
-    return Device(printable[:DEVICE_LIMIT], network_of(request.client.host) if request.client else "")
+    return Device(printable[:DEVICE_LIMIT], network(request))

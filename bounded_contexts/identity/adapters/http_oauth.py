@@ -18,10 +18,9 @@ from bounded_contexts.identity.application import service_accounts
 from bounded_contexts.identity.application.ports import Ports
 from bounded_contexts.identity.application.service_accounts import ClientRefused
 from infra.access_tokens import Unauthenticated
-from infra.http import Problem, anybody, open_to_all
+from infra.http import Problem, anybody, network, open_to_all
 from infra.http_errors import error_headers
 from infra.problems import problem, status_of
-from infra.rate_limit import network_of
 from shared_kernel.errors import HeadwaterError, Malformed
 from shared_kernel.permissions import SCOPES
 
@@ -98,9 +97,8 @@ def oauth_routes(ports: Ports, issuer: str) -> APIRouter:
             raise Malformed("invalid_request", "send grant_type")
         if form["grant_type"] != GRANT:
             raise Malformed("unsupported_grant_type", f"only {GRANT}")
-        origin = network_of(request.client.host) if request.client else ""
         try:
-            found = await service_accounts.token(client_id, secret, form.get("scope"), origin, ports)
+            found = await service_accounts.token(client_id, secret, form.get("scope"), network(request), ports)
         except ClientRefused:
             raise Unauthenticated("invalid_client", "id or secret is wrong") from None
         response.headers.update(NOT_STORED)

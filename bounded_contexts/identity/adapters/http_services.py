@@ -31,12 +31,12 @@ from shared_kernel.permissions import require
 SERVICES = "service-accounts"
 
 
-async def asker(user: SignedIn) -> Asker:
+async def who_asks(user: SignedIn) -> Asker:
     """Return who asks. Whether they may is decided with the command."""
     return Asker(user.id, user.roles)
 
 
-AskedBy = Annotated[Asker, Depends(asker)]
+AskedBy = Annotated[Asker, Depends(who_asks)]
 
 
 def service_routes(ports: Ports) -> APIRouter:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import strawberry
 
-from bounded_contexts.notifications.adapters.http import Mark, inbox_of
+from bounded_contexts.notifications.adapters.http import Mark, inbox_of, notification_answer
 from bounded_contexts.notifications.application.commands import mark_read
 from bounded_contexts.notifications.application.ports import InboxItem, Ports
 from infra.graph import FIRST, Connection, Info, Part, Status, Users, page_by_place, scoped, seen, status_of
@@ -52,16 +52,7 @@ def graph(ports: Ports, users: Users) -> Part:
             return await users.one(info.context, self.actor_id)
 
     def shown(item: InboxItem) -> Notification:
-        return Notification(
-            id=item.notification_id,
-            kind=item.kind,
-            message_id=item.cause_id,
-            conversation_id=item.conversation_id,
-            actor_id=item.actor_id,
-            preview=item.preview,
-            created_at=item.raised_at,
-            read_at=item.read_at,
-        )
+        return Notification(**dict(notification_answer(item)))
 
     @strawberry.type
     class Query:

@@ -90,7 +90,7 @@ def router(ports: Ports) -> APIRouter:
         more = len(found) > limit
         last = found[limit - 1] if more else None
         next_ = seal_place(tokens, last.raised_at, last.notification_id, inbox) if last else None
-        data = [_answer(item) for item in found[:limit]]
+        data = [notification_answer(item) for item in found[:limit]]
         return InboxPage(data=data, page=NextPage(next_cursor=next_, has_more=more))
 
     @routes.get("/notifications/counts")
@@ -117,7 +117,7 @@ def inbox_of(user: UUID) -> str:
     return f"notifications:{user}"
 
 
-def _answer(item: InboxItem) -> NotificationAnswer:
+def notification_answer(item: InboxItem) -> NotificationAnswer:
     return NotificationAnswer(
         id=item.notification_id,
         kind=item.kind,
