@@ -10,6 +10,10 @@ from shared_kernel.events import Position
 from shared_kernel.records import Partition, Record
 
 
+class PositionLost(Exception):
+    """Where the group stands is not on the topic. The process ends: nothing it could do would be right."""
+
+
 @dataclass(frozen=True, slots=True)
 class Callbacks:
     """What a member does when the broker has something for it. They run on the loop, one after the other."""
@@ -41,6 +45,13 @@ class GroupConsumer(Protocol):
 
     def end(self, partition: Partition) -> int | None:
         """Return the offset the next record of the partition will get, as far as that is known without asking."""
+
+    def doubt(self, partition: Partition, offset: int) -> None:
+        """End the reading with `PositionLost` if the broker, asked as soon as it answers, has less than `offset` records.
+
+        What lies before the place that was claimed is delivered when the broker does not have that place, and also,
+        now and then, by a library that reads some records twice amid quick rebalances.
+        """
 
     async def close(self) -> None:
         """Give the partitions back (`revoked` is called) and leave the group."""

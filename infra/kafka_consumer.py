@@ -20,7 +20,7 @@ from typing import Any, overload
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from infra.broker import Callbacks
+from infra.broker import Callbacks, PositionLost
 from infra.crash_points import crash_point
 from infra.kafka_client import KafkaConfig
 from shared_kernel.records import Partition, Record
@@ -83,6 +83,8 @@ class KafkaConsumer:
         self._ends: Mapping[Partition, int] = {}  # of what is assigned
         self._held: set[Partition] = set()  # what is not fetched from
         self._looked_at = 0.0
+        self._doubted: dict[Partition, int] = {}  # offsets that are asked about
+        self._gone: set[Partition] = set()  # while a delivery was put together
         self.ended: Exception | None = None
         self._closing = False
         self._requests: SimpleQueue[Callable[[], object]] = SimpleQueue()
@@ -122,6 +124,13 @@ class KafkaConsumer:
     def end(self, partition: Partition) -> int | None:
         return self._ends.get(partition)
 
+    def doubt(self, partition: Partition, offset: int) -> None:
+        def note() -> None:
+            self._doubted[partition] = offset
+            self._looked_at = 0.0
+
+        self._requests.put(note)
+
     async def close(self) -> None:
         self._closing = True
         await asyncio.to_thread(self._thread.join)
@@ -142,7 +151,9 @@ class KafkaConsumer:
                 if self._in_transactions:  # asked for in any other thread while this one polls, it never came
                     self.group_metadata = self._consumer.consumer_group_metadata()
                 if first is not None:
-                    self._hand_over([first, *self._consumer.consume(BATCH - 1, 0)])
+                    self._gone.clear()
+                    rest = self._consumer.consume(BATCH - 1, 0)  # which may call back about a rebalance
+                    self._hand_over([first, *rest] if _home(first) not in self._gone else rest)
             except (KafkaException, RuntimeError) as error:
                 log.warning("consumer.read_failed", error=str(error))
         with contextlib.suppress(KafkaException, RuntimeError):
@@ -161,9 +172,12 @@ class KafkaConsumer:
         with contextlib.suppress(KafkaException, RuntimeError):  # then what was known stays
             ends = {key: self._end(key) for key in _keys(self._consumer.assignment())}
             self._ends = {key: end for key, end in ends.items() if end >= 0}
+        for partition in self._doubted.keys() & self._ends.keys():
+            if self._ends[partition] < (offset := self._doubted.pop(partition)):
+                raise PositionLost(f"the group is at {offset} of {partition}, beyond its end: was the topic made anew?")
 
     def _end(self, partition: Partition) -> int:
-        is_fetched = partition not in self._held
+        is_fetched = partition not in self._held and partition not in self._doubted
         marks = self._consumer.get_watermark_offsets(TopicPartition(*partition), ASK_S, cached=is_fetched)
         return int(marks[1]) if marks else -1
 
@@ -178,6 +192,7 @@ class KafkaConsumer:
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Wait for as long as it takes: the library would begin by itself where the broker says, not where the group stands."""
         self._held -= set(_keys(partitions))  # they may have gone while they were
+        self._doubted = {key: offset for key, offset in self._doubted.items() if key not in _keys(partitions)}
         claiming = self._begin_to_ask(self._callbacks.assigned(_keys(partitions)))
         while not self._closing:
             try:
@@ -191,6 +206,7 @@ class KafkaConsumer:
         claiming.cancel()
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._gone |= set(_keys(partitions))
         offsets = self._ask(self._callbacks.revoked(_keys(partitions)))
         self._do_what_was_asked()  # for these partitions: should they come back at once, it would be done to them again
         if offsets:
@@ -200,6 +216,7 @@ class KafkaConsumer:
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Somebody else has them already: stop, commit nothing."""
+        self._gone |= set(_keys(partitions))
         self._ask(self._callbacks.revoked(_keys(partitions)))
         self._do_what_was_asked()
         consumer.incremental_unassign(partitions)
@@ -255,14 +272,17 @@ class LazyHeaders(Sequence[tuple[str, bytes | None]]):
 
 def _record(message: Message) -> Record:
     return Record(
-        message.topic() or "",
-        message.partition() or 0,
+        *_home(message),
         message.offset() or 0,
         message.key(),
         message.value(),
         LazyHeaders(message),
         message.timestamp()[1],
     )
+
+
+def _home(message: Message) -> Partition:
+    return message.topic() or "", message.partition() or 0
 
 
 def _keys(partitions: list[TopicPartition]) -> list[Partition]:

@@ -12,7 +12,7 @@ from time import time
 
 import structlog
 
-from infra.broker import Callbacks
+from infra.broker import Callbacks, PositionLost
 from infra.envelope import Headers
 from shared_kernel.errors import Unavailable
 from shared_kernel.events import Position
@@ -143,6 +143,10 @@ class MemoryConsumer:
 
     def end(self, partition: Partition) -> int | None:
         return len(self._broker.log_of(partition))
+
+    def doubt(self, partition: Partition, offset: int) -> None:
+        if len(self._broker.log_of(partition)) < offset:
+            self.ended = PositionLost(f"the group is at {offset} of {partition}, beyond its end")
 
     async def close(self) -> None:
         self._closing = True

@@ -26,10 +26,6 @@ FENCED_S = 1.0  # before a partition is claimed anew: by then the broker has sai
 log = structlog.get_logger()
 
 
-class PositionLost(RuntimeError):
-    """Where the group stands is not on the topic. The process ends: nothing it could do would be right."""
-
-
 class PartitionWorker(ABC):
     """What waits and runs of one partition, from its assignment until it is revoked."""
 
@@ -85,10 +81,13 @@ class PartitionWorker(ABC):
         """Take what the broker delivered."""
         if self._is_seeking:  # it is from before the move
             return
-        if records[0].offset < self._progress.next:
-            self._lost = PositionLost(f"{self._member.group} is behind the end of {self.key}: was it made anew?")
-        if self._read and records[0].offset <= (last := self._read[-1][0]):  # the library delivers it a second time
-            records = [record for record in records if record.offset > last]
+        expected = self._first_unfinished
+        if records[0].offset < expected:
+            self._member.kafka.doubt(self.key, expected)
+        if self._read:
+            expected = max(expected, self._read[-1][0] + 1)
+        if records[0].offset < expected:  # the library delivers it a second time
+            records = [record for record in records if record.offset >= expected]
             if not records:
                 return
         self._waiting.extend(records)

@@ -7,6 +7,7 @@ all of it or nothing. A member that dies leaves its transaction to be aborted by
 import asyncio
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -25,7 +26,6 @@ from infra.kafka_client import RECORD_BYTES, KafkaConfig
 from infra.kafka_consumer import KafkaConsumer
 from infra.member import ATTEMPTS, Heard, backoff, dead_letter_headers, dead_letter_topic, heard_of, letter, where
 from infra.metrics import Sample, sample
-from infra.partition_worker import PositionLost
 from infra.postgres import is_transient
 from shared_kernel.causation import because
 from shared_kernel.events import Event, event_key
@@ -35,6 +35,7 @@ from shared_kernel.records import Partition, Record
 TRANSACTION_S = 10  # how long the transaction of a dead member holds up readers behind it
 QUEUE_BATCHES = 4  # that wait before the broker is told to deliver no more
 TIMEOUT_S = 30
+LOOK_S = 1.0  # how often it is looked whether the reading goes on
 COMMITS = 4  # how often it is asked whether a transaction is committed
 
 log = structlog.get_logger()
@@ -71,7 +72,6 @@ class TransformRunner:
         self._metrics = GroupMetrics(transform.group, transform.topics, config.prefix)
         self._next: dict[Partition, int] = {}  # what is turned next, of partitions that something was read from
         self._delivered: dict[Partition, int] = {}  # what is expected next of them
-        self._lost: PositionLost | None = None  # what ends the process
         self._heard: Counter[str] = Counter()  # of the batch that runs: events by topic that a handler listens to
         self._dead: Counter[str] = Counter()  # and how many of them failed for good
         self._producer: Producer | None = None
@@ -106,18 +106,19 @@ class TransformRunner:
 
     async def _turn(self) -> None:
         while not self._closing:
-            await self._woken.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), LOOK_S)
+            if self._kafka.ended:  # without it the process would live on and do nothing
+                raise self._kafka.ended
             self._woken.clear()
             while self._waiting and not self._closing:
-                if self._lost:
-                    raise self._lost
                 await self._once()
 
     def _deliver(self, records: list[Record]) -> None:
         for record in records:
             if record.home in self._owned:
-                if record.offset < self._next.setdefault(record.home, record.offset):
-                    self._lost = PositionLost(f"{self._transform.group} is behind {record.home}: was it made anew?")
+                if record.offset < (next_ := self._next.setdefault(record.home, record.offset)):
+                    self._kafka.doubt(record.home, next_)
                 if record.offset >= self._delivered.get(record.home, 0):  # or the library delivers it a second time
                     self._delivered[record.home] = record.offset + 1
                     self._waiting.append(record)
