@@ -187,7 +187,8 @@ def build(settings: Settings, rebuilt: str | None = None) -> House:
     people = joined_users(accounts.directory)
     offering = (module_of_identity(settings, accounts, keys), _messaging(house, people), _notifications(house, people))
     graph = merged(offering, house.opaque_tokens)
-    inside = (*offering, _realtime(house, offering, graph), _audit(house, offering), gateway.module(graph))
+    heard = (*offering, _realtime(house, offering, graph))
+    inside = (*heard, _audit(house, heard), gateway.module(graph))
     house.modules = (*inside, operations.module(GroupOperations(house.kafka, inside, house.groups)))
     house.gateway = forwarding(settings, house.modules)
     return house
@@ -334,9 +335,9 @@ def _realtime(house: House, offering: Sequence[Module], graph: Graph) -> Module:
     )
 
 
-def _audit(house: House, offering: Sequence[Module]) -> Module:
-    topics = sorted(topic.name for module in offering for topic in module.topics)
-    letters = sorted({topic.name for topic in declared_topics(offering)} - {*topics})
+def _audit(house: House, heard: Sequence[Module]) -> Module:
+    topics = sorted(topic.name for module in heard for topic in module.topics)
+    letters = sorted({topic.name for topic in declared_topics(heard)} - {*topics})
     ports = audit_ports(house.settings, house.databases[audit.NAME])
     outcomes = Outcomes(house.kafka, lambda: house.modules, house.groups)
     devices = PostgresSessions(house.databases[realtime.NAME], house.codec)

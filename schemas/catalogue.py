@@ -3,6 +3,7 @@
 from schemas.identity import events as identity
 from schemas.messaging import events as messaging
 from schemas.notifications import events as notifications
+from schemas.realtime import events as realtime
 
 EVENTS = (
     identity.ApiKeyCreated,
@@ -42,4 +43,5 @@ EVENTS = (
     messaging.MessageErased,
     messaging.MessageSent,
     notifications.NotificationsRead,
+    realtime.UiUpdatePublished,
 )

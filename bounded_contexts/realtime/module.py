@@ -1,5 +1,6 @@
 """The door of realtime. What is delivered is decided here and nowhere else."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from bounded_contexts.realtime.adapters.gateway import FEED, ChatGateway
@@ -11,9 +12,10 @@ from bounded_contexts.realtime.application.reactions import EVENTS, SUMMARIES
 from infra.access_tokens import AccessTokens
 from infra.opaque import OpaqueTokens
 from infra.revocations import Revocations
-from shared_kernel.module import Feed, Module
+from shared_kernel.module import Feed, Module, Topic
 
 NAME = "realtime"
+RETENTION = timedelta(days=7)  # of updates: for how long a client may stay away and miss none
 MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
 ABOUT_THE_SESSION = {
     "session.ready": "You are in: what follows is what happens from `position` on.",
@@ -36,6 +38,7 @@ def module(
     revocations.listen(gateway.revoked)
     return Module(
         name=NAME,
+        topics=(Topic("ui-updates", retention=RETENTION),),
         feed=Feed(FEED, EVENTS, gateway.deliver, gateway.reached, limits.lookback_records),
         sockets=gateway.asgi,
         compat_sockets=gateway.plain,

@@ -44,7 +44,7 @@ KEPT = {
         "used_state",
     ),
 }
-RECORDERS = {"audit.log": ["conversations", "messages", "notifications", "sessions", "users"]}
+RECORDERS = {"audit.log": ["conversations", "messages", "notifications", "sessions", "ui-updates", "users"]}
 ROLES = (
     "web",
     "relay",

@@ -78,6 +78,8 @@ def events_of(event: type[Event]) -> st.SearchStrategy[Event]:
     hints = get_type_hints(event)
     required = {each.name: values(hints[each.name]) for each in fields(event) if each.default is MISSING}
     optional = {each.name: values(hints[each.name]) for each in fields(event) if each.default is not MISSING}
+    if hints[event.KEY] is str:
+        required[event.KEY] = st.text(min_size=1, max_size=30)
     given_fields = st.fixed_dictionaries(required, optional=optional)
     return given_fields.map(lambda chosen: event(**chosen))
 
