@@ -39,6 +39,7 @@ from shared_kernel.module import Consumer, Handler, Topic, on
 from shared_kernel.records import Record
 from tests.contract.test_event_log import sent
 from tests.probes import during, eventually
+from tests.topics import delete_topics
 from tests.unit.test_avro import MemoryRegistry, started
 from tests.virtual_time import skip_waits
 
@@ -272,6 +273,7 @@ class ServerRig(Rig):
         async with self._owner.transaction() as connection:
             await connection.execute(sa.text(f"drop table {self._table}"))
         await self._owner.close()
+        await asyncio.to_thread(delete_topics, self.config, self.topic)
 
     def transaction(self) -> AbstractAsyncContextManager[object]:
         return self.house.databases["messaging"].transaction()

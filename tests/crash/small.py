@@ -27,9 +27,10 @@ from tests.crash import evidence
 from tests.crash.checker import Violation, check
 from tests.crash.evidence import Evidence, Moment, Sources
 from tests.crash.history import History, operations
-from tests.integration.conftest import client_of, delete_topics
+from tests.integration.conftest import client_of
 from tests.probes import eventually
 from tests.servers import Servers
+from tests.topics import delete_topics
 
 ROOT = Path(__file__).parents[2]
 LOOK_S = 0.2  # mostly one waits seconds, until a member that died is none any more

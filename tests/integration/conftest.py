@@ -11,8 +11,6 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from argon2 import PasswordHasher
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 from pydantic import SecretStr
 from starlette.types import ASGIApp
 
@@ -24,13 +22,13 @@ from infra.access_tokens import SharedKeyTokens
 from infra.consumer import ConsumerRunner
 from infra.feed import FeedRunner
 from infra.health import Health
-from infra.kafka_client import KafkaConfig
 from infra.outbox_relay import OutboxRelay
 from shared_kernel.errors import Unavailable
 from tests.conftest import settings_for
 from tests.mailbox import Mailbox, mail_server
 from tests.probes import during, eventually
 from tests.servers import Servers
+from tests.topics import delete_topics
 
 Client = Callable[..., httpx.AsyncClient]
 Anybody = Callable[[], httpx.AsyncClient]
@@ -87,15 +85,6 @@ async def altered(house: House, **settings: Any) -> AsyncIterator[House]:
         await other.codec.registry.close()
         for database in other.databases.values():
             await database.close()
-
-
-def delete_topics(config: KafkaConfig) -> None:
-    """Have the broker forget them: one that is killed reads every partition it has when it is back."""
-    admin = AdminClient(config.confluent())
-    with contextlib.suppress(KafkaException):  # one that a test has just killed keeps them
-        own = [name for name in admin.list_topics(timeout=10).topics if name.startswith(config.prefix)]
-        for deleted in admin.delete_topics(own).values() if own else ():  # one that is just back may not know them yet
-            deleted.result(30)
 
 
 @pytest.fixture

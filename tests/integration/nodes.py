@@ -41,6 +41,7 @@ from schemas.messaging.events import MessageErased, MessageSent
 from shared_kernel.module import Feed, SocketCommand, Topic
 from tests.conftest import SECRET
 from tests.probes import eventually
+from tests.topics import delete_topics
 
 CHAT = "/chat"
 QUIET: Mapping[str, Any] = {"logger": False, "engineio_logger": False}
@@ -65,6 +66,7 @@ async def own_topics(house: House) -> AsyncIterator[House]:
         yield replace(house, kafka=kafka, commands=producer)
     finally:
         await producer.close()
+        await asyncio.to_thread(delete_topics, kafka)
 
 
 class NoText(str):
