@@ -12,6 +12,7 @@ from headwater.proxy_cli import configuration
 from infra.local.ports import free_port
 from tests.e2e.conftest import Stack
 from tests.e2e.test_message_exchange import GATEWAYS, send
+from tests.integration.test_graphql_subscriptions import signed_in
 from tests.official_client import OfficialClient, official_client
 from tests.probes import eventually
 from tests.proxies import running
@@ -81,6 +82,38 @@ async def test_when_every_process_is_gone_clients_are_told_and_come_back_by_them
     assert (problem["code"], problem["status"]) == ("bad_gateway", 502)
 
 
+async def asks_and_subscribes(stack: Stack, url: str) -> None:
+    """Have one person subscribe and another send and ask, all at that address."""
+    ann, bob = uuid4(), uuid4()
+    headers = {"authorization": f"Bearer {stack.token(ann)}"}
+    async with (
+        signed_in(url, stack.token(bob)) as socket,
+        httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as client,
+    ):
+        await socket.subscribe()
+        await socket.settled()
+        sent = await client.post(
+            "/api/v1/messages", json={"participants": [str(ann), str(bob)], "body": "x", "client_id": "1"}
+        )
+        event = await socket.event()
+
+        async def known() -> list[dict[str, object]]:
+            answer = await client.post(
+                "/graphql", json={"query": "{ conversations(first: 2) { edges { node { id } } } }"}
+            )
+            return list(answer.json()["data"]["conversations"]["edges"])
+
+        conversations = await eventually(known)
+
+    assert sent.status_code == 202, sent.text
+    assert (event["kind"], event["messageId"]) == ("CREATED", sent.json()["message_id"])
+    assert len(conversations) == 1
+
+
+async def test_queries_and_subscriptions_work_through_the_public_port(stack: Stack) -> None:
+    await asks_and_subscribes(stack, stack.url)
+
+
 @pytest.mark.parametrize("proxy", ["nginx", "haproxy"])
 async def test_a_generated_configuration_does_the_same(stack: Stack, proxy: str, tmp_path: Path) -> None:
     ann, bob = uuid4(), uuid4()
@@ -97,3 +130,4 @@ async def test_a_generated_configuration_does_the_same(stack: Stack, proxy: str,
             await send(api, [ann, bob], f"through {proxy}")
         for transport in ("websocket", "polling"):
             await until_heard(client, transport, [f"through {proxy}"])
+        await asks_and_subscribes(stack, url)
