@@ -255,6 +255,8 @@ class Settings(BaseSettings):
             raise ValueError(f"{PREFIX}CRASH_AT is for development")
         if any(url.get_secret_value().startswith("http:") for url in self.oidc_providers.values()):
             raise ValueError(f"{PROVIDER}<PROVIDER>: plain http is for development")
+        if self.account_pages.startswith("http:"):
+            raise ValueError(f"{PREFIX}ACCOUNT_PAGES: https in production, since mails lead there with tokens")
         if not self.secret_key:
             raise ValueError(f"{PREFIX}SECRET_KEY is required in production")
         if self.jwt_jwks_url and not (self.jwt_issuer and self.jwt_audience):

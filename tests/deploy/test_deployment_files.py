@@ -31,6 +31,7 @@ REQUIRED = {"HEADWATER_SECRET_KEY": KEY, "POSTGRES_PASSWORD": "one", "REGISTRY_P
 DEVELOPMENT = REQUIRED | {"HEADWATER_JWT_HS256_SECRET": KEY}
 PRODUCTION = REQUIRED | {
     "HEADWATER_MODE": "production",
+    "HEADWATER_ACCOUNT_PAGES": "https://app.example",
     "HEADWATER_JWT_JWKS_URL": "https://id.example/keys",
     "HEADWATER_JWT_ISSUER": "https://id.example",
     "HEADWATER_JWT_AUDIENCE": "headwater",

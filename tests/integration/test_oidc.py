@@ -396,6 +396,13 @@ class TestBrowsers:
 
         assert [error_of(await ada.browser.get(each)) for each in (first, second)] == [None, None]
 
+    async def test_those_that_were_given_up_do_not_pile_up(self, ada: Person) -> None:
+        for _ in range(8):
+            await ada.begin()
+
+        assert len([each for each in ada.browser.cookies if "headwater-oidc" in each]) <= 5
+        assert error_of(await ada.arrive()) is None
+
     async def test_another_browser_cannot_use_the_answer(self, ada: Person, anybody: Anybody) -> None:
         """Else a page could have somebody signed in as whoever the page likes."""
         url = await ada.answered()

@@ -24,6 +24,7 @@ from infra.access_tokens import SharedKeyTokens
 SECRET = "s3cr3t-" * 6
 PRODUCTION = {
     "HEADWATER_MODE": "production",
+    "HEADWATER_ACCOUNT_PAGES": "https://app.example",
     "HEADWATER_SECRET_KEY": SECRET,
     "HEADWATER_JWT_JWKS_URL": "https://id.example/keys",
     "HEADWATER_JWT_ISSUER": "https://id.example",

@@ -20,6 +20,7 @@ SHORT = "t00-short"
 DATABASE = f"postgresql://headwater:{SECRET}@database/headwater"
 PRODUCTION = {
     "HEADWATER_MODE": "production",
+    "HEADWATER_ACCOUNT_PAGES": "https://app.example",
     "HEADWATER_SECRET_KEY": SECRET,
     "HEADWATER_JWT_JWKS_URL": "https://id.example/keys",
     "HEADWATER_JWT_ISSUER": "https://id.example",
@@ -342,7 +343,10 @@ class TestProduction:
     def test_what_is_complete_is_accepted(self) -> None:
         assert load(PRODUCTION).mode == "production"
 
-    @pytest.mark.parametrize("missing", ["HEADWATER_SECRET_KEY", "HEADWATER_JWT_ISSUER", "HEADWATER_JWT_AUDIENCE"])
+    @pytest.mark.parametrize(
+        "missing",
+        ["HEADWATER_SECRET_KEY", "HEADWATER_ACCOUNT_PAGES", "HEADWATER_JWT_ISSUER", "HEADWATER_JWT_AUDIENCE"],
+    )
     def test_what_is_missing_is_named(self, missing: str) -> None:
         message = refusal({name: given for name, given in PRODUCTION.items() if name != missing})
 

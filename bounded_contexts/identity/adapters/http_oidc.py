@@ -28,6 +28,7 @@ from shared_kernel.errors import HeadwaterError, NotFound, Refused
 COOKIE = "headwater-oidc-"
 HOST_PREFIX = "__Host-"  # no neighbour under the same domain can set one
 LIFETIME = timedelta(minutes=10)
+SIGN_INS = 5  # begun at once in one browser: tabs; more cookies would make its requests too large for some server
 PLACE = b"oidc state"
 
 
@@ -39,6 +40,9 @@ class SignIns:
         self._browsers = browsers
 
     def keep(self, begun: Begun, request: Request, response: Response) -> None:
+        begun_before = [name for name in request.cookies if name.removeprefix(HOST_PREFIX).startswith(COOKIE)]
+        for name in begun_before if len(begun_before) >= SIGN_INS else ():
+            self._delete(name, request, response)
         sealed = secret_keys.seal(self._key, msgspec.msgpack.encode(astuple(begun)), PLACE)
         response.set_cookie(
             self._name(begun.state, request),
@@ -63,8 +67,11 @@ class SignIns:
         return begun
 
     def forget(self, state: str, request: Request, response: Response) -> None:
+        self._delete(self._name(state, request), request, response)
+
+    def _delete(self, name: str, request: Request, response: Response) -> None:
         secure = not self._browsers.is_plain(request)
-        response.delete_cookie(self._name(state, request), path="/", secure=secure, httponly=True, samesite="lax")
+        response.delete_cookie(name, path="/", secure=secure, httponly=True, samesite="lax")
 
     def _name(self, state: str, request: Request) -> str:
         """Return the cookie's name, of each sign-in its own: several tabs may be at it."""
