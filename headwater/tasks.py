@@ -127,9 +127,9 @@ async def with_rebuild(settings: Settings, group: str, work: Callable[[Rebuild],
     context = group.partition(".")[0]
     house = build(settings, rebuilt=context)
     if context in settings.database_urls:
-        owner = context_database(settings, context, context)
+        owner = context_database(settings, context, context, patient=True)
     else:
-        owner = database_at(settings, owner_url(settings), "headwater rebuild")
+        owner = database_at(settings, owner_url(settings), "headwater rebuild", patient=True)
     try:
         await house.codec.start()  # and no producer: what handlers hear again must not leave the house
         return await work(Rebuild(owner, house.modules, house.groups, house.kafka, house.codec))

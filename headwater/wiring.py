@@ -210,7 +210,7 @@ def what_roles_do() -> dict[str, str]:
 
 async def migrate_all(settings: Settings) -> None:
     """Bring every context's schema and role to the newest version. Raise `SettingsError` if a database refuses us."""
-    owner = database_at(settings, owner_url(settings), "headwater migrate")
+    owner = database_at(settings, owner_url(settings), "headwater migrate", patient=True)
     schemas = [
         ContextSchema(
             name,
@@ -349,21 +349,29 @@ def audit_ports(settings: Settings, database: Database, trusted: Sequence[bytes]
     return AuditPorts(PostgresLog(database), DerivedKey(secret_key(settings), trusted), _now)
 
 
-def context_database(settings: Settings, context: str, schema: str) -> Database:
+def context_database(settings: Settings, context: str, schema: str, *, patient: bool = False) -> Database:
     """Return the context's database, tables without a schema's name being those of `schema`."""
     name = f"headwater {context}"
     if own := settings.database_urls.get(context):
-        return database_at(settings, own.get_secret_value(), name, schema, f"DATABASE_URL_{context.upper()}")
-    return database_at(settings, role_url(owner_url(settings), context, secret_key(settings)), name, schema)
+        url, variable = own.get_secret_value(), f"DATABASE_URL_{context.upper()}"
+        return database_at(settings, url, name, schema, variable, patient=patient)
+    url = role_url(owner_url(settings), context, secret_key(settings))
+    return database_at(settings, url, name, schema, patient=patient)
 
 
 def database_at(
-    settings: Settings, url: str, name: str, schema: str = "public", variable: str = "DATABASE_URL"
+    settings: Settings,
+    url: str,
+    name: str,
+    schema: str = "public",
+    variable: str = "DATABASE_URL",
+    *,
+    patient: bool = False,
 ) -> Database:
     """Return the database at the URL. Raise `SettingsError`, naming the variable, for a URL's wrong parameters."""
-    ca_file = settings.database_ssl_ca_file
+    size, ca_file = settings.database_pool_size, settings.database_ssl_ca_file
     try:
-        return Database(url, pool_size=settings.database_pool_size, ssl_ca_file=ca_file, name=name, schema=schema)
+        return Database(url, pool_size=size, ssl_ca_file=ca_file, name=name, schema=schema, patient=patient)
     except ValueError as error:
         raise SettingsError(f"{PREFIX}{variable}: {error}") from None
 

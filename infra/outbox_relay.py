@@ -23,6 +23,7 @@ from infra.postgres import Database, is_transient
 BATCH = 1_000  # rows
 NAP_S = 0.01  # while the outbox is empty
 AGAIN_S = 0.5  # after a failure
+PATIENCE_S = 10 * 365 * 86_400  # with another relay: as long as it lives
 
 NEXT = "select id, topic, key, body, headers::text from {schema}.outbox order by id limit $1"
 SENT = "delete from {schema}.outbox where id = any($1)"
@@ -60,8 +61,8 @@ class OutboxRelay:
 
     async def _drain(self, connection: Any) -> None:
         try:
-            await connection.execute("set statement_timeout = 0")  # the lock may take as long as another relay lives
-            await connection.execute("select pg_advisory_lock($1)", self._lock)
+            await connection.execute("set statement_timeout = 0")
+            await connection.execute("select pg_advisory_lock($1)", self._lock, timeout=PATIENCE_S)
             await connection.execute("reset statement_timeout")
             self.sending = True
             while True:

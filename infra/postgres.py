@@ -12,6 +12,7 @@ from typing import Any
 
 import asyncpg
 from sqlalchemy import URL, event, make_url
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -22,6 +23,7 @@ from shared_kernel.errors import Unavailable
 CONNECT_TIMEOUT_S = 5
 POOL_TIMEOUT_S = 10
 STATEMENT_TIMEOUT_MS = 30_000
+SILENCE_S = STATEMENT_TIMEOUT_MS / 1000 + 5  # after which a server that should have ended the statement is gone
 IDLE_TRANSACTION_TIMEOUT_MS = 60_000  # a forgotten transaction would hold locks and vacuum back
 REST_S = 30.0  # after which a connection may have been dropped on the way without a word
 TLS_MODES = ("require", "verify-ca", "verify-full")
@@ -42,6 +44,7 @@ class Database:
         ssl_ca_file: Path | None = None,
         name: str = "headwater",
         schema: str = "public",  # where tables are that statements name without one
+        patient: bool = False,  # whether a statement may take as long as it takes
     ) -> None:
         target, tls = _target(url, ssl_ca_file)
         self._engine = create_async_engine(
@@ -52,16 +55,18 @@ class Database:
             hide_parameters=True,  # errors go to logs, traces and letters; people's texts do not
             connect_args={
                 "timeout": CONNECT_TIMEOUT_S,
+                "command_timeout": None if patient else SILENCE_S,
                 "ssl": tls,
                 "server_settings": {
                     "application_name": name,
                     "search_path": schema,
-                    "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+                    "statement_timeout": "0" if patient else str(STATEMENT_TIMEOUT_MS),
                     "idle_in_transaction_session_timeout": str(IDLE_TRANSACTION_TIMEOUT_MS),
                 },
             },
         )
         _lend_the_living(self._engine)
+        event.listen(self._engine.sync_engine, "handle_error", _drop_the_silent)
         self._current: ContextVar[AsyncConnection | None] = ContextVar("transaction", default=None)
 
     @property
@@ -88,10 +93,14 @@ class Database:
         async with _translated(), self._engine.connect() as connection:
             raw = await connection.get_raw_connection()
             driver: Any = raw.driver_connection
+            silent = False
             try:
                 yield driver
+            except TimeoutError:
+                silent = True
+                raise
             finally:
-                if driver.is_closed():  # SQLAlchemy did not see it happen and would lend the dead connection again
+                if silent or driver.is_closed():  # SQLAlchemy did not see it happen and would lend the connection again
                     await connection.invalidate()
 
     async def ping(self) -> None:
@@ -122,6 +131,12 @@ def _lend_the_living(engine: AsyncEngine) -> None:
                 connection.ping()
             except Exception as error:
                 raise DisconnectionError from error
+
+
+def _drop_the_silent(context: ExceptionContext) -> None:
+    """Have the connection of a server that does not answer thrown away: rolling back would wait for it as long again."""
+    if isinstance(context.original_exception, TimeoutError):
+        context.is_disconnect = True
 
 
 def is_transient(error: BaseException) -> bool:

@@ -97,7 +97,6 @@ class Rebuild:
         async with self._owner.driver() as connection:
             if not await connection.fetchval("select pg_try_advisory_lock($1, hashtext($2))", LOCK, context):
                 raise Conflict("rebuild_running", f"another rebuild in {context} runs")
-            await connection.execute("set statement_timeout = 0")  # figures of big tables take their time
             run = _Run(connection, context, consumer, self._config, ends)
             await run.clean()
             await run.shadow.create()

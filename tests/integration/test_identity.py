@@ -159,6 +159,20 @@ class TestSignIn:
         assert {each.status_code for each in guesses[:20]} == {401}
         assert guesses[-1].status_code == 429
 
+    async def test_behind_one_address_right_passwords_do_not_wait_for_each_other(
+        self, ada: Account, anybody: Anybody, web_house: House
+    ) -> None:
+        many = anybody()
+        for _ in range(23):
+            await many.post("/auth/login", json={"email": new_address(), "password": OTHER})
+        right = {"email": ada.email, "password": PASSWORD}
+
+        async def signed_in() -> bool:
+            return (await many.post("/auth/login", json=right)).status_code == 200
+
+        await eventually(signed_in, within=30)  # what the failures cost
+        assert [await signed_in() for _ in range(3)] == [True] * 3
+
     async def test_success_forgets_the_failures(self, ada: Account, anybody: Anybody) -> None:
         wrong, right = {"email": ada.email, "password": OTHER}, {"email": ada.email, "password": PASSWORD}
         for _ in range(3):

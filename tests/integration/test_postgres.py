@@ -1,6 +1,8 @@
 """The pool of connections, on a real server that ends some of them."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -9,6 +11,7 @@ import sqlalchemy as sa
 
 from infra import postgres
 from infra.postgres import Database
+from shared_kernel.errors import Unavailable
 from tests.probes import eventually
 from tests.servers import Servers
 
@@ -67,3 +70,21 @@ async def test_after_a_long_rest_the_server_is_asked(database: Database, monkeyp
 
     assert len(after) == SIZE
     assert dropped not in after
+
+
+async def test_a_server_that_stands_still_is_waited_for_no_longer_than_a_statement_may_take(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "SILENCE_S", 1.0)
+    database = Database(servers.database_url, pool_size=1)
+    async with database.transaction() as connection:
+        stands_still = int((await connection.execute(sa.text("select pg_backend_pid()"))).scalar_one())
+    os.kill(stands_still, signal.SIGSTOP)
+    try:
+        with pytest.raises(Unavailable):
+            async with asyncio.timeout(30):
+                await database.ping()
+        await database.ping()
+    finally:
+        os.kill(stands_still, signal.SIGCONT)
+        await database.close()

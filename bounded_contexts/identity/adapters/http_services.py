@@ -82,8 +82,14 @@ def service_routes(ports: Ports) -> APIRouter:
         return service_answer(await service_accounts.listed(account_id, ports))
 
     @routes.patch("/{account_id:uuid}")
-    async def change_a_service_account(account_id: UUID, new: ServiceChange, asker: AskedBy) -> ServiceAnswer:
-        """Give a service account another name or other scopes (RFC 7396); tokens say so from the next on."""
+    async def change_a_service_account(
+        account_id: UUID, new: ServiceChange, user: SignedIn, asker: AskedBy
+    ) -> ServiceAnswer:
+        """Give a service account another name or other scopes (RFC 7396); tokens say so from the next on. Scopes take having
+        signed in within ten minutes."""
+        require(asker.roles, PERMISSION)
+        if new.scopes is not None:
+            await require_lately(user, ports)
         ask = ChangeServiceAccount(
             account_id=account_id,
             name=new.name,
@@ -94,8 +100,10 @@ def service_routes(ports: Ports) -> APIRouter:
         return service_answer(await service_accounts.change(ask, ports))
 
     @routes.delete("/{account_id:uuid}", status_code=204)
-    async def delete_a_service_account(account_id: UUID, asker: AskedBy) -> None:
-        """Refuse a service account and its tokens for good."""
+    async def delete_a_service_account(account_id: UUID, user: SignedIn, asker: AskedBy) -> None:
+        """Refuse a service account and its tokens for good; it takes having signed in within ten minutes."""
+        require(asker.roles, PERMISSION)
+        await require_lately(user, ports)
         await service_accounts.delete(DeleteServiceAccount(account_id=account_id, asker=asker, at=ports.now()), ports)
 
     @routes.post("/{account_id:uuid}/secrets", status_code=201, responses=problems(409))

@@ -29,9 +29,10 @@ async def change_profile(
 
 
 async def erase(ask: Erase, session_id: UUID | None, ports: Ports, expected: int | None = None) -> None:
-    """Forget a person for good, as `change_user` does. Oneself takes having signed in of late, in the session that asks."""
-    if ask.user_id == ask.asker.id:
-        await require_recent(ask.user_id, session_id, ask.at, ports)
+    """Forget a person for good, as `change_user` does. It takes having signed in of late, in the session that asks."""
+    if ask.user_id != ask.asker.id:
+        require(ask.asker.roles, "identity:erase")
+    await require_recent(ask.asker.id, session_id, ask.at, ports)
     await change_user(ask, ports, expected)
 
 
