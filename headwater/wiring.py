@@ -37,6 +37,7 @@ from bounded_contexts.realtime.adapters.past_kafka import KafkaPast
 from bounded_contexts.realtime.adapters.sessions_postgres import PostgresSessions
 from bounded_contexts.realtime.application.limits import Limits, origins
 from bounded_contexts.realtime.application.ports import Ports as RealtimePorts
+from bounded_contexts.realtime.application.publishing import PublishPorts
 from headwater.addresses import without_password
 from headwater.configured import kafka_config, registry, shared_key_tokens
 from headwater.offers import forwarding
@@ -331,7 +332,13 @@ def _realtime(house: House, offering: Sequence[Module], graph: Graph) -> Module:
     sessions = PostgresSessions(house.databases[realtime.NAME], house.codec)
     ports = RealtimePorts(KafkaPast(KafkaReader(house.kafka), house.codec), sessions, commands)
     return realtime.module(
-        ports, house.access_tokens, house.opaque_tokens, limits, house.revocations, graph.subscription
+        ports,
+        house.access_tokens,
+        house.opaque_tokens,
+        limits,
+        house.revocations,
+        graph.subscription,
+        PublishPorts(KafkaLog(house.commands, house.codec), _now),
     )
 
 

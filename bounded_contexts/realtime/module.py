@@ -5,9 +5,11 @@ from pathlib import Path
 
 from bounded_contexts.realtime.adapters.gateway import FEED, ChatGateway
 from bounded_contexts.realtime.adapters.graph_sockets import GraphSockets, Subscribe
+from bounded_contexts.realtime.adapters.http import router
 from bounded_contexts.realtime.adapters.http_compat import compat_routes
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.ports import Ports
+from bounded_contexts.realtime.application.publishing import PublishPorts
 from bounded_contexts.realtime.application.reactions import EVENTS, SUMMARIES
 from infra.access_tokens import AccessTokens
 from infra.opaque import OpaqueTokens
@@ -32,6 +34,7 @@ def module(
     limits: Limits,
     revocations: Revocations,
     subscribe: Subscribe,
+    publishing: PublishPorts,
 ) -> Module:
     """Return the context as wiring knows it."""
     gateway = ChatGateway(ports, access_tokens, tokens, limits)
@@ -40,6 +43,7 @@ def module(
         name=NAME,
         topics=(Topic("ui-updates", retention=RETENTION),),
         feed=Feed(FEED, EVENTS, gateway.deliver, gateway.reached, limits.lookback_records),
+        router=router(publishing),
         sockets=gateway.asgi,
         compat_sockets=gateway.plain,
         graph_sockets=GraphSockets(gateway, gateway.asgi, limits, subscribe),

@@ -119,6 +119,7 @@ ROUTES = {
     f"GET {ADMIN}/{{group:group}}/dead-letters": Access("operations:groups"),
     f"POST {ADMIN}/{{group:group}}/dead-letters:redrive": Access("operations:groups", {"all": True}),
     f"POST {ADMIN}/{{group:group}}/dead-letters:discard": Access("operations:groups", {"all": True}),
+    "POST /api/v1/realtime/publish": Access("realtime:publish", {"channel": "news", "payload": 1}),
     "GET /users": Access("identity:list"),
     "POST /users": Access("identity:create", SOMETHING),
     "GET /users/{user_id:uuid}": Access(USER),
