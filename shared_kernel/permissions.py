@@ -30,6 +30,7 @@ ROLES: Mapping[str, frozenset[str]] = {
             "operations:groups",
             "audit:read",
             "realtime:publish",
+            "realtime:keys",
         }
     ),
 }

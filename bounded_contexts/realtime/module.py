@@ -9,6 +9,7 @@ from bounded_contexts.realtime.adapters.http import router
 from bounded_contexts.realtime.adapters.http_compat import compat_routes
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.ports import Ports
+from bounded_contexts.realtime.application.publish_keys import KeyPorts
 from bounded_contexts.realtime.application.publishing import PublishPorts
 from bounded_contexts.realtime.application.reactions import EVENTS, SUMMARIES
 from infra.access_tokens import AccessTokens
@@ -35,15 +36,17 @@ def module(
     revocations: Revocations,
     subscribe: Subscribe,
     publishing: PublishPorts,
+    keys: KeyPorts,
 ) -> Module:
     """Return the context as wiring knows it."""
     gateway = ChatGateway(ports, access_tokens, tokens, limits)
     revocations.listen(gateway.revoked)
     return Module(
         name=NAME,
-        topics=(Topic("ui-updates", retention=RETENTION),),
+        topics=(Topic("ui-updates", retention=RETENTION), Topic("publish-keys")),
         feed=Feed(FEED, EVENTS, gateway.deliver, gateway.reached, limits.lookback_records),
-        router=router(publishing),
+        router=router(publishing, keys),
+        has_outbox=True,
         sockets=gateway.asgi,
         compat_sockets=gateway.plain,
         graph_sockets=GraphSockets(gateway, gateway.asgi, limits, subscribe),

@@ -27,7 +27,7 @@ GROUPS = {
 KEPT = {
     "messaging": ("erasure",),
     "audit": ("record", "root"),
-    "realtime": ("node", "session"),
+    "realtime": ("node", "session", "publish_key", "signed_request"),
     "identity": (
         "address",
         "credential",
@@ -44,7 +44,9 @@ KEPT = {
         "used_state",
     ),
 }
-RECORDERS = {"audit.log": ["conversations", "messages", "notifications", "sessions", "ui-updates", "users"]}
+RECORDERS = {
+    "audit.log": ["conversations", "messages", "notifications", "publish-keys", "sessions", "ui-updates", "users"]
+}
 ROLES = (
     "web",
     "relay",

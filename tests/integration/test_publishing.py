@@ -1,7 +1,8 @@
 """Updates of user interfaces, from the request to the record on the topic, on the real servers."""
 
+from collections.abc import Callable
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -9,21 +10,22 @@ import pytest
 from headwater.wiring import House
 from infra.kafka_reader import KafkaReader
 from schemas.realtime.events import UiUpdatePublished
+from shared_kernel.events import Event
 from tests.integration.conftest import Anybody, Client
 
 PATH = "/realtime/publish"
 
 
-async def on_topic(house: House, ids: set[UUID]) -> list[UiUpdatePublished]:
-    """Return the records of these updates, in the order of their partitions."""
-    found = []
-    async with KafkaReader(house.kafka).open(["ui-updates"]) as reader:
+async def on_topic(house: House, wanted: Callable[[Event], bool], topic: str) -> list[Any]:
+    """Return these events of the topic, in the order of their partitions."""
+    found: list[Event] = []
+    async with KafkaReader(house.kafka).open([topic]) as reader:
         ends = await reader.ends()
         reader.seek(await reader.beginnings())
         async for batch in reader.batches():
             await house.codec.learn(raw.value for raw in batch)
             events = [house.codec.decode(raw.value) for raw in batch]
-            found += [event for event in events if isinstance(event, UiUpdatePublished) and event.update_id in ids]
+            found += [event for event in events if event and wanted(event)]
             if all(at >= ends[key] for key, at in (await reader.positions()).items()):
                 return found
     raise AssertionError("batches never end")
@@ -36,7 +38,8 @@ async def accepted(api: httpx.AsyncClient, body: dict[str, Any], **headers: str)
 
 
 async def records_of(house: House, made: list[dict[str, str]]) -> list[UiUpdatePublished]:
-    return await on_topic(house, {UUID(each["update_id"]) for each in made})
+    ids = {each["update_id"] for each in made}
+    return await on_topic(house, lambda event: str(getattr(event, "update_id", "")) in ids, "ui-updates")
 
 
 async def test_an_update_lies_on_the_topic_once_it_is_accepted(admin: httpx.AsyncClient, web_house: House) -> None:

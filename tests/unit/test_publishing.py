@@ -84,7 +84,7 @@ def test_a_glob_opens_what_fits_it() -> None:
     ],
 )
 def test_who_may_publish(roles: set[str], scopes: set[str] | None, who: Publisher) -> None:
-    assert publisher(ANN, frozenset(roles), scopes and frozenset(scopes)) == who
+    assert publisher(ANN, frozenset(roles), None if scopes is None else frozenset(scopes)) == who
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_who_may_publish(roles: set[str], scopes: set[str] | None, who: Publishe
 )
 def test_who_may_not(roles: set[str], scopes: set[str] | None) -> None:
     with pytest.raises(Forbidden):
-        publisher(ANN, frozenset(roles), scopes and frozenset(scopes))
+        publisher(ANN, frozenset(roles), None if scopes is None else frozenset(scopes))
 
 
 def test_scopes_of_programs() -> None:

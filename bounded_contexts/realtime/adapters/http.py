@@ -9,17 +9,19 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Header
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from bounded_contexts.realtime.adapters.http_keys import key_routes
+from bounded_contexts.realtime.adapters.signed_requests import SignedRequest, who_signed
 from bounded_contexts.realtime.application.channels import named
+from bounded_contexts.realtime.application.publish_keys import KeyPorts
 from bounded_contexts.realtime.application.publishing import (
     MOST_AT_ONCE,
-    Publisher,
     PublishPorts,
     Update,
     publish,
     publisher,
 )
-from infra.access_tokens import Unauthenticated
-from infra.http import Body, PerhapsKnown, Tokens, problems, seal_position
+from infra.access_tokens import User
+from infra.http import Body, Tokens, problems, seal_position
 from infra.opaque import OpaqueTokens
 from schemas.realtime.events import UiUpdatePublished
 from shared_kernel.errors import Refused
@@ -81,26 +83,29 @@ class Publishings(BaseModel):
     updates: list[PublishedAnswer]  # in the order of the request
 
 
-def router(ports: PublishPorts) -> APIRouter:
+def router(ports: PublishPorts, keys: KeyPorts) -> APIRouter:
     """Return the routes under /api/v1/realtime."""
-    routes = APIRouter(prefix="/realtime", tags=["realtime"], responses=problems(401, 403, 422, 503))
-
-    async def who_publishes(user: PerhapsKnown) -> Publisher:
-        """Return who publishes, and to where they may. Raise `Unauthenticated`, `Forbidden`."""
-        if user is None:
-            raise Unauthenticated("unauthenticated", "send `Authorization: Bearer <token>`")
-        return publisher(user.id, user.roles, user.scopes)
+    routes = APIRouter(prefix="/realtime", tags=["realtime"], responses=problems(401, 403, 409, 422, 503))
+    asked_by = who_signed(keys)
 
     @routes.post("/publish", status_code=202)
     async def publish_updates(
         new: Publication,
-        by: Annotated[Publisher, Depends(who_publishes)],
+        asker: Annotated[User | SignedRequest, Depends(asked_by)],
         tokens: Tokens,
         idempotency_key: IdempotencyKey = None,
     ) -> Publishings:
-        """Publish to a channel, a user, a role or a tenant. Accepted once the broker has all of it."""
-        return answer(await publish(updates_of(new, idempotency_key), by, ports), tokens)
+        """Publish to a channel, a user, a role or a tenant. Accepted once the broker has all of it.
 
+        By a token of an administrator or with the scope `realtime:publish`, or signed with a publish key."""
+        if isinstance(asker, User):
+            by = publisher(asker.id, asker.roles, asker.scopes)
+            return answer(await publish(updates_of(new, idempotency_key), by, ports), tokens)
+        async with keys.seen.once(asker.key_id, asker.id, ports.now()):
+            updates = updates_of(new, idempotency_key or asker.id)
+            return answer(await publish(updates, asker.publisher, ports), tokens)
+
+    routes.include_router(key_routes(keys))
     return routes
 
 
