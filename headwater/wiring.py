@@ -51,7 +51,7 @@ from headwater.wiring_identity import (
     ports_of_identity,
     signing_keys,
 )
-from headwater.wiring_publishing import key_ports
+from headwater.wiring_publishing import key_ports, time_tokens
 from headwater.wiring_redis import redis_server
 from infra.access_tokens import LEEWAY, AccessTokens
 from infra.avro import Codec, schema_text
@@ -341,6 +341,7 @@ def _realtime(house: House, offering: Sequence[Module], graph: Graph, accounts: 
         graph.subscription,
         PublishPorts(KafkaLog(house.commands, house.codec), _now),
         key_ports(settings, house.databases[realtime.NAME], house.codec, accounts),
+        time_tokens(settings),
     )
 
 

@@ -183,6 +183,11 @@ async def count(request: Request, user: User, cost: int = 1) -> None:
     await _count(request, "read" if request.method in STATIC else "write", _counted_as(user), cost)
 
 
+async def count_key(request: Request, name: str) -> None:
+    """Count a request that is made with a key of no user. Raise `RateLimited`."""
+    await _count(request, "write", f"key:{name}")
+
+
 def most_at_once(request: Request) -> float:
     """Return as how many requests a counted one may count, itself included."""
     allowance: Allowance | None = request.scope.get(ALLOWANCE)

@@ -22,6 +22,7 @@ GROUPS = {
     "identity.sessions": ["users"],
     "messaging.history": ["conversations", "messages"],
     "notifications.inbox": ["messages", "notifications"],
+    "realtime.rules": ["notifications"],
 }
 # Tables that outlive a rebuild: what they say holds for events read again, or is kept once.
 KEPT = {
@@ -55,6 +56,7 @@ ROLES = (
     "identity.mail",
     "messaging.history",
     "notifications.inbox",
+    "realtime.rules",
     "audit.log",
     "realtime.delivery",
 )

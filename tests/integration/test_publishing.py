@@ -12,6 +12,7 @@ from infra.kafka_reader import KafkaReader
 from schemas.realtime.events import UiUpdatePublished
 from shared_kernel.events import Event
 from tests.integration.conftest import Anybody, Client
+from tests.probes import eventually
 
 PATH = "/realtime/publish"
 
@@ -129,3 +130,17 @@ async def test_a_service_publishes_where_its_scopes_say(
 
     assert event.published_by == f"service:{robot['id']}"
     assert (refused.status_code, refused.json()["code"]) == (403, "channel_not_allowed")
+
+
+@pytest.mark.usefixtures("groups")
+async def test_what_a_rule_names_is_published(client: Client, web_house: House) -> None:
+    ann = uuid4()
+    answer = await client(ann).post("/notifications:mark", json={"state": "read", "all_until": "2026-01-31T12:00:00Z"})
+
+    async def shown() -> list[Any]:
+        return await on_topic(web_house, lambda event: getattr(event, "channel", "") == f"user:{ann}", "ui-updates")
+
+    assert answer.is_success, answer.text
+    (update,) = await eventually(shown, until=bool)
+    assert update.published_by == "rule:notifications-read"
+    assert '"all_until":"2026-01-31T12:00:00Z"' in update.payload

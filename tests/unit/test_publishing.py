@@ -7,13 +7,13 @@ from uuid import UUID
 
 import pytest
 
-from bounded_contexts.realtime.adapters.http import json_of
 from bounded_contexts.realtime.application.channels import checked_globs, fits, named
 from bounded_contexts.realtime.application.publishing import (
     PAYLOAD_LIMIT,
     Publisher,
     PublishPorts,
     Update,
+    json_of,
     publish,
     published,
     publisher,
@@ -39,7 +39,9 @@ NEWS = Update(channel="news", payload="1")
     ],
 )
 def test_an_update_goes_to_one_channel(given: dict[str, object], channel: str) -> None:
-    assert named(**given) == channel  # type: ignore[arg-type]
+    update = Update(channel=named(**given), payload="1")  # type: ignore[arg-type]
+
+    assert published(update, ANYWHERE, NOW).channel == channel
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,7 @@ def test_an_update_goes_to_one_channel(given: dict[str, object], channel: str) -
 )
 def test_what_is_no_channel_or_several_is_refused(given: dict[str, object]) -> None:
     with pytest.raises(Refused):
-        named(**given)  # type: ignore[arg-type]
+        published(Update(channel=named(**given), payload="1"), ANYWHERE, NOW)  # type: ignore[arg-type]
 
 
 def test_a_glob_opens_what_fits_it() -> None:

@@ -1,6 +1,5 @@
 """REST face of realtime: who publishes what to user interfaces."""
 
-import json
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any
@@ -17,6 +16,7 @@ from bounded_contexts.realtime.application.publishing import (
     MOST_AT_ONCE,
     PublishPorts,
     Update,
+    json_of,
     publish,
     publisher,
 )
@@ -24,7 +24,6 @@ from infra.access_tokens import User
 from infra.http import Body, Tokens, problems, seal_position
 from infra.opaque import OpaqueTokens
 from schemas.realtime.events import UiUpdatePublished
-from shared_kernel.errors import Refused
 from shared_kernel.events import Position
 
 LONGEST_TTL_S = 604_800  # as long as updates are kept
@@ -137,13 +136,3 @@ def _update(new: NewUpdate | Publication, key: str | None) -> Update:
         is_kept=new.keep,
         region=new.region,
     )
-
-
-def json_of(payload: Any) -> str:
-    """Return the payload as JSON. Raise `Refused` for what JSON has no word for: Python reads NaN and half a character."""
-    try:
-        text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        text.encode()
-    except (ValueError, RecursionError) as error:
-        raise Refused("validation_failed", "the payload is no JSON") from error
-    return text

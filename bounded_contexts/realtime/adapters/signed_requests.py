@@ -12,7 +12,7 @@ from bounded_contexts.realtime.application import signatures
 from bounded_contexts.realtime.application.publish_keys import KeyPorts, SigningKey
 from bounded_contexts.realtime.application.publishing import Publisher
 from infra.access_tokens import Unauthenticated, User
-from infra.http import PerhapsKnown, anybody, count
+from infra.http import PerhapsKnown, anybody, count_key
 from shared_kernel.causation import identify
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")  # no dot: it would move the border to the timestamp
@@ -56,8 +56,7 @@ def who_signed(ports: KeyPorts) -> Callable[..., Awaitable[User | SignedRequest]
         except Unauthenticated:
             await anybody(request)  # what fails is counted by address
             raise
-        # A key is counted by itself, as an API key is.
-        await count(request, User(key.key_id, frozenset(), ports.now(), key.key_id, frozenset()))
+        await count_key(request, str(key.key_id))
         identify(key.key_id)
         return SignedRequest(id_, key.key_id, Publisher(f"key:{key.key_id}", key.channels, key.may_public))
 

@@ -24,17 +24,17 @@ def checked(channel: str) -> str:
 def named(
     channel: str | None = None, user_id: UUID | None = None, role: str | None = None, tenant: str | None = None
 ) -> str:
-    """Return the one channel that is meant. Raise `Refused` for none or several, and for a name that belongs to somebody where
-    it is not given as theirs."""
+    """Return the one channel that is meant, not yet `checked`. Raise `Refused` for none or several, and for a name that belongs
+    to somebody where it is not given as theirs."""
     owned = ((USER, user_id), (ROLE, role), (TENANT, tenant))
     meant = [f"{prefix}{owner}" for prefix, owner in owned if owner is not None]
     if len(meant) + (channel is not None) != 1:
         raise Refused("validation_failed", "give one of channel, user_id, role and tenant")
     if channel is None:
-        return checked(meant[0])
+        return meant[0]
     if channel.startswith(OWNED):
         raise Refused("invalid_channel", "give user_id, role or tenant for a channel that begins so")
-    return checked(channel)
+    return channel
 
 
 def checked_globs(globs: Iterable[str]) -> tuple[str, ...]:

@@ -2,9 +2,11 @@
 Kafka."""
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 from bounded_contexts.realtime.application import channels
@@ -66,7 +68,7 @@ def publisher(id_: UUID, roles: frozenset[str], scopes: frozenset[str] | None) -
 
 def published(update: Update, by: Publisher, at: datetime) -> UiUpdatePublished:
     """Return the fact. Raise `Forbidden` for another's channel, `Refused` for what is no update."""
-    if not channels.fits(update.channel, by.channels):
+    if not channels.fits(channels.checked(update.channel), by.channels):
         raise Forbidden("channel_not_allowed", f"you may not publish to {update.channel}")
     if update.is_public and not by.may_public:
         raise Forbidden("channel_not_allowed", "you may not publish to clients without login")
@@ -103,6 +105,16 @@ async def publish(
     events = [published(each, by, at) for each in updates]
     positions = await asyncio.gather(*(ports.log.publish(each) for each in events))
     return list(zip(events, positions, strict=True))
+
+
+def json_of(payload: Any) -> str:
+    """Return the payload as JSON. Raise `Refused` for what JSON has no word for: Python reads NaN and half a character."""
+    try:
+        text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text.encode()
+    except (ValueError, RecursionError) as error:
+        raise Refused("validation_failed", "the payload is no JSON") from error
+    return text
 
 
 def _globs(scopes: frozenset[str]) -> tuple[str, ...]:

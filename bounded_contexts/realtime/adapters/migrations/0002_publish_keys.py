@@ -1,10 +1,16 @@
-"""Publish keys, the signed requests that were seen of late, and the event store of both."""
+"""Publish keys with their event store, the signed requests that were seen of late, and consumer groups."""
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from infra.migrations import create_event_store
+from infra.migrations import (
+    create_event_store,
+    create_group_tables,
+    create_handled,
+    create_position,
+    drop_group_tables,
+)
 
 revision = "0002"
 down_revision = "0001"
@@ -13,7 +19,10 @@ SCHEMA = "realtime"
 
 
 def upgrade() -> None:
+    create_position(SCHEMA)
     create_event_store(SCHEMA)
+    create_group_tables(SCHEMA)
+    create_handled(SCHEMA)
     moment = sa.TIMESTAMP(timezone=True)
     op.create_table(
         "publish_key",
@@ -38,5 +47,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("signed_request", "publish_key", "outbox", "event"):
+    drop_group_tables(SCHEMA)
+    for table in ("signed_request", "publish_key", "handled", "outbox", "event", "position"):
         op.drop_table(table, schema=SCHEMA)
