@@ -87,6 +87,8 @@ async def test_the_same_idempotency_key_is_the_same_update(admin: httpx.AsyncCli
         ({"payload": 1}, 422, "validation_failed", []),
         ({"channel": "news"}, 422, "validation_failed", [""]),
         ({"channel": "news", "payload": 1, "ttl_s": 0}, 422, "validation_failed", ["/ttl_s"]),
+        ({"channel": "news", "payload": 1, "public": 0}, 422, "validation_failed", ["/public"]),
+        ({"channel": "news", "payload": 1, "version": "3"}, 422, "validation_failed", ["/version"]),
         ({"updates": [{"channel": "news"}]}, 422, "validation_failed", ["/updates/0/payload"]),
         ({"updates": [{"channel": "news", "payload": 1}] * 101}, 422, "validation_failed", ["/updates"]),
         ({"updates": [], "channel": "news", "payload": 1}, 422, "validation_failed", ["/updates"]),

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
 from bounded_contexts.realtime.adapters.http_keys import key_routes
 from bounded_contexts.realtime.adapters.signed_requests import SignedRequest, who_signed
@@ -40,15 +40,17 @@ class Addressed(Body):
     user_id: UUID | None = None
     role: str | None = None
     tenant: str | None = None
-    public: Annotated[bool, Field(description="For clients without login, and for nobody else.")] = False
-    ttl_s: Annotated[int | None, Field(ge=1, le=LONGEST_TTL_S, description="Afterwards it is not delivered.")] = None
+    public: Annotated[bool, Strict(), Field(description="For clients without login, and for nobody else.")] = False
+    ttl_s: Annotated[
+        int | None, Strict(), Field(ge=1, le=LONGEST_TTL_S, description="Afterwards it is not delivered.")
+    ] = None
     idempotency_key: Annotated[
         str | None, Field(min_length=1, max_length=128, description="The same one of a publisher is one update.")
     ] = None
     version: Annotated[
-        int | None, Field(ge=0, lt=2**63, description="Not delivered unless greater than the channel's last.")
+        int | None, Strict(), Field(ge=0, lt=2**63, description="Not delivered unless greater than the channel's last.")
     ] = None
-    keep: Annotated[bool, Field(description="Sent first to whoever subscribes later.")] = False
+    keep: Annotated[bool, Strict(), Field(description="Sent first to whoever subscribes later.")] = False
     region: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = None
 
 

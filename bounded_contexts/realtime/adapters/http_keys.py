@@ -5,7 +5,7 @@ from typing import Annotated
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field, Strict, StringConstraints
 
 from bounded_contexts.realtime.application import publish_keys
 from bounded_contexts.realtime.application.publish_keys import KeyPorts, ListedKey
@@ -24,7 +24,7 @@ Glob = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:/*-]{1,200}$")]
 class NewPublishKey(Body):
     name: Annotated[Name, Field(examples=["Shop backend"])]
     channels: Annotated[list[Glob], Field(min_length=1, max_length=100, examples=[["orders/*", "user:*"]])]
-    public: Annotated[bool, Field(description="Whether also to clients without login.")] = False
+    public: Annotated[bool, Strict(), Field(description="Whether also to clients without login.")] = False
 
 
 class PublishKeyAnswer(BaseModel):
