@@ -1,7 +1,8 @@
 """Rules: what is shown of other contexts' events, and where."""
 
 import json
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,10 @@ from shared_kernel.events import Event, Position
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ANN, ONE = UUID(int=1), UUID(int=2)
 READ = NotificationsRead(recipient_id=ANN, notification_ids=(ONE,), all_until=NOW, read_at=NOW)
+
+
+def now(_: Any) -> datetime:
+    return NOW
 
 
 class Log:
@@ -57,8 +62,8 @@ async def test_a_record_that_is_read_again_is_the_same_update() -> None:
 
 
 async def test_several_rules_and_channels_of_an_event_are_updates_each() -> None:
-    board = Rule("board", NotificationsRead, lambda _: ("a", "b"), lambda _: 1, is_public=True)
-    nowhere = Rule("nowhere", NotificationsRead, lambda _: (), lambda _: 1)
+    board = Rule("board", NotificationsRead, now, lambda _: ("a", "b"), lambda _: 1, is_public=True)
+    nowhere = Rule("nowhere", NotificationsRead, now, lambda _: (), lambda _: 1)
     updates = await shown(*RULES, board, nowhere)
 
     assert [each.channel for each in updates] == [f"user:{ANN}", "a", "b"]
@@ -66,13 +71,22 @@ async def test_several_rules_and_channels_of_an_event_are_updates_each() -> None
     assert len({each.update_id for each in updates}) == 3
 
 
+async def test_what_is_older_than_a_day_is_not_shown() -> None:
+    almost, old = (replace(READ, read_at=NOW - timedelta(hours=hours)) for hours in (23, 24))
+
+    assert len(await shown(*RULES, event=almost)) == 1
+    assert await shown(*RULES, event=old) == []
+
+
 async def test_what_is_no_update_becomes_a_dead_letter() -> None:
     with pytest.raises(Refused):
-        await shown(Rule("wrong", NotificationsRead, lambda _: ("a b",), lambda _: 1))
+        await shown(Rule("wrong", NotificationsRead, now, lambda _: ("a b",), lambda _: 1))
 
 
 def test_each_event_is_heard_by_one_handler() -> None:
-    rules = [Rule(str(n), event, tuple, str) for n, event in enumerate((MessageSent, NotificationsRead, MessageSent))]
+    rules = [
+        Rule(str(n), event, now, tuple, str) for n, event in enumerate((MessageSent, NotificationsRead, MessageSent))
+    ]
     found = handlers(rules, PublishPorts(Log(), lambda: NOW))
 
     assert {each.event for each in found} == {MessageSent, NotificationsRead}
@@ -81,4 +95,4 @@ def test_each_event_is_heard_by_one_handler() -> None:
 
 def test_no_rule_hears_updates() -> None:
     with pytest.raises(ValueError, match="never end"):
-        Rule("loop", UiUpdatePublished, tuple, str)
+        Rule("loop", UiUpdatePublished, now, tuple, str)

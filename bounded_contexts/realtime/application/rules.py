@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -22,13 +23,17 @@ from shared_kernel.causation import current_cause
 from shared_kernel.events import Event
 from shared_kernel.module import Handler, on
 
+NEWS = timedelta(days=1)  # what is older is not shown: a new rule reads its topic from the beginning
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`channels_of` returns where the event is shown, perhaps nowhere; `payload_of` what is shown, as JSON will have it."""
+    """`time_of` returns when the event happened, `channels_of` where it is shown, perhaps nowhere, and `payload_of` what, as JSON
+    will have it."""
 
     name: str  # the update's publisher is `rule:<name>`; renaming it has events that are read again published again
     event: type[Event]
+    time_of: Callable[[Any], datetime]
     channels_of: Callable[[Any], Iterable[str]]
     payload_of: Callable[[Any], Any]
     is_public: bool = False
@@ -52,7 +57,7 @@ def _which_are_read(seen: NotificationsRead) -> dict[str, Any]:
 
 RULES = (
     # What somebody has read on one device is no longer new on the others.
-    Rule("notifications-read", NotificationsRead, _seen_elsewhere, _which_are_read),
+    Rule("notifications-read", NotificationsRead, lambda seen: seen.read_at, _seen_elsewhere, _which_are_read),
 )
 
 
@@ -64,6 +69,8 @@ def handlers(rules: Sequence[Rule], ports: PublishPorts) -> tuple[Handler, ...]:
 
 async def _apply(event: Event, rules: Sequence[Rule], ports: PublishPorts) -> None:
     for rule in rules:
+        if rule.time_of(event) <= ports.now() - NEWS:
+            continue
         await publish(list(_updates(event, rule)), Publisher(f"rule:{rule.name}", EVERYWHERE), ports)
 
 
