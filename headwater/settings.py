@@ -190,6 +190,15 @@ class Settings(BaseSettings):
         False,
         description="Also serve the routes and the plain WebSocket of older services (docs: messaging, identity, realtime).",
     )
+    compat_time_token: bool = Field(
+        False,
+        description="Also serve `POST /update` and `POST /publish` of an older UI service by time tokens, which sign nothing of "
+        "what is published (docs: realtime).",
+    )
+    time_token_secret: SecretStr | None = Field(None, description="What publishers make time tokens with.")
+    time_token_window: int = Field(
+        30, ge=1, le=60, description="Seconds of a window; a token holds in its own and those beside it."
+    )
     realtime_queue_limit: int = Field(
         1_000, ge=10, le=100_000, description="Events waiting for one client before it is cut off."
     )
@@ -239,6 +248,8 @@ class Settings(BaseSettings):
         self._check_addresses()
         if self.redis_ssl_ca_file and not (self.redis_url and self.redis_url.get_secret_value().startswith("rediss:")):
             raise ValueError(f"{PREFIX}REDIS_SSL_CA_FILE is for a {PREFIX}REDIS_URL that begins rediss://")
+        if self.compat_time_token and not (self.time_token_secret and self.time_token_secret.get_secret_value()):
+            raise ValueError(f"{PREFIX}TIME_TOKEN_SECRET is needed with {PREFIX}COMPAT_TIME_TOKEN")
         if self.jwt_jwks_url and self.jwt_hs256_secret:
             raise ValueError(f"set {PREFIX}JWT_JWKS_URL or {PREFIX}JWT_HS256_SECRET, not both")
         return self

@@ -37,6 +37,7 @@ from bounded_contexts.realtime.adapters.past_kafka import KafkaPast
 from bounded_contexts.realtime.adapters.sessions_postgres import PostgresSessions
 from bounded_contexts.realtime.application.limits import Limits, origins
 from bounded_contexts.realtime.application.ports import Ports as RealtimePorts
+from bounded_contexts.realtime.application.publishing import PublishPorts
 from headwater.addresses import without_password
 from headwater.configured import kafka_config, registry, shared_key_tokens
 from headwater.offers import forwarding
@@ -50,6 +51,7 @@ from headwater.wiring_identity import (
     ports_of_identity,
     signing_keys,
 )
+from headwater.wiring_publishing import key_ports, time_tokens
 from headwater.wiring_redis import redis_server
 from infra.access_tokens import LEEWAY, AccessTokens
 from infra.avro import Codec, schema_text
@@ -187,7 +189,7 @@ def build(settings: Settings, rebuilt: str | None = None) -> House:
     people = joined_users(accounts.directory)
     offering = (module_of_identity(settings, accounts, keys), _messaging(house, people), _notifications(house, people))
     graph = merged(offering, house.opaque_tokens)
-    heard = (*offering, _realtime(house, offering, graph))
+    heard = (*offering, _realtime(house, offering, graph, accounts))
     inside = (*heard, _audit(house, heard), gateway.module(graph))
     house.modules = (*inside, operations.module(GroupOperations(house.kafka, inside, house.groups)))
     house.gateway = forwarding(settings, house.modules)
@@ -320,7 +322,7 @@ def _notifications(house: House, users: Users) -> Module:
     return notifications.module(ports, users)
 
 
-def _realtime(house: House, offering: Sequence[Module], graph: Graph) -> Module:
+def _realtime(house: House, offering: Sequence[Module], graph: Graph, accounts: IdentityPorts) -> Module:
     settings = house.settings
     commands = {name: command for module in offering for name, command in module.socket_commands.items()}
     limits = Limits(
@@ -331,7 +333,15 @@ def _realtime(house: House, offering: Sequence[Module], graph: Graph) -> Module:
     sessions = PostgresSessions(house.databases[realtime.NAME], house.codec)
     ports = RealtimePorts(KafkaPast(KafkaReader(house.kafka), house.codec), sessions, commands)
     return realtime.module(
-        ports, house.access_tokens, house.opaque_tokens, limits, house.revocations, graph.subscription
+        ports,
+        house.access_tokens,
+        house.opaque_tokens,
+        limits,
+        house.revocations,
+        graph.subscription,
+        PublishPorts(KafkaLog(house.commands, house.codec), _now),
+        key_ports(settings, house.databases[realtime.NAME], house.codec, accounts),
+        time_tokens(settings),
     )
 
 

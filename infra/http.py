@@ -134,6 +134,16 @@ async def perhaps_signed_in(
     return None
 
 
+async def perhaps_known(
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    key: Annotated[str | None, Depends(api_key)],
+) -> User | None:
+    """Access policy: as `known` where a token is sent, else nobody, and the route asks by something else and counts them. Raise
+    as `known` does."""
+    return await known(request, credentials, key) if credentials or key else None
+
+
 async def _user(tokens: AccessTokens, token: str | None) -> User:
     if token is None:
         raise Unauthenticated("unauthenticated", "send `Authorization: Bearer <token>`")
@@ -173,6 +183,11 @@ async def count(request: Request, user: User, cost: int = 1) -> None:
     await _count(request, "read" if request.method in STATIC else "write", _counted_as(user), cost)
 
 
+async def count_key(request: Request, name: str) -> None:
+    """Count a request that is made with a key of no user. Raise `RateLimited`."""
+    await _count(request, "write", f"key:{name}")
+
+
 def most_at_once(request: Request) -> float:
     """Return as how many requests a counted one may count, itself included."""
     allowance: Allowance | None = request.scope.get(ALLOWANCE)
@@ -197,6 +212,7 @@ POLICIES: tuple[Callable[..., Awaitable[Any]], ...] = (
     signed_in,
     perhaps_signed_in,
     known,
+    perhaps_known,
     may_scrape,
     anybody,
     open_to_all,
@@ -204,6 +220,7 @@ POLICIES: tuple[Callable[..., Awaitable[Any]], ...] = (
 SignedIn = Annotated[User, Depends(signed_in)]
 PerhapsSignedIn = Annotated[User | None, Depends(perhaps_signed_in)]
 Known = Annotated[User, Depends(known)]
+PerhapsKnown = Annotated[User | None, Depends(perhaps_known)]
 
 
 def require_policies(app: FastAPI) -> None:

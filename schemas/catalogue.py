@@ -43,5 +43,8 @@ EVENTS = (
     messaging.MessageErased,
     messaging.MessageSent,
     notifications.NotificationsRead,
+    realtime.PublishKeyMade,
+    realtime.PublishKeyRevoked,
+    realtime.PublishKeyRotated,
     realtime.UiUpdatePublished,
 )

@@ -3,6 +3,7 @@
 `…:own` is for what belongs to the asker. Everybody who is signed in has the role `user`, whatever else they have.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 
 from shared_kernel.errors import Forbidden
@@ -28,13 +29,22 @@ ROLES: Mapping[str, frozenset[str]] = {
             "messaging:erase",
             "operations:groups",
             "audit:read",
+            "realtime:publish",
+            "realtime:keys",
         }
     ),
 }
 # What a key or a service account is limited to: the first word of a route's path, and whether it changes anything. Signing in,
 # keys and service accounts themselves are for people.
 RESOURCES = ("admin", "audit", "conversations", "me", "messages", "notifications", "users")
-SCOPES = frozenset(f"{resource}:{action}" for resource in RESOURCES for action in ("read", "write"))
+PUBLISH = "realtime:publish"  # a scope as well: to every channel, and with `:GLOB` behind it to those that fit
+SCOPES = frozenset(f"{resource}:{action}" for resource in RESOURCES for action in ("read", "write")) | {PUBLISH}
+PUBLISH_TO = re.compile(rf"{PUBLISH}:[A-Za-z0-9._:/*-]{{1,200}}")
+
+
+def is_scope(scope: str) -> bool:
+    """Return whether a key or a service account may have the scope."""
+    return scope in SCOPES or PUBLISH_TO.fullmatch(scope) is not None
 
 
 def permissions(roles: Iterable[str]) -> frozenset[str]:

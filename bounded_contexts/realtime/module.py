@@ -5,16 +5,24 @@ from pathlib import Path
 
 from bounded_contexts.realtime.adapters.gateway import FEED, ChatGateway
 from bounded_contexts.realtime.adapters.graph_sockets import GraphSockets, Subscribe
+from bounded_contexts.realtime.adapters.http import router
 from bounded_contexts.realtime.adapters.http_compat import compat_routes
+from bounded_contexts.realtime.adapters.http_time_token import time_token_routes
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.ports import Ports
+from bounded_contexts.realtime.application.publish_keys import KeyPorts
+from bounded_contexts.realtime.application.publishing import PublishPorts
 from bounded_contexts.realtime.application.reactions import EVENTS, SUMMARIES
+from bounded_contexts.realtime.application.rules import RULES, handlers
+from bounded_contexts.realtime.application.time_tokens import TimeTokens
 from infra.access_tokens import AccessTokens
 from infra.opaque import OpaqueTokens
 from infra.revocations import Revocations
-from shared_kernel.module import Feed, Module, Topic
+from shared_kernel.module import Consumer, Feed, Module, Topic
 
 NAME = "realtime"
+RULES_GROUP = "realtime.rules"
+EVENTS_AT_ONCE = 64  # of rules, each waiting for the broker
 RETENTION = timedelta(days=7)  # of updates: for how long a client may stay away and miss none
 MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
 ABOUT_THE_SESSION = {
@@ -32,14 +40,29 @@ def module(
     limits: Limits,
     revocations: Revocations,
     subscribe: Subscribe,
+    publishing: PublishPorts,
+    keys: KeyPorts,
+    time_tokens: TimeTokens | None,
 ) -> Module:
     """Return the context as wiring knows it."""
     gateway = ChatGateway(ports, access_tokens, tokens, limits)
     revocations.listen(gateway.revoked)
     return Module(
         name=NAME,
-        topics=(Topic("ui-updates", retention=RETENTION),),
+        topics=(Topic("ui-updates", retention=RETENTION), Topic("publish-keys")),
         feed=Feed(FEED, EVENTS, gateway.deliver, gateway.reached, limits.lookback_records),
+        router=router(publishing, keys),
+        consumers=(
+            Consumer(
+                RULES_GROUP,
+                handlers(RULES, publishing),
+                does="publishes UI updates for the events that rules name",
+                lanes=EVENTS_AT_ONCE,
+                has_outside_effects=True,  # who looks at a screen would be shown the past
+            ),
+        ),
+        root_router=time_token_routes(publishing, time_tokens) if time_tokens else None,
+        has_outbox=True,
         sockets=gateway.asgi,
         compat_sockets=gateway.plain,
         graph_sockets=GraphSockets(gateway, gateway.asgi, limits, subscribe),

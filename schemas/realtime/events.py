@@ -9,6 +9,124 @@ from schemas.wire import micros, moment, uuid_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PublishKeyMade:
+    """A backend may publish UI updates by requests that it signs with the key's secret, which no event holds."""
+
+    NAME: ClassVar[str] = "headwater.realtime.PublishKeyMade"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "publish-keys"
+    KEY: ClassVar[str] = "key_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "public"
+    SCHEMA: ClassVar[str] = "realtime/publish_key_made.1.avsc"
+
+    key_id: UUID
+    # Of the backend.
+    name: str
+    # Globs of the channels it may publish to.
+    channels: tuple[str, ...]
+    # Whether also to clients without login.
+    may_public: bool
+    made_by: UUID
+    made_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "key_id": str(self.key_id),
+            "name": self.name,
+            "channels": list(self.channels),
+            "may_public": self.may_public,
+            "made_by": str(self.made_by),
+            "made_at": micros(self.made_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return the event Avro decoded."""
+        return cls(
+            key_id=uuid_of(record["key_id"]),
+            name=record["name"],
+            channels=tuple(record["channels"]),
+            may_public=record["may_public"],
+            made_by=uuid_of(record["made_by"]),
+            made_at=moment(record["made_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishKeyRevoked:
+    """A publish key is refused from now on."""
+
+    NAME: ClassVar[str] = "headwater.realtime.PublishKeyRevoked"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "publish-keys"
+    KEY: ClassVar[str] = "key_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "public"
+    SCHEMA: ClassVar[str] = "realtime/publish_key_revoked.1.avsc"
+
+    key_id: UUID
+    revoked_by: UUID
+    revoked_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "key_id": str(self.key_id),
+            "revoked_by": str(self.revoked_by),
+            "revoked_at": micros(self.revoked_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return the event Avro decoded."""
+        return cls(
+            key_id=uuid_of(record["key_id"]),
+            revoked_by=uuid_of(record["revoked_by"]),
+            revoked_at=moment(record["revoked_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishKeyRotated:
+    """A publish key has another secret; the former one holds for a while beside it."""
+
+    NAME: ClassVar[str] = "headwater.realtime.PublishKeyRotated"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "publish-keys"
+    KEY: ClassVar[str] = "key_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "public"
+    SCHEMA: ClassVar[str] = "realtime/publish_key_rotated.1.avsc"
+
+    key_id: UUID
+    # From then on the former secret is refused; the one before it is already.
+    former_until: datetime
+    rotated_by: UUID
+    rotated_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "key_id": str(self.key_id),
+            "former_until": micros(self.former_until),
+            "rotated_by": str(self.rotated_by),
+            "rotated_at": micros(self.rotated_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return the event Avro decoded."""
+        return cls(
+            key_id=uuid_of(record["key_id"]),
+            former_until=moment(record["former_until"]),
+            rotated_by=uuid_of(record["rotated_by"]),
+            rotated_at=moment(record["rotated_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UiUpdatePublished:
     """Somebody publishes something that user interfaces show: to whoever has subscribed to the channel at that moment or comes back later."""
 

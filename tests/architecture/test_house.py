@@ -22,12 +22,13 @@ GROUPS = {
     "identity.sessions": ["users"],
     "messaging.history": ["conversations", "messages"],
     "notifications.inbox": ["messages", "notifications"],
+    "realtime.rules": ["notifications"],
 }
 # Tables that outlive a rebuild: what they say holds for events read again, or is kept once.
 KEPT = {
     "messaging": ("erasure",),
     "audit": ("record", "root"),
-    "realtime": ("node", "session"),
+    "realtime": ("node", "session", "publish_key", "signed_request"),
     "identity": (
         "address",
         "credential",
@@ -44,7 +45,9 @@ KEPT = {
         "used_state",
     ),
 }
-RECORDERS = {"audit.log": ["conversations", "messages", "notifications", "sessions", "ui-updates", "users"]}
+RECORDERS = {
+    "audit.log": ["conversations", "messages", "notifications", "publish-keys", "sessions", "ui-updates", "users"]
+}
 ROLES = (
     "web",
     "relay",
@@ -53,6 +56,7 @@ ROLES = (
     "identity.mail",
     "messaging.history",
     "notifications.inbox",
+    "realtime.rules",
     "audit.log",
     "realtime.delivery",
 )

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from headwater import wiring
 from headwater.web import application
@@ -119,6 +120,11 @@ ROUTES = {
     f"GET {ADMIN}/{{group:group}}/dead-letters": Access("operations:groups"),
     f"POST {ADMIN}/{{group:group}}/dead-letters:redrive": Access("operations:groups", {"all": True}),
     f"POST {ADMIN}/{{group:group}}/dead-letters:discard": Access("operations:groups", {"all": True}),
+    "POST /api/v1/realtime/publish": Access("realtime:publish", {"channel": "news", "payload": 1}),
+    "GET /api/v1/realtime/keys": Access("realtime:keys"),
+    "POST /api/v1/realtime/keys": Access("realtime:keys", {"name": "x", "channels": ["*"]}),
+    "POST /api/v1/realtime/keys/{key_id:uuid}/secrets": Access("realtime:keys"),
+    "DELETE /api/v1/realtime/keys/{key_id:uuid}": Access("realtime:keys"),
     "GET /users": Access("identity:list"),
     "POST /users": Access("identity:create", SOMETHING),
     "GET /users/{user_id:uuid}": Access(USER),
@@ -148,13 +154,15 @@ VALUES = {
     "group:group": "no.group",
     "role": "moderator",
 }
-# The monitoring's own token (tests/e2e/test_observability.py), and a program's secret (test_service_accounts.py).
-NOT_HERE = {"GET /metrics", "POST /oauth2/token"}
+# The monitoring's own token (tests/e2e/test_observability.py), a program's secret (test_service_accounts.py), and the token of an
+# older UI service (test_time_tokens.py).
+NOT_HERE = {"GET /metrics", "POST /oauth2/token", "POST /update", "POST /publish"}
+SWITCHED_ON = {"compat_routes": True, "compat_time_token": True, "time_token_secret": SecretStr("x")}
 
 
 @pytest.fixture(scope="module")
 def app(house: House) -> Any:
-    switched_on = wiring.build(house.settings.model_copy(update={"compat_routes": True}))
+    switched_on = wiring.build(house.settings.model_copy(update=SWITCHED_ON))
     return application(switched_on, set(wiring.all_roles()), Health(("web",), {}))
 
 

@@ -88,6 +88,7 @@ def test_an_unknown_variable_is_named(variable: str) -> None:
         ("HEADWATER_TOPIC_REPLICATION", "0"),
         ("HEADWATER_KAFKA_SECURITY_PROTOCOL", "TLS"),
         ("HEADWATER_REALTIME_QUEUE_LIMIT", "9"),
+        ("HEADWATER_TIME_TOKEN_WINDOW", "61"),
     ],
 )
 def test_a_value_out_of_bounds_is_refused_by_the_variables_name(variable: str, given: str) -> None:
@@ -458,3 +459,8 @@ def test_the_secrets_that_were_given_are_known_and_of_addresses_their_passwords(
 
     assert secrets_of(load({"HEADWATER_SECRET_KEY": SECRET} | addresses)) == {SECRET, "p@ss", "other"}
     assert secrets_of(load({})) == set()
+
+
+@pytest.mark.parametrize("secret", [{}, {"HEADWATER_TIME_TOKEN_SECRET": ""}])
+def test_time_tokens_take_a_secret(secret: dict[str, str]) -> None:
+    assert "HEADWATER_TIME_TOKEN_SECRET is needed" in refusal({"HEADWATER_COMPAT_TIME_TOKEN": "true"} | secret)

@@ -7,7 +7,7 @@ from bounded_contexts.identity.domain.commands import CreateApiKey, RevokeApiKey
 from bounded_contexts.identity.domain.user import checked_name
 from schemas.identity.events import ApiKeyCreated, ApiKeyRevoked
 from shared_kernel.errors import NotFound, Refused
-from shared_kernel.permissions import SCOPES
+from shared_kernel.permissions import PUBLISH, SCOPES, is_scope
 
 ApiKeyEvent = ApiKeyCreated | ApiKeyRevoked
 Request = CreateApiKey | RevokeApiKey
@@ -41,8 +41,8 @@ def evolve(state: ApiKey, event: ApiKeyEvent) -> ApiKey:
 
 def checked_scopes(scopes: frozenset[str]) -> tuple[str, ...]:
     """Return the scopes in order. Raise `Refused` for none or one that is not known."""
-    if not scopes or scopes - SCOPES:
-        raise Refused("unknown_scope", f"one or several of {', '.join(sorted(SCOPES))}")
+    if not scopes or not all(is_scope(each) for each in scopes):
+        raise Refused("unknown_scope", f"one or several of {', '.join(sorted(SCOPES))}, {PUBLISH}:GLOB")
     return tuple(sorted(scopes))
 
 

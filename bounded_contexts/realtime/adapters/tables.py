@@ -1,7 +1,7 @@
 """Realtime's tables. Their history is in migrations/."""
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = sa.MetaData()
 
@@ -26,4 +26,24 @@ session = sa.Table(
     sa.Column("reached", JSONB),  # up to there; null: as far as its node is
     sa.Column("ended_at", Moment),
     sa.Index("session_of_user", "user_id", "connected_at"),
+)
+publish_key = sa.Table(
+    "publish_key",
+    metadata,
+    sa.Column("key_id", sa.Uuid, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("channels", ARRAY(sa.Text), nullable=False),  # globs
+    sa.Column("may_public", sa.Boolean, nullable=False),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),  # the secret
+    sa.Column("former", sa.LargeBinary),  # and the one before, sealed as well,
+    sa.Column("former_until", Moment),  # which holds until then
+    sa.Column("made_at", Moment, nullable=False),
+    sa.Column("rotated_at", Moment),
+)
+signed_request = sa.Table(
+    "signed_request",
+    metadata,
+    sa.Column("key_id", sa.Uuid, primary_key=True),
+    sa.Column("request_id", sa.Text, primary_key=True),
+    sa.Column("seen_at", Moment, nullable=False, index=True),
 )

@@ -1,0 +1,83 @@
+"""Rules: which events of any topic are shown on which channels. A line in `RULES` is all that publishing from a topic takes."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+from bounded_contexts.realtime.application.channels import USER
+from bounded_contexts.realtime.application.publishing import (
+    EVERYWHERE,
+    Publisher,
+    PublishPorts,
+    Update,
+    json_of,
+    publish,
+)
+from bounded_contexts.realtime.application.reactions import rfc3339
+from schemas.notifications.events import NotificationsRead
+from schemas.realtime.events import UiUpdatePublished
+from shared_kernel.causation import current_cause
+from shared_kernel.events import Event
+from shared_kernel.module import Handler, on
+
+NEWS = timedelta(days=1)  # what is older is not shown: a new rule reads its topic from the beginning
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`time_of` returns when the event happened, `channels_of` where it is shown, perhaps nowhere, and `payload_of` what, as JSON
+    will have it."""
+
+    name: str  # the update's publisher is `rule:<name>`; renaming it has events that are read again published again
+    event: type[Event]
+    time_of: Callable[[Any], datetime]
+    channels_of: Callable[[Any], Iterable[str]]
+    payload_of: Callable[[Any], Any]
+    is_public: bool = False
+
+    def __post_init__(self) -> None:
+        if self.event.TOPIC == UiUpdatePublished.TOPIC:
+            raise ValueError(f"{self.name}: an update that is published for an update would never end")
+
+
+def _seen_elsewhere(seen: NotificationsRead) -> Iterator[str]:
+    yield f"{USER}{seen.recipient_id}"
+
+
+def _which_are_read(seen: NotificationsRead) -> dict[str, Any]:
+    return {
+        "type": "notifications.read",
+        "notification_ids": [str(each) for each in seen.notification_ids],
+        "all_until": seen.all_until and rfc3339(seen.all_until),
+    }
+
+
+RULES = (
+    # What somebody has read on one device is no longer new on the others.
+    Rule("notifications-read", NotificationsRead, lambda seen: seen.read_at, _seen_elsewhere, _which_are_read),
+)
+
+
+def handlers(rules: Sequence[Rule], ports: PublishPorts) -> tuple[Handler, ...]:
+    """Return what a consumer group does with the events of the rules, each event once."""
+    by_event = groupby(sorted(rules, key=lambda rule: rule.event.NAME), key=lambda rule: rule.event)
+    return tuple(on(event, partial(_apply, rules=tuple(own), ports=ports)) for event, own in by_event)
+
+
+async def _apply(event: Event, rules: Sequence[Rule], ports: PublishPorts) -> None:
+    for rule in rules:
+        if rule.time_of(event) <= ports.now() - NEWS:
+            continue
+        await publish(list(_updates(event, rule)), Publisher(f"rule:{rule.name}", EVERYWHERE), ports)
+
+
+def _updates(event: Event, rule: Rule) -> Iterator[Update]:
+    """Yield the updates of the event. Their ids follow from its record: read again, it is the same update."""
+    cause = current_cause()
+    payload = json_of(rule.payload_of(event))
+    for channel in rule.channels_of(event):
+        key = f"{cause.causation_id}/{channel}" if cause else None
+        yield Update(channel=channel, payload=payload, is_public=rule.is_public, idempotency_key=key)
