@@ -20,6 +20,7 @@ MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
 ABOUT_THE_SESSION = {
     "session.ready": "You are in: what follows is what happens from `position` on.",
     "session.revoked": "The session has ended, and why; it needs a new token.",
+    "auth.expiring": "The session's token ends at `expires_at`: send another by `auth.refresh`.",
     "resync.required": "What was missed is too much or gone: load it over REST and connect with the position of that.",
     "server.draining": "This node stops; connect again after `reconnect_after_ms`.",
 }
@@ -45,5 +46,6 @@ def module(
         graph_sockets=GraphSockets(gateway, gateway.asgi, limits, subscribe),
         compat_router=compat_routes(gateway.connections),
         drain=gateway.close,
+        socket_commands=gateway.commands,
         socket_events={**SUMMARIES, **ABOUT_THE_SESSION},
     )

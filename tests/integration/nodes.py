@@ -249,7 +249,7 @@ class Device:
         return [event["data"]["body"] for event in self.events if event["type"] == "message.created"]
 
     async def _heard(self, name: str, event: dict[str, Any]) -> None:
-        if name.startswith(("session.", "server.", "resync.")):
+        if name.startswith(("session.", "server.", "resync.", "auth.", "typing.", "presence.")):
             self.about.append((name, event))
         else:
             assert event["type"] == name

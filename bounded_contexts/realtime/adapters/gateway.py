@@ -18,13 +18,14 @@ from socketio.exceptions import ConnectionRefusedError as Refusal
 
 from bounded_contexts.realtime.adapters import metrics, packets
 from bounded_contexts.realtime.adapters.catch_up import CatchUp
-from bounded_contexts.realtime.adapters.commands import Asked, CommandLine
+from bounded_contexts.realtime.adapters.commands import Asked, CommandLine, SessionCommand, of_its_user
 from bounded_contexts.realtime.adapters.connection import GRACE_S, Connection, Kind
 from bounded_contexts.realtime.adapters.engine import Engine
 from bounded_contexts.realtime.adapters.graph_sockets import GraphSession
 from bounded_contexts.realtime.adapters.plain import PlainSession, PlainSockets
 from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.adapters.session_notes import SessionNotes
+from bounded_contexts.realtime.adapters.token_expiry import TokenExpiry
 from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.own_messages import OwnMessages
@@ -32,7 +33,7 @@ from bounded_contexts.realtime.application.ports import Ports
 from bounded_contexts.realtime.application.reactions import delivery_of
 from bounded_contexts.realtime.application.recent import Recent, copied
 from infra import tracing
-from infra.access_tokens import AccessTokens, Unauthenticated
+from infra.access_tokens import AccessTokens, Unauthenticated, User
 from infra.feed_positions import open_feed, seal_feed
 from infra.metrics import Sample, sample
 from infra.opaque import OpaqueTokens
@@ -83,6 +84,9 @@ class ChatGateway:
         self._sessions: dict[str, Session] = {}  # by Socket.IO id
         self._of_user: dict[UUID, set[Session]] = {}
         self._lines: dict[str, CommandLine] = {}
+        self._expiry = TokenExpiry(self._verified, self._revoke)
+        self.commands: Mapping[str, SessionCommand] = {"auth.refresh": self._expiry.refresh}  # beside the contexts'
+        self._offered = {name: of_its_user(command) for name, command in ports.commands.items()} | self.commands
         self._begun = self._closing = False
         self._nobody = asyncio.Event()
         self.asgi = Engine(self, self._limits)
@@ -170,10 +174,9 @@ class ChatGateway:
             self._revoke(session, session.revoked)
             return
         self._lines[connection.sid] = CommandLine(
-            session, self._ports.commands, self._limits, lambda: self._revoke(session, "rate_limited")
+            session, self._offered, self._limits, lambda: self._revoke(session, "rate_limited")
         )
-        loop = asyncio.get_running_loop()
-        session.expiry = loop.call_later(session.seconds_left(), self._revoke, session, "token_expired")
+        self._expiry.watch(session)
         if session.begins_at_once:
             self.began(connection.sid)
 
@@ -234,11 +237,15 @@ class ChatGateway:
     async def _session_of(self, auth: Auth, kind: type[Session]) -> Session:
         if auth.token is None:
             raise Unauthenticated("unauthenticated", "send an access token when connecting")
-        user = await self._access_tokens.verify(auth.token)
-        if user.scopes is not None:
-            raise Forbidden("scope_missing", "sockets are for who signs in: scopes are about REST")
+        user = await self._verified(auth.token)
         position = open_feed(self._tokens, auth.position) if auth.position is not None else None
         return kind(user, position, auth.echo, OwnMessages(user.id))
+
+    async def _verified(self, token: str) -> User:
+        user = await self._access_tokens.verify(token)
+        if user.scopes is not None:
+            raise Forbidden("scope_missing", "sockets are for who signs in: scopes are about REST")
+        return user
 
     def _revoke(self, session: Session, reason: str) -> None:
         """End the session so that the client does not come back by itself."""

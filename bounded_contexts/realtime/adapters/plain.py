@@ -32,7 +32,8 @@ class PlainSession(Session):
     """Hears new messages of others and nothing else of what happens."""
 
     def say(self, name: str, data: Mapping[str, Any]) -> None:
-        if name != "session.ready":  # older clients expect nothing before the first message
+        # Older clients expect nothing before the first message, and know of no other token.
+        if name not in ("session.ready", "auth.expiring"):
             self._send({"type": name, **data})
 
     def answer(self, number: int, outcome: Mapping[str, Any]) -> None:
