@@ -21,6 +21,8 @@ ABOUT_THE_SESSION = {
     "session.ready": "You are in: what follows is what happens from `position` on.",
     "session.revoked": "The session has ended, and why; it needs a new token.",
     "auth.expiring": "The session's token ends at `expires_at`: send another by `auth.refresh`.",
+    "typing.started": "Somebody types in one of your conversations, until `expires_at` or the next word of it.",
+    "typing.stopped": "They have stopped, or six seconds are over.",
     "resync.required": "What was missed is too much or gone: load it over REST and connect with the position of that.",
     "server.draining": "This node stops; connect again after `reconnect_after_ms`.",
 }

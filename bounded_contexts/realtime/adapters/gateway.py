@@ -26,12 +26,14 @@ from bounded_contexts.realtime.adapters.plain import PlainSession, PlainSockets
 from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.adapters.session_notes import SessionNotes
 from bounded_contexts.realtime.adapters.token_expiry import TokenExpiry
+from bounded_contexts.realtime.adapters.typists import Typists
 from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.own_messages import OwnMessages
 from bounded_contexts.realtime.application.ports import Ports
 from bounded_contexts.realtime.application.reactions import delivery_of
 from bounded_contexts.realtime.application.recent import Recent, copied
+from bounded_contexts.realtime.application.signals import Signal
 from infra import tracing
 from infra.access_tokens import AccessTokens, Unauthenticated, User
 from infra.feed_positions import open_feed, seal_feed
@@ -85,8 +87,14 @@ class ChatGateway:
         self._of_user: dict[UUID, set[Session]] = {}
         self._lines: dict[str, CommandLine] = {}
         self._expiry = TokenExpiry(self._verified, self._revoke)
-        self.commands: Mapping[str, SessionCommand] = {"auth.refresh": self._expiry.refresh}  # beside the contexts'
+        self._typists = Typists(ports.members, ports.signals, self._of_user)
+        self.commands: Mapping[str, SessionCommand] = {  # beside those of the contexts
+            "auth.refresh": self._expiry.refresh,
+            "typing.start": self._typists.start,
+            "typing.stop": self._typists.stop,
+        }
         self._offered = {name: of_its_user(command) for name, command in ports.commands.items()} | self.commands
+        self._hearing: asyncio.Task[None] | None = None
         self._begun = self._closing = False
         self._nobody = asyncio.Event()
         self.asgi = Engine(self, self._limits)
@@ -106,6 +114,7 @@ class ChatGateway:
             self._recent.begin(offsets)
             self._begun = True
             self.asgi.spawn(self._notes.run())
+            self._hearing = asyncio.create_task(self._ports.signals.hear(self._heard))
         self._recent.reach(offsets)
         self._catch_up.moved()
         if live and not self._closing:
@@ -144,6 +153,9 @@ class ChatGateway:
         if self._sessions:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._nobody.wait(), spread_s + GRACE_S)
+        if self._hearing:
+            self._hearing.cancel()
+        self._typists.close()
         await self.asgi.end()
         await self._notes.tell()
 
@@ -208,6 +220,9 @@ class ChatGateway:
             del self._of_user[session.id]
         if not self._sessions:
             self._nobody.set()
+
+    def _heard(self, signal: Signal) -> None:
+        self._typists.hear(signal)
 
     def _deliver(self, recorded: Recorded) -> None:
         if not self._recent.is_news(recorded):

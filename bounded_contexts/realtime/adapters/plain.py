@@ -43,6 +43,9 @@ class PlainSession(Session):
         else:
             self._send({"type": "error", "error": _renamed(outcome["error"], TEXTS[number])})
 
+    def whisper(self, name: str, data: Mapping[str, Any]) -> bool:
+        return True  # nothing that these clients know of
+
     def offer(self, entry: Entry, packet: Any) -> bool:
         origin = entry.delivery.origin
         if origin is None or origin.sender_id == self.id:

@@ -1,11 +1,12 @@
 """What realtime needs from the outside."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from bounded_contexts.realtime.application.signals import Signal
 from shared_kernel.events import Recorded
 from shared_kernel.module import Offsets, SocketCommand
 
@@ -57,8 +58,26 @@ class SessionLog(Protocol):
         ...
 
 
+class Signals(Protocol):
+    """Nodes among themselves."""
+
+    async def send(self, *signals: Signal) -> None:
+        """Tell every node that listens, this one too. Raise `Unavailable`."""
+        ...
+
+    async def hear(self, heard: Callable[[Signal], None]) -> None:
+        """Call for each signal from now on, for ever; those are lost that come while the server is away."""
+        ...
+
+
+# Takes a conversation and one of its members; returns them all. Raises `NotFound` for who is none, `Unavailable`.
+Members = Callable[[UUID, UUID], Awaitable[frozenset[UUID]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     past: Past
     sessions: SessionLog
     commands: Mapping[str, SocketCommand]  # event name → what a client may ask
+    signals: Signals
+    members: Members

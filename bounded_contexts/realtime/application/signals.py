@@ -1,0 +1,21 @@
+"""What nodes tell each other: at once, in no order, and kept nowhere. One that is lost is not told again."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+PEOPLE = 150  # in one signal, which has 8,000 bytes at most
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """Somebody types, or has stopped."""
+
+    conversation_id: UUID
+    user_id: UUID
+    others: tuple[UUID, ...]  # members who are told; of a large group some, the rest stand in another signal
+    expires_at: datetime | None  # None: stopped
+
+
+Signal = Typed
+KINDS: dict[str, type[Signal]] = {kind.__name__: kind for kind in (Typed,)}
