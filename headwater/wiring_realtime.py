@@ -8,6 +8,7 @@ from bounded_contexts.messaging.application.members import members_for
 from bounded_contexts.messaging.application.ports import Ports as MessagingPorts
 from bounded_contexts.realtime import module as realtime
 from bounded_contexts.realtime.adapters.past_kafka import KafkaPast
+from bounded_contexts.realtime.adapters.presence_postgres import PostgresPresences
 from bounded_contexts.realtime.adapters.sessions_postgres import PostgresSessions
 from bounded_contexts.realtime.adapters.signals_postgres import PostgresSignals
 from bounded_contexts.realtime.application.ports import Ports
@@ -35,4 +36,6 @@ def ports_of_realtime(given: Given, talk: MessagingPorts, commands: Mapping[str,
         commands=commands,
         signals=PostgresSignals(database),
         members=partial(members_for, ports=talk),
+        presences=PostgresPresences(database),
+        contacts=talk.conversations.contacts,
     )

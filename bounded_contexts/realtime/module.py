@@ -23,6 +23,7 @@ ABOUT_THE_SESSION = {
     "auth.expiring": "The session's token ends at `expires_at`: send another by `auth.refresh`.",
     "typing.started": "Somebody types in one of your conversations, until `expires_at` or the next word of it.",
     "typing.stopped": "They have stopped, or six seconds are over.",
+    "presence.changed": "A watched user is in another state, as far as you may see it.",
     "resync.required": "What was missed is too much or gone: load it over REST and connect with the position of that.",
     "server.draining": "This node stops; connect again after `reconnect_after_ms`.",
 }

@@ -27,7 +27,7 @@ GROUPS = {
 KEPT = {
     "messaging": ("erasure",),
     "audit": ("record", "root"),
-    "realtime": ("node", "session"),
+    "realtime": ("node", "presence", "session"),
     "identity": (
         "address",
         "credential",

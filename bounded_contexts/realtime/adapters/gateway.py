@@ -23,6 +23,7 @@ from bounded_contexts.realtime.adapters.connection import GRACE_S, Connection, K
 from bounded_contexts.realtime.adapters.engine import Engine
 from bounded_contexts.realtime.adapters.graph_sockets import GraphSession
 from bounded_contexts.realtime.adapters.plain import PlainSession, PlainSockets
+from bounded_contexts.realtime.adapters.presences import Presences
 from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.adapters.session_notes import SessionNotes
 from bounded_contexts.realtime.adapters.token_expiry import TokenExpiry
@@ -33,7 +34,7 @@ from bounded_contexts.realtime.application.own_messages import OwnMessages
 from bounded_contexts.realtime.application.ports import Ports
 from bounded_contexts.realtime.application.reactions import delivery_of
 from bounded_contexts.realtime.application.recent import Recent, copied
-from bounded_contexts.realtime.application.signals import Signal
+from bounded_contexts.realtime.application.signals import PresenceChanged, Signal, Typed
 from infra import tracing
 from infra.access_tokens import AccessTokens, Unauthenticated, User
 from infra.feed_positions import open_feed, seal_feed
@@ -88,13 +89,17 @@ class ChatGateway:
         self._lines: dict[str, CommandLine] = {}
         self._expiry = TokenExpiry(self._verified, self._revoke)
         self._typists = Typists(ports.members, ports.signals, self._of_user)
+        self._presences = Presences(ports.presences, ports.contacts)
         self.commands: Mapping[str, SessionCommand] = {  # beside those of the contexts
             "auth.refresh": self._expiry.refresh,
+            "presence.privacy": self._presences.show_to,
+            "presence.set": self._presences.choose,
+            "presence.subscribe": self._presences.subscribe,
             "typing.start": self._typists.start,
             "typing.stop": self._typists.stop,
         }
         self._offered = {name: of_its_user(command) for name, command in ports.commands.items()} | self.commands
-        self._hearing: asyncio.Task[None] | None = None
+        self._live: list[asyncio.Task[None]] = []
         self._begun = self._closing = False
         self._nobody = asyncio.Event()
         self.asgi = Engine(self, self._limits)
@@ -114,7 +119,9 @@ class ChatGateway:
             self._recent.begin(offsets)
             self._begun = True
             self.asgi.spawn(self._notes.run())
-            self._hearing = asyncio.create_task(self._ports.signals.hear(self._heard))
+            self._live = [
+                asyncio.create_task(each) for each in (self._ports.signals.hear(self._heard), self._presences.run())
+            ]
         self._recent.reach(offsets)
         self._catch_up.moved()
         if live and not self._closing:
@@ -153,8 +160,8 @@ class ChatGateway:
         if self._sessions:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._nobody.wait(), spread_s + GRACE_S)
-        if self._hearing:
-            self._hearing.cancel()
+        for task in self._live:
+            task.cancel()
         self._typists.close()
         await self.asgi.end()
         await self._notes.tell()
@@ -214,6 +221,7 @@ class ChatGateway:
             return
         self._notes.ended(sid)
         session.end()
+        self._presences.left(session)
         others = self._of_user[session.id]
         others.discard(session)
         if not others:
@@ -222,7 +230,11 @@ class ChatGateway:
             self._nobody.set()
 
     def _heard(self, signal: Signal) -> None:
-        self._typists.hear(signal)
+        match signal:
+            case Typed():
+                self._typists.hear(signal)
+            case PresenceChanged(user_ids=users):
+                self._presences.hear(users)
 
     def _deliver(self, recorded: Recorded) -> None:
         if not self._recent.is_news(recorded):

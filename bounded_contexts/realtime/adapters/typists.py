@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.application.ports import Members, Signals
 from bounded_contexts.realtime.application.reactions import rfc3339
-from bounded_contexts.realtime.application.signals import PEOPLE, Typed
+from bounded_contexts.realtime.application.signals import Typed, in_parts
 
 QUIET_S = 3.0  # a user's starts in a conversation go further no more often than that
 LASTING_S = 6.0  # without another start
@@ -83,8 +83,7 @@ class Typists:
             timer.cancel()
 
     async def _tell(self, place: Place, others: tuple[UUID, ...], expires_at: datetime | None) -> None:
-        parts = [others[at : at + PEOPLE] for at in range(0, len(others), PEOPLE)]
-        await self._signals.send(*(Typed(*place, part, expires_at) for part in parts))
+        await self._signals.send(*(Typed(*place, part, expires_at) for part in in_parts(others)))
 
     def _over(self, key: tuple[UUID, ...], others: tuple[UUID, ...], data: Mapping[str, Any]) -> None:
         del self._heard[key]

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from bounded_contexts.realtime.application.presence import Attendance, Audience, Status
 from bounded_contexts.realtime.application.signals import Signal
 from shared_kernel.events import Recorded
 from shared_kernel.module import Offsets, SocketCommand
@@ -70,6 +71,28 @@ class Signals(Protocol):
         ...
 
 
+class PresenceStore(Protocol):
+    """What is known of who is there. All raise `Unavailable`."""
+
+    async def choose(self, user: UUID, status: Status) -> None:
+        """Store what the user shows, and tell the nodes."""
+        ...
+
+    async def show_to(self, user: UUID, who: Audience) -> None:
+        """Store who sees it, and tell the nodes."""
+        ...
+
+    async def of(self, users: Sequence[UUID]) -> list[Attendance]:
+        """Return what is known of each, of those nobody has heard of, too."""
+        ...
+
+    async def nodes(self) -> frozenset[UUID]:
+        """Return the nodes that are there."""
+        ...
+
+
+# Takes a user and others; returns those of them who are in a conversation with the user. Raises `Unavailable`.
+Contacts = Callable[[UUID, Sequence[UUID]], Awaitable[frozenset[UUID]]]
 # Takes a conversation and one of its members; returns them all. Raises `NotFound` for who is none, `Unavailable`.
 Members = Callable[[UUID, UUID], Awaitable[frozenset[UUID]]]
 
@@ -81,3 +104,5 @@ class Ports:
     commands: Mapping[str, SocketCommand]  # event name → what a client may ask
     signals: Signals
     members: Members
+    presences: PresenceStore
+    contacts: Contacts

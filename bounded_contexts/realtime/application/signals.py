@@ -1,5 +1,6 @@
 """What nodes tell each other: at once, in no order, and kept nowhere. One that is lost is not told again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -17,5 +18,17 @@ class Typed:
     expires_at: datetime | None  # None: stopped
 
 
-Signal = Typed
-KINDS: dict[str, type[Signal]] = {kind.__name__: kind for kind in (Typed,)}
+@dataclass(frozen=True, slots=True)
+class PresenceChanged:
+    """Users who came, went or show themselves in another way."""
+
+    user_ids: tuple[UUID, ...]
+
+
+Signal = Typed | PresenceChanged
+KINDS: dict[str, type[Signal]] = {kind.__name__: kind for kind in (Typed, PresenceChanged)}
+
+
+def in_parts(people: Sequence[UUID]) -> list[tuple[UUID, ...]]:
+    """Return the people as signals take them."""
+    return [tuple(people[at : at + PEOPLE]) for at in range(0, len(people), PEOPLE)]
