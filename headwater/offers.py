@@ -1,6 +1,7 @@
 """Where each context's routes and sockets stand, for the process that serves them and for every proxy in front."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from fastapi import APIRouter
 
@@ -15,22 +16,33 @@ API = "/api/v1"
 SOCKETS = "/socket.io/"
 COMPAT_SOCKETS = "/ws"
 GRAPH = "/graphql"
+WEB = "web"  # no context's name
 
 
 def offers(modules: Sequence[Module], *, compat: bool) -> Iterator[tuple[Module, Offer]]:
-    """Yield what each context offers, with the routes of older services if they are switched on."""
+    """Yield what each context offers, with the routes of older services if they are switched on.
+
+    What a context with a feed has for role `web` is an offer of its own, which no upstream of the context serves."""
     for module in modules:
-        routers = [(API, module.router), ("", module.root_router), ("", module.compat_router if compat else None)]
+        routers = [(API, module.router), ("", module.root_router)]
+        if module.feed:
+            yield replace(module, feed=None), Offer(WEB, _routers(routers))
+            routers = []
+        routers.append(("", module.compat_router if compat else None))
         sockets = [(SOCKETS, module.sockets), (COMPAT_SOCKETS, module.compat_sockets if compat else None)]
         yield (
             module,
             Offer(
                 module.name,
-                tuple((prefix, router) for prefix, router in routers if isinstance(router, APIRouter)),
+                _routers(routers),
                 tuple(path for path, served in sockets if served),
                 (GRAPH,) if module.graph_sockets else (),
             ),
         )
+
+
+def _routers(given: Sequence[tuple[str, object]]) -> tuple[tuple[str, APIRouter], ...]:
+    return tuple((prefix, router) for prefix, router in given if isinstance(router, APIRouter))
 
 
 def forwarding(settings: Settings, modules: Sequence[Module]) -> Gateway:

@@ -7,6 +7,7 @@ from typing import Protocol
 from bounded_contexts.messaging.application.members import members_for
 from bounded_contexts.messaging.application.ports import Ports as MessagingPorts
 from bounded_contexts.realtime import module as realtime
+from bounded_contexts.realtime.adapters.connections_postgres import PostgresConnections
 from bounded_contexts.realtime.adapters.past_kafka import KafkaPast
 from bounded_contexts.realtime.adapters.presence_postgres import PostgresPresences
 from bounded_contexts.realtime.adapters.sessions_postgres import PostgresSessions
@@ -38,4 +39,5 @@ def ports_of_realtime(given: Given, talk: MessagingPorts, commands: Mapping[str,
         members=partial(members_for, ports=talk),
         presences=PostgresPresences(database),
         contacts=talk.conversations.contacts,
+        connections=PostgresConnections(database),
     )

@@ -15,6 +15,7 @@ TAGS = {
     "notifications": "One's inbox.",
     "graphql": "The same by GraphQL, in one request (docs/graphql.md).",
     "audit": "What happened, for auditors.",
+    "connections": "Whose sockets are open, for administrators.",
     "operations": "Consumer groups and their dead letters, for operators.",
     "health": "Whether the process and what it depends on are up.",
     "meta": "Documents of the interface.",

@@ -28,13 +28,15 @@ ROLES: Mapping[str, frozenset[str]] = {
             "messaging:erase",
             "operations:groups",
             "audit:read",
+            "realtime:connections",
         }
     ),
 }
 # What a key or a service account is limited to: the first word of a route's path, and whether it changes anything. Signing in,
 # keys and service accounts themselves are for people.
 RESOURCES = ("admin", "audit", "conversations", "me", "messages", "notifications", "users")
-SCOPES = frozenset(f"{resource}:{action}" for resource in RESOURCES for action in ("read", "write"))
+CONNECTIONS = "realtime:connections"  # a permission, and a scope of service accounts
+SCOPES = frozenset(f"{resource}:{action}" for resource in RESOURCES for action in ("read", "write")) | {CONNECTIONS}
 
 
 def permissions(roles: Iterable[str]) -> frozenset[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from bounded_contexts.realtime.adapters.gateway import FEED, ChatGateway
 from bounded_contexts.realtime.adapters.graph_sockets import GraphSockets, Subscribe
 from bounded_contexts.realtime.adapters.http_compat import compat_routes
+from bounded_contexts.realtime.adapters.http_connections import connection_routes
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.ports import Ports
 from bounded_contexts.realtime.application.reactions import EVENTS, SUMMARIES
@@ -44,6 +45,7 @@ def module(
         name=NAME,
         topics=(Topic("ui-updates", retention=RETENTION),),
         feed=Feed(FEED, EVENTS, gateway.deliver, gateway.reached, limits.lookback_records),
+        router=connection_routes(ports.connections),
         sockets=gateway.asgi,
         compat_sockets=gateway.plain,
         graph_sockets=GraphSockets(gateway, gateway.asgi, limits, subscribe),

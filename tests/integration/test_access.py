@@ -32,6 +32,7 @@ class Access(NamedTuple):
 ADMIN = "/api/v1/admin/groups"
 ME = "/api/v1/me"
 SERVICES = "/api/v1/service-accounts"
+CONNECTIONS = "/api/v1/realtime/connections"
 ROUTES = {
     "GET /": Access(OPEN),
     "GET /health/live": Access(OPEN),
@@ -119,6 +120,8 @@ ROUTES = {
     f"GET {ADMIN}/{{group:group}}/dead-letters": Access("operations:groups"),
     f"POST {ADMIN}/{{group:group}}/dead-letters:redrive": Access("operations:groups", {"all": True}),
     f"POST {ADMIN}/{{group:group}}/dead-letters:discard": Access("operations:groups", {"all": True}),
+    f"GET {CONNECTIONS}": Access("realtime:connections"),
+    f"POST {CONNECTIONS}/disconnect": Access("realtime:connections", {"user_id": SOMEBODY}),
     "GET /users": Access("identity:list"),
     "POST /users": Access("identity:create", SOMETHING),
     "GET /users/{user_id:uuid}": Access(USER),

@@ -6,7 +6,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import sqlalchemy as sa
 
+from bounded_contexts.realtime.adapters import tables
 from bounded_contexts.realtime.adapters.presence_postgres import PostgresPresences
 from bounded_contexts.realtime.adapters.sessions_postgres import PostgresSessions
 from bounded_contexts.realtime.application.ports import SessionNote
@@ -122,6 +124,21 @@ async def test_who_is_invisible_is_not_betrayed_by_leaving(house: House) -> None
     (after,) = await presences.of([ann])
 
     assert before.seen_at == after.seen_at
+
+
+async def test_who_was_on_a_node_that_was_killed_long_ago_was_seen_then(house: House) -> None:
+    """Its sockets are forgotten, when they were seen is not."""
+    database, ann, then = house.databases["realtime"], uuid4(), datetime.now(UTC) - timedelta(days=8)
+    sessions, killed = PostgresSessions(database, house.codec), uuid4()
+    await sessions.note(killed, {}, [SessionNote(uuid4().hex, ann, then, None, {}, None, None)])
+    async with database.transaction() as connection:
+        await connection.execute(sa.update(tables.node).where(tables.node.c.node == killed).values(seen_at=then))
+    await sessions.prune()
+    (ghost,) = await PostgresPresences(database).of([ann])
+
+    assert (ghost.is_here, ghost.seen_at) == (False, then)
+    async with database.transaction() as connection:
+        assert not (await connection.execute(sa.select(tables.session).where(tables.session.c.user_id == ann))).all()
 
 
 async def test_nonsense_is_refused_and_a_new_list_replaces_the_old(house: House, nodes: tuple[Node, Node]) -> None:

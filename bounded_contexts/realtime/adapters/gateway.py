@@ -34,7 +34,7 @@ from bounded_contexts.realtime.application.own_messages import OwnMessages
 from bounded_contexts.realtime.application.ports import Ports
 from bounded_contexts.realtime.application.reactions import delivery_of
 from bounded_contexts.realtime.application.recent import Recent, copied
-from bounded_contexts.realtime.application.signals import PresenceChanged, Signal, Typed
+from bounded_contexts.realtime.application.signals import Disconnection, PresenceChanged, Signal, Typed
 from infra import tracing
 from infra.access_tokens import AccessTokens, Unauthenticated, User
 from infra.feed_positions import open_feed, seal_feed
@@ -162,6 +162,7 @@ class ChatGateway:
                 await asyncio.wait_for(self._nobody.wait(), spread_s + GRACE_S)
         for task in self._live:
             task.cancel()
+        await asyncio.gather(*self._live, return_exceptions=True)
         self._typists.close()
         await self.asgi.end()
         await self._notes.tell()
@@ -235,6 +236,14 @@ class ChatGateway:
                 self._typists.hear(signal)
             case PresenceChanged(user_ids=users):
                 self._presences.hear(users)
+            case Disconnection():
+                self._disconnect(signal)
+
+    def _disconnect(self, asked: Disconnection) -> None:
+        for each in list(self._of_user.get(asked.user_id, ())):
+            if asked.sid is None or (each.connection and each.connection.sid == asked.sid):
+                each.revoked = asked.reason
+                self._revoke(each, asked.reason, "disconnected")
 
     def _deliver(self, recorded: Recorded) -> None:
         if not self._recent.is_news(recorded):
@@ -274,11 +283,11 @@ class ChatGateway:
             raise Forbidden("scope_missing", "sockets are for who signs in: scopes are about REST")
         return user
 
-    def _revoke(self, session: Session, reason: str) -> None:
-        """End the session so that the client does not come back by itself."""
+    def _revoke(self, session: Session, reason: str, counted_as: str | None = None) -> None:
+        """End the session so that the client does not come back by itself. What others call it is not counted by that name."""
         if session.ended or session.connection is None:
             return
-        metrics.CUT.labels(reason).inc()
+        metrics.CUT.labels(counted_as or reason).inc()
         session.say("session.revoked", {"reason": reason})
         self._notes.ended(session.connection.sid)  # what comes while it goes is not sent any more
         session.end()

@@ -81,7 +81,7 @@ class PostgresSessions:
         last = sa.select(session.c.user_id, sa.func.max(node.c.seen_at)).join(node, open_still)
         of_silent = last.where(node.c.seen_at < before).group_by(session.c.user_id)
         async with self._database.transaction() as connection:
-            if left := dict((await connection.execute(of_silent)).tuples().all()):
+            if left := dict((await connection.execute(of_silent)).all()):
                 await connection.execute(seen(left))
             await connection.execute(
                 sa.delete(session).where(sa.or_(session.c.ended_at < before, session.c.node.in_(silent)))

@@ -91,6 +91,26 @@ class PresenceStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class OpenSocket:
+    sid: str
+    user_id: UUID
+    node_id: UUID
+    connected_at: datetime
+
+
+class Connections(Protocol):
+    """The open sockets of all nodes. Both raise `Unavailable`."""
+
+    async def of_user(self, user: UUID, limit: int) -> list[OpenSocket]:
+        """Return a user's, oldest first."""
+        ...
+
+    async def end(self, user: UUID, sid: str | None, reason: str) -> None:
+        """Have every node end the user's sockets, or the one of them."""
+        ...
+
+
 # Takes a user and others; returns those of them who are in a conversation with the user. Raises `Unavailable`.
 Contacts = Callable[[UUID, Sequence[UUID]], Awaitable[frozenset[UUID]]]
 # Takes a conversation and one of its members; returns them all. Raises `NotFound` for who is none, `Unavailable`.
@@ -106,3 +126,4 @@ class Ports:
     members: Members
     presences: PresenceStore
     contacts: Contacts
+    connections: Connections

@@ -25,8 +25,17 @@ class PresenceChanged:
     user_ids: tuple[UUID, ...]
 
 
-Signal = Typed | PresenceChanged
-KINDS: dict[str, type[Signal]] = {kind.__name__: kind for kind in (Typed, PresenceChanged)}
+@dataclass(frozen=True, slots=True)
+class Disconnection:
+    """Sockets of a user are to end."""
+
+    user_id: UUID
+    sid: str | None  # None: all of them
+    reason: str
+
+
+Signal = Typed | PresenceChanged | Disconnection
+KINDS: dict[str, type[Signal]] = {kind.__name__: kind for kind in (Typed, PresenceChanged, Disconnection)}
 
 
 def in_parts(people: Sequence[UUID]) -> list[tuple[UUID, ...]]:
