@@ -113,6 +113,8 @@ class Presences:
                 await asyncio.sleep(LOOK_S)
 
     async def _look(self) -> None:
+        if not self._watchers:
+            return
         now = asyncio.get_running_loop().time()
         if now >= self._nodes_due:
             self._nodes_due = now + LOOK_S
