@@ -33,10 +33,8 @@ from bounded_contexts.notifications.adapters.inbox_postgres import PostgresInbox
 from bounded_contexts.notifications.application.ports import Ports as NotificationsPorts
 from bounded_contexts.operations import module as operations
 from bounded_contexts.realtime import module as realtime
-from bounded_contexts.realtime.adapters.past_kafka import KafkaPast
 from bounded_contexts.realtime.adapters.sessions_postgres import PostgresSessions
 from bounded_contexts.realtime.application.limits import Limits, origins
-from bounded_contexts.realtime.application.ports import Ports as RealtimePorts
 from bounded_contexts.realtime.application.publishing import PublishPorts
 from headwater.addresses import without_password
 from headwater.configured import kafka_config, registry, shared_key_tokens
@@ -52,6 +50,7 @@ from headwater.wiring_identity import (
     signing_keys,
 )
 from headwater.wiring_publishing import key_ports, time_tokens
+from headwater.wiring_realtime import ports_of_realtime
 from headwater.wiring_redis import redis_server
 from infra.access_tokens import LEEWAY, AccessTokens
 from infra.avro import Codec, schema_text
@@ -187,9 +186,14 @@ def build(settings: Settings, rebuilt: str | None = None) -> House:
     house.groups = {name: _group_store(database, name) for name, database in house.databases.items()}
     accounts = identity_ports(house)
     people = joined_users(accounts.directory)
-    offering = (module_of_identity(settings, accounts, keys), _messaging(house, people), _notifications(house, people))
+    talk = messaging_ports(house)
+    offering = (
+        module_of_identity(settings, accounts, keys),
+        _messaging(house, talk, people),
+        _notifications(house, people),
+    )
     graph = merged(offering, house.opaque_tokens)
-    heard = (*offering, _realtime(house, offering, graph, accounts))
+    heard = (*offering, _realtime(house, talk, offering, graph, accounts))
     inside = (*heard, _audit(house, heard), gateway.module(graph))
     house.modules = (*inside, operations.module(GroupOperations(house.kafka, inside, house.groups)))
     house.gateway = forwarding(settings, house.modules)
@@ -286,11 +290,12 @@ def identity_ports(house: House) -> IdentityPorts:
     return ports_of_identity(house, stored)
 
 
-def _messaging(house: House, users: Users) -> Module:
+def messaging_ports(house: House) -> MessagingPorts:
+    """Return what messaging's commands need."""
     database = house.databases[messaging.NAME]
     history = _history(house.settings, database)
     conversations = PostgresConversations(database)
-    ports = MessagingPorts(
+    return MessagingPorts(
         store=PostgresEventStore(database, messaging.NAME, house.codec),
         log=KafkaLog(house.commands, house.codec),
         history_writer=history,
@@ -300,6 +305,9 @@ def _messaging(house: House, users: Users) -> Module:
         stored=ReadModel(house.groups[messaging.NAME].positions, messaging.HISTORY, house.kafka.prefix),
         now=_now,
     )
+
+
+def _messaging(house: House, ports: MessagingPorts, users: Users) -> Module:
     in_files = house.settings.messaging_history == "jsonl"
     return messaging.module(ports, house.opaque_tokens, users, read_model=() if in_files else messaging.READ_MODEL)
 
@@ -322,7 +330,9 @@ def _notifications(house: House, users: Users) -> Module:
     return notifications.module(ports, users)
 
 
-def _realtime(house: House, offering: Sequence[Module], graph: Graph, accounts: IdentityPorts) -> Module:
+def _realtime(
+    house: House, talk: MessagingPorts, offering: Sequence[Module], graph: Graph, accounts: IdentityPorts
+) -> Module:
     settings = house.settings
     commands = {name: command for module in offering for name, command in module.socket_commands.items()}
     limits = Limits(
@@ -330,8 +340,7 @@ def _realtime(house: House, offering: Sequence[Module], graph: Graph, accounts: 
         connections_per_user=settings.realtime_connections_per_user,
         allowed_origins=origins(settings.realtime_allowed_origins),
     )
-    sessions = PostgresSessions(house.databases[realtime.NAME], house.codec)
-    ports = RealtimePorts(KafkaPast(KafkaReader(house.kafka), house.codec), sessions, commands)
+    ports = ports_of_realtime(house, talk, commands)
     return realtime.module(
         ports,
         house.access_tokens,

@@ -103,6 +103,18 @@ class Database:
                 if silent or driver.is_closed():  # SQLAlchemy did not see it happen and would lend the connection again
                     await connection.invalidate()
 
+    @asynccontextmanager
+    async def apart(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        """Lend a bare asyncpg connection that none of the pool's places is taken by; it ends with the block."""
+        async with _translated(), self._engine.connect() as connection:
+            raw: Any = await connection.get_raw_connection()
+            driver = raw.driver_connection
+            raw.detach()
+            try:
+                yield driver
+            finally:
+                driver.terminate()
+
     async def ping(self) -> None:
         """Ask the server for an answer. Raise `Unavailable`."""
         async with self.driver() as connection:

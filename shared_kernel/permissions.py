@@ -31,6 +31,7 @@ ROLES: Mapping[str, frozenset[str]] = {
             "audit:read",
             "realtime:publish",
             "realtime:keys",
+            "realtime:connections",
         }
     ),
 }
@@ -38,7 +39,11 @@ ROLES: Mapping[str, frozenset[str]] = {
 # keys and service accounts themselves are for people.
 RESOURCES = ("admin", "audit", "conversations", "me", "messages", "notifications", "users")
 PUBLISH = "realtime:publish"  # a scope as well: to every channel, and with `:GLOB` behind it to those that fit
-SCOPES = frozenset(f"{resource}:{action}" for resource in RESOURCES for action in ("read", "write")) | {PUBLISH}
+CONNECTIONS = "realtime:connections"  # a permission, and a scope of service accounts
+SCOPES = frozenset(f"{resource}:{action}" for resource in RESOURCES for action in ("read", "write")) | {
+    PUBLISH,
+    CONNECTIONS,
+}
 PUBLISH_TO = re.compile(rf"{PUBLISH}:[A-Za-z0-9._:/*-]{{1,200}}")
 
 

@@ -28,6 +28,10 @@ MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
 ABOUT_THE_SESSION = {
     "session.ready": "You are in: what follows is what happens from `position` on.",
     "session.revoked": "The session has ended, and why; it needs a new token.",
+    "auth.expiring": "The session's token ends at `expires_at`: send another by `auth.refresh`.",
+    "typing.started": "Somebody types in one of your conversations, until `expires_at` or the next word of it.",
+    "typing.stopped": "They have stopped, or six seconds are over.",
+    "presence.changed": "A watched user is in another state, as far as you may see it.",
     "resync.required": "What was missed is too much or gone: load it over REST and connect with the position of that.",
     "server.draining": "This node stops; connect again after `reconnect_after_ms`.",
 }
@@ -51,7 +55,7 @@ def module(
         name=NAME,
         topics=(Topic("ui-updates", retention=RETENTION), Topic("publish-keys")),
         feed=Feed(FEED, EVENTS, gateway.deliver, gateway.reached, limits.lookback_records),
-        router=router(publishing, keys),
+        router=router(publishing, keys, ports.connections),
         consumers=(
             Consumer(
                 RULES_GROUP,
@@ -68,5 +72,6 @@ def module(
         graph_sockets=GraphSockets(gateway, gateway.asgi, limits, subscribe),
         compat_router=compat_routes(gateway.connections),
         drain=gateway.close,
+        socket_commands=gateway.commands,
         socket_events={**SUMMARIES, **ABOUT_THE_SESSION},
     )

@@ -150,7 +150,7 @@ def secured(openapi: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]
 
 
 def somebody() -> dict[str, str]:
-    token = TOKENS.issue(uuid4(), ("operator", "auditor"))
+    token = TOKENS.issue(uuid4(), ("operator", "auditor", "admin"))
     return {"authorization": f"Bearer {token}"}
 
 

@@ -17,18 +17,15 @@ from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from bounded_contexts.realtime import module as realtime
 from bounded_contexts.realtime.adapters.gateway import FEED, ChatGateway
-from bounded_contexts.realtime.adapters.past_kafka import KafkaPast
-from bounded_contexts.realtime.adapters.sessions_postgres import PostgresSessions
 from bounded_contexts.realtime.application.limits import Limits
-from bounded_contexts.realtime.application.ports import Ports
 from bounded_contexts.realtime.application.reactions import EVENTS
 from headwater import wiring
 from headwater.configured import shared_key_tokens
 from headwater.roles import server_config
 from headwater.settings import Settings
 from headwater.wiring import House
+from headwater.wiring_realtime import ports_of_realtime
 from infra.feed import FeedRunner
 from infra.health import Health
 from infra.kafka_client import KafkaConfig
@@ -107,8 +104,7 @@ async def node(
 ) -> AsyncIterator[Node]:
     """Run a gateway, its feed and a server while the block lasts; enter once it is ready."""
     limits = limits or Limits(drain_s=0.1)
-    sessions = PostgresSessions(house.databases[realtime.NAME], house.codec)
-    ports = Ports(KafkaPast(KafkaReader(house.kafka), house.codec), sessions, commands or {})
+    ports = ports_of_realtime(house, wiring.messaging_ports(house), commands or {})
     gateway = ChatGateway(ports, house.access_tokens, OpaqueTokens(SECRET), limits)
     runner = FeedRunner(
         Feed(FEED, EVENTS, gateway.deliver, gateway.reached, limits.lookback_records), house.kafka, house.codec
@@ -251,7 +247,7 @@ class Device:
         return [event["data"]["body"] for event in self.events if event["type"] == "message.created"]
 
     async def _heard(self, name: str, event: dict[str, Any]) -> None:
-        if name.startswith(("session.", "server.", "resync.")):
+        if name.startswith(("session.", "server.", "resync.", "auth.", "typing.", "presence.")):
             self.about.append((name, event))
         else:
             assert event["type"] == name

@@ -33,6 +33,7 @@ class Access(NamedTuple):
 ADMIN = "/api/v1/admin/groups"
 ME = "/api/v1/me"
 SERVICES = "/api/v1/service-accounts"
+CONNECTIONS = "/api/v1/realtime/connections"
 ROUTES = {
     "GET /": Access(OPEN),
     "GET /health/live": Access(OPEN),
@@ -125,6 +126,8 @@ ROUTES = {
     "POST /api/v1/realtime/keys": Access("realtime:keys", {"name": "x", "channels": ["*"]}),
     "POST /api/v1/realtime/keys/{key_id:uuid}/secrets": Access("realtime:keys"),
     "DELETE /api/v1/realtime/keys/{key_id:uuid}": Access("realtime:keys"),
+    f"GET {CONNECTIONS}": Access("realtime:connections"),
+    f"POST {CONNECTIONS}/disconnect": Access("realtime:connections", {"user_id": SOMEBODY}),
     "GET /users": Access("identity:list"),
     "POST /users": Access("identity:create", SOMETHING),
     "GET /users/{user_id:uuid}": Access(USER),

@@ -97,6 +97,9 @@ class MemoryConversations:
     async def changed(self, event: ConversationEvent) -> None:
         raise NotImplementedError
 
+    async def contacts(self, user: UUID, among: Sequence[UUID]) -> frozenset[UUID]:
+        raise NotImplementedError
+
     async def talked(self, messages: Sequence[MessageSent]) -> None:
         for each in messages:
             people = participants((each.sender_id, *each.recipient_ids))

@@ -71,6 +71,12 @@ class PostgresConversations:
         async with self._database.transaction() as connection:
             return [_listed(row) for row in (await connection.execute(query)).mappings()]
 
+    async def contacts(self, user: UUID, among: Sequence[UUID]) -> frozenset[UUID]:
+        theirs = sa.select(sa.func.unnest(members).label("member")).where(members.contains([user])).subquery()
+        query = sa.select(theirs.c.member).distinct().where(theirs.c.member.in_(among))
+        async with self._database.transaction() as connection:
+            return frozenset((await connection.execute(query)).scalars())
+
     async def listed(self, conversation_id: UUID) -> Listed | None:
         query = sa.select(conversation).where(conversation.c.conversation_id == conversation_id)
         async with self._database.transaction() as connection:

@@ -18,6 +18,11 @@ async def state_for(conversation_id: UUID, asker: UUID, ports: Ports) -> Convers
     return state
 
 
+async def members_for(conversation_id: UUID, asker: UUID, ports: Ports) -> frozenset[UUID]:
+    """Return the members now for one of them. Raise `NotFound` for everybody else."""
+    return (await state_for(conversation_id, asker, ports)).members
+
+
 async def members_of(conversation_id: UUID, ports: Ports) -> frozenset[UUID]:
     """Return the members now, nobody for a conversation that is not known."""
     return (await _state(conversation_id, ports)).members

@@ -114,6 +114,10 @@ class ConversationReader(Protocol):
         """Return the open groups that anybody may join, in the same order."""
         ...
 
+    async def contacts(self, user: UUID, among: Sequence[UUID]) -> frozenset[UUID]:
+        """Return those of them who are in a conversation with the user."""
+        ...
+
     async def listed(self, conversation: UUID) -> Listed | None:
         """Return one conversation."""
         ...

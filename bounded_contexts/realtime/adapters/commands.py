@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -23,6 +23,8 @@ from shared_kernel.module import SocketCommand
 REFUSALS = 200  # at once; a socket that asks for more, or for long at more than twice its rate, is closed
 
 Answer = dict[str, Any]
+# Takes who asks over which socket, and the payload; returns the ack's data, or raises, as a `SocketCommand` does.
+SessionCommand = Callable[[Session, Any], Awaitable[Mapping[str, Any]]]
 
 log = structlog.get_logger()
 
@@ -40,7 +42,7 @@ class CommandLine:
     """The commands of one socket. What has been taken is finished even if the client goes away."""
 
     def __init__(
-        self, session: Session, commands: Mapping[str, SocketCommand], limits: Limits, too_many: Callable[[], None]
+        self, session: Session, commands: Mapping[str, SessionCommand], limits: Limits, too_many: Callable[[], None]
     ) -> None:
         self._session = session
         self._commands = commands
@@ -105,7 +107,7 @@ class CommandLine:
                 because(Cause(request_id, request_id, actor=self._session.id)),
                 tracing.serving(asked.name, attributes),
             ):
-                data = await command(self._session.user, payload)
+                data = await command(self._session, payload)
             self._session.own.acknowledged(send, data)
             answer = {"ok": True, "data": data}
         except Exception as error:
@@ -114,6 +116,11 @@ class CommandLine:
             if answer is None or not answer["ok"]:
                 self._session.own.failed(send)
         return answer
+
+
+def of_its_user(command: SocketCommand) -> SessionCommand:
+    """Return a command that needs no more than the user as one of a socket."""
+    return lambda session, payload: command(session.user, payload)
 
 
 def failed(document: Mapping[str, Any]) -> Answer:

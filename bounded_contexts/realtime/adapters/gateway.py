@@ -18,21 +18,25 @@ from socketio.exceptions import ConnectionRefusedError as Refusal
 
 from bounded_contexts.realtime.adapters import metrics, packets
 from bounded_contexts.realtime.adapters.catch_up import CatchUp
-from bounded_contexts.realtime.adapters.commands import Asked, CommandLine
+from bounded_contexts.realtime.adapters.commands import Asked, CommandLine, SessionCommand, of_its_user
 from bounded_contexts.realtime.adapters.connection import GRACE_S, Connection, Kind
 from bounded_contexts.realtime.adapters.engine import Engine
 from bounded_contexts.realtime.adapters.graph_sockets import GraphSession
 from bounded_contexts.realtime.adapters.plain import PlainSession, PlainSockets
+from bounded_contexts.realtime.adapters.presences import Presences
 from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.adapters.session_notes import SessionNotes
+from bounded_contexts.realtime.adapters.token_expiry import TokenExpiry
+from bounded_contexts.realtime.adapters.typists import Typists
 from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.own_messages import OwnMessages
 from bounded_contexts.realtime.application.ports import Ports
 from bounded_contexts.realtime.application.reactions import delivery_of
 from bounded_contexts.realtime.application.recent import Recent, copied
+from bounded_contexts.realtime.application.signals import Disconnection, PresenceChanged, Signal, Typed
 from infra import tracing
-from infra.access_tokens import AccessTokens, Unauthenticated
+from infra.access_tokens import AccessTokens, Unauthenticated, User
 from infra.feed_positions import open_feed, seal_feed
 from infra.metrics import Sample, sample
 from infra.opaque import OpaqueTokens
@@ -83,6 +87,19 @@ class ChatGateway:
         self._sessions: dict[str, Session] = {}  # by Socket.IO id
         self._of_user: dict[UUID, set[Session]] = {}
         self._lines: dict[str, CommandLine] = {}
+        self._expiry = TokenExpiry(self._verified, self._revoke)
+        self._typists = Typists(ports.members, ports.signals, self._of_user)
+        self._presences = Presences(ports.presences, ports.contacts)
+        self.commands: Mapping[str, SessionCommand] = {  # beside those of the contexts
+            "auth.refresh": self._expiry.refresh,
+            "presence.privacy": self._presences.show_to,
+            "presence.set": self._presences.choose,
+            "presence.subscribe": self._presences.subscribe,
+            "typing.start": self._typists.start,
+            "typing.stop": self._typists.stop,
+        }
+        self._offered = {name: of_its_user(command) for name, command in ports.commands.items()} | self.commands
+        self._live: list[asyncio.Task[None]] = []
         self._begun = self._closing = False
         self._nobody = asyncio.Event()
         self.asgi = Engine(self, self._limits)
@@ -102,6 +119,9 @@ class ChatGateway:
             self._recent.begin(offsets)
             self._begun = True
             self.asgi.spawn(self._notes.run())
+            self._live = [
+                asyncio.create_task(each) for each in (self._ports.signals.hear(self._heard), self._presences.run())
+            ]
         self._recent.reach(offsets)
         self._catch_up.moved()
         if live and not self._closing:
@@ -140,6 +160,10 @@ class ChatGateway:
         if self._sessions:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._nobody.wait(), spread_s + GRACE_S)
+        for task in self._live:
+            task.cancel()
+        await asyncio.gather(*self._live, return_exceptions=True)
+        self._typists.close()
         await self.asgi.end()
         await self._notes.tell()
 
@@ -170,10 +194,9 @@ class ChatGateway:
             self._revoke(session, session.revoked)
             return
         self._lines[connection.sid] = CommandLine(
-            session, self._ports.commands, self._limits, lambda: self._revoke(session, "rate_limited")
+            session, self._offered, self._limits, lambda: self._revoke(session, "rate_limited")
         )
-        loop = asyncio.get_running_loop()
-        session.expiry = loop.call_later(session.seconds_left(), self._revoke, session, "token_expired")
+        self._expiry.watch(session)
         if session.begins_at_once:
             self.began(connection.sid)
 
@@ -199,12 +222,28 @@ class ChatGateway:
             return
         self._notes.ended(sid)
         session.end()
+        self._presences.left(session)
         others = self._of_user[session.id]
         others.discard(session)
         if not others:
             del self._of_user[session.id]
         if not self._sessions:
             self._nobody.set()
+
+    def _heard(self, signal: Signal) -> None:
+        match signal:
+            case Typed():
+                self._typists.hear(signal)
+            case PresenceChanged(user_ids=users):
+                self._presences.hear(users)
+            case Disconnection():
+                self._disconnect(signal)
+
+    def _disconnect(self, asked: Disconnection) -> None:
+        for each in list(self._of_user.get(asked.user_id, ())):
+            if asked.sid is None or (each.connection and each.connection.sid == asked.sid):
+                each.revoked = asked.reason
+                self._revoke(each, asked.reason, "disconnected")
 
     def _deliver(self, recorded: Recorded) -> None:
         if not self._recent.is_news(recorded):
@@ -234,17 +273,21 @@ class ChatGateway:
     async def _session_of(self, auth: Auth, kind: type[Session]) -> Session:
         if auth.token is None:
             raise Unauthenticated("unauthenticated", "send an access token when connecting")
-        user = await self._access_tokens.verify(auth.token)
-        if user.scopes is not None:
-            raise Forbidden("scope_missing", "sockets are for who signs in: scopes are about REST")
+        user = await self._verified(auth.token)
         position = open_feed(self._tokens, auth.position) if auth.position is not None else None
         return kind(user, position, auth.echo, OwnMessages(user.id))
 
-    def _revoke(self, session: Session, reason: str) -> None:
-        """End the session so that the client does not come back by itself."""
+    async def _verified(self, token: str) -> User:
+        user = await self._access_tokens.verify(token)
+        if user.scopes is not None:
+            raise Forbidden("scope_missing", "sockets are for who signs in: scopes are about REST")
+        return user
+
+    def _revoke(self, session: Session, reason: str, counted_as: str | None = None) -> None:
+        """End the session so that the client does not come back by itself. What others call it is not counted by that name."""
         if session.ended or session.connection is None:
             return
-        metrics.CUT.labels(reason).inc()
+        metrics.CUT.labels(counted_as or reason).inc()
         session.say("session.revoked", {"reason": reason})
         self._notes.ended(session.connection.sid)  # what comes while it goes is not sent any more
         session.end()

@@ -8,9 +8,11 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Header
 from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
+from bounded_contexts.realtime.adapters.http_connections import connection_routes
 from bounded_contexts.realtime.adapters.http_keys import key_routes
 from bounded_contexts.realtime.adapters.signed_requests import SignedRequest, who_signed
 from bounded_contexts.realtime.application.channels import named
+from bounded_contexts.realtime.application.ports import Connections
 from bounded_contexts.realtime.application.publish_keys import KeyPorts
 from bounded_contexts.realtime.application.publishing import (
     MOST_AT_ONCE,
@@ -84,7 +86,7 @@ class Publishings(BaseModel):
     updates: list[PublishedAnswer]  # in the order of the request
 
 
-def router(ports: PublishPorts, keys: KeyPorts) -> APIRouter:
+def router(ports: PublishPorts, keys: KeyPorts, connections: Connections) -> APIRouter:
     """Return the routes under /api/v1/realtime."""
     routes = APIRouter(prefix="/realtime", tags=["realtime"], responses=problems(401, 403, 409, 422, 503))
     asked_by = who_signed(keys)
@@ -107,6 +109,7 @@ def router(ports: PublishPorts, keys: KeyPorts) -> APIRouter:
             return answer(await publish(updates, asker.publisher, ports), tokens)
 
     routes.include_router(key_routes(keys))
+    routes.include_router(connection_routes(connections))
     return routes
 
 

@@ -32,7 +32,8 @@ class PlainSession(Session):
     """Hears new messages of others and nothing else of what happens."""
 
     def say(self, name: str, data: Mapping[str, Any]) -> None:
-        if name != "session.ready":  # older clients expect nothing before the first message
+        # Older clients expect nothing before the first message, and know of no other token.
+        if name not in ("session.ready", "auth.expiring"):
             self._send({"type": name, **data})
 
     def answer(self, number: int, outcome: Mapping[str, Any]) -> None:
@@ -41,6 +42,9 @@ class PlainSession(Session):
             self._send({"type": "ack", "data": outcome["data"]})
         else:
             self._send({"type": "error", "error": _renamed(outcome["error"], TEXTS[number])})
+
+    def whisper(self, name: str, data: Mapping[str, Any]) -> bool:
+        return True  # nothing that these clients know of
 
     def offer(self, entry: Entry, packet: Any) -> bool:
         origin = entry.delivery.origin

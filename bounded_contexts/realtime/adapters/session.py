@@ -56,6 +56,13 @@ class Session:
         if self.connection and not self.ended:
             self.connection.send(packets.notice(name, data))
 
+    def whisper(self, name: str, data: Mapping[str, Any]) -> bool:
+        """Tell the client what it can do without. Return False, and do nothing, before it has begun and while it is slow."""
+        if not self.is_ready or self.connection is None or self.connection.outbox.is_crowded:
+            return False
+        self.say(name, data)
+        return True
+
     def answer(self, number: int, outcome: Mapping[str, Any]) -> None:
         """Answer what the client asked as `number`. Raise `TypeError` for data that JSON has no form for."""
         if self.connection and not self.ended:

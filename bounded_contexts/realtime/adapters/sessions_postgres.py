@@ -8,9 +8,12 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from bounded_contexts.realtime.adapters.presence_postgres import seen
+from bounded_contexts.realtime.adapters.signals_postgres import PostgresSignals
 from bounded_contexts.realtime.adapters.tables import node, session
 from bounded_contexts.realtime.application.ports import SessionNote
 from bounded_contexts.realtime.application.reactions import delivery_of
+from bounded_contexts.realtime.application.signals import PresenceChanged, in_parts
 from infra.avro import Codec, Undecodable
 from infra.postgres import Database
 from shared_kernel.events import Position
@@ -37,6 +40,7 @@ class PostgresSessions:
     def __init__(self, database: Database, codec: Codec) -> None:
         self._database = database
         self._codec = codec
+        self._signals = PostgresSignals(database)
 
     async def note(self, node_id: UUID, reached: Offsets, notes: Sequence[SessionNote]) -> None:
         now = datetime.now(UTC)
@@ -65,11 +69,20 @@ class PostgresSessions:
                 said = insert(session).values(rows)
                 news = {"reached": said.excluded.reached, "ended_at": said.excluded.ended_at}
                 await connection.execute(said.on_conflict_do_update(index_elements=["sid"], set_=news))
+                if ended := {each.user_id: each.ended_at for each in notes if each.ended_at}:
+                    await connection.execute(seen(ended))
+                people = sorted({each.user_id for each in notes})
+                await self._signals.send(*(PresenceChanged(part) for part in in_parts(people)))
 
     async def prune(self) -> None:
         before = datetime.now(UTC) - KEPT
         silent = sa.select(node.c.node).where(node.c.seen_at < before)
+        open_still = sa.and_(node.c.node == session.c.node, session.c.ended_at.is_(None))
+        last = sa.select(session.c.user_id, sa.func.max(node.c.seen_at)).join(node, open_still)
+        of_silent = last.where(node.c.seen_at < before).group_by(session.c.user_id)
         async with self._database.transaction() as connection:
+            if left := dict((await connection.execute(of_silent)).all()):
+                await connection.execute(seen(left))
             await connection.execute(
                 sa.delete(session).where(sa.or_(session.c.ended_at < before, session.c.node.in_(silent)))
             )

@@ -26,6 +26,15 @@ session = sa.Table(
     sa.Column("reached", JSONB),  # up to there; null: as far as its node is
     sa.Column("ended_at", Moment),
     sa.Index("session_of_user", "user_id", "connected_at"),
+    sa.Index("session_open", "user_id", postgresql_where=sa.text("ended_at is null")),
+)
+presence = sa.Table(
+    "presence",
+    metadata,
+    sa.Column("user_id", sa.Uuid, primary_key=True),
+    sa.Column("status", sa.Text, nullable=False, server_default="online"),  # as chosen
+    sa.Column("visible_to", sa.Text, nullable=False, server_default="everybody"),
+    sa.Column("seen_at", Moment),  # when the last socket ended, or when they became invisible
 )
 publish_key = sa.Table(
     "publish_key",

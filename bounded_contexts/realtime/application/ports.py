@@ -1,11 +1,13 @@
 """What realtime needs from the outside."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from bounded_contexts.realtime.application.presence import Attendance, Audience, Status
+from bounded_contexts.realtime.application.signals import Signal
 from shared_kernel.events import Recorded
 from shared_kernel.module import Offsets, SocketCommand
 
@@ -57,8 +59,71 @@ class SessionLog(Protocol):
         ...
 
 
+class Signals(Protocol):
+    """Nodes among themselves."""
+
+    async def send(self, *signals: Signal) -> None:
+        """Tell every node that listens, this one too. Raise `Unavailable`."""
+        ...
+
+    async def hear(self, heard: Callable[[Signal], None]) -> None:
+        """Call for each signal from now on, for ever; those are lost that come while the server is away."""
+        ...
+
+
+class PresenceStore(Protocol):
+    """What is known of who is there. All raise `Unavailable`."""
+
+    async def choose(self, user: UUID, status: Status) -> None:
+        """Store what the user shows, and tell the nodes."""
+        ...
+
+    async def show_to(self, user: UUID, who: Audience) -> None:
+        """Store who sees it, and tell the nodes."""
+        ...
+
+    async def of(self, users: Sequence[UUID]) -> list[Attendance]:
+        """Return what is known of each, of those nobody has heard of, too."""
+        ...
+
+    async def nodes(self) -> frozenset[UUID]:
+        """Return the nodes that are there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSocket:
+    sid: str
+    user_id: UUID
+    node_id: UUID
+    connected_at: datetime
+
+
+class Connections(Protocol):
+    """The open sockets of all nodes. Both raise `Unavailable`."""
+
+    async def of_user(self, user: UUID, limit: int) -> list[OpenSocket]:
+        """Return a user's, oldest first."""
+        ...
+
+    async def end(self, user: UUID, sid: str | None, reason: str) -> None:
+        """Have every node end the user's sockets, or the one of them."""
+        ...
+
+
+# Takes a user and others; returns those of them who are in a conversation with the user. Raises `Unavailable`.
+Contacts = Callable[[UUID, Sequence[UUID]], Awaitable[frozenset[UUID]]]
+# Takes a conversation and one of its members; returns them all. Raises `NotFound` for who is none, `Unavailable`.
+Members = Callable[[UUID, UUID], Awaitable[frozenset[UUID]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     past: Past
     sessions: SessionLog
     commands: Mapping[str, SocketCommand]  # event name → what a client may ask
+    signals: Signals
+    members: Members
+    presences: PresenceStore
+    contacts: Contacts
+    connections: Connections
