@@ -14,12 +14,11 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from socketio.exceptions import ConnectionRefusedError as Refusal
 
 from bounded_contexts.realtime.adapters import metrics, packets
 from bounded_contexts.realtime.adapters.catch_up import CatchUp
 from bounded_contexts.realtime.adapters.commands import Asked, CommandLine
-from bounded_contexts.realtime.adapters.connection import GRACE_S, Connection, Kind
+from bounded_contexts.realtime.adapters.connection import GRACE_S, Connection, Kind, Refusal
 from bounded_contexts.realtime.adapters.engine import Engine
 from bounded_contexts.realtime.adapters.graph_sockets import GraphSession
 from bounded_contexts.realtime.adapters.plain import PlainSession, PlainSockets
@@ -85,7 +84,7 @@ class ChatGateway:
         self._lines: dict[str, CommandLine] = {}
         self._begun = self._closing = False
         self._nobody = asyncio.Event()
-        self.asgi = Engine(self, self._limits)
+        self.asgi = Engine({packets.NAMESPACE: self}, self._limits)
         self.plain = PlainSockets(self, self.asgi, self._limits)
         sample(self)
 
@@ -140,7 +139,7 @@ class ChatGateway:
         if self._sessions:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._nobody.wait(), spread_s + GRACE_S)
-        await self.asgi.end()
+        self.asgi.end()
         await self._notes.tell()
 
     def connections(self, user: UUID) -> int:

@@ -12,7 +12,6 @@ from bounded_contexts.realtime.adapters import packets
 from bounded_contexts.realtime.adapters.connection import Connection
 from bounded_contexts.realtime.adapters.metrics import DELIVERIES
 from bounded_contexts.realtime.application.own_messages import OwnMessages
-from bounded_contexts.realtime.application.reactions import Delivery
 from bounded_contexts.realtime.application.recent import Entry, Reading
 from infra.access_tokens import LEEWAY, User
 from shared_kernel.module import Offsets
@@ -63,12 +62,11 @@ class Session:
 
     def offer(self, entry: Entry, packet: Any) -> bool:
         """Queue a delivery unless it is the socket's own message. Return False, and do nothing, when there is no room."""
-        if self._is_echo(entry.delivery):
+        if not self.echo and self.own.take(entry.delivery):
             return True
-        if self.connection is None or self.is_full:
+        if self.connection is None or not self.connection.outbox.offer(packet):
             return False
-        self.connection.send(packet)
-        DELIVERIES.inc()
+        DELIVERIES.count += 1
         return True
 
     def lag(self, entry: Entry, reached: Reading) -> None:
@@ -105,9 +103,6 @@ class Session:
         self.ended, self.live = True, False
         if self.expiry:
             self.expiry.cancel()
-
-    def _is_echo(self, delivery: Delivery) -> bool:
-        return not self.echo and self.own.take(delivery)
 
 
 class Bucket:
