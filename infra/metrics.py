@@ -39,12 +39,12 @@ class SampledCounter(Collector):
     """A counter for what happens too often for a lock each time: only the event loop's thread counts."""
 
     def __init__(self, name: str, help_: str) -> None:
-        self._name, self._help = name, help_
+        self.name, self._help = name, help_
         self.count = 0
         REGISTRY.register(self)
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        yield CounterMetricFamily(self._name, self._help, self.count)
+        yield CounterMetricFamily(self.name, self._help, self.count)
 
 
 Sample = tuple[SampledGauge, tuple[str, ...], float]  # gauge, values of its labels, value

@@ -232,6 +232,7 @@ def hand_over(send: Send, protocol: asyncio.Protocol) -> set[Any]:
     former.connections.discard(former)
     former.connections.add(protocol)  # type: ignore[arg-type]  # all it asks of them is `shutdown`
     former.transport.set_protocol(protocol)
+    former.conn.parser.close()  # its generator and it hold each other
     protocol.connection_made(former.transport)
     return former.connections
 

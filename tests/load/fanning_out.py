@@ -65,10 +65,15 @@ async def ours(port: int) -> dict[str, float]:
     limits = Limits(connections_per_user=10_000)
     gateway = ChatGateway(Ports(NoPast(), NoLog(), {}), house.access_tokens, OpaqueTokens("x" * 32), limits)
     gateway.reached(START, live=True)
-    offsets = count()
+    offsets, batch = count(), list[Recorded]()
 
     async def publish(body: str) -> None:
-        await gateway.deliver([_recorded(body, next(offsets))])
+        batch.append(_recorded(body, next(offsets)))
+        await asyncio.sleep(0)
+        if batch:  # what came in one turn of the loop is one batch, as from Kafka
+            due = batch.copy()
+            batch.clear()
+            await gateway.deliver(due)
 
     await _serve(_with_publish(gateway.asgi, publish), port)
     return {}
@@ -115,7 +120,7 @@ async def saturated(port: int, clients: int, window: int, seconds: float) -> dic
     """Return what it costs while `window` publishes are on their way all the time."""
     return await loaded(
         port, "-n", str(clients), "-mode", "sat", "-window", str(window), "-seconds", str(seconds),
-        "-warm", str(seconds / 2), "-publishers", str(min(window, 8)),
+        "-warm", str(seconds / 2), "-publishers", str(window),
     )  # fmt: skip
 
 

@@ -84,6 +84,7 @@ class GraphSession(Session):
     """Hears what its subscriptions are about."""
 
     begins_at_once = False
+    hears_all = False
 
     def say(self, name: str, data: Mapping[str, Any]) -> None:
         if not isinstance(self.connection, GraphConnection) or self.ended:

@@ -1,7 +1,7 @@
 """What waits for one client, counted in events and bytes."""
 
 import asyncio
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Sequence, Sized
 from typing import Any
 
 PAGE_PACKETS = 64  # taken at once, so that what was taken and has not gone out is bounded, too
@@ -58,6 +58,18 @@ class Outbox:
         items.append(item)
         self.bytes += len(item)
         if len(items) == 1 and self._put is not None:
+            self._put()
+        return True
+
+    def offer_all(self, items: Sequence[Sized], size: int) -> bool:
+        """Put all of them in, `size` bytes, if there is room. Return whether there was."""
+        waiting = self._items
+        count = len(waiting)
+        if self.bytes + size > self._most_bytes or count + len(items) > self._most_events:
+            return False
+        waiting.extend(items)
+        self.bytes += size
+        if count == 0 and self._put is not None:
             self._put()
         return True
 

@@ -30,6 +30,8 @@ TEXTS = ("content", "text", "body")  # by which of these names older clients cal
 class PlainSession(Session):
     """Hears new messages of others and nothing else of what happens."""
 
+    hears_all = False
+
     def say(self, name: str, data: Mapping[str, Any]) -> None:
         if name != "session.ready":  # older clients expect nothing before the first message
             self._send({"type": name, **data})

@@ -1,7 +1,7 @@
 """One socket of one user: what it may still be sent, and how far it has come while it lags."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
@@ -22,6 +22,8 @@ class Session:
     """Live: events are queued as they come. Not live: they are taken from what is kept, in order, as there is room."""
 
     begins_at_once: ClassVar[bool] = True  # to listen, when the client knows it is in
+
+    hears_all: ClassVar[bool] = True  # of what is due to it, as it is
 
     user: User
     position: Offsets | None  # where the client wants to go on
@@ -68,6 +70,21 @@ class Session:
             return False
         DELIVERIES.count += 1
         return True
+
+    def offer_all(self, entries: Sequence[Entry], packets: Sequence[Any], size: int) -> Entry | None:
+        """Queue deliveries that follow each other. Return the first that there was no room for."""
+        connection = self.connection
+        if (
+            self.hears_all
+            and connection is not None
+            and (self.echo or self.own.is_idle)
+            and connection.outbox.offer_all(packets, size)
+        ):
+            DELIVERIES.count += len(packets)
+            return None
+        return next(
+            (entry for entry, packet in zip(entries, packets, strict=True) if not self.offer(entry, packet)), None
+        )
 
     def lag(self, entry: Entry, reached: Reading) -> None:
         """Stop taking events as they come, beginning with this one."""
