@@ -13,7 +13,7 @@ from weakref import WeakSet
 from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import REGISTRY, Histogram
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from infra.http import may_scrape
@@ -33,6 +33,18 @@ class SampledGauge:
     def __init__(self, name: str, help_: str, labels: Sequence[str] = ()) -> None:
         self.name, self.help, self.labels = name, help_, labels
         _sampled.gauges.append(self)
+
+
+class SampledCounter(Collector):
+    """A counter for what happens too often for a lock each time: only the event loop's thread counts."""
+
+    def __init__(self, name: str, help_: str) -> None:
+        self.name, self._help = name, help_
+        self.count = 0
+        REGISTRY.register(self)
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        yield CounterMetricFamily(self.name, self._help, self.count)
 
 
 Sample = tuple[SampledGauge, tuple[str, ...], float]  # gauge, values of its labels, value

@@ -218,6 +218,25 @@ def transport_of(send: Send) -> asyncio.Transport | None:
     return transport
 
 
+def hand_over(send: Send, protocol: asyncio.Protocol) -> set[Any]:
+    """Give an accepted WebSocket's transport to another protocol; uvicorn forgets it, and what it kept for it. Return the
+    server's set of connections, which the protocol leaves when it is lost: each has `shutdown` called when the server stops."""
+    former: Any = getattr(send, "__self__", None)
+    if not isinstance(former, LimitedSockets):
+        raise TypeError("the server's own `send` is hidden: mount the sockets outermost")
+    former.close_timer = former.loop.call_later(
+        0, lambda: None
+    )  # or uvicorn closes the transport when its application returns
+    if former.read_paused:
+        former.transport.resume_reading()
+    former.connections.discard(former)
+    former.connections.add(protocol)  # type: ignore[arg-type]  # all it asks of them is `shutdown`
+    former.transport.set_protocol(protocol)
+    former.conn.parser.close()  # its generator and it hold each other
+    protocol.connection_made(former.transport)
+    return former.connections
+
+
 def _is_host(value: bytes) -> bool:
     """Return whether it is a host that everybody can connect to: its port is one, its address in brackets too."""
     try:

@@ -218,6 +218,8 @@ def _ours() -> Iterator[tuple[str, set[str]]]:
     for gauge in metrics._sampled.gauges:
         yield gauge.name, set(gauge.labels)
     for collector in REGISTRY._collector_to_names:
+        if isinstance(collector, metrics.SampledCounter):
+            yield collector.name + "_total", set()
         if isinstance(collector, MetricWrapperBase) and collector not in consumer_metrics._business.values():
             (family,) = collector.describe()
             yield family.name + "_total" * (family.type == "counter"), set(collector._labelnames)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from bounded_contexts.realtime.adapters import packets
 from bounded_contexts.realtime.adapters.catch_up import CatchUp
-from bounded_contexts.realtime.adapters.outbox import Outbox
+from bounded_contexts.realtime.adapters.outbox import Queue
 from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.adapters.session_notes import SessionNotes
 from bounded_contexts.realtime.application.erased import ErasedMessages
@@ -34,7 +34,7 @@ class Wire:
     sid = "s"
 
     def __init__(self, queue_events: int) -> None:
-        self.outbox = Outbox(queue_events, LIMITS.queue_bytes)
+        self.outbox = Queue(queue_events, LIMITS.queue_bytes)
         self.ended = ""
 
     def send(self, packet: Any) -> None:
@@ -48,7 +48,7 @@ class Wire:
 
     async def take(self) -> str:
         """Return the next packet as the client gets it."""
-        return str((await asyncio.wait_for(self.outbox.get(), 5)).data)
+        return str((await asyncio.wait_for(self.outbox.get(), 5)).text)
 
     async def takes(self, count: int) -> list[int]:
         """Return the offsets of the next events, by their ids."""
@@ -169,7 +169,7 @@ async def test_what_the_past_has_before_this_node_has_read_it_comes_once() -> No
 
     await node.wire.take()
     assert await node.wire.takes(14) == list(range(9, 23))
-    assert node.wire.outbox.empty()
+    assert node.wire.outbox.qsize() == 0
 
 
 async def test_a_position_in_the_middle_of_memory_is_gone_on_from() -> None:
@@ -179,7 +179,7 @@ async def test_a_position_in_the_middle_of_memory_is_gone_on_from() -> None:
 
     await node.wire.take()
     assert await node.wire.takes(5) == list(range(15, 20))
-    assert node.wire.outbox.empty()
+    assert node.wire.outbox.qsize() == 0
 
 
 async def test_memory_that_moves_on_while_the_past_is_read_leaves_no_gap() -> None:

@@ -5,10 +5,10 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from engineio.packet import MESSAGE, Packet
 
 from bounded_contexts.realtime.adapters import packets
-from bounded_contexts.realtime.adapters.outbox import PAGE_PACKETS, Outbox
+from bounded_contexts.realtime.adapters.outbox import PAGE_PACKETS, Outbox, Queue
+from bounded_contexts.realtime.adapters.packets import Packet
 from bounded_contexts.realtime.adapters.session import Bucket
 from bounded_contexts.realtime.application.limits import origins
 from bounded_contexts.realtime.application.reactions import Delivery, delivery_of
@@ -154,11 +154,11 @@ def test_a_partition_that_is_added_is_kept_from_its_first_record_on() -> None:
 
 
 def packet(text: str = "x" * 100) -> Packet:
-    return Packet(MESSAGE, text)
+    return Packet(text)
 
 
 async def test_an_outbox_is_full_by_events_or_by_bytes() -> None:
-    by_events, by_bytes = Outbox(2, 1000), Outbox(100, 150)
+    by_events, by_bytes = Queue(2, 1000), Queue(100, 150)
     for outbox in (by_events, by_bytes):
         outbox.put_nowait(packet())
         assert not outbox.is_full
@@ -172,21 +172,19 @@ async def test_an_outbox_is_full_by_events_or_by_bytes() -> None:
         assert not outbox.is_crowded
 
 
-async def test_an_outbox_is_taken_in_pages() -> None:
+def test_an_outbox_is_taken_in_pages() -> None:
     outbox = Outbox(1000, 1 << 20)
     for _ in range(PAGE_PACKETS + 5):
         outbox.put_nowait(packet())
 
-    for expected in (PAGE_PACKETS, 5):
-        taken = [await outbox.get()]
-        taken += [outbox.get_nowait() for _ in range(expected - 1)]
-        with pytest.raises(asyncio.QueueEmpty):
-            outbox.get_nowait()
-        assert len(taken) == expected
+    pages = [outbox.take_page() for _ in range(3)]
+
+    assert [len(page) for page in pages] == [PAGE_PACKETS, 5, 0]
+    assert (outbox.qsize(), outbox.bytes) == (0, 0)
 
 
 async def test_whoever_waits_for_room_learns_whether_the_client_takes_anything() -> None:
-    outbox = Outbox(4, 1 << 20)
+    outbox = Queue(4, 1 << 20)
     for _ in range(4):
         outbox.put_nowait(packet())
     assert not await outbox.has_room(0.01)

@@ -185,8 +185,8 @@ class CatchUp:
             "resumed": resumed,
             "was_resuming": session.position is not None,
             "heartbeat": {
-                "interval_ms": self._limits.heartbeat_s * 1000,
-                "timeout_ms": self._limits.heartbeat_timeout_s * 1000,
+                "interval_ms": round(self._limits.heartbeat_s * 1000),
+                "timeout_ms": round(self._limits.heartbeat_timeout_s * 1000),
             },
         }
         session.say("session.ready", ready)

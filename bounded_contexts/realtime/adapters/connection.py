@@ -9,6 +9,14 @@ Kind = Literal["chat", "plain", "graph"]  # which frames a client reads
 GRACE_S = 3.0  # what was queued may take so long to go out before a connection is cut
 
 
+class Refusal(Exception):
+    """A client is not let in; the document says why."""
+
+    def __init__(self, message: str, document: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.message, self.document = message, document
+
+
 class Connection(Protocol):
     """One client's way out, whatever its transport."""
 

@@ -1,90 +1,85 @@
-"""python-socketio with our own behaviour at its edges (docs/realtime.md, "What we change in python-socketio").
-
-It keeps handshake, transports, upgrade, heartbeat and packets. Ours: who is let in, what a packet may look like, what a
-refusal says, commands in order, and connections that are cut at once when they have to be.
-"""
+"""Socket.IO 5 over Engine.IO: namespaces, who is let in, what a packet may look like, commands in order (docs/realtime.md)."""
 
 import asyncio
-import sys
-from collections.abc import Coroutine, MutableMapping
+import secrets
+from collections.abc import Coroutine, Mapping
 from typing import Any
-from urllib.parse import parse_qs
 
-import engineio
-import socketio
 import structlog
-from engineio.packet import NOOP
-from engineio.packet import Packet as EnginePacket
-from socketio.exceptions import ConnectionRefusedError as Refusal
-from socketio.packet import Packet
 from starlette.types import Receive, Scope, Send
 
-from bounded_contexts.realtime.adapters import origins
-from bounded_contexts.realtime.adapters.connection import GRACE_S, Listener
-from bounded_contexts.realtime.adapters.outbox import Outbox
-from bounded_contexts.realtime.adapters.packets import NAMESPACE, farewell
+from bounded_contexts.realtime.adapters import packets
+from bounded_contexts.realtime.adapters.connection import Listener, Refusal
+from bounded_contexts.realtime.adapters.engine_io import EngineIO, refuse
+from bounded_contexts.realtime.adapters.engine_socket import EngineSocket
+from bounded_contexts.realtime.adapters.packets import Malformed, Packet, Received
+from bounded_contexts.realtime.adapters.wheel import Wheel
 from bounded_contexts.realtime.application.limits import Limits
 from infra.problems import problem
 from infra.server import transport_of
 
-CONNECT_S = 20  # a connection that has joined no namespace by then is closed
-INVALID_NAMESPACE = {"message": "Invalid namespace"}  # word for word what the reference server says
+CONNECT_S = 20.0  # a connection that has joined no namespace by then is closed
+# Word for word what the reference server says.
+INVALID_NAMESPACE = {"message": "Invalid namespace"}
 
 log = structlog.get_logger()
 
 
 class EngineConnection:
-    """A `Connection` whose transport python-engineio chose."""
+    """A `Connection`: one client in one namespace."""
 
-    def __init__(self, engine: "Engine", sid: str, engine_sid: str, outbox: Outbox) -> None:
+    __slots__ = ("_engine", "_socket", "namespace", "outbox", "sid")
+
+    def __init__(self, engine: "Engine", socket: EngineSocket, namespace: str, sid: str) -> None:
         self._engine = engine
-        self._engine_sid = engine_sid
+        self._socket = socket
+        self.namespace = namespace
         self.sid = sid
-        self.outbox = outbox
+        self.outbox = socket.outbox
 
-    def send(self, packet: Any) -> None:
+    def send(self, packet: Packet) -> None:
         """Queue a packet, however full the queue is."""
-        self.outbox.put_nowait(packet)
+        self._socket.send(packet)
 
     def dismiss(self) -> None:
         """End the session by the server's wish, after what is queued: the client does not come back by itself."""
-        self.send(farewell())
-        self.hang_up()
+        self.send(packets.farewell(self.namespace))
+        self._engine.leave(self._socket, self.namespace)
+        if not self._socket.state.connections:
+            self.hang_up()
 
     def hang_up(self) -> None:
         """Close after what is queued, at the latest `GRACE_S` later: the client connects again."""
-        self._engine.hang_up(self._engine_sid)
+        self._socket.hang_up()
 
     def cut(self) -> None:
         """Close now, without waiting for anything."""
-        self._engine.cut(self._engine_sid)
+        self._socket.cut()
 
 
-class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no types
+class Client:
+    """What is known of a connection's namespaces."""
+
+    __slots__ = ("attachments", "connections", "joining", "waiting")
+
+    def __init__(self) -> None:
+        self.connections: dict[str, EngineConnection] = {}
+        self.joining: str | None = None  # the namespace; one after the other
+        self.waiting: Received | None = None  # for its attachments
+        self.attachments: list[bytes] = []
+
+
+class Engine:
     """An ASGI application for everything under /socket.io."""
 
-    def __init__(self, listener: Listener, limits: Limits) -> None:
-        self._limits = limits  # before the base: that asks for the engine's class
-        super().__init__(
-            async_mode="asgi",
-            namespaces=[NAMESPACE],
-            logger=_Log(),
-            engineio_logger=_Log(),
-            cors_allowed_origins=self._is_allowed_origin,
-            cors_credentials=False,
-            http_compression=False,
-            max_http_buffer_size=limits.payload_bytes,
-            ping_interval=limits.heartbeat_s,
-            ping_timeout=limits.heartbeat_timeout_s,
-        )
-        self._listener = listener
+    def __init__(self, listeners: Mapping[str, Listener], limits: Limits, connect_s: float = CONNECT_S) -> None:
+        """`listeners` are by their namespaces."""
+        self._listeners = listeners
+        self.io = EngineIO(self, limits)
         self.is_open = False  # until then clients are told to try again
         self._warned = False
-        self._links: dict[str, asyncio.Transport] = {}  # engine id → its WebSocket's
-        self._deadlines: dict[str, asyncio.TimerHandle] = {}
+        self.strangers = Wheel(connect_s, EngineSocket.hang_up)  # who have joined no namespace yet
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.on("connect", self._connect, namespace=NAMESPACE)
-        self.on("disconnect", self._disconnected, namespace=NAMESPACE)
 
     def open(self) -> None:
         """Let clients in."""
@@ -94,14 +89,10 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
         """Let no new clients in."""
         self.is_open = False
 
-    async def end(self) -> None:
-        """Cut what is left and stop what runs in the background."""
-        for engine_sid in list(self.eio.sockets):
-            self.cut(engine_sid)
-        for deadline in self._deadlines.values():
-            deadline.cancel()
-        if self.eio.service_task_handle:
-            await self.shutdown()
+    def end(self) -> None:
+        """Cut what is left."""
+        self.io.end()
+        self.strangers.stop()
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run the work beside everything else."""
@@ -109,54 +100,12 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
         self._tasks.add(task)
         task.add_done_callback(self._finished)
 
-    def hang_up(self, engine_sid: str) -> None:
-        socket = self.eio.sockets.get(engine_sid)
-        if socket is None or socket.closed:
-            return
-        if socket.upgraded:
-            socket.queue.put_nowait(None)  # the writer closes the WebSocket when it gets there
-        else:
-            self.spawn(socket.close(wait=False, reason=self.reason.SERVER_DISCONNECT))
-        asyncio.get_running_loop().call_later(GRACE_S, self.cut, engine_sid)
-
-    def cut(self, engine_sid: str) -> None:
-        if link := self._links.get(engine_sid):
-            link.abort()
-        socket = self.eio.sockets.get(engine_sid)
-        if socket is not None and not (socket.upgraded and link):
-            del self.eio.sockets[engine_sid]
-            socket.queue.put_nowait(None)
-            self.spawn(socket.close(wait=False, abort=True, reason=self.reason.TRANSPORT_ERROR))
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-        engine_sid = query.get("sid", [""])[0]
-        if not self.is_open and not engine_sid:
+        if not self.is_open and b"sid=" not in scope.get("query_string", b""):
             # Clients take it for a connection that failed, and try again.
             await refuse(scope, send, 503, b"not ready")
-        elif scope["type"] == "websocket":
-            await self._websocket(scope, receive, send, engine_sid)
         else:
-            try:
-                await self.handle_request(scope, receive, send)
-            except (KeyError, UnboundLocalError):
-                # python-engineio 4.15, async_server.py, `handle_request`: a POST whose session ended shortly before it is
-                # not expected (`_get_socket` raises), and one whose session ends under it gets no answer (`r` is not set).
-                await refuse(scope, send, 400, b"session is over")
-
-    async def _websocket(self, scope: Scope, receive: Receive, send: Send, engine_sid: str) -> None:
-        link = self.transport_of(send)
-        scope["headwater.link"] = link
-        if link and engine_sid in self.eio.sockets:
-            self._links[engine_sid] = link
-        try:
-            await self.handle_request(scope, _checked(receive, self._limits.payload_bytes), send)
-        finally:
-            socket = self.eio.sockets.get(engine_sid)
-            if socket is not None and not socket.upgraded:
-                # The upgrade failed. python-engineio forgets that in one case and would hold back packets for ever.
-                socket.upgrading = False
-                self._links.pop(engine_sid, None)
+            await self.io(scope, receive, send)
 
     def transport_of(self, send: Send) -> asyncio.Transport | None:
         """Return what the server's `send` writes to, and say once where that cannot be seen."""
@@ -166,151 +115,103 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
             log.warning("realtime.no_transport", detail="stalled clients cannot be cut: mount the sockets outermost")
         return transport
 
+    def opened(self, socket: EngineSocket) -> None:
+        socket.state = Client()
+        self.strangers.put(socket)
+
+    def closed(self, socket: EngineSocket) -> None:
+        self.strangers.remove(socket)
+        for namespace in list(socket.state.connections):
+            self.leave(socket, namespace)
+
+    def message(self, socket: EngineSocket, data: str | bytes) -> None:
+        """Take a packet; one that is none, or that nobody here understands, ends the connection."""
+        try:
+            if packet := _whole(socket.state, data):
+                self._take(socket, packet)
+        except Malformed:
+            log.info("realtime.bad_packet")
+            socket.cut()
+
+    def leave(self, socket: EngineSocket, namespace: str) -> None:
+        """End a client's stay in a namespace."""
+        if connection := socket.state.connections.pop(namespace, None):
+            self._listeners[namespace].left(connection.sid)
+
+    def _take(self, socket: EngineSocket, packet: Received) -> None:
+        client: Client = socket.state
+        connection = client.connections.get(packet.namespace)
+        match packet.type:
+            case packets.CONNECT:
+                self._connect(socket, packet)
+            case packets.DISCONNECT:
+                self.leave(socket, packet.namespace)
+                if not client.connections:
+                    self.strangers.put(socket)
+            case packets.EVENT | packets.BINARY_EVENT if connection:
+                self._listeners[packet.namespace].asked(connection.sid, packet.number, packet.data)
+            case _:
+                pass  # for a namespace that was left, or an ack, for which nothing that is sent asks
+
+    def _connect(self, socket: EngineSocket, packet: Received) -> None:
+        client: Client = socket.state
+        if packet.namespace not in self._listeners:
+            self._refuse(socket, packet.namespace, INVALID_NAMESPACE)
+        elif packet.namespace in client.connections or client.joining:
+            self._refuse(socket, packet.namespace, {"message": "Already connected"})
+        else:
+            client.joining = packet.namespace
+            self.spawn(self._join(socket, packet.namespace, packet.data))
+
+    async def _join(self, socket: EngineSocket, namespace: str, auth: Any) -> None:
+        listener, sid = self._listeners[namespace], secrets.token_urlsafe(15)
+        client: Client = socket.state
+        try:
+            await listener.admit(sid, auth)
+        except Refusal as refused:
+            self._refuse(socket, namespace, {"message": refused.message, "data": refused.document})
+        except Exception:
+            log.exception("realtime.admit_failed")
+            document = problem(500, "internal", "the failure was logged")
+            self._refuse(socket, namespace, {"message": document["detail"], "data": document})
+        else:
+            if not socket.is_open:  # gone while it was being let in
+                listener.left(sid)
+                return
+            connection = client.connections[namespace] = EngineConnection(self, socket, namespace, sid)
+            self.strangers.remove(socket)
+            socket.send(packets.welcome(namespace, sid))
+            listener.joined(connection)
+        finally:
+            client.joining = None
+
+    def _refuse(self, socket: EngineSocket, namespace: str, why: Mapping[str, Any]) -> None:
+        if socket.outbox.is_full:  # it asks on and reads no answer
+            socket.cut()
+        socket.send(packets.refusal(namespace, why))
+
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             log.error("realtime.task_failed", exc_info=error)
 
-    def _engineio_server_class(self) -> Any:
-        limits = self._limits
 
-        class Server(engineio.AsyncServer):  # type: ignore[misc]
-            def create_queue(self, *_: Any, **__: Any) -> Outbox:
-                return Outbox(limits.queue_events, limits.queue_bytes)
-
-            async def disconnect(self, sid: str) -> None:
-                """End a session over a request that is too long or none. The library's way (4.15, async_server.py) joins
-                the queue, which nobody empties but the client: the request, and what it holds, would stay for ever."""
-                if socket := self.sockets.get(sid):
-                    await socket.close(wait=False, reason=self.reason.SERVER_DISCONNECT)
-                    self.sockets.pop(sid, None)
-
-        return Server
-
-    def _is_allowed_origin(self, origin: str, environ: MutableMapping[str, Any]) -> bool:
-        return origins.is_allowed(origin, environ["asgi.scope"], self._limits.allowed_origins)
-
-    async def _connect(self, sid: str, _environ: MutableMapping[str, Any], auth: Any = None) -> None:
-        try:
-            await self._listener.admit(sid, auth)
-        except Refusal:
-            raise
-        except Exception:
-            log.exception("realtime.admit_failed")
-            document = problem(500, "internal", "the failure was logged")
-            raise Refusal(document["detail"], document) from None
-
-    async def _disconnected(self, sid: str, _reason: str) -> None:
-        self._listener.left(sid)
-
-    async def _handle_eio_connect(self, eio_sid: str, environ: MutableMapping[str, Any]) -> None:
-        await super()._handle_eio_connect(eio_sid, environ)
-        if link := environ["asgi.scope"].get("headwater.link"):
-            self._links[eio_sid] = link
-        self._expect_joining(eio_sid)
-
-    async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
-        await super()._handle_eio_disconnect(eio_sid, reason)
-        socket = self.eio.sockets.get(eio_sid)
-        if socket is not None and not socket.upgraded:
-            socket.queue.put_nowait(EnginePacket(NOOP))  # answers the poll that is waiting
-        if deadline := self._deadlines.pop(eio_sid, None):
-            deadline.cancel()
-        if link := self._links.pop(eio_sid, None):
-            # A client that reads nothing would keep the writer, and with it all that waits, for ever.
-            asyncio.get_running_loop().call_later(GRACE_S, link.abort)
-
-    async def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
-        """Take a packet; one that is none, or carries what nobody here understands, ends the connection."""
-        try:
-            packet = Packet(encoded_packet=data if isinstance(data, str) else "")
-        except (ValueError, RecursionError):
-            packet = Packet(None)
-        match packet.packet_type:
-            case socketio.packet.CONNECT:
-                await self._handle_connect(eio_sid, packet.namespace, packet.data)
-            case socketio.packet.DISCONNECT:
-                await self._handle_disconnect(eio_sid, packet.namespace, self.reason.CLIENT_DISCONNECT)
-                self._expect_joining(eio_sid)
-            case socketio.packet.EVENT if _is_event(packet):
-                self._handle_event(eio_sid, packet.id, packet.data)
-            case socketio.packet.ACK:
-                pass  # nothing is sent that asks for one
-            case _:
-                log.info("realtime.bad_packet")
-                self.cut(eio_sid)
-
-    async def _handle_connect(self, eio_sid: str, namespace: str | None, data: Any) -> None:
-        known = self.manager.sid_from_eio_sid(eio_sid, NAMESPACE)
-        if namespace != NAMESPACE or known:
-            refusal = INVALID_NAMESPACE if namespace != NAMESPACE else {"message": "Already connected"}
-            await self._send_packet(eio_sid, Packet(socketio.packet.CONNECT_ERROR, data=refusal, namespace=namespace))
-            return
-        await super()._handle_connect(eio_sid, namespace, data)
-        sid = self.manager.sid_from_eio_sid(eio_sid, NAMESPACE)
-        if sid is None:
-            return
-        socket = self.eio.sockets.get(eio_sid)
-        if socket is None or socket.closed:  # gone while it was being let in
-            await self._handle_disconnect(eio_sid, NAMESPACE)
-            self._listener.left(sid)
-            return
-        if deadline := self._deadlines.pop(eio_sid, None):
-            deadline.cancel()
-        self._listener.joined(EngineConnection(self, sid, eio_sid, socket.queue))
-
-    def _handle_event(self, eio_sid: str, number: int | None, args: list[Any]) -> None:
-        """Pass the event on. The library's way starts a task for each, which loses their order."""
-        sid = self.manager.sid_from_eio_sid(eio_sid, NAMESPACE)
-        if sid and self.manager.is_connected(sid, NAMESPACE):
-            self._listener.asked(sid, number, args)
-
-    def _expect_joining(self, engine_sid: str) -> None:
-        """Close the connection if it has not joined a namespace in time."""
-        if deadline := self._deadlines.pop(engine_sid, None):
-            deadline.cancel()
-        loop = asyncio.get_running_loop()
-        self._deadlines[engine_sid] = loop.call_later(CONNECT_S, self.hang_up, engine_sid)
-
-
-def _is_event(packet: Packet) -> bool:
-    args = packet.data
-    return packet.namespace == NAMESPACE and isinstance(args, list) and bool(args) and isinstance(args[0], str)
-
-
-class _Log:
-    """What python-engineio takes for a logger. It tells each packet; we say ourselves what matters."""
-
-    def info(self, *_: Any) -> None: ...
-
-    warning = error = info
-
-    def exception(self, text: str, *_: Any) -> None:
-        malformed = isinstance(sys.exception(), ValueError | IndexError)  # what a client sent, not what we did
-        log.warning("realtime.engine", detail=text, exc_info=not malformed)
-
-
-def _checked(receive: Receive, limit: int) -> Receive:
-    """Let only Engine.IO packets in: python-engineio loses the session over others."""
-
-    async def receiving() -> MutableMapping[str, Any]:
-        message = await receive()
-        if message["type"] == "websocket.receive" and not _is_packet(message.get("text"), limit):
-            return {"type": "websocket.disconnect", "code": 1002}
-        return message
-
-    return receiving
-
-
-def _is_packet(text: str | None, limit: int) -> bool:
-    if not text or len(text) > limit:
-        return False
-    return text[1:2].isdecimal() if text[0] == "4" else text[0] in "1235" and text[1:] in ("", "probe")
-
-
-async def refuse(scope: Scope, send: Send, status: int, body: bytes, content_type: str = "text/plain") -> None:
-    """Answer a request or a handshake with an error."""
-    kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
-    headers = [(b"content-type", content_type.encode()), *([(b"retry-after", b"1")] if status == 503 else [])]
-    await send({"type": f"{kind}.start", "status": status, "headers": headers})
-    await send({"type": f"{kind}.body", "body": body})
+def _whole(client: Client, data: str | bytes) -> Received | None:
+    """Return the packet once it is complete. Raise `Malformed` for what is none, or not its attachment."""
+    if isinstance(data, str):
+        if client.waiting:
+            raise Malformed
+        packet = packets.parsed(data)
+        if packet.attachments:
+            client.waiting = packet
+            return None
+        return packet
+    if client.waiting is None:
+        raise Malformed
+    packet = client.waiting
+    client.attachments.append(data)
+    if len(client.attachments) < packet.attachments:
+        return None
+    filled = packets.filled(packet, client.attachments)
+    client.waiting, client.attachments = None, []
+    return filled

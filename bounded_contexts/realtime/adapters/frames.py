@@ -11,14 +11,16 @@ from starlette.types import Scope, Send
 
 from bounded_contexts.realtime.adapters import origins
 from bounded_contexts.realtime.adapters.connection import GRACE_S
-from bounded_contexts.realtime.adapters.engine import Engine, refuse
-from bounded_contexts.realtime.adapters.outbox import Outbox
+from bounded_contexts.realtime.adapters.engine import Engine
+from bounded_contexts.realtime.adapters.engine_io import refuse
+from bounded_contexts.realtime.adapters.outbox import Queue
 from bounded_contexts.realtime.application.limits import Limits
 from infra.problems import CONTENT_TYPE, problem
 from infra.server import PING_S
 
 AWAY, NO_TEXT, POLICY = 1001, 1003, 1008  # close codes, RFC 6455
 
+END = ""  # in a queue: close when it is its turn
 Rendered = Callable[[Any], Awaitable[Sequence[str]]]  # the frames that a queued item becomes
 
 log = structlog.get_logger()
@@ -29,7 +31,7 @@ class FrameConnection:
 
     dismissed = POLICY  # the close code of an end by the server's wish
 
-    def __init__(self, sid: str, outbox: Outbox, link: asyncio.Transport | None) -> None:
+    def __init__(self, sid: str, outbox: Queue, link: asyncio.Transport | None) -> None:
         self.sid = sid
         self.outbox = outbox
         self.code = 0  # with which it is being closed
@@ -49,7 +51,7 @@ class FrameConnection:
         """Close after what is queued, at the latest `GRACE_S` later."""
         if not self.code:
             self.code, self.reason = code, reason
-            self.outbox.put_nowait(None)
+            self.outbox.put_nowait(END)
             asyncio.get_running_loop().call_later(GRACE_S, self.cut)
 
     def cut(self) -> None:
@@ -59,7 +61,7 @@ class FrameConnection:
     async def write(self, send: Send, patience_s: float, rendered: Rendered) -> None:
         """Send what is queued. A client that takes nothing while it should have answered a ping is cut."""
         try:
-            while (item := await self.outbox.get()) is not None:
+            while (item := await self.outbox.get()) != END:
                 for frame in await rendered(item):
                     async with asyncio.timeout(PING_S + patience_s):
                         await send({"type": "websocket.send", "text": frame})

@@ -14,16 +14,16 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from socketio.exceptions import ConnectionRefusedError as Refusal
 
 from bounded_contexts.realtime.adapters import metrics, packets
 from bounded_contexts.realtime.adapters.catch_up import CatchUp
 from bounded_contexts.realtime.adapters.commands import Asked, CommandLine, SessionCommand, of_its_user
-from bounded_contexts.realtime.adapters.connection import GRACE_S, Connection, Kind
+from bounded_contexts.realtime.adapters.connection import GRACE_S, Connection, Kind, Refusal
 from bounded_contexts.realtime.adapters.engine import Engine
 from bounded_contexts.realtime.adapters.graph_sockets import GraphSession
 from bounded_contexts.realtime.adapters.plain import PlainSession, PlainSockets
 from bounded_contexts.realtime.adapters.presences import Presences
+from bounded_contexts.realtime.adapters.run import Run
 from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.adapters.session_notes import SessionNotes
 from bounded_contexts.realtime.adapters.token_expiry import TokenExpiry
@@ -100,9 +100,10 @@ class ChatGateway:
         }
         self._offered = {name: of_its_user(command) for name, command in ports.commands.items()} | self.commands
         self._live: list[asyncio.Task[None]] = []
+        self._run: Run | None = None  # what has not been queued yet
         self._begun = self._closing = False
         self._nobody = asyncio.Event()
-        self.asgi = Engine(self, self._limits)
+        self.asgi = Engine({packets.NAMESPACE: self}, self._limits)
         self.plain = PlainSockets(self, self.asgi, self._limits)
         sample(self)
 
@@ -111,7 +112,9 @@ class ChatGateway:
         for count, recorded in enumerate(batch, 1):
             self._deliver(recorded)
             if count % BREATH == 0:
+                self._send()
                 await asyncio.sleep(0)
+        self._send()
 
     def reached(self, offsets: Offsets, live: bool) -> None:
         """Hear how far reading has come."""
@@ -164,7 +167,7 @@ class ChatGateway:
             task.cancel()
         await asyncio.gather(*self._live, return_exceptions=True)
         self._typists.close()
-        await self.asgi.end()
+        self.asgi.end()
         await self._notes.tell()
 
     def connections(self, user: UUID) -> int:
@@ -257,18 +260,27 @@ class ChatGateway:
             self._recent.passed(recorded)
             return
         entry = self._recent.add(recorded, delivery, packets.opening(recorded, delivery))
-        listening = [s for user in delivery.recipients for s in self._of_user.get(user, ()) if s.live]
-        if not listening:
-            return
-        packet = packets.completed(entry.text, self._seal(self._recent.reached))
+        if self._run is None or not self._run.takes(entry):
+            self._send()
+            listening = [s for user in delivery.recipients for s in self._of_user.get(user, ()) if s.live]
+            if not listening:
+                return
+            self._run = Run(listening)
         metrics.DELAY.observe(_age_s(recorded.time))
         with tracing.processing(FEED, recorded, name="deliver") as span:
-            span.set("headwater.realtime.sockets", len(listening))
-            for session in listening:
-                if not session.offer(entry, packet):
-                    metrics.LAGGED.inc()
-                    session.lag(entry, copied(self._recent.reached))
-                    self.asgi.spawn(self._catch_up.follow(session))
+            span.set("headwater.realtime.sockets", len(self._run.sessions))
+            self._run.add(entry, packets.completed(entry.text, self._seal(self._recent.reached)))
+
+    def _send(self) -> None:
+        """Queue what is due to the same sockets."""
+        run, self._run = self._run, None
+        if run is None:
+            return
+        for session in run.sessions:
+            if entry := session.offer_all(run.entries, run.packets, run.size):
+                metrics.LAGGED.inc()
+                session.lag(entry, copied(self._recent.reached))
+                self.asgi.spawn(self._catch_up.follow(session))
 
     async def _session_of(self, auth: Auth, kind: type[Session]) -> Session:
         if auth.token is None:

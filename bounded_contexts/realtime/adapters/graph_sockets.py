@@ -13,14 +13,13 @@ from uuid import uuid4
 
 import msgspec
 import structlog
-from socketio.exceptions import ConnectionRefusedError as Refusal
 from starlette.types import Receive, Scope, Send
 
-from bounded_contexts.realtime.adapters.connection import Listener
+from bounded_contexts.realtime.adapters.connection import Listener, Refusal
 from bounded_contexts.realtime.adapters.engine import Engine
 from bounded_contexts.realtime.adapters.frames import POLICY, FrameConnection, refusal, refuse_with
 from bounded_contexts.realtime.adapters.graph import NAMES, Heard
-from bounded_contexts.realtime.adapters.outbox import Outbox
+from bounded_contexts.realtime.adapters.outbox import Queue
 from bounded_contexts.realtime.adapters.session import Bucket, Session
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.recent import Entry
@@ -63,14 +62,14 @@ class Due:
     heard: Heard
     packet: Any
 
-    def encode(self) -> Any:
-        return self.packet.encode()
+    def __len__(self) -> int:
+        return len(self.packet)
 
 
 class GraphConnection(FrameConnection):
     dismissed = FORBIDDEN
 
-    def __init__(self, sid: str, outbox: Outbox, link: asyncio.Transport | None) -> None:
+    def __init__(self, sid: str, outbox: Queue, link: asyncio.Transport | None) -> None:
         super().__init__(sid, outbox, link)
         self.subscriptions: dict[str, Subscription] = {}
         self.is_known = self.has_begun = False
@@ -85,6 +84,7 @@ class GraphSession(Session):
     """Hears what its subscriptions are about."""
 
     begins_at_once = False
+    hears_all = False
 
     def say(self, name: str, data: Mapping[str, Any]) -> None:
         if not isinstance(self.connection, GraphConnection) or self.ended:
@@ -123,7 +123,7 @@ class GraphSockets:
         if document:
             await refuse_with(document, scope, send)
             return
-        outbox = Outbox(self._limits.queue_events, self._limits.queue_bytes)
+        outbox = Queue(self._limits.queue_events, self._limits.queue_bytes)
         connection = GraphConnection(uuid4().hex, outbox, self._engine.transport_of(send))
         have_it_pinged(send, self._limits.heartbeat_timeout_s)
         try:
@@ -184,7 +184,7 @@ class GraphSockets:
         try:
             await self._listener.admit(connection.sid, payload, "graph")
         except Refusal as refused:
-            connection.close(FORBIDDEN, refused.error_args["data"]["code"])
+            connection.close(FORBIDDEN, refused.document["code"])
             return
         connection.is_known = True
         connection.send(_frame("connection_ack"))

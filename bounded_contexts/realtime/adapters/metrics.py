@@ -2,12 +2,12 @@
 
 from prometheus_client import Counter, Histogram
 
-from infra.metrics import LATENCY_S, SampledGauge
+from infra.metrics import LATENCY_S, SampledCounter, SampledGauge
 
 CONNECTIONS = SampledGauge("headwater_realtime_connections", "Clients that are let in.")
 QUEUED_EVENTS = SampledGauge("headwater_realtime_queued_events", "Packets that wait in all clients' queues.")
 QUEUED_BYTES = SampledGauge("headwater_realtime_queued_bytes", "Bytes of them, counted once for each client.")
-DELIVERIES = Counter("headwater_realtime_deliveries", "Events put into a client's queue.")
+DELIVERIES = SampledCounter("headwater_realtime_deliveries", "Events put into a client's queue.")
 DELAY = Histogram(
     "headwater_realtime_delivery_delay_seconds", "From an event's time to the queues of those who are live.",
     buckets=LATENCY_S,

@@ -11,13 +11,12 @@ from urllib.parse import parse_qs
 from uuid import uuid4
 
 import msgspec
-from socketio.exceptions import ConnectionRefusedError as Refusal
 from starlette.types import Receive, Scope, Send
 
-from bounded_contexts.realtime.adapters.connection import Listener
+from bounded_contexts.realtime.adapters.connection import Listener, Refusal
 from bounded_contexts.realtime.adapters.engine import Engine
 from bounded_contexts.realtime.adapters.frames import NO_TEXT, FrameConnection, refusal, refuse_with
-from bounded_contexts.realtime.adapters.outbox import Outbox
+from bounded_contexts.realtime.adapters.outbox import Queue
 from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.own_messages import SEND
@@ -30,6 +29,8 @@ TEXTS = ("content", "text", "body")  # by which of these names older clients cal
 
 class PlainSession(Session):
     """Hears new messages of others and nothing else of what happens."""
+
+    hears_all = False
 
     def say(self, name: str, data: Mapping[str, Any]) -> None:
         # Older clients expect nothing before the first message, and know of no other token.
@@ -74,7 +75,7 @@ class PlainSockets:
         try:
             await self._listener.admit(sid, {"token": token} if token else None, "plain")
         except Refusal as refused:
-            await refuse_with(refused.error_args["data"], scope, send)
+            await refuse_with(refused.document, scope, send)
             return
         try:
             await self._talk(sid, receive, send)
@@ -82,7 +83,7 @@ class PlainSockets:
             self._listener.left(sid)
 
     async def _talk(self, sid: str, receive: Receive, send: Send) -> None:
-        outbox = Outbox(self._limits.queue_events, self._limits.queue_bytes)
+        outbox = Queue(self._limits.queue_events, self._limits.queue_bytes)
         connection = FrameConnection(sid, outbox, self._engine.transport_of(send))
         have_it_pinged(send, self._limits.heartbeat_timeout_s)
         await receive()

@@ -1,7 +1,7 @@
 """One socket of one user: what it may still be sent, and how far it has come while it lags."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
@@ -12,7 +12,6 @@ from bounded_contexts.realtime.adapters import packets
 from bounded_contexts.realtime.adapters.connection import Connection
 from bounded_contexts.realtime.adapters.metrics import DELIVERIES
 from bounded_contexts.realtime.application.own_messages import OwnMessages
-from bounded_contexts.realtime.application.reactions import Delivery
 from bounded_contexts.realtime.application.recent import Entry, Reading
 from infra.access_tokens import LEEWAY, User
 from shared_kernel.module import Offsets
@@ -23,6 +22,8 @@ class Session:
     """Live: events are queued as they come. Not live: they are taken from what is kept, in order, as there is room."""
 
     begins_at_once: ClassVar[bool] = True  # to listen, when the client knows it is in
+
+    hears_all: ClassVar[bool] = True  # of what is due to it, as it is
 
     user: User
     position: Offsets | None  # where the client wants to go on
@@ -70,13 +71,27 @@ class Session:
 
     def offer(self, entry: Entry, packet: Any) -> bool:
         """Queue a delivery unless it is the socket's own message. Return False, and do nothing, when there is no room."""
-        if self._is_echo(entry.delivery):
+        if not self.echo and self.own.take(entry.delivery):
             return True
-        if self.connection is None or self.is_full:
+        if self.connection is None or not self.connection.outbox.offer(packet):
             return False
-        self.connection.send(packet)
-        DELIVERIES.inc()
+        DELIVERIES.count += 1
         return True
+
+    def offer_all(self, entries: Sequence[Entry], packets: Sequence[Any], size: int) -> Entry | None:
+        """Queue deliveries that follow each other. Return the first that there was no room for."""
+        connection = self.connection
+        if (
+            self.hears_all
+            and connection is not None
+            and (self.echo or self.own.is_idle)
+            and connection.outbox.offer_all(packets, size)
+        ):
+            DELIVERIES.count += len(packets)
+            return None
+        return next(
+            (entry for entry, packet in zip(entries, packets, strict=True) if not self.offer(entry, packet)), None
+        )
 
     def lag(self, entry: Entry, reached: Reading) -> None:
         """Stop taking events as they come, beginning with this one."""
@@ -112,9 +127,6 @@ class Session:
         self.ended, self.live = True, False
         if self.expiry:
             self.expiry.cancel()
-
-    def _is_echo(self, delivery: Delivery) -> bool:
-        return not self.echo and self.own.take(delivery)
 
 
 class Bucket:

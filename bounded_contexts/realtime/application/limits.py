@@ -18,8 +18,8 @@ class Limits:
     commands_burst: int = 100
     connections_per_user: int = 50  # on this node
     allowed_origins: frozenset[str] = frozenset()  # beside the own one; `*` allows all
-    heartbeat_s: int = 25  # between pings
-    heartbeat_timeout_s: int = 20  # for the answer to one
+    heartbeat_s: float = 25  # between pings
+    heartbeat_timeout_s: float = 20  # for the answer to one
 
     # All clients.
     recent_records: int = 20_000  # deliveries kept in memory

@@ -24,6 +24,11 @@ class OwnMessages:
         self._user = user
         self._sends: OrderedDict[Send, None] = OrderedDict()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing of what the socket sent is due to come back."""
+        return not self._sends
+
     def begin(self, name: str, payload: Any) -> Send | None:
         """Remember a command that comes in. Return how to speak of it, None if it can become no message."""
         send = _send(payload) if name == SEND else None

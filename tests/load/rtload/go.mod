@@ -1,0 +1,3 @@
+module headwater/tests/load/rtload
+
+go 1.21
