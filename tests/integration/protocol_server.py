@@ -12,11 +12,11 @@ import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
 
-from bounded_contexts.realtime.adapters.connection import Connection
-from bounded_contexts.realtime.adapters.engine import Engine
+from bounded_contexts.realtime.adapters.connection import Connection, Kind
+from bounded_contexts.realtime.adapters.engine import Engine, EngineConnection
 from bounded_contexts.realtime.adapters.engine_io import EngineIO
 from bounded_contexts.realtime.adapters.engine_socket import EngineSocket
-from bounded_contexts.realtime.adapters.packets import MESSAGE, Packet
+from bounded_contexts.realtime.adapters.packets import ACK, EVENT, MESSAGE, Packet
 from bounded_contexts.realtime.application.limits import Limits
 from infra.server import LimitedHttp, LimitedSockets
 from tests.integration.nodes import served
@@ -36,40 +36,41 @@ class Echo:
     def closed(self, socket: EngineSocket) -> None: ...
 
 
-class Namespace:
+class Namespaces:
     """Says what a client connected with; answers `message` by `message-back`, and `message-with-ack` by its arguments."""
 
-    def __init__(self, name: str) -> None:
-        self._prefix = "" if name == "/" else f"{name},"
+    def __init__(self) -> None:
         self._auth: dict[str, Any] = {}
         self._connections: dict[str, Connection] = {}
 
-    async def admit(self, sid: str, auth: Any, kind: Any = None) -> None:
+    async def admit(self, sid: str, auth: Any, _kind: Kind = "chat") -> None:
         self._auth[sid] = auth or {}
 
     def joined(self, connection: Connection) -> None:
         self._connections[connection.sid] = connection
-        self._say(connection, "2", None, ["auth", self._auth[connection.sid]])
+        self._say(connection, EVENT, None, ["auth", self._auth[connection.sid]])
 
     def began(self, sid: str) -> None: ...
 
     def asked(self, sid: str, number: int | None, args: list[Any]) -> None:
         name, *rest = args
         if number is None:
-            self._say(self._connections[sid], "2", None, [f"{name}-back", *rest])
+            self._say(self._connections[sid], EVENT, None, [f"{name}-back", *rest])
         else:
-            self._say(self._connections[sid], "3", number, rest)
+            self._say(self._connections[sid], ACK, number, rest)
 
     def left(self, sid: str) -> None:
         self._connections.pop(sid, None)
 
     def _say(self, connection: Connection, type_: str, number: int | None, args: list[Any]) -> None:
+        assert isinstance(connection, EngineConnection)
+        namespace = "" if connection.namespace == "/" else f"{connection.namespace},"
         attachments = [each for each in args if isinstance(each, bytes)]
         places = [
             {"_placeholder": True, "num": attachments.index(each)} if isinstance(each, bytes) else each for each in args
         ]
         kind = f"{int(type_) + 3}{len(attachments)}-" if attachments else type_
-        text = f"{kind}{self._prefix}{'' if number is None else number}{msgspec.json.encode(places).decode()}"
+        text = f"{kind}{namespace}{'' if number is None else number}{msgspec.json.encode(places).decode()}"
         connection.send(Packet(MESSAGE + text))
         for each in attachments:
             connection.send(Packet.of_bytes(each))
@@ -78,7 +79,7 @@ class Namespace:
 @asynccontextmanager
 async def protocol_server(port: int = 0) -> AsyncIterator[str]:
     """Serve both while the block lasts; yield the address."""
-    sockets = Engine({name: Namespace(name) for name in ("/", "/custom")}, LIMITS, CONNECT_S)
+    sockets = Engine(Namespaces(), LIMITS, {"/": "chat", "/custom": "chat"}, CONNECT_S)
     sockets.open()
     bare = EngineIO(Echo(), LIMITS)
 

@@ -1,6 +1,7 @@
 """What `make bench` measures still runs, on few records and without its peers, which this environment does not have."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 
 import pytest
@@ -49,6 +50,21 @@ async def test_every_side_that_needs_no_framework_measures_something(field: Fiel
         figures |= {path: await side("reading.get")(port=port, path=path, seconds=0.2) for path in (CACHED, PLAIN)}
 
     assert {name: each for name, each in figures.items() if each["rate"] <= 0 or each.get("violations")} == {}
+
+
+@pytest.mark.parametrize("server", ["ours", "stock"])
+async def test_every_socket_hears_what_the_load_client_publishes(server: str) -> None:
+    here = Field(os.environ, turns=1)
+    async with here.serving(Side(f"fanning_out.{server}")) as port:
+        some = {"port": port, "clients": 20, "seconds": 0.2}
+        figures = [
+            await side("fanning_out.saturated")(**some, window=4),
+            await side("fanning_out.paced")(**some, per_second=50),
+        ]
+
+    for each in figures:
+        assert each["rate"] > 0
+        assert (each["missing"], each["disorder"], each["lost_connections"]) == (0, 0, 0)
 
 
 async def test_a_side_that_fails_is_told() -> None:

@@ -24,6 +24,7 @@ class Scale:
     busy_faststream: int = 1_500
     rows: int = 80_000
     seconds: float = 1.5  # of calls and requests
+    clients: int = 1_000
     delivery_s: float = 5.0
     warm_s: float = 6.0  # the broker's code is compiled meanwhile, at the cost of everybody else
 
@@ -149,6 +150,33 @@ async def deliver(field: Field, scale: Scale) -> list[Line]:
     return [Line("POST to socket at 200/s, p99 ms", "none", p99, None, p99, goal, p99 < goal, note=note)]
 
 
+async def fan_out(field: Field, scale: Scale) -> list[Line]:
+    """One event to many sockets."""
+    clients, figures = scale.clients, dict[str, list[Figures]]()
+    for name in ("ours", "stock"):
+        async with field.serving(Side(f"fanning_out.{name}")) as port:
+            some = {"port": port, "clients": clients, "seconds": scale.seconds}
+            figures[name] = await field.in_turn(
+                Side("fanning_out.saturated", {**some, "window": 32}),
+                Side("fanning_out.saturated", {**some, "window": 1}),
+                Side("fanning_out.paced", {**some, "per_second": 20}),
+            )
+    peer, lines = "python-socketio as it comes", []
+    for what, ours, theirs in zip(("32 on their way", "one by one", "20 a second"), *figures.values(), strict=True):
+        goal = {"32 on their way": 20.0, "one by one": 5.0, "20 a second": 4.0}[what]
+        gain = theirs["us_per_delivery"] / ours["us_per_delivery"]
+        note = f"p99 {ours['p99_ms']:.0f} and {theirs['p99_ms']:.0f} ms; {ours['rate']:,.0f} and {theirs['rate']:,.0f} a second"
+        title = f"event to {clients} sockets, {what}, µs of CPU each"
+        lines.append(
+            Line(title, peer, ours["us_per_delivery"], theirs["us_per_delivery"], gain, goal, gain >= goal, note=note)
+        )
+    (ours, *_), (theirs, *_) = figures.values()
+    for what, name, goal in (("KB of a socket", "kb_per_connection", 3.0), ("µs of CPU to connect", "connect_us", 1.5)):
+        gain = theirs[name] / ours[name]
+        lines.append(Line(what, peer, ours[name], theirs[name], gain, goal, gain >= goal))
+    return lines
+
+
 async def signing_in(field: Field, scale: Scale) -> list[Line]:
     """Accounts."""
     some = {"seconds": scale.seconds}
@@ -159,6 +187,7 @@ async def signing_in(field: Field, scale: Scale) -> list[Line]:
 
 
 BENCHES: Mapping[str, Callable[[Field, Scale], Awaitable[list[Line]]]] = {
-    each.__name__: each for each in (batch, keyed, waiting, store, publish, append, post, read, deliver, signing_in)
+    each.__name__: each
+    for each in (batch, keyed, waiting, store, publish, append, post, read, deliver, fan_out, signing_in)
 }
 READING = {"batch", "keyed", "waiting", "store"}  # what needs records on the topic

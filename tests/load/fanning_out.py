@@ -6,6 +6,7 @@ that neither Kafka nor PostgreSQL is in the figures. `python -m tests.load.fanni
 import asyncio
 import json
 import os
+import sys
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -137,7 +138,13 @@ async def _built() -> AsyncIterator[str]:
     with tempfile.TemporaryDirectory() as directory:
         program = f"{directory}/rtload"
         process = await asyncio.create_subprocess_exec(
-            "go", "build", "-o", program, ".", cwd=SOURCE, env=os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
+            Path(sys.executable).with_name("go"),
+            "build",
+            "-o",
+            program,
+            ".",
+            cwd=SOURCE,
+            env=os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local"},
         )
         if await process.wait():
             raise RuntimeError("the load client cannot be compiled")

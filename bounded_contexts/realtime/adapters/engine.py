@@ -9,7 +9,7 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from bounded_contexts.realtime.adapters import packets
-from bounded_contexts.realtime.adapters.connection import Listener, Refusal
+from bounded_contexts.realtime.adapters.connection import Kind, Listener, Refusal
 from bounded_contexts.realtime.adapters.engine_io import EngineIO, refuse
 from bounded_contexts.realtime.adapters.engine_socket import EngineSocket
 from bounded_contexts.realtime.adapters.packets import Malformed, Packet, Received
@@ -18,6 +18,7 @@ from bounded_contexts.realtime.application.limits import Limits
 from infra.problems import problem
 from infra.server import transport_of
 
+KINDS: Mapping[str, Kind] = {packets.NAMESPACE: "chat"}  # namespace → who is let in there
 CONNECT_S = 20.0  # a connection that has joined no namespace by then is closed
 # Word for word what the reference server says.
 INVALID_NAMESPACE = {"message": "Invalid namespace"}
@@ -72,9 +73,11 @@ class Client:
 class Engine:
     """An ASGI application for everything under /socket.io."""
 
-    def __init__(self, listeners: Mapping[str, Listener], limits: Limits, connect_s: float = CONNECT_S) -> None:
-        """`listeners` are by their namespaces."""
-        self._listeners = listeners
+    def __init__(
+        self, listener: Listener, limits: Limits, kinds: Mapping[str, Kind] = KINDS, connect_s: float = CONNECT_S
+    ) -> None:
+        self._listener = listener
+        self._kinds = kinds
         self.io = EngineIO(self, limits)
         self.is_open = False  # until then clients are told to try again
         self._warned = False
@@ -136,7 +139,7 @@ class Engine:
     def leave(self, socket: EngineSocket, namespace: str) -> None:
         """End a client's stay in a namespace."""
         if connection := socket.state.connections.pop(namespace, None):
-            self._listeners[namespace].left(connection.sid)
+            self._listener.left(connection.sid)
 
     def _take(self, socket: EngineSocket, packet: Received) -> None:
         client: Client = socket.state
@@ -149,13 +152,13 @@ class Engine:
                 if not client.connections:
                     self.strangers.put(socket)
             case packets.EVENT | packets.BINARY_EVENT if connection:
-                self._listeners[packet.namespace].asked(connection.sid, packet.number, packet.data)
+                self._listener.asked(connection.sid, packet.number, packet.data)
             case _:
                 pass  # for a namespace that was left, or an ack, for which nothing that is sent asks
 
     def _connect(self, socket: EngineSocket, packet: Received) -> None:
         client: Client = socket.state
-        if packet.namespace not in self._listeners:
+        if packet.namespace not in self._kinds:
             self._refuse(socket, packet.namespace, INVALID_NAMESPACE)
         elif packet.namespace in client.connections or client.joining:
             self._refuse(socket, packet.namespace, {"message": "Already connected"})
@@ -164,10 +167,10 @@ class Engine:
             self.spawn(self._join(socket, packet.namespace, packet.data))
 
     async def _join(self, socket: EngineSocket, namespace: str, auth: Any) -> None:
-        listener, sid = self._listeners[namespace], secrets.token_urlsafe(15)
+        sid = secrets.token_urlsafe(15)
         client: Client = socket.state
         try:
-            await listener.admit(sid, auth)
+            await self._listener.admit(sid, auth, self._kinds[namespace])
         except Refusal as refused:
             self._refuse(socket, namespace, {"message": refused.message, "data": refused.document})
         except Exception:
@@ -176,12 +179,12 @@ class Engine:
             self._refuse(socket, namespace, {"message": document["detail"], "data": document})
         else:
             if not socket.is_open:  # gone while it was being let in
-                listener.left(sid)
+                self._listener.left(sid)
                 return
             connection = client.connections[namespace] = EngineConnection(self, socket, namespace, sid)
             self.strangers.remove(socket)
             socket.send(packets.welcome(namespace, sid))
-            listener.joined(connection)
+            self._listener.joined(connection)
         finally:
             client.joining = None
 

@@ -103,7 +103,7 @@ class ChatGateway:
         self._run: Run | None = None  # what has not been queued yet
         self._begun = self._closing = False
         self._nobody = asyncio.Event()
-        self.asgi = Engine({packets.NAMESPACE: self}, self._limits)
+        self.asgi = Engine(self, self._limits)
         self.plain = PlainSockets(self, self.asgi, self._limits)
         sample(self)
 
