@@ -197,6 +197,22 @@ class Settings(BaseSettings):
     realtime_allowed_origins: str = Field(
         "", description="Comma-separated browser origins that may open a socket beside the own one; `*` for all."
     )
+    realtime_connections_per_address: int = Field(
+        100, ge=1, le=100_000, description="Open sockets without login of one address per process."
+    )
+    realtime_public_connections: int = Field(
+        10_000, ge=0, le=1_000_000, description="Open sockets without login per process; 0: nobody gets in without."
+    )
+    realtime_open_channels: str = Field(
+        "",
+        description="Comma-separated globs (`news,board.*`) of the channels of UI updates that everybody who is signed in may "
+        "subscribe to.",
+    )
+    region: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9-]{1,40}$",
+        description="Where this process is: it delivers UI updates for this region and those for none; unset: the latter only.",
+    )
 
     crash_at: str | None = Field(
         None,

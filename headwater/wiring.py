@@ -327,6 +327,10 @@ def _realtime(house: House, offering: Sequence[Module], graph: Graph) -> Module:
         queue_events=settings.realtime_queue_limit,
         connections_per_user=settings.realtime_connections_per_user,
         allowed_origins=origins(settings.realtime_allowed_origins),
+        connections_per_address=settings.realtime_connections_per_address,
+        public_connections=settings.realtime_public_connections,
+        open_channels=tuple(sorted(origins(settings.realtime_open_channels))),
+        region=settings.region,
     )
     sessions = PostgresSessions(house.databases[realtime.NAME], house.codec)
     ports = RealtimePorts(KafkaPast(KafkaReader(house.kafka), house.codec), sessions, commands)

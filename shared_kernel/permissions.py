@@ -34,7 +34,10 @@ ROLES: Mapping[str, frozenset[str]] = {
 # What a key or a service account is limited to: the first word of a route's path, and whether it changes anything. Signing in,
 # keys and service accounts themselves are for people.
 RESOURCES = ("admin", "audit", "conversations", "me", "messages", "notifications", "users")
-SCOPES = frozenset(f"{resource}:{action}" for resource in RESOURCES for action in ("read", "write"))
+GRANT_CHANNELS = "realtime:grant"  # make channel tokens, which API keys may not
+SCOPES = frozenset(
+    (GRANT_CHANNELS, *(f"{resource}:{action}" for resource in RESOURCES for action in ("read", "write")))
+)
 
 
 def permissions(roles: Iterable[str]) -> frozenset[str]:

@@ -3,12 +3,14 @@
 from datetime import timedelta
 from pathlib import Path
 
+from bounded_contexts.realtime.adapters.channel_tokens import channel_token_routes
 from bounded_contexts.realtime.adapters.gateway import FEED, ChatGateway
 from bounded_contexts.realtime.adapters.graph_sockets import GraphSockets, Subscribe
 from bounded_contexts.realtime.adapters.http_compat import compat_routes
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.ports import Ports
-from bounded_contexts.realtime.application.reactions import EVENTS, SUMMARIES
+from bounded_contexts.realtime.application.reactions import SUMMARIES
+from bounded_contexts.realtime.application.updates import HEARD
 from infra.access_tokens import AccessTokens
 from infra.opaque import OpaqueTokens
 from infra.revocations import Revocations
@@ -39,7 +41,8 @@ def module(
     return Module(
         name=NAME,
         topics=(Topic("ui-updates", retention=RETENTION),),
-        feed=Feed(FEED, EVENTS, gateway.deliver, gateway.reached, limits.lookback_records),
+        feed=Feed(FEED, HEARD, gateway.deliver, gateway.reached, limits.lookback_records),
+        router=channel_token_routes(),
         sockets=gateway.asgi,
         compat_sockets=gateway.plain,
         graph_sockets=GraphSockets(gateway, gateway.asgi, limits, subscribe),

@@ -6,7 +6,8 @@ refusal says, commands in order, and connections that are cut at once when they 
 
 import asyncio
 import sys
-from collections.abc import Coroutine, MutableMapping
+from collections.abc import Coroutine, Mapping, MutableMapping
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -20,13 +21,14 @@ from socketio.packet import Packet
 from starlette.types import Receive, Scope, Send
 
 from bounded_contexts.realtime.adapters import origins
-from bounded_contexts.realtime.adapters.connection import GRACE_S, Listener
+from bounded_contexts.realtime.adapters.connection import GRACE_S, Kind, Listener
 from bounded_contexts.realtime.adapters.outbox import Outbox
-from bounded_contexts.realtime.adapters.packets import NAMESPACE, farewell
+from bounded_contexts.realtime.adapters.packets import NAMESPACE, PUBLIC, UI, farewell
 from bounded_contexts.realtime.application.limits import Limits
 from infra.problems import problem
 from infra.server import transport_of
 
+KINDS: Mapping[str, Kind] = {NAMESPACE: "chat", UI: "ui", PUBLIC: "public"}  # namespace → who is let in there
 CONNECT_S = 20  # a connection that has joined no namespace by then is closed
 INVALID_NAMESPACE = {"message": "Invalid namespace"}  # word for word what the reference server says
 
@@ -36,8 +38,9 @@ log = structlog.get_logger()
 class EngineConnection:
     """A `Connection` whose transport python-engineio chose."""
 
-    def __init__(self, engine: "Engine", sid: str, engine_sid: str, outbox: Outbox) -> None:
+    def __init__(self, engine: "Engine", namespace: str, sid: str, engine_sid: str, outbox: Outbox) -> None:
         self._engine = engine
+        self._namespace = namespace
         self._engine_sid = engine_sid
         self.sid = sid
         self.outbox = outbox
@@ -48,8 +51,8 @@ class EngineConnection:
 
     def dismiss(self) -> None:
         """End the session by the server's wish, after what is queued: the client does not come back by itself."""
-        self.send(farewell())
-        self.hang_up()
+        self.send(farewell(self._namespace))
+        self._engine.part(self._engine_sid, self._namespace)
 
     def hang_up(self) -> None:
         """Close after what is queued, at the latest `GRACE_S` later: the client connects again."""
@@ -67,7 +70,7 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
         self._limits = limits  # before the base: that asks for the engine's class
         super().__init__(
             async_mode="asgi",
-            namespaces=[NAMESPACE],
+            namespaces=[*KINDS],
             logger=_Log(),
             engineio_logger=_Log(),
             cors_allowed_origins=self._is_allowed_origin,
@@ -83,8 +86,9 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
         self._links: dict[str, asyncio.Transport] = {}  # engine id → its WebSocket's
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.on("connect", self._connect, namespace=NAMESPACE)
-        self.on("disconnect", self._disconnected, namespace=NAMESPACE)
+        for namespace, kind in KINDS.items():
+            self.on("connect", partial(self._connect, kind), namespace=namespace)
+            self.on("disconnect", self._disconnected, namespace=namespace)
 
     def open(self) -> None:
         """Let clients in."""
@@ -108,6 +112,13 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
+
+    def part(self, engine_sid: str, namespace: str) -> None:
+        """End the session in this namespace, and the connection if there is no other."""
+        if self._namespaces_of(engine_sid) - {namespace}:
+            self.spawn(self._handle_disconnect(engine_sid, namespace, self.reason.SERVER_DISCONNECT))
+        else:
+            self.hang_up(engine_sid)
 
     def hang_up(self, engine_sid: str) -> None:
         socket = self.eio.sockets.get(engine_sid)
@@ -190,9 +201,9 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
     def _is_allowed_origin(self, origin: str, environ: MutableMapping[str, Any]) -> bool:
         return origins.is_allowed(origin, environ["asgi.scope"], self._limits.allowed_origins)
 
-    async def _connect(self, sid: str, _environ: MutableMapping[str, Any], auth: Any = None) -> None:
+    async def _connect(self, kind: Kind, sid: str, environ: MutableMapping[str, Any], auth: Any = None) -> None:
         try:
-            await self._listener.admit(sid, auth)
+            await self._listener.admit(sid, auth, kind, address_of(environ["asgi.scope"]))
         except Refusal:
             raise
         except Exception:
@@ -231,9 +242,10 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
                 await self._handle_connect(eio_sid, packet.namespace, packet.data)
             case socketio.packet.DISCONNECT:
                 await self._handle_disconnect(eio_sid, packet.namespace, self.reason.CLIENT_DISCONNECT)
-                self._expect_joining(eio_sid)
+                if not self._namespaces_of(eio_sid):
+                    self._expect_joining(eio_sid)
             case socketio.packet.EVENT if _is_event(packet):
-                self._handle_event(eio_sid, packet.id, packet.data)
+                self._handle_event(eio_sid, packet.namespace, packet.id, packet.data)
             case socketio.packet.ACK:
                 pass  # nothing is sent that asks for one
             case _:
@@ -241,29 +253,34 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
                 self.cut(eio_sid)
 
     async def _handle_connect(self, eio_sid: str, namespace: str | None, data: Any) -> None:
-        known = self.manager.sid_from_eio_sid(eio_sid, NAMESPACE)
-        if namespace != NAMESPACE or known:
-            refusal = INVALID_NAMESPACE if namespace != NAMESPACE else {"message": "Already connected"}
+        known = self.manager.sid_from_eio_sid(eio_sid, namespace)
+        if namespace is None or namespace not in KINDS or known:
+            refusal = {"message": "Already connected"} if known else INVALID_NAMESPACE
             await self._send_packet(eio_sid, Packet(socketio.packet.CONNECT_ERROR, data=refusal, namespace=namespace))
             return
         await super()._handle_connect(eio_sid, namespace, data)
-        sid = self.manager.sid_from_eio_sid(eio_sid, NAMESPACE)
+        sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
         if sid is None:
             return
         socket = self.eio.sockets.get(eio_sid)
         if socket is None or socket.closed:  # gone while it was being let in
-            await self._handle_disconnect(eio_sid, NAMESPACE)
+            await self._handle_disconnect(eio_sid, namespace)
             self._listener.left(sid)
             return
         if deadline := self._deadlines.pop(eio_sid, None):
             deadline.cancel()
-        self._listener.joined(EngineConnection(self, sid, eio_sid, socket.queue))
+        self._listener.joined(EngineConnection(self, namespace, sid, eio_sid, socket.queue))
 
-    def _handle_event(self, eio_sid: str, number: int | None, args: list[Any]) -> None:
+    def _handle_event(self, eio_sid: str, namespace: str, number: int | None, args: list[Any]) -> None:
         """Pass the event on. The library's way starts a task for each, which loses their order."""
-        sid = self.manager.sid_from_eio_sid(eio_sid, NAMESPACE)
-        if sid and self.manager.is_connected(sid, NAMESPACE):
+        sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
+        if sid and self.manager.is_connected(sid, namespace):
             self._listener.asked(sid, number, args)
+
+    def _namespaces_of(self, engine_sid: str) -> set[str]:
+        """Return where the connection has a session."""
+        sids = ((name, self.manager.sid_from_eio_sid(engine_sid, name)) for name in KINDS)
+        return {name for name, sid in sids if sid and self.manager.is_connected(sid, name)}
 
     def _expect_joining(self, engine_sid: str) -> None:
         """Close the connection if it has not joined a namespace in time."""
@@ -275,7 +292,7 @@ class Engine(socketio.AsyncServer):  # type: ignore[misc]  # the library has no 
 
 def _is_event(packet: Packet) -> bool:
     args = packet.data
-    return packet.namespace == NAMESPACE and isinstance(args, list) and bool(args) and isinstance(args[0], str)
+    return packet.namespace in KINDS and isinstance(args, list) and bool(args) and isinstance(args[0], str)
 
 
 class _Log:
@@ -306,6 +323,11 @@ def _is_packet(text: str | None, limit: int) -> bool:
     if not text or len(text) > limit:
         return False
     return text[1:2].isdecimal() if text[0] == "4" else text[0] in "1235" and text[1:] in ("", "probe")
+
+
+def address_of(scope: Scope) -> str:
+    """Return where the client is."""
+    return scope["client"][0] if scope.get("client") else ""
 
 
 async def refuse(scope: Scope, send: Send, status: int, body: bytes, content_type: str = "text/plain") -> None:

@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 from bounded_contexts.realtime.adapters import packets
 from bounded_contexts.realtime.adapters.connection import Connection
 from bounded_contexts.realtime.adapters.metrics import DELIVERIES
 from bounded_contexts.realtime.application.own_messages import OwnMessages
-from bounded_contexts.realtime.application.reactions import Delivery
+from bounded_contexts.realtime.application.reactions import Delivery, Recipient
 from bounded_contexts.realtime.application.recent import Entry, Reading
 from infra.access_tokens import LEEWAY, User
 from shared_kernel.module import Offsets
@@ -23,6 +23,7 @@ class Session:
     """Live: events are queued as they come. Not live: they are taken from what is kept, in order, as there is room."""
 
     begins_at_once: ClassVar[bool] = True  # to listen, when the client knows it is in
+    takes_login: ClassVar[Literal["always", "perhaps", "never"]] = "always"  # whether the client says who it is
 
     user: User
     position: Offsets | None  # where the client wants to go on
@@ -42,6 +43,16 @@ class Session:
     @property
     def id(self) -> UUID:
         return self.user.id
+
+    @property
+    def recipient(self) -> Recipient:
+        """Return whose deliveries it is sent."""
+        return self.id
+
+    @property
+    def covered(self) -> Reading:
+        """Return, while not live, up to where the client has had everything."""
+        return self.progress
 
     @property
     def is_full(self) -> bool:
