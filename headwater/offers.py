@@ -14,6 +14,7 @@ from shared_kernel.module import Module
 API = "/api/v1"
 SOCKETS = "/socket.io/"
 COMPAT_SOCKETS = "/ws"
+COMPAT_PUBLIC_SOCKETS = "/ws/public"
 GRAPH = "/graphql"
 
 
@@ -21,7 +22,8 @@ def offers(modules: Sequence[Module], *, compat: bool) -> Iterator[tuple[Module,
     """Yield what each context offers, with the routes of older services if they are switched on."""
     for module in modules:
         routers = [(API, module.router), ("", module.root_router), ("", module.compat_router if compat else None)]
-        sockets = [(SOCKETS, module.sockets), (COMPAT_SOCKETS, module.compat_sockets if compat else None)]
+        older = module.compat_sockets if compat else None
+        sockets = [(SOCKETS, module.sockets), (COMPAT_SOCKETS, older), (COMPAT_PUBLIC_SOCKETS, older)]
         yield (
             module,
             Offer(

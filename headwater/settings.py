@@ -376,27 +376,6 @@ def secrets_of(settings: Settings) -> set[str]:
     return (given - urls) | {unquote(password) for url in urls if (password := urlsplit(url).password)}
 
 
-def table() -> list[dict[str, str]]:
-    """Return every setting as it stands in documentation."""
-    rows = []
-    for name, field in Settings.model_fields.items():
-        if name in FAMILIES.values():
-            continue
-        default = "" if field.default is None else str(field.default)
-        more = f" `{PREFIX}{name.upper()}_FILE` names a file with it." if name in SECRETS else ""
-        rows.append(
-            {"variable": f"{PREFIX}{name.upper()}", "default": default, "meaning": f"{field.description}{more}"}
-        )
-    own = {
-        f"{CONTEXT_DATABASE}<CONTEXT>": "A context's own database.",
-        f"{CONTEXT_UPSTREAM}<CONTEXT>": "Base URLs of the processes, comma-separated, to which a `web` forwards what the "
-        "context offers (docs/deployment.md).",
-        f"{PROVIDER}<PROVIDER>": "An OpenID provider that users may sign in by (docs/identity.md), "
-        "`https://client_id:client_secret@issuer/path`, percent-encoded.",
-    }
-    return [*rows, *({"variable": name, "default": "", "meaning": meaning} for name, meaning in own.items())]
-
-
 @contextmanager
 def _named(what: str) -> Iterator[None]:
     try:

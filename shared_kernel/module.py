@@ -154,7 +154,7 @@ class Module:
     root_router: object | None = None  # routes whose paths standards fix, served by role `web`
     graph: object | None = None  # its part of the GraphQL schema, which the gateway merges
     sockets: object | None = None  # ASGI application under /socket.io, served by the feed's role
-    compat_sockets: object | None = None  # the same at /ws, for older clients, when they are switched on
+    compat_sockets: object | None = None  # the same at /ws and /ws/public, for older clients, when they are switched on
     graph_sockets: object | None = None  # the same at /graphql, WebSockets only, for GraphQL subscriptions
     drain: Callable[[], Awaitable[None]] | None = None  # says good-bye to the sockets before the process ends
     socket_commands: Mapping[str, SocketCommand] = field(default_factory=dict)  # event name → what a client may ask

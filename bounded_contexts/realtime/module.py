@@ -3,10 +3,14 @@
 from datetime import timedelta
 from pathlib import Path
 
+from fastapi import APIRouter
+
 from bounded_contexts.realtime.adapters.channel_tokens import channel_token_routes
 from bounded_contexts.realtime.adapters.gateway import FEED, ChatGateway
 from bounded_contexts.realtime.adapters.graph_sockets import GraphSockets, Subscribe
 from bounded_contexts.realtime.adapters.http_compat import compat_routes
+from bounded_contexts.realtime.adapters.http_events import event_routes
+from bounded_contexts.realtime.adapters.plain_ui import PlainUiSockets
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.ports import Ports
 from bounded_contexts.realtime.application.reactions import SUMMARIES
@@ -42,11 +46,18 @@ def module(
         name=NAME,
         topics=(Topic("ui-updates", retention=RETENTION),),
         feed=Feed(FEED, HEARD, gateway.deliver, gateway.reached, limits.lookback_records),
-        router=channel_token_routes(),
+        router=_routes(gateway, limits),
         sockets=gateway.asgi,
-        compat_sockets=gateway.plain,
+        compat_sockets=PlainUiSockets(gateway, gateway.ui, gateway.asgi, limits, gateway.plain),
         graph_sockets=GraphSockets(gateway, gateway.asgi, limits, subscribe),
         compat_router=compat_routes(gateway.connections),
         drain=gateway.close,
         socket_events={**SUMMARIES, **ABOUT_THE_SESSION},
     )
+
+
+def _routes(gateway: ChatGateway, limits: Limits) -> APIRouter:
+    routes = APIRouter()
+    routes.include_router(channel_token_routes())
+    routes.include_router(event_routes(gateway, limits))
+    return routes

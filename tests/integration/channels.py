@@ -21,7 +21,11 @@ OPEN = ("news*", "board.*")  # globs of what everybody may subscribe to, for the
 
 def update(channel: str, payload: Any, *, is_public: bool = False, **more: Any) -> UiUpdatePublished:
     """Return an update of the channel."""
-    fields = {"update_id": uuid4(), "published_by": "key:test", "published_at": datetime.now(UTC)} | more
+    fields: dict[str, Any] = {
+        "update_id": uuid4(),
+        "published_by": "key:test",
+        "published_at": datetime.now(UTC),
+    } | more
     return UiUpdatePublished(
         channel=channel, is_public=is_public, payload=msgspec.json.encode(payload).decode(), **fields
     )
@@ -68,7 +72,8 @@ class Screen:
             )
         except socketio.exceptions.ConnectionError as error:
             self.refusals.setdefault("", str(error))
-            await self.client.eio.http.close()
+            if self.client.eio.http:
+                await self.client.eio.http.close()
         return self
 
     async def ask(self, name: str, payload: Any, namespace: str | None = None) -> Any:

@@ -139,7 +139,7 @@ class CatchUp:
             if recorded.id in session.replayed or self._recent.repeats(recorded):
                 continue
             delivery = self._meaning.delivery_of(recorded.event)
-            if delivery is None or session.recipient not in delivery.recipients:
+            if delivery is None or delivery.recipients.isdisjoint(session.recipients):
                 continue
             if session.ended or not await self._has_room(session):
                 raise _Stalled
@@ -150,7 +150,7 @@ class CatchUp:
     def _sent_all(self, session: Session) -> bool:
         """Queue as much as there is room for; True when the session is live or has ended."""
         while not session.ended:
-            entries = self._recent.after(session.recipient, session.seq, PAGE)
+            entries = self._recent.after(session.recipients, session.seq, PAGE)
             if entries is None:
                 self._end(session, "too_slow")
                 return True

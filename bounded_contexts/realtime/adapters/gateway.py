@@ -28,6 +28,7 @@ from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.adapters.session_notes import SessionNotes
 from bounded_contexts.realtime.adapters.ui import TOPIC as UPDATES
 from bounded_contexts.realtime.adapters.ui import PublicSession, UiSession, UiUpdates, anonymous
+from bounded_contexts.realtime.adapters.ui_frames import EventsSession, PlainPublicSession, PlainUiSession
 from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.own_messages import OwnMessages
@@ -52,6 +53,9 @@ KINDS: Mapping[Kind, type[Session]] = {
     "graph": GraphSession,
     "ui": UiSession,
     "public": PublicSession,
+    "events": EventsSession,
+    "plain-ui": PlainUiSession,
+    "plain-public": PlainPublicSession,
 }
 RETURNS_PER_S = 200  # clients that are sent to other nodes in a second when this one stops
 
@@ -162,7 +166,7 @@ class ChatGateway:
         """Return how many sockets of the user are open on this node."""
         return len(self._of_user.get(user, ()))
 
-    async def admit(self, sid: str, auth: Any, kind: Kind = "chat", address: str = "") -> None:
+    async def admit(self, sid: str, auth: Any, kind: Kind = "chat", address: str = "") -> Any:
         """Let a client in by its token. Raise `Refusal` with a problem document."""
         try:
             session = await self._session_of(Auth.model_validate(auth or {}), KINDS[kind], address)
@@ -174,6 +178,7 @@ class ChatGateway:
         self._of_user.setdefault(session.id, set()).add(session)
         self._sessions[sid] = session
         self._nobody.clear()
+        return session
 
     def joined(self, connection: Connection) -> None:
         """Let the client ask, and hear if it is of a kind that hears at once."""

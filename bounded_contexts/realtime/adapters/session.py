@@ -1,7 +1,7 @@
 """One socket of one user: what it may still be sent, and how far it has come while it lags."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
@@ -45,9 +45,9 @@ class Session:
         return self.user.id
 
     @property
-    def recipient(self) -> Recipient:
-        """Return whose deliveries it is sent."""
-        return self.id
+    def recipients(self) -> Collection[Recipient]:
+        """Return whose deliveries it is sent: of one delivery there is one of them at most."""
+        return (self.id,)
 
     @property
     def covered(self) -> Reading:

@@ -1,11 +1,11 @@
 """UI updates: what sockets in `/ui` and `/ui-public` subscribe to, and who gets what (docs/realtime.md).
 
-Each channel of a socket is served as a chat session is: live, or by `CatchUp` from memory and the topic. While one of them is
-behind, the positions that the socket is told are its, so that the newest one it has is good for all its channels.
+What a chat session is to `CatchUp` is here one channel of a socket, or several with which it begins together. While one of
+them is behind, the positions that the socket is told are its, so that the newest one it has is good for all its channels.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, ClassVar
@@ -59,7 +59,7 @@ class Wish(BaseModel):
 
 class Subscribing(Wish):
     position: str | None = Field(None, max_length=4096)  # null: from now on
-    token: str | None = Field(None, max_length=4096)
+    token: str | None = Field(None, max_length=8192)
 
 
 class UiSession(Session):
@@ -71,7 +71,7 @@ class UiSession(Session):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.channels: dict[str, Subscription] = {}
-        self.behind: set[Subscription] = set()  # those that are not live
+        self.behind: set[Session] = set()  # what of them is not live
 
     @property
     def is_public(self) -> bool:
@@ -86,7 +86,7 @@ class UiSession(Session):
         if self.connection and not self.ended:
             self.connection.send(packets.ack(number, outcome, self.namespace))
 
-    def written(self, packet: Any) -> Any:
+    def written(self, _entry: Entry, packet: Any) -> Any:
         """Return an update as this kind of client reads it."""
         return packet
 
@@ -104,38 +104,30 @@ class PublicSession(UiSession):
 
 
 class Subscription(Session):
-    """One channel of a socket, as `CatchUp` sees it."""
+    """One channel of a socket."""
 
-    def __init__(self, socket: UiSession, channel: Channel, position: Offsets | None, ui: "UiUpdates") -> None:
-        super().__init__(socket.user, position, True, socket.own, socket.connection)
+    def __init__(self, socket: UiSession, channel: Channel, ui: "UiUpdates") -> None:
+        super().__init__(socket.user, None, True, socket.own, socket.connection)
         self.socket, self.channel = socket, channel
+        self.beginning: Beginning | None = None
         self.version: int | None = None  # the greatest that was queued
         self.closing: asyncio.TimerHandle | None = None
         self._ui = ui
-        socket.behind.add(self)
 
     @property
-    def recipient(self) -> Channel:
-        return self.channel
+    def recipients(self) -> tuple[Channel]:
+        return (self.channel,)
 
     @property
     def covered(self) -> Reading:
         return self._ui.covered(self.socket)
-
-    def say(self, name: str, data: Mapping[str, Any]) -> None:
-        if self.ended:
-            return
-        if name == "resync.required":
-            self.socket.say(name, {"scope": "channel", "channel": self.channel.name})
-        elif name == "session.ready":
-            self._ui.begin(self, resumed=data["resumed"])
 
     def offer(self, entry: Entry, packet: Any) -> bool:
         version = entry.delivery.data["version"]
         is_old = version is not None and self.version is not None and version <= self.version
         if is_old or is_expired(entry.delivery):
             return True
-        if not super().offer(entry, self.socket.written(packet)):
+        if not super().offer(entry, self.socket.written(entry, packet)):
             return False
         self.version = self.version if version is None else version
         return True
@@ -154,6 +146,56 @@ class Subscription(Session):
             self.closing.cancel()
         self.socket.behind.discard(self)
         self._ui.forget(self)
+        if self.beginning and not self.beginning.recipients:
+            self.beginning.end()
+
+
+class Beginning(Session):
+    """Channels that a socket begins with at one position: what they have had since is sent in one order."""
+
+    def __init__(self, subscriptions: Sequence[Subscription], position: Offsets | None, ui: "UiUpdates") -> None:
+        self.socket = subscriptions[0].socket
+        super().__init__(self.socket.user, position, True, self.socket.own, self.socket.connection)
+        self._of = {each.channel: each for each in subscriptions}
+        self._ui = ui
+        for each in subscriptions:
+            each.beginning = self
+        self.socket.behind.add(self)
+
+    @property
+    def recipients(self) -> list[Channel]:
+        return [each.channel for each in self._of.values() if not each.ended]
+
+    @property
+    def covered(self) -> Reading:
+        return self._ui.covered(self.socket)
+
+    def say(self, name: str, data: Mapping[str, Any]) -> None:
+        if name == "session.ready":
+            self.progress = copied(self.begins)
+        for channel in self.recipients:
+            if name == "resync.required":
+                self.socket.say(name, {"scope": "channel", "channel": channel.name})
+            elif name == "session.ready":
+                self._ui.begin(self._of[channel], resumed=data["resumed"])
+
+    def offer(self, entry: Entry, packet: Any) -> bool:
+        (channel,) = entry.delivery.recipients
+        subscription = self._of[channel] if isinstance(channel, Channel) else None
+        return subscription is None or subscription.ended or subscription.offer(entry, packet)
+
+    def go_live(self) -> None:
+        super().go_live()
+        self.socket.behind.discard(self)
+        for each in self._of.values():
+            each.go_live()
+            each.beginning = None
+
+    def end(self) -> None:
+        super().end()
+        self.socket.behind.discard(self)
+        for channel in self.recipients:
+            self._of[channel].end()
 
 
 def _untraced(_sid: str, _session: Session) -> None:
@@ -222,21 +264,16 @@ class UiUpdates:
                     partitions[number] = min(offset, had.get(number, 0))
         return found
 
-    def position(self, socket: UiSession) -> str:
-        """Return the same as clients carry it."""
-        return self._seal(self.covered(socket))
-
     def begin(self, subscription: Subscription, *, resumed: bool) -> None:
         """Tell the client that the channel begins, and its last value if it does not go on from anywhere."""
         socket, channel = subscription.socket, subscription.channel
-        subscription.progress = copied(subscription.begins)
-        position = self.position(socket)
+        position = self._seal(self.covered(socket))
         socket.say("channel.subscribed", {"channel": channel.name, "position": position, "resumed": resumed})
         kept = None if resumed else self._kept.of(channel)
         if kept and subscription.connection:
             subscription.version = kept.delivery.data["version"]
             packet = packets.completed(kept.text, position)
-            subscription.connection.send(socket.written(packet))  # one a channel, however full the queue is
+            subscription.connection.send(socket.written(kept, packet))  # one a channel, however full the queue is
 
     def forget(self, subscription: Subscription) -> None:
         """Hear that the channel is over for the socket. May be repeated."""
@@ -249,7 +286,9 @@ class UiUpdates:
             self._subscribed.pop(channel, None)
 
     async def _subscribe(self, socket: UiSession, _: User, payload: Any) -> Mapping[str, Any]:
-        return self.subscribe(socket, Subscribing.model_validate(payload))
+        wish = Subscribing.model_validate(payload)
+        self.subscribe(socket, (wish,))
+        return {"channel": wish.channel}
 
     async def _unsubscribe(self, socket: UiSession, _: User, payload: Any) -> Mapping[str, Any]:
         name = Wish.model_validate(payload).channel
@@ -257,44 +296,53 @@ class UiUpdates:
             self._close(known, "unsubscribed")
         return {"channel": name}
 
-    def subscribe(self, socket: UiSession, wish: Subscribing) -> Mapping[str, Any]:
-        """Begin with a channel, or renew the right to it. Raise `Refused` for what the socket may not have."""
-        until = self._allowed_until(socket, wish)
+    def subscribe(self, socket: UiSession, wishes: Sequence[Subscribing]) -> None:
+        """Begin with channels at the first one's position, or renew the right to them. Raise `Refused` for what the socket may
+        not have."""
+        first, new = wishes[0], []
+        ends = {wish.channel: self._allowed_until(socket, wish) for wish in wishes}
+        has_position = "position" in first.model_fields_set
         position = socket.position
-        if "position" in wish.model_fields_set:
-            position = open_feed(self._tokens, wish.position) if wish.position is not None else None
-        known = socket.channels.get(wish.channel)
-        if known and "position" not in wish.model_fields_set:
-            self._close_at(known, until)
-        else:
-            if known is None and len(socket.channels) >= self._limits.channels:
-                raise Refused("too_many_channels", f"{self._limits.channels} of a socket")
+        if has_position:
+            position = open_feed(self._tokens, first.position) if first.position is not None else None
+        if len(socket.channels.keys() | ends.keys()) > self._limits.channels:
+            raise Refused("too_many_channels", f"{self._limits.channels} of a socket")
+        for name in ends:
+            known = socket.channels.get(name)
+            if known and not has_position:
+                continue
             if known:
                 known.end()
-            self._close_at(self._add(socket, Channel(wish.channel, socket.is_public), position), until)
-        return {"channel": wish.channel}
+            new.append(self._add(socket, Channel(name, socket.is_public)))
+        for name, until in ends.items():
+            self._close_at(socket.channels[name], until)
+        if new:
+            self._begin(Beginning(new, position, self), position)
 
-    def _add(self, socket: UiSession, channel: Channel, position: Offsets | None) -> Subscription:
-        subscription = Subscription(socket, channel, position, self)
+    def _add(self, socket: UiSession, channel: Channel) -> Subscription:
+        subscription = Subscription(socket, channel, self)
         socket.channels[channel.name] = subscription
         self._subscribed.setdefault(channel, set()).add(subscription)
-        if position is None:
-            self._catch_up.start(subscription)
-        elif TOPIC in position:
-            subscription.progress = self._recent.within(position)
-            self._spawn(self._catch_up.resume(subscription, position))
-        else:  # it is one of messages
-            self._catch_up.start_over(subscription)
         return subscription
 
+    def _begin(self, beginning: Beginning, position: Offsets | None) -> None:
+        if position is None:
+            beginning.progress = copied(self._recent.reached)
+            self._catch_up.start(beginning)
+        elif TOPIC in position:
+            beginning.progress = self._recent.within(position)
+            self._spawn(self._catch_up.resume(beginning, position))
+        else:  # it is one of messages
+            self._catch_up.start_over(beginning)
+
     def _allowed_until(self, socket: UiSession, wish: Subscribing) -> datetime | None:
-        """Return when the right to the channel ends, None if it does not. Raise `Forbidden` where there is none."""
+        """Return when the right to the channel ends, None if it does not. Raise `Refused` where there is none."""
         user = socket.user
         if socket.is_public or may_subscribe(user.id, user.roles, wish.channel, self._limits.open_channels):
             return None
-        until = granted_until(self._tokens, wish.token or "", user.id, wish.channel)
+        until = granted_until(self._tokens, wish.token, user.id, wish.channel) if wish.token else None
         if until is None:
-            raise Forbidden("forbidden_channel", "it takes a channel token of yours for this channel that is not over")
+            raise Forbidden("forbidden_channel", "it takes a channel token that is not over")
         return until
 
     def _close_at(self, subscription: Subscription, until: datetime | None) -> None:

@@ -2,8 +2,10 @@
 
 from bisect import bisect_right
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from heapq import merge
+from itertools import islice
 from uuid import UUID
 
 from bounded_contexts.realtime.application.reactions import Delivery, Recipient
@@ -135,13 +137,16 @@ class Recent:
             for topic, partitions in self.reached.items()
         }
 
-    def after(self, recipient: Recipient, seq: int, limit: int) -> list[Entry] | None:
-        """Return the recipient's next deliveries after `seq`, or None when some of anybody's have been forgotten."""
+    def after(self, recipients: Iterable[Recipient], seq: int, limit: int) -> list[Entry] | None:
+        """Return the recipients' next deliveries after `seq`, or None when some of anybody's have been forgotten."""
         if seq < self.start:
             return None
-        entries = self._of.get(recipient, [])
-        at = bisect_right(entries, seq, key=_seq)
-        return entries[at : at + limit]
+        found = []
+        for recipient in recipients:
+            entries = self._of.get(recipient, [])
+            at = bisect_right(entries, seq, key=_seq)
+            found.append(entries[at : at + limit])
+        return found[0] if len(found) == 1 else list(islice(merge(*found, key=_seq), limit))
 
     def _forget(self) -> None:
         entry = self._entries.popleft()
