@@ -49,6 +49,8 @@ TAKEN = (
     "Idempotency-Key",
     "If-Match",
     "Prefer",
+    "Last-Event-ID",
+    "X-Channel-Token",
     "X-CSRF",
     "X-Request-Id",
     "traceparent",

@@ -335,7 +335,13 @@ def _realtime(house: House, offering: Sequence[Module], graph: Graph) -> Module:
     sessions = PostgresSessions(house.databases[realtime.NAME], house.codec)
     ports = RealtimePorts(KafkaPast(KafkaReader(house.kafka), house.codec), sessions, commands)
     return realtime.module(
-        ports, house.access_tokens, house.opaque_tokens, limits, house.revocations, graph.subscription
+        ports,
+        house.access_tokens,
+        house.opaque_tokens,
+        limits,
+        house.revocations,
+        graph.subscription,
+        with_demo=settings.mode == "development",
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from fastapi import APIRouter
 
 from bounded_contexts.realtime.adapters.channel_tokens import channel_token_routes
+from bounded_contexts.realtime.adapters.demo import demo_routes
 from bounded_contexts.realtime.adapters.gateway import FEED, ChatGateway
 from bounded_contexts.realtime.adapters.graph_sockets import GraphSockets, Subscribe
 from bounded_contexts.realtime.adapters.http_compat import compat_routes
@@ -29,6 +30,16 @@ ABOUT_THE_SESSION = {
     "resync.required": "What was missed is too much or gone: load it over REST and connect with the position of that.",
     "server.draining": "This node stops; connect again after `reconnect_after_ms`.",
 }
+UI_COMMANDS = {
+    "channel.subscribe": "Hear a channel from now on, or from a position on.",
+    "channel.unsubscribe": "Hear it no more.",
+}
+UI_EVENTS = {
+    "update": "Something was published to a channel.",
+    "channel.subscribed": "What follows of the channel is what happens from `position` on.",
+    "channel.closed": "No more is heard of the channel, and why.",
+    **{name: ABOUT_THE_SESSION[name] for name in ("session.revoked", "resync.required", "server.draining")},
+}
 
 
 def module(
@@ -38,6 +49,8 @@ def module(
     limits: Limits,
     revocations: Revocations,
     subscribe: Subscribe,
+    *,
+    with_demo: bool,
 ) -> Module:
     """Return the context as wiring knows it."""
     gateway = ChatGateway(ports, access_tokens, tokens, limits)
@@ -47,12 +60,15 @@ def module(
         topics=(Topic("ui-updates", retention=RETENTION),),
         feed=Feed(FEED, HEARD, gateway.deliver, gateway.reached, limits.lookback_records),
         router=_routes(gateway, limits),
+        root_router=demo_routes() if with_demo else None,
         sockets=gateway.asgi,
         compat_sockets=PlainUiSockets(gateway, gateway.ui, gateway.asgi, limits, gateway.plain),
         graph_sockets=GraphSockets(gateway, gateway.asgi, limits, subscribe),
         compat_router=compat_routes(gateway.connections),
         drain=gateway.close,
         socket_events={**SUMMARIES, **ABOUT_THE_SESSION},
+        ui_commands=UI_COMMANDS,
+        ui_events=UI_EVENTS,
     )
 
 

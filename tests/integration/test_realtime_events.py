@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ import pytest
 import websockets
 
 from bounded_contexts.realtime.adapters.channel_tokens import sealed
+from headwater import wiring
 from headwater.configured import shared_key_tokens
 from headwater.settings import Settings
 from headwater.wiring import House
@@ -43,6 +45,13 @@ def publisher(house: House) -> Publisher:
 
 def signed_in(house: House) -> dict[str, str]:
     return {"authorization": f"Bearer {token(house, uuid4())}"}
+
+
+async def connections(url: str) -> float:
+    """Return how many clients the process has let in."""
+    async with httpx.AsyncClient(base_url=url) as api:
+        metrics = (await api.get("/metrics")).text
+    return float(metrics.split("\nheadwater_realtime_connections ")[1].split()[0])
 
 
 class Stream:
@@ -186,17 +195,11 @@ async def test_a_channel_token_is_made_by_services_only(house: House, url: str) 
 
 
 async def test_nobody_is_left_behind_when_streams_end(house: House, url: str) -> None:
-    async def open_now() -> float:
-        async with httpx.AsyncClient(base_url=url) as api:
-            metrics = (await api.get("/metrics")).text
-        return float(metrics.split("\nheadwater_realtime_connections ")[1].split()[0])
-
-    before = await open_now()
     async with streamed(url, "news", {}) as first, streamed(url, "news", signed_in(house)) as second:
         for each in (first, second):
             await each.take("channel.subscribed")
-        assert await open_now() == before + 2
-    await eventually(open_now, until=lambda count: count == before)
+        assert await connections(url) == 2
+    await eventually(partial(connections, url), until=lambda count: count == 0)
 
 
 async def test_a_node_that_stops_ends_its_streams(settings: Settings) -> None:
@@ -244,3 +247,33 @@ async def test_the_older_sockets_say_why_they_refuse(
 
     response = refused.value.response
     assert (response.status_code, json.loads(response.body or b"{}")["code"]) == (status, code)
+
+
+async def test_the_demo_is_a_page_of_its_own_in_development_alone(settings: Settings, url: str) -> None:
+    async with httpx.AsyncClient(base_url=url) as api:
+        page = await api.get("/demo")
+    assert page.status_code == 200
+    assert "script-src 'self'" in page.headers["content-security-policy"]
+    assert "//" not in page.text
+    production = wiring.build(settings.model_copy(update={"mode": "production"}))
+    assert all(module.root_router is None for module in production.modules if module.name == "realtime")
+
+
+async def test_a_stream_that_nobody_reads_is_cut_while_the_others_hear_all(
+    house: House, url: str, publisher: Publisher
+) -> None:
+    channel, body = news(), "x" * 50_000
+    address = httpx.URL(url)
+    with socket.socket() as stuck:
+        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        await asyncio.get_running_loop().run_in_executor(None, stuck.connect, (address.host, address.port))
+        stuck.sendall(
+            f"GET {PATH}?channels={channel} HTTP/1.1\r\nHost: x\r\nAccept: {STREAM['accept']}\r\n\r\n".encode()
+        )
+        async with streamed(url, channel, {}) as well:
+            await well.take("channel.subscribed")
+            await eventually(partial(connections, url), until=lambda count: count >= 2)
+            for number in range(200):  # 10 MB, more than kernel and queue take in
+                await publisher.say(channel, [number, body], is_public=True)
+                assert (await well.take())["data"]["payload"][0] == number
+            await eventually(partial(connections, url), until=lambda count: count == 1)
