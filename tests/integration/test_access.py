@@ -39,6 +39,8 @@ ROUTES = {
     "GET /health/ready": Access(OPEN),
     "GET /health/startup": Access(OPEN),
     "GET /docs": Access(OPEN),
+    "GET /demo": Access(OPEN),
+    "GET /api/v1/events": Access(OPEN),
     "GET /asyncapi.json": Access(OPEN),
     "GET /.well-known/jwks.json": Access(OPEN),
     "POST /api/v1/auth/register": Access(OPEN, SOMETHING),
@@ -148,8 +150,9 @@ VALUES = {
     "group:group": "no.group",
     "role": "moderator",
 }
-# The monitoring's own token (tests/e2e/test_observability.py), and a program's secret (test_service_accounts.py).
-NOT_HERE = {"GET /metrics", "POST /oauth2/token"}
+# The monitoring's own token (tests/e2e/test_observability.py), a program's secret (test_service_accounts.py), and what only
+# programs may (test_realtime_events.py).
+NOT_HERE = {"GET /metrics", "POST /oauth2/token", "POST /api/v1/realtime/channel-tokens"}
 
 
 @pytest.fixture(scope="module")

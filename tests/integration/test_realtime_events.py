@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import jwt
 import pytest
 import websockets
 
@@ -45,6 +46,15 @@ def publisher(house: House) -> Publisher:
 
 def signed_in(house: House) -> dict[str, str]:
     return {"authorization": f"Bearer {token(house, uuid4())}"}
+
+
+def program_token(house: House, roles: list[str], scope: str) -> str:
+    """Return a token that is limited to a scope."""
+    secret = house.settings.jwt_hs256_secret
+    assert secret
+    claims: dict[str, Any] = {"sub": str(uuid4()), "roles": roles, "scope": scope}
+    claims |= {"client_id": claims["sub"], "exp": datetime.now(UTC) + timedelta(minutes=1)}
+    return jwt.encode(claims, secret.get_secret_value(), algorithm="HS256")
 
 
 async def connections(url: str) -> float:
@@ -192,6 +202,21 @@ async def test_a_channel_token_is_made_by_services_only(house: House, url: str) 
             )
             assert (answer.status_code, answer.json()["code"]) == (403, "scope_missing")
         assert (await api.post("/api/v1/realtime/channel-tokens", json=asked)).status_code == 401
+        for held, scope, status in (
+            (["service"], "realtime:grant", 201),
+            (["service"], "messages:read", 403),
+            (["admin"], "realtime:grant", 403),  # as an administrator's API key
+        ):
+            program = {"authorization": f"Bearer {program_token(house, held, scope)}"}
+            answer = await api.post("/api/v1/realtime/channel-tokens", json=asked, headers=program)
+            assert answer.status_code == status, answer.text
+            if status == 201:
+                granted = answer.json()["token"]
+        theirs = {"authorization": f"Bearer {token(house, user)}", "x-channel-token": f"{channel}={granted}"}
+        assert (await api.get(PATH, params={"channels": channel}, headers=theirs)).status_code == 200
+        anothers = signed_in(house) | {"x-channel-token": f"{channel}={granted}"}
+        refused = await api.get(PATH, params={"channels": channel}, headers=anothers)
+        assert refused.json()["code"] == "invalid_channel_token"
 
 
 async def test_nobody_is_left_behind_when_streams_end(house: House, url: str) -> None:
