@@ -13,7 +13,7 @@ from uuid import NAMESPACE_DNS, UUID, uuid5
 import typer
 from typer.exceptions import TyperException
 
-from headwater import settings as settings_module
+from headwater import settings_docs
 from headwater.audit_cli import audit
 from headwater.console import Json, loaded, out, print_json, show, tell, told
 from headwater.groups_cli import dlq, groups, replay
@@ -191,7 +191,7 @@ def user(name: Annotated[str, typer.Argument(help="Any name.")]) -> None:
 @app.command("settings")
 def settings_table(as_json: Json = False) -> None:
     """List every setting with its default and meaning."""
-    show(settings_module.table(), as_json)
+    show(settings_docs.table(), as_json)
 
 
 @app.command()

@@ -15,6 +15,7 @@ from shared_kernel.module import Module
 API = "/api/v1"
 SOCKETS = "/socket.io/"
 COMPAT_SOCKETS = "/ws"
+COMPAT_PUBLIC_SOCKETS = "/ws/public"
 GRAPH = "/graphql"
 WEB = "web"  # no context's name
 
@@ -27,9 +28,10 @@ def offers(modules: Sequence[Module], *, compat: bool) -> Iterator[tuple[Module,
         routers = [(API, module.router), ("", module.root_router)]
         if module.feed:
             yield replace(module, feed=None), Offer(WEB, _routers(routers))
-            routers = []
+            routers = [(API, module.feed_router)]
         routers.append(("", module.compat_router if compat else None))
-        sockets = [(SOCKETS, module.sockets), (COMPAT_SOCKETS, module.compat_sockets if compat else None)]
+        older = module.compat_sockets if compat else None
+        sockets = [(SOCKETS, module.sockets), (COMPAT_SOCKETS, older), (COMPAT_PUBLIC_SOCKETS, older)]
         yield (
             module,
             Offer(

@@ -206,6 +206,22 @@ class Settings(BaseSettings):
     realtime_allowed_origins: str = Field(
         "", description="Comma-separated browser origins that may open a socket beside the own one; `*` for all."
     )
+    realtime_connections_per_address: int = Field(
+        100, ge=1, le=100_000, description="Open sockets without login of one address per process."
+    )
+    realtime_public_connections: int = Field(
+        10_000, ge=0, le=1_000_000, description="Open sockets without login per process; 0: nobody gets in without."
+    )
+    realtime_open_channels: str = Field(
+        "",
+        description="Comma-separated globs (`news,board.*`) of the channels of UI updates that everybody who is signed in may "
+        "subscribe to.",
+    )
+    region: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9-]{1,40}$",
+        description="Where this process is: it delivers UI updates for this region and those for none; unset: the latter only.",
+    )
 
     crash_at: str | None = Field(
         None,
@@ -371,27 +387,6 @@ def secrets_of(settings: Settings) -> set[str]:
     named = (*settings.database_urls.values(), *settings.oidc_providers.values())
     urls = {url for url in given if "://" in url} | {url.get_secret_value() for url in named}
     return (given - urls) | {unquote(password) for url in urls if (password := urlsplit(url).password)}
-
-
-def table() -> list[dict[str, str]]:
-    """Return every setting as it stands in documentation."""
-    rows = []
-    for name, field in Settings.model_fields.items():
-        if name in FAMILIES.values():
-            continue
-        default = "" if field.default is None else str(field.default)
-        more = f" `{PREFIX}{name.upper()}_FILE` names a file with it." if name in SECRETS else ""
-        rows.append(
-            {"variable": f"{PREFIX}{name.upper()}", "default": default, "meaning": f"{field.description}{more}"}
-        )
-    own = {
-        f"{CONTEXT_DATABASE}<CONTEXT>": "A context's own database.",
-        f"{CONTEXT_UPSTREAM}<CONTEXT>": "Base URLs of the processes, comma-separated, to which a `web` forwards what the "
-        "context offers (docs/deployment.md).",
-        f"{PROVIDER}<PROVIDER>": "An OpenID provider that users may sign in by (docs/identity.md), "
-        "`https://client_id:client_secret@issuer/path`, percent-encoded.",
-    }
-    return [*rows, *({"variable": name, "default": "", "meaning": meaning} for name, meaning in own.items())]
 
 
 @contextmanager

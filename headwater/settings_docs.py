@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from headwater.settings import SECRETS, table
+from headwater.settings import CONTEXT_DATABASE, CONTEXT_UPSTREAM, FAMILIES, PREFIX, PROVIDER, SECRETS, Settings
 
 ROOT = Path(__file__).parent.parent
 
@@ -17,6 +17,27 @@ COMPOSE = """
 def documents() -> dict[Path, str]:
     """Return path → content of everything that follows from the settings."""
     return {ROOT / "docs" / "settings.md": _page(), ROOT / ".env.template": _template()}
+
+
+def table() -> list[dict[str, str]]:
+    """Return every setting as it stands in documentation."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        if name in FAMILIES.values():
+            continue
+        default = "" if field.default is None else str(field.default)
+        more = f" `{PREFIX}{name.upper()}_FILE` names a file with it." if name in SECRETS else ""
+        rows.append(
+            {"variable": f"{PREFIX}{name.upper()}", "default": default, "meaning": f"{field.description}{more}"}
+        )
+    own = {
+        f"{CONTEXT_DATABASE}<CONTEXT>": "A context's own database.",
+        f"{CONTEXT_UPSTREAM}<CONTEXT>": "Base URLs of the processes, comma-separated, to which a `web` forwards what the "
+        "context offers (docs/deployment.md).",
+        f"{PROVIDER}<PROVIDER>": "An OpenID provider that users may sign in by (docs/identity.md), "
+        "`https://client_id:client_secret@issuer/path`, percent-encoded.",
+    }
+    return [*rows, *({"variable": name, "default": "", "meaning": meaning} for name, meaning in own.items())]
 
 
 def _page() -> str:

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bounded_contexts.gateway.adapters.offers import Offer
 from headwater.layout import is_open
-from headwater.offers import COMPAT_SOCKETS, GRAPH, SOCKETS, offers
+from headwater.offers import COMPAT_PUBLIC_SOCKETS, COMPAT_SOCKETS, GRAPH, SOCKETS, offers
 from headwater.overview import overview_routes
 from headwater.settings import Settings
 from headwater.wiring import SHAPE, House, build
@@ -49,6 +49,8 @@ TAKEN = (
     "Idempotency-Key",
     "If-Match",
     "Prefer",
+    "Last-Event-ID",
+    "X-Channel-Token",
     "X-CSRF",
     "X-Request-Id",
     "traceparent",
@@ -114,7 +116,12 @@ def _serve(app: FastAPI, house: House, table: Table, roles: Collection[str]) -> 
 
 def _sockets(house: House, table: Table, roles: Collection[str]) -> Iterator[tuple[str, ASGIApp]]:
     for module, offer in table:
-        here = {SOCKETS: module.sockets, COMPAT_SOCKETS: module.compat_sockets, GRAPH: module.graph_sockets}
+        here = {
+            SOCKETS: module.sockets,
+            COMPAT_SOCKETS: module.compat_sockets,
+            COMPAT_PUBLIC_SOCKETS: module.compat_sockets,
+            GRAPH: module.graph_sockets,
+        }
         for path in (*offer.sockets, *offer.websockets):
             if _is_served_here(module, roles):
                 yield path, cast("ASGIApp", here[path])

@@ -339,6 +339,10 @@ def _realtime(
         queue_events=settings.realtime_queue_limit,
         connections_per_user=settings.realtime_connections_per_user,
         allowed_origins=origins(settings.realtime_allowed_origins),
+        connections_per_address=settings.realtime_connections_per_address,
+        public_connections=settings.realtime_public_connections,
+        open_channels=tuple(sorted(origins(settings.realtime_open_channels))),
+        region=settings.region,
     )
     ports = ports_of_realtime(house, talk, commands)
     return realtime.module(
@@ -351,6 +355,7 @@ def _realtime(
         PublishPorts(KafkaLog(house.commands, house.codec), _now),
         key_ports(settings, house.databases[realtime.NAME], house.codec, accounts),
         time_tokens(settings),
+        with_demo=settings.mode == "development",
     )
 
 

@@ -11,7 +11,10 @@ from shared_kernel.module import Module
 AVRO = "application/vnd.apache.avro;version=1.9.0"
 HEADERS = ("ce_specversion", "ce_id", "ce_type", "ce_source", "ce_subject", "ce_time", "content-type", "ce_correlationid",
            "ce_causationid")  # fmt: skip
-SOCKET = "chat"
+ASK = "What a client may ask; each is answered by an ack."
+TELL = "What a client hears; each carries a position to resume from."
+SOCKET, UI = "chat", "ui"
+ADDRESSES = {SOCKET: "/socket.io (namespace /chat)", UI: "/socket.io (namespaces /ui and /ui-public)"}
 
 
 def asyncapi_document(modules: Iterable[Module], events: Iterable[type[Event]]) -> dict[str, Any]:
@@ -29,10 +32,14 @@ def asyncapi_document(modules: Iterable[Module], events: Iterable[type[Event]]) 
         for name in topics
     }
     asked, told = _commands(modules), _told(modules)
-    channels[SOCKET] = _socket({**asked, **told})
+    wished = {name: summary for module in modules for name, summary in module.ui_commands.items()}
+    shown = {name: summary for module in modules for name, summary in module.ui_events.items()}
+    channels |= {SOCKET: _socket(SOCKET, {**asked, **told}), UI: _socket(UI, {**wished, **shown})}
     operations |= {
-        "ask": _socket_operation("receive", asked, "What a client may ask; each is answered by an ack."),
-        "tell": _socket_operation("send", told, "What a client hears; each carries a position to resume from."),
+        "ask": _socket_operation("receive", SOCKET, asked, ASK),
+        "tell": _socket_operation("send", SOCKET, told, TELL),
+        "ask-ui": _socket_operation("receive", UI, wished, ASK),
+        "tell-ui": _socket_operation("send", UI, shown, TELL),
     }
     return {
         "asyncapi": "3.0.0",
@@ -46,7 +53,8 @@ def asyncapi_document(modules: Iterable[Module], events: Iterable[type[Event]]) 
         "channels": channels,
         "operations": operations,
         "components": {
-            "messages": {event.__name__: _message(event) for event in public} | _plain_messages({**asked, **told})
+            "messages": {event.__name__: _message(event) for event in public}
+            | _plain_messages({**asked, **wished, **shown, **told})
         },
     }
 
@@ -72,20 +80,20 @@ def _message(event: type[Event]) -> dict[str, Any]:
     }
 
 
-def _socket(names: dict[str, str]) -> dict[str, Any]:
+def _socket(channel: str, names: dict[str, str]) -> dict[str, Any]:
     return {
-        "address": "/socket.io (namespace /chat)",
+        "address": ADDRESSES[channel],
         "title": "Socket.IO",
         "messages": {name: _ref(name) for name in names},
     }
 
 
-def _socket_operation(action: str, names: dict[str, str], summary: str) -> dict[str, Any]:
+def _socket_operation(action: str, channel: str, names: dict[str, str], summary: str) -> dict[str, Any]:
     return {
         "action": action,
-        "channel": {"$ref": f"#/channels/{SOCKET}"},
+        "channel": {"$ref": f"#/channels/{channel}"},
         "summary": summary,
-        "messages": [{"$ref": f"#/channels/{SOCKET}/messages/{name}"} for name in names],
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{name}"} for name in names],
     }
 
 

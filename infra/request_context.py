@@ -26,7 +26,7 @@ PROTECTION = [
     (b"cross-origin-resource-policy", b"same-site"),
 ]
 ANSWER_POLICY = b"default-src 'none'; frame-ancestors 'none'"
-# Swagger UI begins with a script and styles in the page.
+# Swagger UI and the demo have a script and styles in the page.
 PAGE_POLICY = (
     b"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     b"frame-ancestors 'none'"
@@ -128,7 +128,8 @@ class RequestContext:
 
 def _protection(scope: Scope) -> list[tuple[bytes, bytes]]:
     """Return what keeps browsers from doing more with an answer than is meant (OWASP REST security cheat sheet)."""
-    policy = PAGE_POLICY if scope["path"].startswith("/docs") else ANSWER_POLICY
+    is_page = scope["path"] == "/demo" or scope["path"].startswith("/docs")
+    policy = PAGE_POLICY if is_page else ANSWER_POLICY
     headers = [(b"content-security-policy", policy), *PROTECTION]
     return [*headers, HSTS] if scope.get("scheme") == "https" else headers
 

@@ -22,6 +22,7 @@ PONG_LIMIT = 65_536  # bytes of answers that a client does not take
 HEAD_S = 10.0  # from the first byte, or from connecting, to the end of the headers
 BODY_S = 30.0  # from the end of the headers to the end of the body
 PING_S = 30.0  # between pings of a WebSocket
+LINK = "headwater.link"  # where a scope has the connection, which what wraps `send` hides
 
 
 # A path that two readers may take for different ones (RFC 3986, 6): dot segments, also behind parameters, empty segments,
@@ -82,6 +83,7 @@ class LimitedHttp(HttpToolsProtocol):
         self._in_head = True
         self._head = self._lines = 0
         super().on_message_begin()
+        self.scope[LINK] = self.transport  # type: ignore[literal-required]
 
     def on_url(self, url: bytes) -> None:
         self._count(len(url), lines=0)

@@ -151,14 +151,19 @@ class Module:
     router: object | None = None  # HTTP routes under /api/v1, served by role `web`
     # Routes of older services, at their own paths, when they are switched on; served by the feed's role where there is one.
     compat_router: object | None = None
-    root_router: object | None = None  # routes whose paths standards fix, served by role `web`
+    feed_router: object | None = None  # routes under /api/v1 that only a process with the feed can answer
+    # Routes at their own paths, which standards fix, and pages; served as `router` is.
+    root_router: object | None = None
     graph: object | None = None  # its part of the GraphQL schema, which the gateway merges
     sockets: object | None = None  # ASGI application under /socket.io, served by the feed's role
-    compat_sockets: object | None = None  # the same at /ws, for older clients, when they are switched on
+    compat_sockets: object | None = None  # the same at /ws and /ws/public, for older clients, when they are switched on
     graph_sockets: object | None = None  # the same at /graphql, WebSockets only, for GraphQL subscriptions
     drain: Callable[[], Awaitable[None]] | None = None  # says good-bye to the sockets before the process ends
     socket_commands: Mapping[str, SocketCommand] = field(default_factory=dict)  # event name → what a client may ask
     socket_events: Mapping[str, str] = field(default_factory=dict)  # event name → what a client hears by it
+    # The same in the namespaces of UI updates.
+    ui_commands: Mapping[str, str] = field(default_factory=dict)
+    ui_events: Mapping[str, str] = field(default_factory=dict)
     has_outbox: bool = False  # whether role `relay` empties an outbox of the context
 
     @property

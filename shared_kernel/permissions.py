@@ -40,9 +40,11 @@ ROLES: Mapping[str, frozenset[str]] = {
 RESOURCES = ("admin", "audit", "conversations", "me", "messages", "notifications", "users")
 PUBLISH = "realtime:publish"  # a scope as well: to every channel, and with `:GLOB` behind it to those that fit
 CONNECTIONS = "realtime:connections"  # a permission, and a scope of service accounts
+GRANT_CHANNELS = "realtime:grant"  # make channel tokens, which API keys may not
 SCOPES = frozenset(f"{resource}:{action}" for resource in RESOURCES for action in ("read", "write")) | {
     PUBLISH,
     CONNECTIONS,
+    GRANT_CHANNELS,
 }
 PUBLISH_TO = re.compile(rf"{PUBLISH}:[A-Za-z0-9._:/*-]{{1,200}}")
 

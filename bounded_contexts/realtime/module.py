@@ -3,18 +3,24 @@
 from datetime import timedelta
 from pathlib import Path
 
+from fastapi import APIRouter
+
+from bounded_contexts.realtime.adapters.demo import demo_routes
 from bounded_contexts.realtime.adapters.gateway import FEED, ChatGateway
 from bounded_contexts.realtime.adapters.graph_sockets import GraphSockets, Subscribe
 from bounded_contexts.realtime.adapters.http import router
 from bounded_contexts.realtime.adapters.http_compat import compat_routes
+from bounded_contexts.realtime.adapters.http_events import event_routes
 from bounded_contexts.realtime.adapters.http_time_token import time_token_routes
+from bounded_contexts.realtime.adapters.plain_ui import PlainUiSockets
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.ports import Ports
 from bounded_contexts.realtime.application.publish_keys import KeyPorts
 from bounded_contexts.realtime.application.publishing import PublishPorts
-from bounded_contexts.realtime.application.reactions import EVENTS, SUMMARIES
+from bounded_contexts.realtime.application.reactions import SUMMARIES
 from bounded_contexts.realtime.application.rules import RULES, handlers
 from bounded_contexts.realtime.application.time_tokens import TimeTokens
+from bounded_contexts.realtime.application.updates import HEARD
 from infra.access_tokens import AccessTokens
 from infra.opaque import OpaqueTokens
 from infra.revocations import Revocations
@@ -35,6 +41,16 @@ ABOUT_THE_SESSION = {
     "resync.required": "What was missed is too much or gone: load it over REST and connect with the position of that.",
     "server.draining": "This node stops; connect again after `reconnect_after_ms`.",
 }
+UI_COMMANDS = {
+    "channel.subscribe": "Hear a channel from now on, or from a position on.",
+    "channel.unsubscribe": "Hear it no more.",
+}
+UI_EVENTS = {
+    "update": "Something was published to a channel.",
+    "channel.subscribed": "What follows of the channel is what happens from `position` on.",
+    "channel.closed": "No more is heard of the channel, and why.",
+    **{name: ABOUT_THE_SESSION[name] for name in ("session.revoked", "resync.required", "server.draining")},
+}
 
 
 def module(
@@ -47,6 +63,8 @@ def module(
     publishing: PublishPorts,
     keys: KeyPorts,
     time_tokens: TimeTokens | None,
+    *,
+    with_demo: bool,
 ) -> Module:
     """Return the context as wiring knows it."""
     gateway = ChatGateway(ports, access_tokens, tokens, limits)
@@ -54,7 +72,7 @@ def module(
     return Module(
         name=NAME,
         topics=(Topic("ui-updates", retention=RETENTION), Topic("publish-keys")),
-        feed=Feed(FEED, EVENTS, gateway.deliver, gateway.reached, limits.lookback_records),
+        feed=Feed(FEED, HEARD, gateway.deliver, gateway.reached, limits.lookback_records),
         router=router(publishing, keys, ports.connections),
         consumers=(
             Consumer(
@@ -65,13 +83,25 @@ def module(
                 has_outside_effects=True,  # who looks at a screen would be shown the past
             ),
         ),
-        root_router=time_token_routes(publishing, time_tokens) if time_tokens else None,
+        feed_router=event_routes(gateway, limits),
+        root_router=_root_routes(publishing, time_tokens, with_demo=with_demo),
         has_outbox=True,
         sockets=gateway.asgi,
-        compat_sockets=gateway.plain,
+        compat_sockets=PlainUiSockets(gateway, gateway.ui, gateway.asgi, limits, gateway.plain),
         graph_sockets=GraphSockets(gateway, gateway.asgi, limits, subscribe),
         compat_router=compat_routes(gateway.connections),
         drain=gateway.close,
         socket_commands=gateway.commands,
         socket_events={**SUMMARIES, **ABOUT_THE_SESSION},
+        ui_commands=UI_COMMANDS,
+        ui_events=UI_EVENTS,
     )
+
+
+def _root_routes(publishing: PublishPorts, time_tokens: TimeTokens | None, *, with_demo: bool) -> APIRouter:
+    routes = APIRouter()
+    if time_tokens:
+        routes.include_router(time_token_routes(publishing, time_tokens))
+    if with_demo:
+        routes.include_router(demo_routes())
+    return routes

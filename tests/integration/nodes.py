@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient
 
 from bounded_contexts.realtime.adapters.gateway import FEED, ChatGateway
 from bounded_contexts.realtime.application.limits import Limits
-from bounded_contexts.realtime.application.reactions import EVENTS
+from bounded_contexts.realtime.application.updates import HEARD
 from headwater import wiring
 from headwater.configured import shared_key_tokens
 from headwater.roles import server_config
@@ -56,7 +56,7 @@ class Node:
 async def own_topics(house: House) -> AsyncIterator[House]:
     """Yield the house with topics of its own, whose records may be deleted."""
     kafka = replace(house.kafka, prefix=f"{house.kafka.prefix}{uuid4().hex[:8]}.")
-    await ensure_topics(kafka, [Topic("messages"), Topic("conversations")], 1)
+    await ensure_topics(kafka, [Topic("messages"), Topic("conversations"), Topic("ui-updates")], 1)
     producer = KafkaProducer(kafka)
     producer.start()
     try:
@@ -107,7 +107,7 @@ async def node(
     ports = ports_of_realtime(house, wiring.messaging_ports(house), commands or {})
     gateway = ChatGateway(ports, house.access_tokens, OpaqueTokens(SECRET), limits)
     runner = FeedRunner(
-        Feed(FEED, EVENTS, gateway.deliver, gateway.reached, limits.lookback_records), house.kafka, house.codec
+        Feed(FEED, HEARD, gateway.deliver, gateway.reached, limits.lookback_records), house.kafka, house.codec
     )
     reading = asyncio.create_task(runner.run())
     try:

@@ -43,7 +43,7 @@ class Namespaces:
         self._auth: dict[str, Any] = {}
         self._connections: dict[str, Connection] = {}
 
-    async def admit(self, sid: str, auth: Any, _kind: Kind = "chat") -> None:
+    async def admit(self, sid: str, auth: Any, _kind: Kind = "chat", _address: str = "") -> None:
         self._auth[sid] = auth or {}
 
     def joined(self, connection: Connection) -> None:

@@ -41,6 +41,8 @@ ROUTES = {
     "GET /health/ready": Access(OPEN),
     "GET /health/startup": Access(OPEN),
     "GET /docs": Access(OPEN),
+    "GET /demo": Access(OPEN),
+    "GET /api/v1/events": Access(OPEN),
     "GET /asyncapi.json": Access(OPEN),
     "GET /.well-known/jwks.json": Access(OPEN),
     "POST /api/v1/auth/register": Access(OPEN, SOMETHING),
@@ -157,9 +159,15 @@ VALUES = {
     "group:group": "no.group",
     "role": "moderator",
 }
-# The monitoring's own token (tests/e2e/test_observability.py), a program's secret (test_service_accounts.py), and the token of an
-# older UI service (test_time_tokens.py).
-NOT_HERE = {"GET /metrics", "POST /oauth2/token", "POST /update", "POST /publish"}
+# The monitoring's own token (tests/e2e/test_observability.py), a program's secret (test_service_accounts.py), the token of an
+# older UI service (test_time_tokens.py), and what only programs may (test_realtime_events.py).
+NOT_HERE = {
+    "GET /metrics",
+    "POST /oauth2/token",
+    "POST /update",
+    "POST /publish",
+    "POST /api/v1/realtime/channel-tokens",
+}
 SWITCHED_ON = {"compat_routes": True, "compat_time_token": True, "time_token_secret": SecretStr("x")}
 
 

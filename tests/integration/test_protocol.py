@@ -201,7 +201,17 @@ class TestWebSocket:
             b"\x89\xfe\x00\x80\x00\x00\x00\x00",  # a ping that is too long
             b"\x81\xff" + (1 << 40).to_bytes(8) + b"\x00\x00\x00\x00",
         ],
-        ids=["unmasked", "reserved", "nothing", "no_text", "twice", "many", "unknown", "long_ping", "too_long"],  # masks vary
+        ids=[
+            "unmasked",
+            "reserved",
+            "nothing",
+            "no_text",
+            "twice",
+            "many",
+            "unknown",
+            "long_ping",
+            "too_long",
+        ],  # masks vary
     )
     async def test_a_frame_that_breaks_the_protocol_ends_the_connection(
         self, bare: ClientConnection, raw: bytes

@@ -101,6 +101,16 @@ def test_a_socket_may_ask_every_command_and_hears_every_event(document: Document
         assert len(listed) == len(names)
 
 
+def test_a_socket_of_ui_updates_may_ask_and_hears_what_is_told_of_it(
+    document: Document, modules: tuple[Module, ...]
+) -> None:
+    for operation, of in (("ask-ui", "ui_commands"), ("tell-ui", "ui_events")):
+        listed = document["operations"][operation]["messages"]
+        names = {name for module in modules for name in getattr(module, of)}
+        assert {resolved(document, each["$ref"])["name"] for each in listed} == names
+        assert len(names) > 1
+
+
 def test_asking_and_telling_go_opposite_ways(document: Document) -> None:
     assert document["operations"]["ask"]["action"] == "receive"
     assert document["operations"]["tell"]["action"] == "send"

@@ -79,7 +79,7 @@ class Node:
         self.recent.begin({"messages": {0: 0}})
         self.log = Sessions()
         self.notes = SessionNotes(self.log, self.recent)
-        self.catch_up = CatchUp(self.recent, ErasedMessages(), past, self.notes, str, LIMITS)
+        self.catch_up = CatchUp(self.recent, ErasedMessages(), past, self.notes.began, str, LIMITS)
         self.wire = Wire(queue_events)
         wire: Any = self.wire
         user = User(BOB, frozenset(), datetime.now(UTC) + timedelta(hours=1))

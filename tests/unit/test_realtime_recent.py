@@ -46,11 +46,11 @@ def test_a_user_gets_what_is_for_it_in_order() -> None:
     for offset, to in ((10, BOB), (11, CEM), (12, BOB)):
         add(kept, recorded(offset, to=to))
 
-    assert offsets(kept.after(BOB, kept.start, 10)) == [10, 12]
-    assert offsets(kept.after(BOB, kept.start, 1)) == [10]
-    assert offsets(kept.after(BOB, 1, 10)) == [12]
-    assert offsets(kept.after(ANN, kept.start, 10)) == [10, 11, 12]
-    assert offsets(kept.after(UUID(int=50), kept.start, 10)) == []
+    assert offsets(kept.after([BOB], kept.start, 10)) == [10, 12]
+    assert offsets(kept.after([BOB], kept.start, 1)) == [10]
+    assert offsets(kept.after([BOB], 1, 10)) == [12]
+    assert offsets(kept.after([ANN], kept.start, 10)) == [10, 11, 12]
+    assert offsets(kept.after([UUID(int=50)], kept.start, 10)) == []
 
 
 def test_reading_goes_on_with_each_delivery_and_with_what_is_nobodys() -> None:
@@ -66,8 +66,8 @@ def test_what_is_too_much_is_forgotten_and_asked_for_no_more() -> None:
     for offset in (10, 11, 12, 13):
         add(kept, recorded(offset))
 
-    assert kept.after(BOB, 0, 10) is None
-    assert offsets(kept.after(BOB, kept.start, 10)) == [12, 13]
+    assert kept.after([BOB], 0, 10) is None
+    assert offsets(kept.after([BOB], kept.start, 10)) == [12, 13]
     assert kept.begins["messages"] == {0: 12, 1: 0}
     assert kept.missing({"messages": {0: 10}}) == 2 + 5
     assert kept.missing({"messages": {0: 12}, "conversations": {0: 5}}) == 0
@@ -78,7 +78,7 @@ def test_bytes_are_a_limit_too_but_the_newest_delivery_stays() -> None:
     add(kept, recorded(10))
     add(kept, recorded(11))
 
-    assert offsets(kept.after(BOB, kept.start, 10)) == [11]
+    assert offsets(kept.after([BOB], kept.start, 10)) == [11]
 
 
 def test_an_erased_message_is_kept_without_its_text() -> None:
@@ -88,7 +88,7 @@ def test_an_erased_message_is_kept_without_its_text() -> None:
         delivery = delivery_of(record.event)
         assert delivery
         kept.add(record, delivery, packets.opening(record, delivery))
-    first, second = kept.after(BOB, kept.start, 10) or []
+    first, second = kept.after([BOB], kept.start, 10) or []
     assert "Grüße" in first.text
 
     kept.clear(UUID(int=404), packets.revised)
@@ -98,7 +98,7 @@ def test_an_erased_message_is_kept_without_its_text() -> None:
     for entry in (first, second):
         assert msgspec.json.decode(entry.text.split(",", 1)[1] + 'p"}]')[1]["data"] == entry.delivery.data
         assert entry.delivery.data == dict(entry.delivery.data) | {"body": "", "client_id": "c1"}
-    assert offsets(kept.after(BOB, kept.start, 10)) == [10, 11]
+    assert offsets(kept.after([BOB], kept.start, 10)) == [10, 11]
 
 
 def test_a_record_that_was_read_and_one_with_a_known_id_are_no_news() -> None:

@@ -13,7 +13,8 @@ from sqlalchemy import make_url
 
 from headwater import addresses
 from headwater.environment import load
-from headwater.settings import PREFIX, SECRETS, SettingsError, secrets_of, table
+from headwater.settings import PREFIX, SECRETS, SettingsError, secrets_of
+from headwater.settings_docs import table
 
 SECRET = "s3cr3t-" * 6
 SHORT = "t00-short"

@@ -7,20 +7,20 @@ step is one without a pause, so nothing is lost or doubled at the seam, and noth
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 
 import structlog
 
 from bounded_contexts.realtime.adapters import packets
 from bounded_contexts.realtime.adapters.metrics import CUT
 from bounded_contexts.realtime.adapters.session import Session
-from bounded_contexts.realtime.adapters.session_notes import SessionNotes
 from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.ports import NotKept, Past
-from bounded_contexts.realtime.application.reactions import delivery_of
+from bounded_contexts.realtime.application.reactions import Delivery, delivery_of
 from bounded_contexts.realtime.application.recent import Entry, Recent, copied
 from shared_kernel.errors import Unavailable
-from shared_kernel.events import Recorded
+from shared_kernel.events import Event, Recorded
 from shared_kernel.module import Offsets
 
 PAGE = 200  # deliveries
@@ -28,6 +28,17 @@ AHEAD_S = 5.0  # how long this node may be behind the one that gave the position
 PAST_S = 30.0  # longest time for reading the past for one client, waiting for its turn included
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What records from the past are to clients."""
+
+    delivery_of: Callable[[Event], Delivery | None]
+    opening: Callable[[Recorded, Delivery], str]
+
+
+CHAT = Meaning(delivery_of, packets.opening)
 
 
 class _Stalled(Exception):
@@ -40,12 +51,15 @@ class CatchUp:
         recent: Recent,
         erased: ErasedMessages,
         past: Past,
-        notes: SessionNotes,
+        began: Callable[[str, Session], None],
         seal: Callable[[Offsets], str],
         limits: Limits,
+        meaning: Meaning = CHAT,
     ) -> None:
-        self._recent, self._erased, self._past, self._notes = recent, erased, past, notes
+        """`began` hears of each session that is sent events from now on."""
+        self._recent, self._erased, self._past, self._began = recent, erased, past, began
         self._seal = seal
+        self._meaning = meaning
         self._limits = limits
         self._slots = asyncio.Semaphore(limits.past_readers)
         self._moved = asyncio.Event()
@@ -61,7 +75,7 @@ class CatchUp:
             if await self._is_resumed(session, position):
                 await self.follow(session)
             else:
-                self._start_over(session)
+                self.start_over(session)
         except Unavailable as error:
             log.warning("realtime.past_unavailable", code=error.code)
             self._end(session, "hang_up")
@@ -124,19 +138,19 @@ class CatchUp:
         for recorded in map(self._erased.cleared, page):
             if recorded.id in session.replayed or self._recent.repeats(recorded):
                 continue
-            delivery = delivery_of(recorded.event)
-            if delivery is None or session.id not in delivery.recipients:
+            delivery = self._meaning.delivery_of(recorded.event)
+            if delivery is None or delivery.recipients.isdisjoint(session.recipients):
                 continue
             if session.ended or not await self._has_room(session):
                 raise _Stalled
             session.replayed.add(recorded.id)
-            entry = Entry(0, recorded.position, recorded.id, delivery, packets.opening(recorded, delivery))
+            entry = Entry(0, recorded.position, recorded.id, delivery, self._meaning.opening(recorded, delivery))
             self._send(session, entry)
 
     def _sent_all(self, session: Session) -> bool:
         """Queue as much as there is room for; True when the session is live or has ended."""
         while not session.ended:
-            entries = self._recent.after(session.id, session.seq, PAGE)
+            entries = self._recent.after(session.recipients, session.seq, PAGE)
             if entries is None:
                 self._end(session, "too_slow")
                 return True
@@ -153,7 +167,7 @@ class CatchUp:
 
     def _send(self, session: Session, entry: Entry) -> None:
         session.pass_by(entry)
-        session.offer(entry, packets.completed(entry.text, self._seal(session.progress)))
+        session.offer(entry, packets.completed(entry.text, self._seal(session.covered)))
 
     async def _has_room(self, session: Session) -> bool:
         connection = session.connection
@@ -168,7 +182,7 @@ class CatchUp:
             return False
         return True
 
-    def _start_over(self, session: Session) -> None:
+    def start_over(self, session: Session) -> None:
         """Nothing was missed silently: the client loads what there is and comes back with the position of that."""
         self.start(session)
         session.say("resync.required", {"scope": "all"})
@@ -177,7 +191,7 @@ class CatchUp:
         if session.is_ready or session.connection is None:
             return
         session.is_ready, session.begins = True, position
-        self._notes.began(session.connection.sid, session)
+        self._began(session.connection.sid, session)
         ready = {
             "sid": session.connection.sid,
             "user_id": str(session.id),

@@ -4,7 +4,9 @@ from typing import Any, Literal, Protocol
 
 from bounded_contexts.realtime.adapters.outbox import Outbox
 
-Kind = Literal["chat", "plain", "graph"]  # which frames a client reads
+Kind = Literal[
+    "chat", "plain", "graph", "ui", "public", "events", "plain-ui", "plain-public"
+]  # which frames a client reads
 
 GRACE_S = 3.0  # what was queued may take so long to go out before a connection is cut
 
@@ -46,8 +48,8 @@ class Connection(Protocol):
 class Listener(Protocol):
     """Whom sessions are for."""
 
-    async def admit(self, sid: str, auth: Any, kind: Kind = "chat") -> None:
-        """Decide on a client that wants to join. Raise `Refusal`."""
+    async def admit(self, sid: str, auth: Any, kind: Kind = "chat", address: str = "") -> Any:
+        """Return the session of a client that wants to join, from that address. Raise `Refusal`."""
         ...
 
     def joined(self, connection: Connection) -> None:

@@ -18,7 +18,11 @@ from bounded_contexts.realtime.application.limits import Limits
 from infra.problems import problem
 from infra.server import transport_of
 
-KINDS: Mapping[str, Kind] = {packets.NAMESPACE: "chat"}  # namespace → who is let in there
+KINDS: Mapping[str, Kind] = {
+    packets.NAMESPACE: "chat",
+    packets.UI: "ui",
+    packets.PUBLIC: "public",
+}  # who is let in where
 CONNECT_S = 20.0  # a connection that has joined no namespace by then is closed
 # Word for word what the reference server says.
 INVALID_NAMESPACE = {"message": "Invalid namespace"}
@@ -170,7 +174,7 @@ class Engine:
         sid = secrets.token_urlsafe(15)
         client: Client = socket.state
         try:
-            await self._listener.admit(sid, auth, self._kinds[namespace])
+            await self._listener.admit(sid, auth, self._kinds[namespace], socket.address)
         except Refusal as refused:
             self._refuse(socket, namespace, {"message": refused.message, "data": refused.document})
         except Exception:

@@ -69,13 +69,13 @@ class EngineIO:
         elif sid and socket is None:
             await _answer(scope, send, (400, SESSION_UNKNOWN), origin)
         elif scope["type"] == "websocket":
-            await self._websocket(receive, send, socket)
+            await self._websocket(scope, receive, send, socket)
         elif socket is not None:
             await _answer(scope, send, await self._request(scope["method"], socket, receive), origin)
         elif scope["method"] != "GET":
             await _answer(scope, send, (400, BAD_METHOD), origin)
         else:
-            await _answer(scope, send, (200, self._open(None).text), origin)
+            await _answer(scope, send, (200, self._open(address_of(scope), None).text), origin)
 
     def due(self, socket: EngineSocket) -> None:
         if not self._due:
@@ -108,9 +108,9 @@ class EngineIO:
         self._pinged.put(socket)
         socket.send(PINGED)
 
-    def _open(self, websocket: WebSocket | None) -> Packet:
+    def _open(self, address: str, websocket: WebSocket | None) -> Packet:
         """Begin a session and return what its client is told."""
-        socket = EngineSocket(secrets.token_urlsafe(15), self, self._handler, self._limits, websocket)
+        socket = EngineSocket(secrets.token_urlsafe(15), address, self, self._handler, self._limits, websocket)
         self.sockets[socket.sid] = socket
         if websocket:
             websocket.reader = socket
@@ -125,7 +125,7 @@ class EngineIO:
         }
         return Packet(OPEN + msgspec.json.encode(about).decode())
 
-    async def _websocket(self, receive: Receive, send: Send, socket: EngineSocket | None) -> None:
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send, socket: EngineSocket | None) -> None:
         await receive()
         await send({"type": "websocket.accept"})
         if (
@@ -136,7 +136,7 @@ class EngineIO:
         websocket = WebSocket(self._limits.payload_bytes)
         websocket.take_over(send)
         if socket is None:
-            websocket.write(bytes(self._open(websocket)))
+            websocket.write(bytes(self._open(address_of(scope), websocket)))
         else:
             websocket.reader = probe = Probe(socket, websocket)
             asyncio.get_running_loop().call_later(UPGRADE_S, probe.is_late)
@@ -217,6 +217,11 @@ async def _answer(scope: Scope, send: Send, answer: Answer, origin: str | None =
         await refuse(scope, send, status, body.encode(), "text/plain; charset=UTF-8", headers)
     else:
         await refuse(scope, send, status, msgspec.json.encode(body), "application/json", headers)
+
+
+def address_of(scope: Scope) -> str:
+    """Return where the client is."""
+    return scope["client"][0] if scope.get("client") else ""
 
 
 async def refuse(

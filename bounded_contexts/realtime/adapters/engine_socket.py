@@ -51,6 +51,7 @@ class EngineSocket:
         "_hangs_up",
         "_server",
         "_websocket",
+        "address",
         "is_open",
         "is_probed",
         "outbox",
@@ -59,8 +60,11 @@ class EngineSocket:
         "state",
     )
 
-    def __init__(self, sid: str, server: Beat, handler: Handler, limits: Limits, websocket: WebSocket | None) -> None:
+    def __init__(
+        self, sid: str, address: str, server: Beat, handler: Handler, limits: Limits, websocket: WebSocket | None
+    ) -> None:
         self.sid = sid
+        self.address = address  # the client's
         self.outbox = Outbox(limits.queue_events, limits.queue_bytes, self._is_due)
         self.is_open = True
         self.is_probed = False  # a WebSocket is about to take over

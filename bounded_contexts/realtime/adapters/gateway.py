@@ -1,4 +1,5 @@
-"""The gateway: Socket.IO in namespace `/chat`, and the plain WebSocket of an older service (docs/realtime.md).
+"""The gateway: Socket.IO in namespace `/chat`, and the plain WebSocket of an older service (docs/realtime.md). It lets in
+who wants UI updates, too, which `UiUpdates` sends.
 
 Every node reads every event itself and delivers it to its own sockets. Delivery never waits for a client: a packet is made
 once and put into each queue; a session whose queue is full is left to `CatchUp`.
@@ -28,11 +29,14 @@ from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.adapters.session_notes import SessionNotes
 from bounded_contexts.realtime.adapters.token_expiry import TokenExpiry
 from bounded_contexts.realtime.adapters.typists import Typists
+from bounded_contexts.realtime.adapters.ui import TOPIC as UPDATES
+from bounded_contexts.realtime.adapters.ui import PublicSession, UiSession, UiUpdates, anonymous
+from bounded_contexts.realtime.adapters.ui_frames import EventsSession, PlainPublicSession, PlainUiSession
 from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.own_messages import OwnMessages
 from bounded_contexts.realtime.application.ports import Ports
-from bounded_contexts.realtime.application.reactions import delivery_of
+from bounded_contexts.realtime.application.reactions import Recipient, delivery_of
 from bounded_contexts.realtime.application.recent import Recent, copied
 from bounded_contexts.realtime.application.signals import Disconnection, PresenceChanged, Signal, Typed
 from infra import tracing
@@ -47,7 +51,16 @@ from shared_kernel.module import Offsets
 
 FEED = "realtime.delivery"  # the role, and the group by which it shows in traces
 BREATH = 32  # events delivered before writers and readers get their turn
-KINDS: Mapping[Kind, type[Session]] = {"chat": Session, "plain": PlainSession, "graph": GraphSession}
+KINDS: Mapping[Kind, type[Session]] = {
+    "chat": Session,
+    "plain": PlainSession,
+    "graph": GraphSession,
+    "ui": UiSession,
+    "public": PublicSession,
+    "events": EventsSession,
+    "plain-ui": PlainUiSession,
+    "plain-public": PlainPublicSession,
+}
 RETURNS_PER_S = 200  # clients that are sent to other nodes in a second when this one stops
 
 
@@ -83,9 +96,9 @@ class ChatGateway:
         self._recent = Recent(self._limits.recent_records, self._limits.recent_bytes)
         self._erased = ErasedMessages()
         self._notes = SessionNotes(ports.sessions, self._recent)
-        self._catch_up = CatchUp(self._recent, self._erased, ports.past, self._notes, self._seal, self._limits)
+        self._catch_up = CatchUp(self._recent, self._erased, ports.past, self._notes.began, self._seal, self._limits)
         self._sessions: dict[str, Session] = {}  # by Socket.IO id
-        self._of_user: dict[UUID, set[Session]] = {}
+        self._of_user: dict[Recipient, set[Session]] = {}
         self._lines: dict[str, CommandLine] = {}
         self._expiry = TokenExpiry(self._verified, self._revoke)
         self._typists = Typists(ports.members, ports.signals, self._of_user)
@@ -101,24 +114,33 @@ class ChatGateway:
         self._offered = {name: of_its_user(command) for name, command in ports.commands.items()} | self.commands
         self._live: list[asyncio.Task[None]] = []
         self._run: Run | None = None  # what has not been queued yet
+        self._public = 0  # sessions without login
         self._begun = self._closing = False
         self._nobody = asyncio.Event()
         self.asgi = Engine(self, self._limits)
+        self.ui = UiUpdates(ports.past, tokens, self._limits, self.asgi.spawn)
+        self._begun = self._closing = False
+        self._nobody = asyncio.Event()
+        self.asgi = Engine(self, self._limits)
+        self.ui = UiUpdates(ports.past, tokens, self._limits, self.asgi.spawn)
         self.plain = PlainSockets(self, self.asgi, self._limits)
         sample(self)
 
     async def deliver(self, batch: Sequence[Recorded]) -> None:
         """Send each event to whom it concerns, once; one that was read before is passed by."""
         for count, recorded in enumerate(batch, 1):
-            self._deliver(recorded)
+            self.ui.deliver(recorded) if recorded.position.topic == UPDATES else self._deliver(recorded)
             if count % BREATH == 0:
                 self._send()
                 await asyncio.sleep(0)
         self._send()
 
     def reached(self, offsets: Offsets, live: bool) -> None:
-        """Hear how far reading has come."""
+        """Hear how far reading has come. Chat and updates have positions of their own."""
+        updates = {UPDATES: offsets.get(UPDATES, {})}
+        offsets = {topic: partitions for topic, partitions in offsets.items() if topic != UPDATES}
         if not self._begun:
+            self.ui.begun(updates)
             self._recent.begin(offsets)
             self._begun = True
             self.asgi.spawn(self._notes.run())
@@ -127,6 +149,7 @@ class ChatGateway:
             ]
         self._recent.reach(offsets)
         self._catch_up.moved()
+        self.ui.reached(updates)
         if live and not self._closing:
             self.asgi.open()
 
@@ -139,7 +162,7 @@ class ChatGateway:
 
     @property
     def load(self) -> Load:
-        outboxes = [session.connection.outbox for session in self._sessions.values() if session.connection]
+        outboxes = {session.connection.outbox for session in self._sessions.values() if session.connection}
         return Load(len(self._sessions), sum(box.qsize() for box in outboxes), sum(box.bytes for box in outboxes))
 
     def samples(self) -> Iterator[Sample]:
@@ -174,20 +197,19 @@ class ChatGateway:
         """Return how many sockets of the user are open on this node."""
         return len(self._of_user.get(user, ()))
 
-    async def admit(self, sid: str, auth: Any, kind: Kind = "chat") -> None:
+    async def admit(self, sid: str, auth: Any, kind: Kind = "chat", address: str = "") -> Any:
         """Let a client in by its token. Raise `Refusal` with a problem document."""
         try:
-            session = await self._session_of(Auth.model_validate(auth or {}), KINDS[kind])
+            session = await self._session_of(Auth.model_validate(auth or {}), KINDS[kind], address)
         except HeadwaterError as error:
             raise _refusal(of_error(error)) from None
         except ValidationError as error:
             raise _refusal(of_validation(error)) from None
-        others = self._of_user.setdefault(session.id, set())
-        if len(others) >= self._limits.connections_per_user:
-            raise _refusal(problem(429, "too_many_connections", f"{len(others)} sockets of yours are open here"))
-        others.add(session)
+        self._require_room(session)
+        self._of_user.setdefault(session.id, set()).add(session)
         self._sessions[sid] = session
         self._nobody.clear()
+        return session
 
     def joined(self, connection: Connection) -> None:
         """Let the client ask, and hear if it is of a kind that hears at once."""
@@ -196,8 +218,9 @@ class ChatGateway:
         if session.revoked:  # while it came in
             self._revoke(session, session.revoked)
             return
+        commands = self._ui_commands(session) if isinstance(session, UiSession) else self._offered
         self._lines[connection.sid] = CommandLine(
-            session, self._offered, self._limits, lambda: self._revoke(session, "rate_limited")
+            session, commands, self._limits, lambda: self._revoke(session, "rate_limited")
         )
         self._expiry.watch(session)
         if session.begins_at_once:
@@ -226,12 +249,17 @@ class ChatGateway:
         self._notes.ended(sid)
         session.end()
         self._presences.left(session)
+        self._public -= isinstance(session, UiSession) and session.is_public
         others = self._of_user[session.id]
         others.discard(session)
         if not others:
             del self._of_user[session.id]
         if not self._sessions:
             self._nobody.set()
+
+    def _ui_commands(self, session: UiSession) -> Mapping[str, SessionCommand]:
+        renewed = {} if session.is_public else {"auth.refresh": self._expiry.refresh}
+        return {**self.ui.commands(session), **renewed}
 
     def _heard(self, signal: Signal) -> None:
         match signal:
@@ -282,12 +310,26 @@ class ChatGateway:
                 session.lag(entry, copied(self._recent.reached))
                 self.asgi.spawn(self._catch_up.follow(session))
 
-    async def _session_of(self, auth: Auth, kind: type[Session]) -> Session:
-        if auth.token is None:
-            raise Unauthenticated("unauthenticated", "send an access token when connecting")
-        user = await self._verified(auth.token)
+    def _require_room(self, session: Session) -> None:
+        """Raise `Refusal` where too many are open: of the user, or without login of the address or at all."""
+        count, is_public = len(self._of_user.get(session.id, ())), isinstance(session, UiSession) and session.is_public
+        if count >= (self._limits.connections_per_address if is_public else self._limits.connections_per_user):
+            raise _refusal(problem(429, "too_many_connections", f"{count} sockets of yours are open here"))
+        if is_public and self._public >= self._limits.public_connections:
+            raise _refusal(problem(429, "too_many_connections", "too many are open without login"))
+        self._public += is_public
+
+    async def _session_of(self, auth: Auth, kind: type[Session], address: str) -> Session:
+        user = await self._user_of(auth, kind, address)
         position = open_feed(self._tokens, auth.position) if auth.position is not None else None
         return kind(user, position, auth.echo, OwnMessages(user.id))
+
+    async def _user_of(self, auth: Auth, kind: type[Session], address: str) -> User:
+        if kind.takes_login == "never" or (kind.takes_login == "perhaps" and auth.token is None):
+            return anonymous(address)
+        if auth.token is None:
+            raise Unauthenticated("unauthenticated", "send an access token when connecting")
+        return await self._verified(auth.token)
 
     async def _verified(self, token: str) -> User:
         user = await self._access_tokens.verify(token)

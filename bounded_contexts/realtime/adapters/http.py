@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Header
 from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
+from bounded_contexts.realtime.adapters.channel_tokens import channel_token_routes
 from bounded_contexts.realtime.adapters.http_connections import connection_routes
 from bounded_contexts.realtime.adapters.http_keys import key_routes
 from bounded_contexts.realtime.adapters.signed_requests import SignedRequest, who_signed
@@ -110,6 +111,7 @@ def router(ports: PublishPorts, keys: KeyPorts, connections: Connections) -> API
 
     routes.include_router(key_routes(keys))
     routes.include_router(connection_routes(connections))
+    routes.include_router(channel_token_routes())
     return routes
 
 

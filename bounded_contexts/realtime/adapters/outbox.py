@@ -36,7 +36,7 @@ class Outbox:
     async def has_room(self, patience_s: float) -> bool:
         """Wait while it is crowded; return False once the client has taken nothing for `patience_s` seconds."""
         while self.is_crowded:
-            self._taken = asyncio.Event()
+            self._taken = self._taken or asyncio.Event()  # sessions that share a connection wait together
             try:
                 await asyncio.wait_for(self._taken.wait(), patience_s)
             except TimeoutError:

@@ -14,9 +14,10 @@ import msgspec
 
 from bounded_contexts.realtime.adapters.websocket import BINARY, TEXT, frame
 from bounded_contexts.realtime.application.reactions import Delivery
+from bounded_contexts.realtime.application.subscriptions import Channel
 from shared_kernel.events import Recorded
 
-NAMESPACE = "/chat"
+NAMESPACE, UI, PUBLIC = "/chat", "/ui", "/ui-public"
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = "0123456"  # Socket.IO
 OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = "0123456"  # Engine.IO
 MOST_ATTACHMENTS = 10  # of one packet, as in the reference's parser
@@ -87,16 +88,34 @@ def filled(packet: Received, attachments: Sequence[bytes]) -> Received:
 
 def opening(recorded: Recorded, delivery: Delivery) -> str:
     """Return the event's packet up to its position: attributes by their CloudEvents names, then `data`."""
+    return _opening(recorded, delivery.name, delivery.data, NAMESPACE)
+
+
+def update_opening(recorded: Recorded, delivery: Delivery) -> str:
+    """Return the same for a UI update, whose payload goes in as its publisher wrote it, but on one line."""
+    (channel,) = delivery.recipients
+    payload = delivery.data["payload"].replace("\r", " ").replace("\n", " ")
+    namespace = PUBLIC if isinstance(channel, Channel) and channel.is_public else UI
+    return _opening(recorded, delivery.name, {**delivery.data, "payload": msgspec.Raw(payload.encode())}, namespace)
+
+
+def envelope(packet: Packet) -> str:
+    """Return the one argument of an event's packet."""
+    text = packet.text
+    return text[text.index(",", text.index("[")) + 1 : -1]
+
+
+def _opening(recorded: Recorded, name: str, data: Mapping[str, Any], namespace: str) -> str:
     envelope = {
         "id": recorded.id,
-        "type": delivery.name,
+        "type": name,
         "source": recorded.source,
         "subject": recorded.subject,
         "time": recorded.time,
-        "data": delivery.data,
+        "data": data,
         "traceparent": recorded.traceparent,
     }
-    return f'{EVENT}{NAMESPACE},["{delivery.name}",{_json(envelope)[:-1]},"position":"'
+    return f'{EVENT}{namespace},["{name}",{_json(envelope)[:-1]},"position":"'
 
 
 def revised(opened: str, former: Delivery, delivery: Delivery) -> str:
@@ -109,14 +128,14 @@ def completed(opened: str, position: str) -> Packet:
     return Packet(f'{MESSAGE}{opened}{position}"}}]', position)
 
 
-def notice(name: str, data: Mapping[str, Any]) -> Packet:
+def notice(name: str, data: Mapping[str, Any], namespace: str = NAMESPACE) -> Packet:
     """Return a packet about the session itself."""
-    return _packet(f'{EVENT}{NAMESPACE},["{name}",{_json(data)}]')
+    return _packet(f'{EVENT}{namespace},["{name}",{_json(data)}]')
 
 
-def ack(number: int, answer: Mapping[str, Any]) -> Packet:
+def ack(number: int, answer: Mapping[str, Any], namespace: str = NAMESPACE) -> Packet:
     """Return the answer to what a client asked as `number`. Raise `TypeError` for data that JSON has no form for."""
-    return _packet(f"{ACK}{NAMESPACE},{number}[{_json(answer)}]")
+    return _packet(f"{ACK}{namespace},{number}[{_json(answer)}]")
 
 
 def welcome(namespace: str, sid: str) -> Packet:

@@ -3,13 +3,12 @@
 from collections.abc import AsyncGenerator
 
 from bounded_contexts.realtime.application.ports import NotKept, Stretch
-from bounded_contexts.realtime.application.reactions import EVENTS
+from bounded_contexts.realtime.application.updates import HEARD
 from infra.avro import Codec
 from infra.kafka_reader import KafkaReader
 from shared_kernel.module import Offsets
 
-TOPICS = tuple(sorted({event.TOPIC for event in EVENTS}))
-NAMES = frozenset(event.NAME for event in EVENTS)
+NAMES = frozenset(event.NAME for event in HEARD)
 
 
 class KafkaPast:
@@ -19,7 +18,7 @@ class KafkaPast:
 
     async def read(self, start: Offsets) -> AsyncGenerator[Stretch, None]:
         first = {(topic, number): at for topic, partitions in start.items() for number, at in partitions.items()}
-        async with self._reader.open(TOPICS) as opened:
+        async with self._reader.open(sorted(start)) as opened:
             begins = await opened.beginnings()
             if any(begins.get(key, 0) > at for key, at in first.items()):
                 raise NotKept

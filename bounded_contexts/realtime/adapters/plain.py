@@ -67,7 +67,7 @@ class PlainSockets:
         self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        token = _token(scope)
+        token = token_of(scope)
         sid = uuid4().hex
         if document := refusal(scope, self._engine, self._limits):
             await refuse_with(document, scope, send)
@@ -89,7 +89,7 @@ class PlainSockets:
         await receive()
         await send({"type": "websocket.accept"})
         self._listener.joined(connection)
-        writing = asyncio.create_task(connection.write(send, self._limits.heartbeat_timeout_s, _as_it_is))
+        writing = asyncio.create_task(connection.write(send, self._limits.heartbeat_timeout_s, as_it_is))
         try:
             while (message := await receive())["type"] == "websocket.receive":
                 self._take(connection, message.get("text"))
@@ -108,11 +108,12 @@ class PlainSockets:
             self._listener.asked(connection.sid, TEXTS.index(name), [SEND, payload])
 
 
-async def _as_it_is(frame: str) -> Sequence[str]:
+async def as_it_is(frame: str) -> Sequence[str]:
+    """Return a queued frame as what is sent."""
     return (frame,)
 
 
-def _token(scope: Scope) -> str | None:
+def token_of(scope: Scope) -> str | None:
     """Return the token from header or query, and take it out of the latter: servers write that into their logs."""
     query = parse_qs(str(scope.get("query_string", b""), "latin-1"))
     scope["query_string"] = b""

@@ -1,17 +1,18 @@
 """One socket of one user: what it may still be sent, and how far it has come while it lags."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 from bounded_contexts.realtime.adapters import packets
 from bounded_contexts.realtime.adapters.connection import Connection
 from bounded_contexts.realtime.adapters.metrics import DELIVERIES
 from bounded_contexts.realtime.application.own_messages import OwnMessages
+from bounded_contexts.realtime.application.reactions import Recipient
 from bounded_contexts.realtime.application.recent import Entry, Reading
 from infra.access_tokens import LEEWAY, User
 from shared_kernel.module import Offsets
@@ -22,6 +23,7 @@ class Session:
     """Live: events are queued as they come. Not live: they are taken from what is kept, in order, as there is room."""
 
     begins_at_once: ClassVar[bool] = True  # to listen, when the client knows it is in
+    takes_login: ClassVar[Literal["always", "perhaps", "never"]] = "always"  # whether the client says who it is
 
     hears_all: ClassVar[bool] = True  # of what is due to it, as it is
 
@@ -43,6 +45,16 @@ class Session:
     @property
     def id(self) -> UUID:
         return self.user.id
+
+    @property
+    def recipients(self) -> Collection[Recipient]:
+        """Return whose deliveries it is sent: of one delivery there is one of them at most."""
+        return (self.id,)
+
+    @property
+    def covered(self) -> Reading:
+        """Return, while not live, up to where the client has had everything."""
+        return self.progress
 
     @property
     def is_full(self) -> bool:

@@ -35,7 +35,7 @@ class Typing:
 
 
 class Typists:
-    def __init__(self, members: Members, signals: Signals, sessions: Mapping[UUID, set[Session]]) -> None:
+    def __init__(self, members: Members, signals: Signals, sessions: Mapping[Any, set[Session]]) -> None:
         self._members = members
         self._signals = signals
         self._sessions = sessions  # of this node, by user

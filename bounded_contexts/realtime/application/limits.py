@@ -17,11 +17,16 @@ class Limits:
     commands_per_s: float = 50.0
     commands_burst: int = 100
     connections_per_user: int = 50  # on this node
+    connections_per_address: int = 100  # of clients without login, on this node
+    channels: int = 100  # of UI updates, of one socket
     allowed_origins: frozenset[str] = frozenset()  # beside the own one; `*` allows all
     heartbeat_s: float = 25  # between pings
     heartbeat_timeout_s: float = 20  # for the answer to one
 
     # All clients.
+    public_connections: int = 10_000  # without login, on this node
+    open_channels: tuple[str, ...] = ()  # globs of what everybody who is signed in may subscribe to
+    region: str | None = None  # where the node is
     recent_records: int = 20_000  # deliveries kept in memory
     recent_bytes: int = 32 * MIB
     lookback_records: int = 1_000  # of each partition, read again at the start

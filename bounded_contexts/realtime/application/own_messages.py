@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from bounded_contexts.realtime.application.reactions import Delivery
+from bounded_contexts.realtime.application.reactions import Delivery, Recipient
 
 SEND = "message.send"
 MOST = 256  # sends of one socket that no event has come for yet
 
-Target = UUID | frozenset[UUID]  # a conversation, or the participants of one whose id is not known yet
+Target = UUID | frozenset[Recipient]  # a conversation, or the participants of one whose id is not known yet
 Send = tuple[str, Target]  # the client's own id of the message and where it goes
 
 

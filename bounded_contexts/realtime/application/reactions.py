@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from bounded_contexts.realtime.application.subscriptions import Channel
 from schemas.messaging.events import (
     ConversationArchived,
     ConversationDescribed,
@@ -19,6 +20,8 @@ from schemas.messaging.events import (
     MessageSent,
 )
 from shared_kernel.events import Event
+
+Recipient = UUID | Channel  # a user, or whoever has subscribed
 
 EVENTS: tuple[type[Event], ...] = (
     MessageSent,
@@ -59,9 +62,10 @@ class Delivery:
     """An event as clients hear it. Who did it is among the recipients: their other devices want to know."""
 
     name: str
-    recipients: frozenset[UUID]
+    recipients: frozenset[Recipient]
     data: Mapping[str, Any]
     origin: Origin | None = None  # of a new message
+    expires_at: datetime | None = None  # from when on nobody is to hear of it
 
 
 def delivery_of(event: Event) -> Delivery | None:  # noqa: C901 – one case an event

@@ -2,11 +2,13 @@
 
 from bisect import bisect_right
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from heapq import merge
+from itertools import islice
 from uuid import UUID
 
-from bounded_contexts.realtime.application.reactions import Delivery
+from bounded_contexts.realtime.application.reactions import Delivery, Recipient
 from shared_kernel.events import Position, Recorded
 from shared_kernel.module import Offsets
 
@@ -39,7 +41,7 @@ class Recent:
         self._bytes = 0
         self._last = 0
         self._entries: deque[Entry] = deque()
-        self._of: defaultdict[UUID, list[Entry]] = defaultdict(list)
+        self._of: defaultdict[Recipient, list[Entry]] = defaultdict(list)
         self._first: OrderedDict[str, Position] = OrderedDict()  # event id → its first record
 
     def begin(self, start: Offsets) -> None:
@@ -75,7 +77,7 @@ class Recent:
         self._entries.append(entry)
         for recipient in delivery.recipients:
             self._of[recipient].append(entry)
-        self._bytes += _size(entry)
+        self._bytes += size(entry)
         self.passed(recorded)
         while len(self._entries) > self._most_records or (self._bytes > self._most_bytes and len(self._entries) > 1):
             self._forget()
@@ -86,10 +88,10 @@ class Recent:
         for entry in self._entries:
             former = entry.delivery
             if former.data.get("id") == str(message) and former.data.get("body"):
-                self._bytes -= _size(entry)
+                self._bytes -= size(entry)
                 entry.delivery = replace(former, data={**former.data, "body": ""})
                 entry.text = revised(entry.text, former, entry.delivery)
-                self._bytes += _size(entry)
+                self._bytes += size(entry)
 
     def passed(self, recorded: Recorded) -> None:
         """Note that the record has been read."""
@@ -135,17 +137,20 @@ class Recent:
             for topic, partitions in self.reached.items()
         }
 
-    def after(self, user: UUID, seq: int, limit: int) -> list[Entry] | None:
-        """Return the user's next deliveries after `seq`, or None when some of anybody's have been forgotten."""
+    def after(self, recipients: Iterable[Recipient], seq: int, limit: int) -> list[Entry] | None:
+        """Return the recipients' next deliveries after `seq`, or None when some of anybody's have been forgotten."""
         if seq < self.start:
             return None
-        entries = self._of.get(user, [])
-        at = bisect_right(entries, seq, key=_seq)
-        return entries[at : at + limit]
+        found = []
+        for recipient in recipients:
+            entries = self._of.get(recipient, [])
+            at = bisect_right(entries, seq, key=_seq)
+            found.append(entries[at : at + limit])
+        return found[0] if len(found) == 1 else list(islice(merge(*found, key=_seq), limit))
 
     def _forget(self) -> None:
         entry = self._entries.popleft()
-        self._bytes -= _size(entry)
+        self._bytes -= size(entry)
         at = entry.position
         self._begins[at.topic][at.partition] = at.offset + 1
         for recipient in entry.delivery.recipients:
@@ -164,5 +169,6 @@ def _seq(entry: Entry) -> int:
     return entry.seq
 
 
-def _size(entry: Entry) -> int:
+def size(entry: Entry) -> int:
+    """Return how many bytes the entry is taken to hold."""
     return ENTRY_BYTES + len(entry.text) + RECIPIENT_BYTES * len(entry.delivery.recipients)

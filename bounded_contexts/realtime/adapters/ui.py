@@ -1,0 +1,367 @@
+"""UI updates: what sockets in `/ui` and `/ui-public` subscribe to, and who gets what (docs/realtime.md).
+
+What a chat session is to `CatchUp` is here one channel of a socket, or several with which it begins together. While one of
+them is behind, the positions that the socket is told are its, so that the newest one it has is good for all its channels.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated, Any, ClassVar
+from uuid import UUID, uuid5
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bounded_contexts.realtime.adapters import packets
+from bounded_contexts.realtime.adapters.catch_up import CatchUp, Meaning
+from bounded_contexts.realtime.adapters.channel_tokens import granted_until
+from bounded_contexts.realtime.adapters.commands import SessionCommand
+from bounded_contexts.realtime.adapters.metrics import LAGGED
+from bounded_contexts.realtime.adapters.session import Session
+from bounded_contexts.realtime.application.channels import NAME
+from bounded_contexts.realtime.application.erased import ErasedMessages
+from bounded_contexts.realtime.application.limits import Limits
+from bounded_contexts.realtime.application.ports import Past
+from bounded_contexts.realtime.application.recent import Entry, Reading, Recent, copied
+from bounded_contexts.realtime.application.subscriptions import Channel, may_subscribe
+from bounded_contexts.realtime.application.updates import Kept, Versions, is_expired, update_of
+from infra.access_tokens import User
+from infra.feed_positions import open_feed, seal_feed
+from infra.opaque import OpaqueTokens
+from infra.rate_limit import network_of
+from schemas.realtime.events import UiUpdatePublished
+from shared_kernel.errors import Forbidden, Refused
+from shared_kernel.events import Recorded
+from shared_kernel.module import Offsets
+
+TOPIC = UiUpdatePublished.TOPIC
+ADDRESSES = UUID("6f0b1d5c-5d0a-4a53-9d8e-0a3c8f5b7f11")  # the namespace of ids of clients without login
+FAR = datetime(8000, 1, 1, tzinfo=UTC)
+
+Spawn = Callable[[Coroutine[Any, Any, Any]], None]
+
+
+class Anonymous(User):
+    """Who has not signed in: known by the address alone, which is what is counted."""
+
+
+def anonymous(address: str) -> Anonymous:
+    """Return the client at that address."""
+    return Anonymous(uuid5(ADDRESSES, network_of(address) if address else ""), frozenset(), FAR)
+
+
+class Wish(BaseModel):
+    """What a client asks; unknown fields are for other versions."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    channel: Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
+
+
+class Subscribing(Wish):
+    position: str | None = Field(None, max_length=4096)  # null: from now on
+    token: str | None = Field(None, max_length=8192)
+
+
+class UiSession(Session):
+    """A socket that hears what it has subscribed to."""
+
+    begins_at_once = False
+    namespace: ClassVar[str] = packets.UI
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.channels: dict[str, Subscription] = {}
+        self.behind: set[Session] = set()  # what of them is not live
+
+    @property
+    def is_public(self) -> bool:
+        """Return whether it hears public updates, and no others."""
+        return isinstance(self.user, Anonymous)
+
+    def say(self, name: str, data: Mapping[str, Any]) -> None:
+        if self.connection and not self.ended:
+            self.connection.send(packets.notice(name, data, self.namespace))
+
+    def whisper(self, name: str, data: Mapping[str, Any]) -> bool:
+        return True  # of people it hears nothing
+
+    def answer(self, number: int, outcome: Mapping[str, Any]) -> None:
+        if self.connection and not self.ended:
+            self.connection.send(packets.ack(number, outcome, self.namespace))
+
+    def written(self, _entry: Entry, packet: Any) -> Any:
+        """Return an update as this kind of client reads it."""
+        return packet
+
+    def end(self) -> None:
+        super().end()
+        for subscription in list(self.channels.values()):
+            subscription.end()
+
+
+class PublicSession(UiSession):
+    """The same without login."""
+
+    takes_login = "never"
+    namespace = packets.PUBLIC
+
+
+class Subscription(Session):
+    """One channel of a socket."""
+
+    def __init__(self, socket: UiSession, channel: Channel, ui: "UiUpdates") -> None:
+        super().__init__(socket.user, None, True, socket.own, socket.connection)
+        self.socket, self.channel = socket, channel
+        self.beginning: Beginning | None = None
+        self.version: int | None = None  # the greatest that was queued
+        self.closing: asyncio.TimerHandle | None = None
+        self._ui = ui
+
+    @property
+    def recipients(self) -> tuple[Channel]:
+        return (self.channel,)
+
+    @property
+    def covered(self) -> Reading:
+        return self._ui.covered(self.socket)
+
+    def offer(self, entry: Entry, packet: Any) -> bool:
+        version = entry.delivery.data["version"]
+        is_old = version is not None and self.version is not None and version <= self.version
+        if is_old or is_expired(entry.delivery):
+            return True
+        if not super().offer(entry, self.socket.written(entry, packet)):
+            return False
+        self.version = self.version if version is None else version
+        return True
+
+    def lag(self, entry: Entry, reached: Reading) -> None:
+        super().lag(entry, reached)
+        self.socket.behind.add(self)
+
+    def go_live(self) -> None:
+        super().go_live()
+        self.socket.behind.discard(self)
+
+    def end(self) -> None:
+        super().end()
+        if self.closing:
+            self.closing.cancel()
+        self.socket.behind.discard(self)
+        self._ui.forget(self)
+        if self.beginning and not self.beginning.recipients:
+            self.beginning.end()
+
+
+class Beginning(Session):
+    """Channels that a socket begins with at one position: what they have had since is sent in one order."""
+
+    def __init__(self, subscriptions: Sequence[Subscription], position: Offsets | None, ui: "UiUpdates") -> None:
+        self.socket = subscriptions[0].socket
+        super().__init__(self.socket.user, position, True, self.socket.own, self.socket.connection)
+        self._of = {each.channel: each for each in subscriptions}
+        self._ui = ui
+        for each in subscriptions:
+            each.beginning = self
+        self.socket.behind.add(self)
+
+    @property
+    def recipients(self) -> list[Channel]:
+        return [each.channel for each in self._of.values() if not each.ended]
+
+    @property
+    def covered(self) -> Reading:
+        return self._ui.covered(self.socket)
+
+    def say(self, name: str, data: Mapping[str, Any]) -> None:
+        if name == "session.ready":
+            self.progress = copied(self.begins)
+        for channel in self.recipients:
+            if name == "resync.required":
+                self.socket.say(name, {"scope": "channel", "channel": channel.name})
+            elif name == "session.ready":
+                self._ui.begin(self._of[channel], resumed=data["resumed"])
+
+    def offer(self, entry: Entry, packet: Any) -> bool:
+        (channel,) = entry.delivery.recipients
+        subscription = self._of[channel] if isinstance(channel, Channel) else None
+        return subscription is None or subscription.ended or subscription.offer(entry, packet)
+
+    def go_live(self) -> None:
+        super().go_live()
+        self.socket.behind.discard(self)
+        for each in self._of.values():
+            each.go_live()
+            each.beginning = None
+
+    def end(self) -> None:
+        super().end()
+        self.socket.behind.discard(self)
+        for channel in self.recipients:
+            self._of[channel].end()
+
+
+def _untraced(_sid: str, _session: Session) -> None:
+    """Traces are of messages."""
+
+
+class UiUpdates:
+    """A node's subscriptions: `deliver` and `reached` are told of the topic, `commands` is what a socket may ask."""
+
+    def __init__(self, past: Past, tokens: OpaqueTokens, limits: Limits, spawn: Spawn) -> None:
+        self._tokens, self._limits, self._spawn = tokens, limits, spawn
+        self._recent = Recent(limits.recent_records, limits.recent_bytes)
+        self._versions, self._kept = Versions(), Kept()
+        self._subscribed: dict[Channel, set[Subscription]] = {}
+        meaning = Meaning(lambda event: update_of(event, limits.region), packets.update_opening)
+        self._catch_up = CatchUp(self._recent, ErasedMessages(), past, _untraced, self._seal, limits, meaning)
+
+    def deliver(self, recorded: Recorded) -> None:
+        """Send the update to whoever has subscribed to its channel."""
+        delivery = update_of(recorded.event, self._limits.region) if self._recent.is_news(recorded) else None
+        if delivery is None or not isinstance(recorded.event, UiUpdatePublished):
+            self._recent.passed(recorded)
+            return
+        channel = Channel(recorded.event.channel, recorded.event.is_public)
+        if not self._versions.pass_on(channel, recorded.event.version):
+            self._recent.passed(recorded)
+            return
+        entry = self._recent.add(recorded, delivery, packets.update_opening(recorded, delivery))
+        if recorded.event.is_kept:
+            self._kept.keep(channel, entry)
+        listening = [each for each in self._subscribed.get(channel, ()) if each.live]
+        if not listening:
+            return
+        shared = packets.completed(entry.text, self._seal(self._recent.reached))
+        for each in listening:
+            behind = each.socket.behind
+            packet = packets.completed(entry.text, self._seal(each.covered)) if behind else shared
+            if not each.offer(entry, packet):
+                LAGGED.inc()
+                each.lag(entry, copied(self._recent.reached))
+                self._spawn(self._catch_up.follow(each))
+
+    def begun(self, offsets: Offsets) -> None:
+        """Hear where reading begins."""
+        self._recent.begin(offsets)
+
+    def reached(self, offsets: Offsets) -> None:
+        """Hear how far reading has come."""
+        self._recent.reach(offsets)
+        self._catch_up.moved()
+
+    def commands(self, socket: UiSession) -> Mapping[str, SessionCommand]:
+        """Return what the socket may ask."""
+        return {
+            "channel.subscribe": partial(self._subscribe, socket),
+            "channel.unsubscribe": partial(self._unsubscribe, socket),
+        }
+
+    def covered(self, socket: UiSession) -> Reading:
+        """Return up to where the socket has had everything in all its channels."""
+        found = copied(self._recent.reached)
+        for each in socket.behind:
+            for topic, partitions in found.items():
+                had = each.progress.get(topic, {})
+                for number, offset in partitions.items():
+                    partitions[number] = min(offset, had.get(number, 0))
+        return found
+
+    def begin(self, subscription: Subscription, *, resumed: bool) -> None:
+        """Tell the client that the channel begins, and its last value if it does not go on from anywhere."""
+        socket, channel = subscription.socket, subscription.channel
+        position = self._seal(self.covered(socket))
+        socket.say("channel.subscribed", {"channel": channel.name, "position": position, "resumed": resumed})
+        kept = None if resumed else self._kept.of(channel)
+        if kept and subscription.connection:
+            subscription.version = kept.delivery.data["version"]
+            packet = packets.completed(kept.text, position)
+            subscription.connection.send(socket.written(kept, packet))  # one a channel, however full the queue is
+
+    def forget(self, subscription: Subscription) -> None:
+        """Hear that the channel is over for the socket. May be repeated."""
+        socket, channel = subscription.socket, subscription.channel
+        if socket.channels.get(channel.name) is subscription:
+            del socket.channels[channel.name]
+        others = self._subscribed.get(channel, set())
+        others.discard(subscription)
+        if not others:
+            self._subscribed.pop(channel, None)
+
+    async def _subscribe(self, socket: UiSession, _: Session, payload: Any) -> Mapping[str, Any]:
+        wish = Subscribing.model_validate(payload)
+        self.subscribe(socket, (wish,))
+        return {"channel": wish.channel}
+
+    async def _unsubscribe(self, socket: UiSession, _: Session, payload: Any) -> Mapping[str, Any]:
+        name = Wish.model_validate(payload).channel
+        if known := socket.channels.get(name):
+            self._close(known, "unsubscribed")
+        return {"channel": name}
+
+    def subscribe(self, socket: UiSession, wishes: Sequence[Subscribing]) -> None:
+        """Begin with channels at the first one's position, or renew the right to them. Raise `Refused` for what the socket may
+        not have."""
+        first, new = wishes[0], []
+        ends = {wish.channel: self._allowed_until(socket, wish) for wish in wishes}
+        has_position = "position" in first.model_fields_set
+        position = socket.position
+        if has_position:
+            position = open_feed(self._tokens, first.position) if first.position is not None else None
+        if len(socket.channels.keys() | ends.keys()) > self._limits.channels:
+            raise Refused("too_many_channels", f"{self._limits.channels} of a socket")
+        for name in ends:
+            known = socket.channels.get(name)
+            if known and not has_position:
+                continue
+            if known:
+                known.end()
+            new.append(self._add(socket, Channel(name, socket.is_public)))
+        for name, until in ends.items():
+            self._close_at(socket.channels[name], until)
+        if new:
+            self._begin(Beginning(new, position, self), position)
+
+    def _add(self, socket: UiSession, channel: Channel) -> Subscription:
+        subscription = Subscription(socket, channel, self)
+        socket.channels[channel.name] = subscription
+        self._subscribed.setdefault(channel, set()).add(subscription)
+        return subscription
+
+    def _begin(self, beginning: Beginning, position: Offsets | None) -> None:
+        if position is None:
+            beginning.progress = copied(self._recent.reached)
+            self._catch_up.start(beginning)
+        elif TOPIC in position:
+            beginning.progress = self._recent.within(position)
+            self._spawn(self._catch_up.resume(beginning, position))
+        else:  # it is one of messages
+            self._catch_up.start_over(beginning)
+
+    def _allowed_until(self, socket: UiSession, wish: Subscribing) -> datetime | None:
+        """Return when the right to the channel ends, None if it does not. Raise `Refused` where there is none."""
+        user = socket.user
+        if socket.is_public or may_subscribe(user.id, user.roles, wish.channel, self._limits.open_channels):
+            return None
+        until = granted_until(self._tokens, wish.token, user.id, wish.channel) if wish.token else None
+        if until is None:
+            raise Forbidden("forbidden_channel", "it takes a channel token that is not over")
+        return until
+
+    def _close_at(self, subscription: Subscription, until: datetime | None) -> None:
+        if subscription.closing:
+            subscription.closing.cancel()
+            subscription.closing = None
+        if until:
+            wait_s = (until - datetime.now(UTC)).total_seconds()
+            loop = asyncio.get_running_loop()
+            subscription.closing = loop.call_later(wait_s, self._close, subscription, "token_expired")
+
+    def _close(self, subscription: Subscription, reason: str) -> None:
+        subscription.end()
+        subscription.socket.say("channel.closed", {"channel": subscription.channel.name, "reason": reason})
+
+    def _seal(self, offsets: Offsets) -> str:
+        return seal_feed(self._tokens, offsets)
