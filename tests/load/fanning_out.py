@@ -153,7 +153,7 @@ async def _built() -> AsyncIterator[str]:
 
 def _with_publish(sockets: ASGIApp, publish: Publish) -> ASGIApp:
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] != PUBLISH:
+        if scope["path"].startswith("/socket.io/"):
             await sockets(scope, receive, send)
             return
         said = b""
