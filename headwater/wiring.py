@@ -15,7 +15,6 @@ from bounded_contexts.audit.adapters.signing import DerivedKey
 from bounded_contexts.audit.application.ports import Ports as AuditPorts
 from bounded_contexts.gateway import module as gateway
 from bounded_contexts.gateway.adapters.forwarding import Gateway
-from bounded_contexts.gateway.adapters.graphql import Graph
 from bounded_contexts.identity import module as identity
 from bounded_contexts.identity.adapters.api_keys_postgres import PostgresApiKeys
 from bounded_contexts.identity.adapters.graph import users as joined_users
@@ -34,8 +33,6 @@ from bounded_contexts.notifications.application.ports import Ports as Notificati
 from bounded_contexts.operations import module as operations
 from bounded_contexts.realtime import module as realtime
 from bounded_contexts.realtime.adapters.sessions_postgres import PostgresSessions
-from bounded_contexts.realtime.application.limits import Limits, origins
-from bounded_contexts.realtime.application.publishing import PublishPorts
 from headwater.addresses import without_password
 from headwater.configured import kafka_config, registry, shared_key_tokens
 from headwater.offers import forwarding
@@ -49,8 +46,7 @@ from headwater.wiring_identity import (
     ports_of_identity,
     signing_keys,
 )
-from headwater.wiring_publishing import key_ports, time_tokens
-from headwater.wiring_realtime import ports_of_realtime
+from headwater.wiring_realtime import module_of_realtime
 from headwater.wiring_redis import redis_server
 from infra.access_tokens import LEEWAY, AccessTokens
 from infra.avro import Codec, schema_text
@@ -193,7 +189,7 @@ def build(settings: Settings, rebuilt: str | None = None) -> House:
         _notifications(house, people),
     )
     graph = merged(offering, house.opaque_tokens)
-    heard = (*offering, _realtime(house, talk, offering, graph, accounts))
+    heard = (*offering, module_of_realtime(house, talk, offering, graph, accounts))
     inside = (*heard, _audit(house, heard), gateway.module(graph))
     house.modules = (*inside, operations.module(GroupOperations(house.kafka, inside, house.groups)))
     house.gateway = forwarding(settings, house.modules)
@@ -328,35 +324,6 @@ def _notifications(house: House, users: Users) -> Module:
         now=_now,
     )
     return notifications.module(ports, users)
-
-
-def _realtime(
-    house: House, talk: MessagingPorts, offering: Sequence[Module], graph: Graph, accounts: IdentityPorts
-) -> Module:
-    settings = house.settings
-    commands = {name: command for module in offering for name, command in module.socket_commands.items()}
-    limits = Limits(
-        queue_events=settings.realtime_queue_limit,
-        connections_per_user=settings.realtime_connections_per_user,
-        allowed_origins=origins(settings.realtime_allowed_origins),
-        connections_per_address=settings.realtime_connections_per_address,
-        public_connections=settings.realtime_public_connections,
-        open_channels=tuple(sorted(origins(settings.realtime_open_channels))),
-        region=settings.region,
-    )
-    ports = ports_of_realtime(house, talk, commands)
-    return realtime.module(
-        ports,
-        house.access_tokens,
-        house.opaque_tokens,
-        limits,
-        house.revocations,
-        graph.subscription,
-        PublishPorts(KafkaLog(house.commands, house.codec), _now),
-        key_ports(settings, house.databases[realtime.NAME], house.codec, accounts),
-        time_tokens(settings),
-        with_demo=settings.mode == "development",
-    )
 
 
 def _audit(house: House, heard: Sequence[Module]) -> Module:

@@ -206,7 +206,12 @@ async def test_what_is_over_elsewhere_older_or_a_repeat_is_delivered_to_nobody(
         await publisher.say(channel, "over", expires_at=past)
         await publisher.say(channel, "elsewhere", region="us")
         await publisher.say(channel, "here", region="eu", version=5)
-        await publisher.say(channel, "older", version=4)
+        async with screen(at, house) as late:  # what it has had says nothing of versions
+            await phone.hears(channel, ["here"])
+            await late.subscribe(channel)
+            await publisher.say(channel, "older", version=4)
+            await publisher.say(channel, "marker")
+            await late.hears(channel, ["marker"])
         await publisher.say(channel, "as old", version=5)
         await publisher.say(channel, "unversioned")
         await publisher.say(channel, "once", update_id=repeated)
@@ -214,7 +219,7 @@ async def test_what_is_over_elsewhere_older_or_a_repeat_is_delivered_to_nobody(
         await publisher.log.publish(dataclasses.replace(update(channel, 0), payload='{"no": NaN}'))
         await publisher.log.publish(dataclasses.replace(update(channel, 0), payload='1},"position":"forged"}]'))
         await publisher.say(channel, "newer", version=6)
-        expected = ["here", "unversioned", "once", "newer"]
+        expected = ["here", "marker", "unversioned", "once", "newer"]
         await phone.hears(channel, expected)
     async with screen(at, house) as phone:
         await phone.subscribe(channel, position=position)

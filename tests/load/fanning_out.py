@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -23,10 +24,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bounded_contexts.realtime.adapters.gateway import ChatGateway
 from bounded_contexts.realtime.application.limits import Limits
-from bounded_contexts.realtime.application.ports import Ports, SessionNote, Stretch
+from bounded_contexts.realtime.application.ports import SessionNote, Stretch
+from bounded_contexts.realtime.application.signals import Signal
 from headwater import wiring
 from headwater.configured import shared_key_tokens
 from headwater.wiring import SHAPE
+from headwater.wiring_realtime import ports_of_realtime
 from infra.opaque import OpaqueTokens
 from infra.server import LimitedHttp, LimitedSockets
 from schemas.messaging.events import MessageSent
@@ -60,11 +63,22 @@ class NoLog:
     async def prune(self) -> None: ...
 
 
+class NoSignals:
+    """Port `Signals` of the only node."""
+
+    async def send(self, *_: Signal) -> None: ...
+
+    async def hear(self, _: Callable[[Signal], None]) -> None:
+        await asyncio.Event().wait()
+
+
 async def ours(port: int) -> dict[str, float]:
     """Serve the gateway until the process is ended."""
     house = wiring.build(SHAPE)
     limits = Limits(connections_per_user=10_000)
-    gateway = ChatGateway(Ports(NoPast(), NoLog(), {}), house.access_tokens, OpaqueTokens("x" * 32), limits)
+    usual = ports_of_realtime(house, wiring.messaging_ports(house), {})
+    ports = replace(usual, past=NoPast(), sessions=NoLog(), signals=NoSignals())
+    gateway = ChatGateway(ports, house.access_tokens, OpaqueTokens("x" * 32), limits)
     gateway.reached(START, live=True)
     offsets, batch = count(), list[Recorded]()
 
