@@ -69,7 +69,7 @@ class Client:
 
     def __init__(self) -> None:
         self.connections: dict[str, EngineConnection] = {}
-        self.joining: str | None = None  # the namespace; one after the other
+        self.joining: set[str] = set()  # namespaces
         self.waiting: Received | None = None  # for its attachments
         self.attachments: list[bytes] = []
 
@@ -164,10 +164,10 @@ class Engine:
         client: Client = socket.state
         if packet.namespace not in self._kinds:
             self._refuse(socket, packet.namespace, INVALID_NAMESPACE)
-        elif packet.namespace in client.connections or client.joining:
+        elif packet.namespace in client.connections or packet.namespace in client.joining:
             self._refuse(socket, packet.namespace, {"message": "Already connected"})
         else:
-            client.joining = packet.namespace
+            client.joining.add(packet.namespace)
             self.spawn(self._join(socket, packet.namespace, packet.data))
 
     async def _join(self, socket: EngineSocket, namespace: str, auth: Any) -> None:
@@ -190,7 +190,7 @@ class Engine:
             socket.send(packets.welcome(namespace, sid))
             self._listener.joined(connection)
         finally:
-            client.joining = None
+            client.joining.discard(namespace)
 
     def _refuse(self, socket: EngineSocket, namespace: str, why: Mapping[str, Any]) -> None:
         if socket.outbox.is_full:  # it asks on and reads no answer
