@@ -19,7 +19,9 @@ from bounded_contexts.realtime.adapters.channel_tokens import sealed
 from headwater import wiring
 from headwater.configured import shared_key_tokens
 from headwater.settings import Settings
+from headwater.web import application
 from headwater.wiring import House
+from infra.health import Health
 from infra.opaque import OpaqueTokens
 from tests.conftest import SECRET
 from tests.integration.channels import OPEN, Publisher
@@ -35,7 +37,7 @@ process = partial(role_process, compat_routes=True, realtime_open_channels=",".j
 
 @pytest.fixture
 async def url(settings: Settings) -> AsyncIterator[str]:
-    async with process(settings) as url:
+    async with process(settings, "web") as url:
         yield url
 
 
@@ -280,8 +282,11 @@ async def test_the_demo_is_a_page_of_its_own_in_development_alone(settings: Sett
     assert page.status_code == 200
     assert "script-src 'self'" in page.headers["content-security-policy"]
     assert "//" not in page.text
-    production = wiring.build(settings.model_copy(update={"mode": "production"}))
-    assert all(module.root_router is None for module in production.modules if module.name == "realtime")
+    production = application(
+        wiring.build(settings.model_copy(update={"mode": "production"})), {"web"}, Health(("web",), {})
+    )
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=production), base_url="http://test") as api:
+        assert (await api.get("/demo")).status_code == 404
 
 
 async def test_a_stream_that_nobody_reads_is_cut_while_the_others_hear_all(
