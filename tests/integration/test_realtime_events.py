@@ -36,8 +36,8 @@ process = partial(role_process, compat_routes=True, realtime_open_channels=",".j
 
 
 @pytest.fixture
-async def url(settings: Settings) -> AsyncIterator[str]:
-    async with process(settings, "web") as url:
+async def url(house: House) -> AsyncIterator[str]:
+    async with process(house.settings, "web") as url:
         yield url
 
 
