@@ -115,7 +115,7 @@ class KeySetTokens:
         known = self._verified.get(token)
         if known and monotonic() - self._fetched_at <= self._lifespan_s and datetime.now(UTC) < known.expires_at:
             return known
-        key = await self._key(str(_header(token).get("kid", "")))
+        key = await self._key(key_of(token))
         if key is None:
             raise UnknownKey("unauthenticated", "the token's key is not known")
         user = _user(token, key, ASYMMETRIC, self._issuer, self._audience)
@@ -183,6 +183,11 @@ def _scopes(claims: Mapping[str, Any]) -> frozenset[str] | None:
         return None
     scope = claims.get("scope")
     return frozenset(scope.split()) if isinstance(scope, str) else frozenset()
+
+
+def key_of(token: str) -> str:
+    """Return the id of the key that has signed it, as it says itself; empty where it does not. Raise `Unauthenticated`."""
+    return str(_header(token).get("kid", ""))
 
 
 def _header(token: str) -> dict[str, Any]:

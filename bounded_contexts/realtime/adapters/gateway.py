@@ -100,7 +100,7 @@ class ChatGateway:
         self._sessions: dict[str, Session] = {}  # by Socket.IO id
         self._of_user: dict[Recipient, set[Session]] = {}
         self._lines: dict[str, CommandLine] = {}
-        self._expiry = TokenExpiry(self._verified, self._revoke)
+        self._expiry = TokenExpiry(self._verified, self._revoke, self._sessions)
         self._typists = Typists(ports.members, ports.signals, self._of_user)
         self._presences = Presences(ports.presences, ports.contacts)
         self.commands: Mapping[str, SessionCommand] = {  # beside those of the contexts
@@ -145,7 +145,8 @@ class ChatGateway:
             self._begun = True
             self.asgi.spawn(self._notes.run())
             self._live = [
-                asyncio.create_task(each) for each in (self._ports.signals.hear(self._heard), self._presences.run())
+                asyncio.create_task(each)
+                for each in (self._ports.signals.hear(self._heard), self._presences.run(), self._expiry.run())
             ]
         self._recent.reach(offsets)
         self._catch_up.moved()
@@ -322,7 +323,10 @@ class ChatGateway:
     async def _session_of(self, auth: Auth, kind: type[Session], address: str) -> Session:
         user = await self._user_of(auth, kind, address)
         position = open_feed(self._tokens, auth.position) if auth.position is not None else None
-        return kind(user, position, auth.echo, OwnMessages(user.id))
+        session = kind(user, position, auth.echo, OwnMessages(user.id))
+        if auth.token and not (isinstance(session, UiSession) and session.is_public):
+            self._expiry.note(session, auth.token)
+        return session
 
     async def _user_of(self, auth: Auth, kind: type[Session], address: str) -> User:
         if kind.takes_login == "never" or (kind.takes_login == "perhaps" and auth.token is None):

@@ -41,6 +41,7 @@ class Session:
     progress: Reading = field(default_factory=dict)  # while not live: everything before it was queued
     replayed: set[str] = field(default_factory=set)  # while not live: ids of events that came from the past
     expiry: asyncio.TimerHandle | None = None
+    key: str = ""  # that has signed the token, where it says so
 
     @property
     def id(self) -> UUID:
