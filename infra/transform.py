@@ -107,7 +107,8 @@ class TransformRunner:
     async def _turn(self) -> None:
         while not self._closing:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), LOOK_S)
+                async with asyncio.timeout(LOOK_S):
+                    await self._woken.wait()
             if self._kafka.ended:  # without it the process would live on and do nothing
                 raise self._kafka.ended
             self._woken.clear()

@@ -75,7 +75,8 @@ class EventStream(Response):
 
     async def _next(self) -> bytes | None:
         try:
-            item = await asyncio.wait_for(self._connection.outbox.get(), HEARTBEAT_S)
+            async with asyncio.timeout(HEARTBEAT_S):
+                item = await self._connection.outbox.get()
         except TimeoutError:
             return b":\n\n"
         return None if item == END else bytes(item.encode())

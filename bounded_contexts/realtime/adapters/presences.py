@@ -103,7 +103,8 @@ class Presences:
         """Look, for ever."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stirred.wait(), LOOK_S)
+                async with asyncio.timeout(LOOK_S):  # `wait_for` may swallow a cancellation when both come at once
+                    await self._stirred.wait()
                 await asyncio.sleep(GATHER_S)
             self._stirred.clear()
             try:

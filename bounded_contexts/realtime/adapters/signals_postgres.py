@@ -52,7 +52,8 @@ async def _listen(connection: Any, heard: Callable[[Signal], None]) -> None:
     await connection.add_listener(CHANNEL, take)
     while not ended.is_set():
         try:
-            await asyncio.wait_for(ended.wait(), PROBE_S)
+            async with asyncio.timeout(PROBE_S):  # `wait_for` may swallow a cancellation when both come at once
+                await ended.wait()
         except TimeoutError:
             await connection.execute("select 1", timeout=PROBE_S)
 
