@@ -105,7 +105,9 @@ def eventually(holds: Callable[[], bool], what: str, limit_s: float = LIMIT_S) -
 def refused(answer: "subprocess.CompletedProcess[str]", *words: str) -> None:
     """Demand a failure whose only line on standard error is ours and says these words."""
     assert answer.returncode == 1, answer.stdout + answer.stderr
-    (line,) = answer.stderr.splitlines()
+    lines = answer.stderr.splitlines()
+    assert len(lines) == 1, answer.stderr
+    (line,) = lines
     assert line.startswith("headwater: ")
     assert all(word in line for word in words), line
 

@@ -22,7 +22,9 @@ parser.add_argument("--group", default="example")
 parser.add_argument("--count", type=int, default=0, help="end after so many events; 0 goes on for ever")
 options = parser.parse_args()
 
-decode = AvroDeserializer(SchemaRegistryClient({"url": options.registry}))
+registry = SchemaRegistryClient({"url": options.registry, "timeout": 30})
+# By itself the client asks for associations first, a route of Confluent's own registry which others do not have.
+decode = AvroDeserializer(registry, conf={"subject.name.strategy.type": "TOPIC"})
 settings = {"bootstrap.servers": options.broker, "group.id": options.group, "auto.offset.reset": "earliest"}
 consumer = Consumer(settings)
 consumer.subscribe([options.topic])
