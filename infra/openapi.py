@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from infra.http import Problem, problems
+from shared_kernel.permissions import SCOPES
 
 TAGS = {
     "auth": "Accounts, signing in and the second factor.",
@@ -24,6 +25,12 @@ TAGS = {
 # Where a field does not say it.
 FORMATS = {"uuid": "0f6f2c6e-3f0b-4a5e-9a57-2f1f5d8c7b10", "date-time": "2026-01-31T12:00:00Z"}
 PLAIN: Mapping[str, Any] = {"string": "text", "integer": 1, "number": 1.0, "boolean": False, "object": {}}
+OAUTH = "OAuth2"
+SERVICES = {
+    "type": "oauth2",
+    "description": "Service accounts: their tokens are sent as every other, within the scopes that an administrator gave.",
+    "flows": {"clientCredentials": {"tokenUrl": "/oauth2/token", "scopes": dict.fromkeys(sorted(SCOPES), "")}},
+}
 WAITS = {429: "Seconds after which one more request passes.", 503: "Seconds after which to ask again."}
 
 
@@ -38,7 +45,10 @@ def publish(app: FastAPI) -> None:
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas["Problem"] = Problem.model_json_schema()
         document["servers"] = [{"url": "/"}]
+        document["components"].setdefault("securitySchemes", {})[OAUTH] = SERVICES
         for operation in _operations(document):
+            if {"HTTPBearer": []} in operation.get("security", ()):
+                operation["security"].append({OAUTH: []})
             operation["responses"] = dict(sorted((_common_problems(operation) | operation["responses"]).items()))
             _add_headers(operation["responses"])
             _add_examples(operation, schemas)
