@@ -172,9 +172,11 @@ class KafkaConsumer:
         with contextlib.suppress(KafkaException, RuntimeError):  # then what was known stays
             ends = {key: self._end(key) for key in _keys(self._consumer.assignment())}
             self._ends = {key: end for key, end in ends.items() if end >= 0}
-        for partition in self._doubted.keys() & self._ends.keys():
-            if self._ends[partition] < (offset := self._doubted.pop(partition)):
-                raise PositionLost(f"the group is at {offset} of {partition}, beyond its end: was the topic made anew?")
+            for partition in self._doubted.keys() & self._ends.keys():
+                if self._ends[partition] < (offset := self._doubted.pop(partition)):
+                    raise PositionLost(
+                        f"the group is at {offset} of {partition}, beyond its end: was the topic made anew?"
+                    )
 
     def _end(self, partition: Partition) -> int:
         is_fetched = partition not in self._held and partition not in self._doubted
