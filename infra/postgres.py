@@ -20,7 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from shared_kernel.errors import Unavailable
 
-CONNECT_TIMEOUT_S = 5
+CONNECT_TIMEOUT_S = 10
 POOL_TIMEOUT_S = 10
 STATEMENT_TIMEOUT_MS = 30_000
 SILENCE_S = STATEMENT_TIMEOUT_MS / 1000 + 5  # after which a server that should have ended the statement is gone
