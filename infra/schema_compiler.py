@@ -140,7 +140,7 @@ def _catalogue(newest: list[SchemaFile]) -> str:
 
 
 def _module(context: str, files: list[SchemaFile]) -> str:
-    bodies = [_class(file.schema, file) for file in files]
+    bodies = [*(_part(record) for record in _parts(files)), *(_class(file.schema, file) for file in files)]
     code = "\n\n\n".join(bodies)
     needs = [name for name in ("micros", "moment", "uuid_of") if f"{name}(" in code]
     typing = [name for name in ("Any", "ClassVar", "Literal", "Self") if re.search(rf"\b{name}\b", code)]
@@ -161,8 +161,35 @@ def _module(context: str, files: list[SchemaFile]) -> str:
     )
 
 
+def _parts(files: list[SchemaFile]) -> list[dict[str, Any]]:
+    """Return the records that events are made of, each once. Raise `SchemaError` where two files mean two by one name."""
+    parts: dict[str, dict[str, Any]] = {}
+    for file in files:
+        for record in _records(file.schema["fields"]):
+            if parts.setdefault(record["name"], record) != record:
+                raise SchemaError(f"{file.path}: {record['name']} is another record elsewhere in the context")
+    return list(parts.values())
+
+
+def _records(kind: Any) -> list[dict[str, Any]]:
+    """Return the records within a type, inner ones first."""
+    match kind:
+        case list():
+            return [record for each in kind for record in _records(each)]
+        case {"type": "record", "fields": fields}:
+            return [*_records(fields), kind]
+        case {"items": inner} | {"values": inner} | {"type": inner}:
+            return _records(inner)
+    return []
+
+
+def _part(schema: dict[str, Any]) -> str:
+    if missing := [attribute for attribute in ("doc", "fields") if not schema.get(attribute)]:
+        raise SchemaError(f"record {schema['name']}: {missing[0]} is missing")
+    return "\n".join([*_head(schema), *_fields(schema["fields"])])
+
+
 def _class(schema: dict[str, Any], file: SchemaFile) -> str:
-    fields = schema["fields"]
     constants = {
         "NAME": file.subject,
         "VERSION": file.version,
@@ -175,31 +202,43 @@ def _class(schema: dict[str, Any], file: SchemaFile) -> str:
     hints = {"VERSION": "int", "ID": "str | None"}
     return "\n".join(
         [
-            "@dataclass(frozen=True, slots=True, kw_only=True)",
-            f"class {schema['name']}:",
-            f'    """{schema["doc"]}"""',
-            "",
+            *_head(schema),
             *(
                 f"    {name}: ClassVar[{hints.get(name, 'str')}] = {_literal(value)}"
                 for name, value in constants.items()
             ),
             "",
-            *(_field(field) for field in fields),
-            "",
-            "    def to_record(self) -> dict[str, Any]:",
-            '        """Return what Avro encodes."""',
-            "        return {",
-            *(f'            "{field["name"]}": {_out(field["type"], "self." + field["name"])},' for field in fields),
-            "        }",
-            "",
-            "    @classmethod",
-            "    def from_record(cls, record: dict[str, Any]) -> Self:",
-            '        """Return the event Avro decoded."""',
-            "        return cls(",
-            *(f"            {field['name']}={_in(field['type'], _item(field))}," for field in fields),
-            "        )",
+            *_fields(schema["fields"]),
         ]
     )
+
+
+def _head(schema: dict[str, Any]) -> list[str]:
+    return [
+        "@dataclass(frozen=True, slots=True, kw_only=True)",
+        f"class {schema['name']}:",
+        f'    """{schema["doc"]}"""',
+        "",
+    ]
+
+
+def _fields(fields: list[dict[str, Any]]) -> list[str]:
+    return [
+        *(_field(field) for field in fields),
+        "",
+        "    def to_record(self) -> dict[str, Any]:",
+        '        """Return what Avro encodes."""',
+        "        return {",
+        *(f'            "{field["name"]}": {_out(field["type"], "self." + field["name"])},' for field in fields),
+        "        }",
+        "",
+        "    @classmethod",
+        "    def from_record(cls, record: dict[str, Any]) -> Self:",
+        '        """Return what Avro decoded."""',
+        "        return cls(",
+        *(f"            {field['name']}={_in(field['type'], _item(field))}," for field in fields),
+        "        )",
+    ]
 
 
 def _item(field: dict[str, Any]) -> str:
@@ -252,6 +291,8 @@ def _hint(kind: Any) -> str:
             return f"Literal[{', '.join(json.dumps(symbol) for symbol in symbols)}]"
         case {"type": "map", "values": values}:
             return f"dict[str, {_hint(values)}]"
+        case {"type": "record", "name": str(name)}:
+            return name
     raise SchemaError(f"the generator does not know {kind}")
 
 
@@ -269,6 +310,8 @@ def _out(kind: Any, value: str) -> str:
             return f"list({value})" if inner == "item" else f"[{inner} for item in {value}]"
         case {"type": "map", "values": values} if (inner := _out(values, "item")) != "item":
             return f"{{key: {inner} for key, item in {value}.items()}}"
+        case {"type": "record"}:
+            return f"{value}.to_record()"
     return value
 
 
@@ -286,4 +329,6 @@ def _in(kind: Any, value: str) -> str:
             return f"tuple({value})" if inner == "item" else f"tuple([{inner} for item in {value}])"
         case {"type": "map", "values": values} if (inner := _in(values, "item")) != "item":
             return f"{{key: {inner} for key, item in {value}.items()}}"
+        case {"type": "record", "name": name}:
+            return f"{name}.from_record({value})"
     return value

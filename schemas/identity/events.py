@@ -39,7 +39,7 @@ class ApiKeyCreated:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             key_id=uuid_of(record["key_id"]),
             user_id=uuid_of(record["user_id"]),
@@ -75,7 +75,7 @@ class ApiKeyRevoked:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             key_id=uuid_of(record["key_id"]),
             user_id=uuid_of(record["user_id"]),
@@ -107,7 +107,7 @@ class EmailVerificationRequested:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             user_id=uuid_of(record["user_id"]),
             requested_at=moment(record["requested_at"]),
@@ -146,7 +146,7 @@ class LoginLinked:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             user_id=uuid_of(record["user_id"]),
             login_id=uuid_of(record["login_id"]),
@@ -182,7 +182,7 @@ class LoginUnlinked:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             user_id=uuid_of(record["user_id"]),
             login_id=uuid_of(record["login_id"]),
@@ -217,7 +217,7 @@ class PasswordChanged:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             user_id=uuid_of(record["user_id"]),
             kept_session_id=None if record["kept_session_id"] is None else uuid_of(record["kept_session_id"]),
@@ -249,7 +249,7 @@ class PasswordResetRequested:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             user_id=uuid_of(record["user_id"]),
             requested_at=moment(record["requested_at"]),
@@ -280,7 +280,7 @@ class SecondFactorAdded:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             user_id=uuid_of(record["user_id"]),
             added_at=moment(record["added_at"]),
@@ -313,7 +313,7 @@ class SecondFactorRemoved:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             user_id=uuid_of(record["user_id"]),
             removed_by=uuid_of(record["removed_by"]),
@@ -353,7 +353,7 @@ class ServiceAccountChanged:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             account_id=uuid_of(record["account_id"]),
             name=record["name"],
@@ -395,7 +395,7 @@ class ServiceAccountCreated:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             account_id=uuid_of(record["account_id"]),
             name=record["name"],
@@ -431,7 +431,7 @@ class ServiceAccountDeleted:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             account_id=uuid_of(record["account_id"]),
             deleted_by=uuid_of(record["deleted_by"]),
@@ -468,7 +468,7 @@ class ServiceSecretAdded:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             account_id=uuid_of(record["account_id"]),
             secret_id=uuid_of(record["secret_id"]),
@@ -506,7 +506,7 @@ class ServiceSecretRevoked:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             account_id=uuid_of(record["account_id"]),
             secret_id=uuid_of(record["secret_id"]),
@@ -541,7 +541,7 @@ class SessionCompromised:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             session_id=uuid_of(record["session_id"]),
             user_id=uuid_of(record["user_id"]),
@@ -578,7 +578,7 @@ class SessionOpened:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             session_id=uuid_of(record["session_id"]),
             user_id=uuid_of(record["user_id"]),
@@ -616,7 +616,7 @@ class SessionRevoked:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             session_id=uuid_of(record["session_id"]),
             user_id=uuid_of(record["user_id"]),
@@ -651,7 +651,7 @@ class UserBlocked:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             user_id=uuid_of(record["user_id"]),
             blocked_by=uuid_of(record["blocked_by"]),
@@ -686,7 +686,7 @@ class UserEmailChanged:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             user_id=uuid_of(record["user_id"]),
             email=record["email"],
@@ -718,7 +718,7 @@ class UserEmailVerified:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             user_id=uuid_of(record["user_id"]),
             verified_at=moment(record["verified_at"]),
@@ -751,7 +751,7 @@ class UserErased:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             user_id=uuid_of(record["user_id"]),
             erased_by=uuid_of(record["erased_by"]),
@@ -789,7 +789,7 @@ class UserRegistered:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             user_id=uuid_of(record["user_id"]),
             email=record["email"],
@@ -825,7 +825,7 @@ class UserRenamed:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             user_id=uuid_of(record["user_id"]),
             name=record["name"],
@@ -861,7 +861,7 @@ class UserRoleGranted:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             user_id=uuid_of(record["user_id"]),
             role=record["role"],
@@ -898,7 +898,7 @@ class UserRoleRevoked:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             user_id=uuid_of(record["user_id"]),
             role=record["role"],
@@ -933,7 +933,7 @@ class UserUnblocked:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             user_id=uuid_of(record["user_id"]),
             unblocked_by=uuid_of(record["unblocked_by"]),

@@ -37,7 +37,7 @@ class ConversationArchived:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             conversation_id=uuid_of(record["conversation_id"]),
             archived_by=uuid_of(record["archived_by"]),
@@ -78,7 +78,7 @@ class ConversationDescribed:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             conversation_id=uuid_of(record["conversation_id"]),
             metadata=record["metadata"],
@@ -120,7 +120,7 @@ class ConversationRenamed:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             conversation_id=uuid_of(record["conversation_id"]),
             title=record["title"],
@@ -170,7 +170,7 @@ class ConversationStarted:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             conversation_id=uuid_of(record["conversation_id"]),
             kind=record["kind"],
@@ -214,7 +214,7 @@ class MemberJoined:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             conversation_id=uuid_of(record["conversation_id"]),
             member_id=uuid_of(record["member_id"]),
@@ -256,7 +256,7 @@ class MemberLeft:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             conversation_id=uuid_of(record["conversation_id"]),
             member_id=uuid_of(record["member_id"]),
@@ -297,7 +297,7 @@ class MessageDeleted:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             message_id=uuid_of(record["message_id"]),
             conversation_id=uuid_of(record["conversation_id"]),
@@ -344,7 +344,7 @@ class MessageEdited:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             edit_id=uuid_of(record["edit_id"]),
             message_id=uuid_of(record["message_id"]),
@@ -391,7 +391,7 @@ class MessageErased:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             message_id=uuid_of(record["message_id"]),
             conversation_id=uuid_of(record["conversation_id"]),
@@ -440,7 +440,7 @@ class MessageSent:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             message_id=uuid_of(record["message_id"]),
             conversation_id=uuid_of(record["conversation_id"]),

@@ -37,7 +37,7 @@ class NotificationsRead:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             recipient_id=uuid_of(record["recipient_id"]),
             notification_ids=tuple([uuid_of(item) for item in record["notification_ids"]]),

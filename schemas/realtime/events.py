@@ -43,7 +43,7 @@ class PublishKeyMade:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             key_id=uuid_of(record["key_id"]),
             name=record["name"],
@@ -80,7 +80,7 @@ class PublishKeyRevoked:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             key_id=uuid_of(record["key_id"]),
             revoked_by=uuid_of(record["revoked_by"]),
@@ -117,7 +117,7 @@ class PublishKeyRotated:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             key_id=uuid_of(record["key_id"]),
             former_until=moment(record["former_until"]),
@@ -175,7 +175,7 @@ class UiUpdatePublished:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Self:
-        """Return the event Avro decoded."""
+        """Return what Avro decoded."""
         return cls(
             update_id=uuid_of(record["update_id"]),
             channel=record["channel"],

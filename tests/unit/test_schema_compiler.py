@@ -173,6 +173,38 @@ def test_events_are_frozen_and_take_no_other_fields(generated: Generated) -> Non
         event(thing_id=ID, size=1).size = 2
 
 
+LINE = {
+    "type": "record",
+    "name": "Line",
+    "doc": "A part of a thing.",
+    "fields": [{"name": "part_id", "type": UUID_}, {"name": "made_at", "type": ["null", MOMENT], "default": None}],
+}
+
+
+@pytest.mark.parametrize(
+    "kind", [LINE, ["null", LINE], {"type": "array", "items": LINE}, {"type": "map", "values": LINE}]
+)
+def test_a_record_within_an_event_is_a_class_of_its_own(generated: Generated, kind: Any) -> None:
+    fields = [{"name": "value", "type": kind}]
+    event = generated(fields)
+    line = sys.modules[event.__module__].Line(part_id=ID, made_at=NOW)
+    value = {"array": (line, line), "map": {"a": line}}.get(kind["type"] if isinstance(kind, dict) else "", line)
+
+    made = event(thing_id=ID, value=value)
+
+    assert round_trip(fields, made) == made
+
+
+def test_one_name_means_one_record_in_a_context(generated: Generated, tmp_path: Path) -> None:
+    generated([{"name": "value", "type": LINE}])
+    other = LINE | {"fields": [{"name": "size", "type": "int"}]}
+    text = json.dumps(schema([{"name": "value", "type": other}]) | {"name": "ThingEnded"})
+    (tmp_path / "things" / "thing_ended.1.avsc").write_text(text)
+
+    with pytest.raises(SchemaError, match="Line is another record elsewhere"):
+        schema_compiler.generate(tmp_path)
+
+
 @pytest.mark.parametrize(
     "kind",
     [
@@ -181,7 +213,9 @@ def test_events_are_frozen_and_take_no_other_fields(generated: Generated) -> Non
         ["string", "null"],
         ["string"],
         {"type": "fixed", "name": "F", "size": 4},
-        {"type": "record", "name": "R", "fields": []},
+        {"type": "record", "name": "R", "doc": "Of nothing.", "fields": []},
+        {"type": "record", "name": "R", "fields": [{"name": "size", "type": "int"}]},
+        {"type": "array", "items": "R"},
     ],
     ids=str,
 )
