@@ -30,8 +30,9 @@ LOAD_AS_OF = """
 select body, version from {schema}.event where stream = $1 and version < coalesce(
     (select min(version) from {schema}.event where stream = $1 and recorded_at > $2), 2147483647)
 order by version"""
-# An event is stored only behind its predecessor; the unique (stream, version) lets one of two writers win. Outbox rows
-# are drawn in the order given, so the events of a stream leave in their order.
+# An event is stored only behind its predecessor; the unique (stream, version) lets one of two writers win. All writers take
+# streams in one order, or two of them could wait for each other. Outbox rows are drawn in the order given, so the events
+# of a stream leave in their order.
 APPEND = """
 with given as (
     select * from unnest($1::uuid[], $2::int[], $3::uuid[], $4::text[], $5::bytea[], $6::timestamptz[], $7::text[], $8::text[],
@@ -41,7 +42,7 @@ with given as (
     insert into {schema}.event (stream, version, id, type, body, recorded_at, headers)
     select stream, version, id, type, body, recorded_at, headers::jsonb from given
     where first = 1 or exists (select from {schema}.event e where e.stream = given.stream and e.version = given.first - 1)
-    order by place
+    order by stream, version, place
     on conflict (stream, version) do nothing
     returning id
 ), sent as (
@@ -86,9 +87,12 @@ class PostgresEventStore(Generic[E]):
         return events, rows[-1].version
 
     async def append(self, stream: UUID, version: int, events: Sequence[E]) -> None:
-        if not events:
+        await self.append_all([(stream, version, events)])
+
+    async def append_all(self, appends: Sequence[tuple[UUID, int, Sequence[E]]]) -> None:
+        append = self._prepared(appends)
+        if not append.ids:
             return
-        append = self._prepared(stream, version, events)
         if self._database.in_transaction:
             await self._join(append)
             return
@@ -97,26 +101,27 @@ class PostgresEventStore(Generic[E]):
             self._flusher = asyncio.create_task(self._flush())
         await append.done
 
-    def _prepared(self, stream: UUID, version: int, events: Sequence[E]) -> _Append:
+    def _prepared(self, appends: Sequence[tuple[UUID, int, Sequence[E]]]) -> _Append:
         now = datetime.now(UTC)
-        append = _Append([], [])
-        for number, event in enumerate(events, start=version + 1):
-            id_ = uuid4()
-            headers = json.dumps([[name, value.decode()] for name, value in seal(event, now, id_)])
-            row = (
-                stream,
-                number,
-                id_,
-                event.NAME,
-                self._codec.encode(event),
-                now,
-                event.TOPIC,
-                event_key(event),
-                headers,
-            )
-            append.rows.append((*row, version + 1))
-            append.ids.append(id_)
-        return append
+        prepared = _Append([], [])
+        for stream, version, events in appends:
+            for number, event in enumerate(events, start=version + 1):
+                id_ = uuid4()
+                headers = json.dumps([[name, value.decode()] for name, value in seal(event, now, id_)])
+                row = (
+                    stream,
+                    number,
+                    id_,
+                    event.NAME,
+                    self._codec.encode(event),
+                    now,
+                    event.TOPIC,
+                    event_key(event),
+                    headers,
+                )
+                prepared.rows.append((*row, version + 1))
+                prepared.ids.append(id_)
+        return prepared
 
     async def _join(self, append: _Append) -> None:
         async with self._database.transaction() as connection:

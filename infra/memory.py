@@ -38,8 +38,10 @@ class MemoryEventStore(Generic[E]):
         return events, len(events)
 
     async def append(self, stream: UUID, version: int, events: Sequence[E]) -> None:
-        if not events:
-            return
-        if len(self._streams[stream]) != version:
+        await self.append_all([(stream, version, events)])
+
+    async def append_all(self, appends: Sequence[tuple[UUID, int, Sequence[E]]]) -> None:
+        if any(events and len(self._streams[stream]) != version for stream, version, events in appends):
             raise Conflict("version_conflict", "the stream has moved on")
-        self._streams[stream].extend((self._now(), event) for event in events)
+        for stream, _, events in appends:
+            self._streams[stream].extend((self._now(), event) for event in events)

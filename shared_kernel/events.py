@@ -80,6 +80,14 @@ class EventStore(Protocol[S]):
         ...
 
 
+class AtomicEventStore(EventStore[S], Protocol[S]):
+    """An event store for decisions that span several streams of one context."""
+
+    async def append_all(self, appends: Sequence[tuple[UUID, int, Sequence[S]]]) -> None:
+        """Append to several streams, each (stream, version, events) as `append` does; all or none of them."""
+        ...
+
+
 class EventLog(Protocol):
     """Facts that need no version: acknowledged by the broker, ordered by key."""
 

@@ -12,9 +12,9 @@ from infra.event_store_postgres import PostgresEventStore
 from infra.memory import MemoryEventStore
 from schemas.messaging.events import ConversationRenamed, ConversationStarted
 from shared_kernel.errors import Conflict
-from shared_kernel.events import EventStore
+from shared_kernel.events import AtomicEventStore
 
-Store = EventStore[ConversationEvent]
+Store = AtomicEventStore[ConversationEvent]
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
 
@@ -113,6 +113,31 @@ class EventStoreContract:
 
         assert [index for index, result in enumerate(results) if result is not None] == [10]
         assert all([(await store.load(stream))[1] == 1 for stream in free])
+
+    async def test_several_streams_are_appended_to_all_or_none(self, store: Store) -> None:
+        one, other = uuid4(), uuid4()
+        await store.append_all(
+            [(one, 0, (started(one), renamed(one, "b"))), (other, 0, (started(other),)), (uuid4(), 5, ())]
+        )
+
+        with pytest.raises(Conflict):
+            await store.append_all([(one, 2, (renamed(one, "c"),)), (other, 0, (renamed(other, "c"),))])
+
+        assert [(await store.load(stream))[1] for stream in (one, other)] == [2, 1]
+
+    async def test_writers_that_want_the_same_streams_in_any_order_wait_for_nobody_for_ever(self, store: Store) -> None:
+        streams = [uuid4() for _ in range(4)]
+        await store.append_all([(stream, 0, (started(stream),)) for stream in streams])
+        wanted = [streams[n % 4 :] + streams[: n % 4] for n in range(40)]
+
+        tries = [
+            store.append_all([(each, 1, (renamed(each, str(n)),)) for each in all_]) for n, all_ in enumerate(wanted)
+        ]
+        results = await asyncio.gather(*tries, return_exceptions=True)
+
+        assert sum(result is None for result in results) == 1
+        assert sum(isinstance(result, Conflict) for result in results) == 39
+        assert [(await store.load(stream))[1] for stream in streams] == [2] * 4
 
 
 class TestMemoryEventStore(EventStoreContract):
