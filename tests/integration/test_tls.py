@@ -34,7 +34,7 @@ from tests.integration.conftest import rest_client
 from tests.integration.tls_servers import SCRAM_USER, TlsServers, tls_servers
 from tests.probes import eventually
 
-PATIENCE_S = 15.0  # on a busy machine
+PATIENCE_S = 30.0  # on a busy machine
 WRONG = "wr0ng-passw0rd"
 
 Environment = dict[str, str]
