@@ -16,6 +16,7 @@ from headwater.settings import Settings, secrets_of
 from headwater.web import application
 from headwater.wiring import House, build
 from infra import crash_points, tracing
+from infra.chores import run_chore
 from infra.consumer import ConsumerRunner
 from infra.feed import FeedRunner
 from infra.health import TIMEOUT_S, Check, Health
@@ -28,6 +29,7 @@ from infra.recorder import RecorderRunner
 from infra.server import LimitedHttp, LimitedSockets
 from infra.transform import TransformRunner
 from shared_kernel.errors import Unavailable
+from shared_kernel.module import Module
 
 SOCKET_PACKET_LIMIT = 65_536  # bytes
 STOP_S = 10  # how long open requests may take after a stop
@@ -113,21 +115,27 @@ async def _connected(house: House) -> None:
 def _work(house: House, roles: Collection[str]) -> Iterator[Coroutine[Any, Any, None]]:
     """Yield what the roles do beside answering requests."""
     for module in house.modules:
-        for consumer in module.consumers:
-            if consumer.group in roles:
-                groups = house.groups[module.name]
-                yield ConsumerRunner(consumer, house.broker, house.codec, groups, house.bulk).run()
-        for transform in module.transforms:
-            if transform.group in roles:
-                yield TransformRunner(transform, house.kafka, house.codec).run()
-        if module.recorder and module.recorder.group in roles:
-            groups = house.groups[module.name]
-            yield RecorderRunner(module.recorder, house.broker, house.codec, groups, house.bulk).run()
+        yield from _of_groups(house, module, roles)
         if module.feed and module.feed.name in roles:
             yield FeedRunner(module.feed, house.kafka, house.codec).run()
         if module.has_outbox and "relay" in roles:
             yield OutboxRelay(house.databases[module.name], module.name, house.bulk).run()
             yield watch_outbox(house.databases[module.name], module.name)
+
+
+def _of_groups(house: House, module: Module, roles: Collection[str]) -> Iterator[Coroutine[Any, Any, None]]:
+    for consumer in module.consumers:
+        if consumer.group in roles:
+            yield ConsumerRunner(consumer, house.broker, house.codec, house.groups[module.name], house.bulk).run()
+    for transform in module.transforms:
+        if transform.group in roles:
+            yield TransformRunner(transform, house.kafka, house.codec).run()
+    if module.recorder and module.recorder.group in roles:
+        groups = house.groups[module.name]
+        yield RecorderRunner(module.recorder, house.broker, house.codec, groups, house.bulk).run()
+    for chore in module.chores:
+        if chore.group in roles:
+            yield run_chore(chore)
 
 
 async def _stop(

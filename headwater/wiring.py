@@ -22,6 +22,7 @@ from bounded_contexts.identity.adapters.signing_keys import PostgresSigningKeys
 from bounded_contexts.identity.adapters.users_cached import CachedUsers
 from bounded_contexts.identity.application.ports import ACCESS_LIFETIME
 from bounded_contexts.identity.application.ports import Ports as IdentityPorts
+from bounded_contexts.inventory import module as inventory
 from bounded_contexts.messaging import module as messaging
 from bounded_contexts.messaging.adapters.conversations_postgres import PostgresConversations
 from bounded_contexts.messaging.adapters.history_jsonl import JsonLinesHistory
@@ -31,6 +32,8 @@ from bounded_contexts.notifications import module as notifications
 from bounded_contexts.notifications.adapters.inbox_postgres import PostgresInbox
 from bounded_contexts.notifications.application.ports import Ports as NotificationsPorts
 from bounded_contexts.operations import module as operations
+from bounded_contexts.ordering import module as ordering
+from bounded_contexts.payments import module as payments
 from bounded_contexts.realtime import module as realtime
 from bounded_contexts.realtime.adapters.sessions_postgres import PostgresSessions
 from headwater.addresses import without_password
@@ -46,6 +49,9 @@ from headwater.wiring_identity import (
     ports_of_identity,
     signing_keys,
 )
+from headwater.wiring_inventory import module_of_inventory
+from headwater.wiring_ordering import module_of_ordering
+from headwater.wiring_payments import module_of_payments
 from headwater.wiring_realtime import module_of_realtime
 from headwater.wiring_redis import redis_server
 from infra.access_tokens import LEEWAY, AccessTokens
@@ -89,6 +95,9 @@ MIGRATIONS: Mapping[str, Path] = {
     audit.NAME: audit.MIGRATIONS,
     realtime.NAME: realtime.MIGRATIONS,
     identity.NAME: identity.MIGRATIONS,
+    ordering.NAME: ordering.MIGRATIONS,
+    inventory.NAME: inventory.MIGRATIONS,
+    payments.NAME: payments.MIGRATIONS,
 }
 ONLY_GROW: Mapping[str, tuple[str, ...]] = {audit.NAME: audit.ONLY_GROW}
 
@@ -187,6 +196,9 @@ def build(settings: Settings, rebuilt: str | None = None) -> House:
         module_of_identity(settings, accounts, keys),
         _messaging(house, talk, people),
         _notifications(house, people),
+        module_of_ordering(house),
+        module_of_inventory(house),
+        module_of_payments(house),
     )
     graph = merged(offering, house.opaque_tokens)
     heard = (*offering, module_of_realtime(house, talk, offering, graph, accounts))

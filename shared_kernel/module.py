@@ -134,6 +134,19 @@ class Feed:
     since: timedelta = timedelta()  # and those written within this time
 
 
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """What a context does by the clock: called at the start of each process of the group's role and then again and again.
+
+    Several processes may be at it at once, and one may die in it: what it does it must do once all the same. What it
+    raises is logged, and it is called again."""
+
+    group: str  # a consumer group of the context
+    does: str  # in a few words, for the log
+    every: timedelta
+    call: Callable[[], Awaitable[object]]
+
+
 # Takes who asks and the payload; returns the ack's data. Raises `HeadwaterError`, or what the payload's parser raises.
 SocketCommand = Callable[[Any, Any], Awaitable[Mapping[str, Any]]]
 
@@ -147,6 +160,7 @@ class Module:
     consumers: tuple[Consumer, ...] = ()
     transforms: tuple[Transform, ...] = ()
     recorder: Recorder | None = None
+    chores: tuple[Chore, ...] = ()
     feed: Feed | None = None
     router: object | None = None  # HTTP routes under /api/v1, served by role `web`
     # Routes of older services, at their own paths, when they are switched on; served by the feed's role where there is one.

@@ -46,7 +46,22 @@ KEPT = {
     ),
 }
 RECORDERS = {
-    "audit.log": ["conversations", "messages", "notifications", "publish-keys", "sessions", "ui-updates", "users"]
+    "audit.log": [
+        "conversations",
+        "messages",
+        "notifications",
+        "order-commands",
+        "orders",
+        "payment-commands",
+        "payments",
+        "publish-keys",
+        "reservations",
+        "sessions",
+        "stock",
+        "stock-commands",
+        "ui-updates",
+        "users",
+    ]
 }
 ROLES = (
     "web",

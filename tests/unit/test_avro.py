@@ -59,6 +59,9 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
         return st.dictionaries(st.text(max_size=5), values(inner[1]), max_size=3)
     if origin is Literal:
         return st.sampled_from(inner)
+    if isinstance(hint, type) and is_dataclass(hint):
+        kinds = get_type_hints(hint)
+        return st.builds(hint, **{each.name: values(kinds[each.name]) for each in fields(hint)})
     simple: dict[Any, st.SearchStrategy[Any]] = {
         NoneType: st.none(),
         UUID: st.uuids(),

@@ -1,0 +1,5 @@
+"""Inventory's tables. Their history is in migrations/."""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()

@@ -1,0 +1,5 @@
+"""Ordering's tables. Their history is in migrations/."""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
