@@ -18,6 +18,7 @@ from headwater.audit_cli import audit
 from headwater.console import Json, loaded, out, print_json, show, tell, told
 from headwater.groups_cli import dlq, groups, replay
 from headwater.identity_cli import keys, users
+from headwater.payments_cli import payment_provider
 from headwater.proxy_cli import proxy_config
 from headwater.rebuild_cli import rebuild
 from headwater.settings import SettingsError
@@ -42,6 +43,7 @@ app.add_typer(keys, name="keys")
 app.command()(replay)
 app.command()(rebuild)
 app.command("proxy-config")(proxy_config)
+app.command("payment-provider")(payment_provider)
 
 
 def _print_version(asked: bool) -> None:

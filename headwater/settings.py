@@ -18,6 +18,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from headwater import addresses
+from headwater.settings_payments import PaymentSettings
 from infra import crash_points
 
 T = TypeVar("T")
@@ -42,7 +43,7 @@ def required(value: T | None, name: str) -> T:
     return value
 
 
-class Settings(BaseSettings):
+class Settings(PaymentSettings):
     """What a process may be told from outside. Sizes are bytes, times seconds, unless the name says otherwise."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)

@@ -22,6 +22,8 @@ GROUPS = {
     "identity.sessions": ["users"],
     "messaging.history": ["conversations", "messages"],
     "notifications.inbox": ["messages", "notifications"],
+    "payments.commands": ["payment-commands"],
+    "payments.payments": ["payments"],
     "realtime.rules": ["notifications"],
 }
 # Tables that outlive a rebuild: what they say holds for events read again, or is kept once.
@@ -71,6 +73,8 @@ ROLES = (
     "identity.mail",
     "messaging.history",
     "notifications.inbox",
+    "payments.commands",
+    "payments.payments",
     "realtime.rules",
     "audit.log",
     "realtime.delivery",
