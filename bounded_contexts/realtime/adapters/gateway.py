@@ -119,10 +119,6 @@ class ChatGateway:
         self._nobody = asyncio.Event()
         self.asgi = Engine(self, self._limits)
         self.ui = UiUpdates(ports.past, tokens, self._limits, self.asgi.spawn)
-        self._begun = self._closing = False
-        self._nobody = asyncio.Event()
-        self.asgi = Engine(self, self._limits)
-        self.ui = UiUpdates(ports.past, tokens, self._limits, self.asgi.spawn)
         self.plain = PlainSockets(self, self.asgi, self._limits)
         sample(self)
 
