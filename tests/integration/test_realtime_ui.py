@@ -127,6 +127,32 @@ async def test_a_channel_token_opens_one_channel_for_one_user_for_a_while(
         assert phone.payloads(channel) == [1]
 
 
+async def test_a_refreshed_token_takes_along_the_channels_that_it_does_not_give(
+    house: House, at: Node, publisher: Publisher
+) -> None:
+    ann, open_, granted = uuid4(), news(), f"orders.{uuid4().hex}"
+    tokens = shared_key_tokens(house.settings)
+    tenant, other = f"tenant:{uuid4().hex}", f"tenant:{uuid4().hex}"
+    lost, kept = [tenant, "role:moderator"], [f"user:{ann}", other, open_, granted]
+    channel_token = sealed(OpaqueTokens(SECRET), ann, granted, datetime.now(UTC) + timedelta(minutes=1))
+    async with screen(at, house, token=tokens.issue(ann, ("moderator", tenant, other))) as phone:
+        for channel in (*lost, *kept):
+            await phone.subscribe(channel, token=channel_token)
+        assert (await phone.ask("auth.refresh", {"token": token(house, uuid4())}))["error"]["code"] == "another_user"
+        assert phone.told("channel.closed") == []
+
+        assert (await phone.ask("auth.refresh", {"token": tokens.issue(ann, (other,))}))["ok"]
+        assert phone.told("channel.closed") == [{"channel": each, "reason": "forbidden_channel"} for each in lost]
+        for channel in (*lost, *kept):
+            await publisher.say(channel, 1)
+        for channel in kept:
+            await phone.hears(channel, [1])
+        await phone.subscribe(news())
+        assert [phone.payloads(channel) for channel in lost] == [[], []]
+        refused = await phone.ask("channel.subscribe", {"channel": tenant})
+        assert refused["error"]["code"] == "forbidden_channel"
+
+
 async def test_a_socket_leaves_a_channel_and_has_only_so_many(house: House, publisher: Publisher) -> None:
     channel, other = news(), news()
     async with (

@@ -332,6 +332,12 @@ class UiUpdates:
         if new:
             self._begin(Beginning(new, position, self), position)
 
+    def refreshed(self, socket: UiSession) -> None:
+        """End what the socket's new token does not give it. A channel token is for the user and lasts as long as it says."""
+        for each in list(socket.channels.values()):
+            if each.closing is None and not self._may_have(socket, each.channel.name):
+                self._close(each, "forbidden_channel")
+
     def _add(self, socket: UiSession, channel: Channel) -> Subscription:
         subscription = Subscription(socket, channel, self)
         socket.channels[channel.name] = subscription
@@ -350,13 +356,17 @@ class UiUpdates:
 
     def _allowed_until(self, socket: UiSession, wish: Subscribing) -> datetime | None:
         """Return when the right to the channel ends, None if it does not. Raise `Refused` where there is none."""
-        user = socket.user
-        if socket.is_public or may_subscribe(user.id, user.roles, wish.channel, self._limits.open_channels):
+        if self._may_have(socket, wish.channel):
             return None
-        until = granted_until(self._tokens, wish.token, user.id, wish.channel) if wish.token else None
+        until = granted_until(self._tokens, wish.token, socket.id, wish.channel) if wish.token else None
         if until is None:
             raise Forbidden("forbidden_channel", "it takes a channel token that is not over")
         return until
+
+    def _may_have(self, socket: UiSession, channel: str) -> bool:
+        """Return whether it takes no channel token."""
+        user = socket.user
+        return socket.is_public or may_subscribe(user.id, user.roles, channel, self._limits.open_channels)
 
     def _close_at(self, subscription: Subscription, until: datetime | None) -> None:
         if subscription.closing:
