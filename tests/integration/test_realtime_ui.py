@@ -172,6 +172,49 @@ async def test_a_socket_leaves_a_channel_and_has_only_so_many(house: House, publ
         await phone.subscribe(news())
 
 
+@pytest.mark.parametrize("namespace", [UI, PUBLIC])
+async def test_many_channels_are_subscribed_to_at_once_and_those_refused_are_named(
+    house: House, publisher: Publisher, namespace: str
+) -> None:
+    had, *ours = (news() for _ in range(4))
+    is_public = namespace == PUBLIC
+    foreign = [] if is_public else ["role:admin"]
+    async with (
+        node(house, limits=dataclasses.replace(LIMITS, channels=4)) as small,
+        screen(small, house, namespaces=(namespace,)) as phone,
+    ):
+        await phone.subscribe(had)
+        answer = await phone.ask("channel.subscribe", {"channels": [had, *foreign, *ours, ours[0], news()]})
+        assert answer["ok"], answer
+        assert answer["data"]["channels"] == [had, *ours]
+        refused = {name: why["code"] for name, why in answer["data"]["refused"].items()}
+        assert sorted(refused.values()) == ["forbidden_channel"] * len(foreign) + ["too_many_channels"]
+        for channel in (had, *ours):
+            await publisher.say(channel, 1, is_public=is_public)
+            await phone.hears(channel, [1])
+        position = phone.position
+        for channel in ours:
+            await publisher.say(channel, 2, is_public=is_public)
+        async with screen(small, house, namespaces=(namespace,)) as phone:
+            await phone.ask("channel.subscribe", {"channels": ours, "position": position})
+            for channel in ours:
+                await phone.hears(channel, [2])
+            assert all(told["resumed"] for told in phone.told("channel.subscribed"))
+
+
+async def test_channel_tokens_come_with_the_channels_they_open(house: House, at: Node) -> None:
+    ann, first, second = uuid4(), f"orders.{uuid4().hex}", f"orders.{uuid4().hex}"
+    good = sealed(OpaqueTokens(SECRET), ann, first, datetime.now(UTC) + timedelta(minutes=1))
+    async with screen(at, house, ann) as phone:
+        asked = {"channels": [first, second, "news"], "tokens": {first: good, second: good}}
+        answer = await phone.ask("channel.subscribe", asked)
+        assert answer["data"]["channels"] == [first, "news"]
+        assert answer["data"]["refused"][second]["code"] == "invalid_channel_token"
+        for nonsense in ([], ["a b"], "news", [news() for _ in range(101)]):
+            answer = await phone.ask("channel.subscribe", {"channels": nonsense})
+            assert answer["error"]["code"] == "validation_failed"
+
+
 async def test_chat_and_updates_share_a_connection_and_leaving_one_leaves_the_other(
     house: House, at: Node, publisher: Publisher
 ) -> None:
