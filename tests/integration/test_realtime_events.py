@@ -88,6 +88,10 @@ class Stream:
         self.last_id = event.get("id", self.last_id)
         return json.loads(event["data"])
 
+    async def rest(self) -> list[str]:
+        """Return the lines that come before the stream ends."""
+        return [line async for line in self._lines if line]
+
     async def takes(self, *payloads: Any) -> None:
         assert [(await self.take())["data"]["payload"] for _ in payloads] == [*payloads]
 

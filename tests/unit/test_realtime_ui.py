@@ -4,7 +4,8 @@ import asyncio
 from uuid import uuid4
 
 from bounded_contexts.realtime.adapters.outbox import Outbox
-from bounded_contexts.realtime.adapters.ui import TOPIC, Subscribing, UiSession, UiUpdates, anonymous
+from bounded_contexts.realtime.adapters.ui import TOPIC, UiSession, UiUpdates, anonymous
+from bounded_contexts.realtime.adapters.wishes import Subscribing
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.own_messages import OwnMessages
 from bounded_contexts.realtime.application.ports import NotKept

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -115,10 +116,6 @@ class ChatGateway:
         self._live: list[asyncio.Task[None]] = []
         self._run: Run | None = None  # what has not been queued yet
         self._public = 0  # sessions without login
-        self._begun = self._closing = False
-        self._nobody = asyncio.Event()
-        self.asgi = Engine(self, self._limits)
-        self.ui = UiUpdates(ports.past, tokens, self._limits, self.asgi.spawn)
         self._begun = self._closing = False
         self._nobody = asyncio.Event()
         self.asgi = Engine(self, self._limits)
@@ -259,8 +256,13 @@ class ChatGateway:
             self._nobody.set()
 
     def _ui_commands(self, session: UiSession) -> Mapping[str, SessionCommand]:
-        renewed = {} if session.is_public else {"auth.refresh": self._expiry.refresh}
+        renewed = {} if session.is_public else {"auth.refresh": partial(self._refresh_ui, session)}
         return {**self.ui.commands(session), **renewed}
+
+    async def _refresh_ui(self, socket: UiSession, session: Session, payload: Any) -> Mapping[str, Any]:
+        outcome = await self._expiry.refresh(session, payload)
+        self.ui.refreshed(socket)
+        return outcome
 
     def _heard(self, signal: Signal) -> None:
         match signal:

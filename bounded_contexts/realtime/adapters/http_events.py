@@ -17,8 +17,8 @@ from bounded_contexts.realtime.adapters.engine_io import address_of
 from bounded_contexts.realtime.adapters.frames import END, FrameConnection
 from bounded_contexts.realtime.adapters.gateway import ChatGateway
 from bounded_contexts.realtime.adapters.outbox import Queue
-from bounded_contexts.realtime.adapters.ui import Subscribing
 from bounded_contexts.realtime.adapters.ui_frames import Said
+from bounded_contexts.realtime.adapters.wishes import Subscribing
 from bounded_contexts.realtime.application.channels import NAME as CHANNEL
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.updates import NAME
