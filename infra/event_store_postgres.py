@@ -13,6 +13,8 @@ from types import UnionType
 from typing import Any, Generic, TypeVar, cast
 from uuid import UUID, uuid4
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from infra.avro import Codec
 from infra.crash_points import crash_point
 from infra.envelope import seal
@@ -124,8 +126,16 @@ class PostgresEventStore(Generic[E]):
         return prepared
 
     async def _join(self, append: _Append) -> None:
+        """Append within the caller's transaction. Whoever catches the conflict and goes on commits no half of it."""
         async with self._database.transaction() as connection:
-            stored = (await connection.exec_driver_sql(self._append, _columns([append]))).all()
+            if len(append.ids) == 1:  # all or nothing by itself
+                await self._stored(append, connection)
+            else:
+                async with connection.begin_nested():
+                    await self._stored(append, connection)
+
+    async def _stored(self, append: _Append, connection: AsyncConnection) -> None:
+        stored = (await connection.exec_driver_sql(self._append, _columns([append]))).all()
         if len(stored) < len(append.ids):
             raise Conflict("version_conflict", "the stream has moved on")
 

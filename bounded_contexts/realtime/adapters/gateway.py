@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from bounded_contexts.realtime.adapters.commands import Asked, CommandLine, Sess
 from bounded_contexts.realtime.adapters.connection import GRACE_S, Connection, Kind, Refusal
 from bounded_contexts.realtime.adapters.engine import Engine
 from bounded_contexts.realtime.adapters.graph_sockets import GraphSession
+from bounded_contexts.realtime.adapters.past_in_turns import PastInTurns
 from bounded_contexts.realtime.adapters.plain import PlainSession, PlainSockets
 from bounded_contexts.realtime.adapters.presences import Presences
 from bounded_contexts.realtime.adapters.run import Run
@@ -96,7 +98,8 @@ class ChatGateway:
         self._recent = Recent(self._limits.recent_records, self._limits.recent_bytes)
         self._erased = ErasedMessages()
         self._notes = SessionNotes(ports.sessions, self._recent)
-        self._catch_up = CatchUp(self._recent, self._erased, ports.past, self._notes.began, self._seal, self._limits)
+        past = PastInTurns(ports.past, self._limits)
+        self._catch_up = CatchUp(self._recent, self._erased, past, self._notes.began, self._seal, self._limits)
         self._sessions: dict[str, Session] = {}  # by Socket.IO id
         self._of_user: dict[Recipient, set[Session]] = {}
         self._lines: dict[str, CommandLine] = {}
@@ -118,11 +121,7 @@ class ChatGateway:
         self._begun = self._closing = False
         self._nobody = asyncio.Event()
         self.asgi = Engine(self, self._limits)
-        self.ui = UiUpdates(ports.past, tokens, self._limits, self.asgi.spawn)
-        self._begun = self._closing = False
-        self._nobody = asyncio.Event()
-        self.asgi = Engine(self, self._limits)
-        self.ui = UiUpdates(ports.past, tokens, self._limits, self.asgi.spawn)
+        self.ui = UiUpdates(past, tokens, self._limits, self.asgi.spawn)
         self.plain = PlainSockets(self, self.asgi, self._limits)
         sample(self)
 
@@ -259,8 +258,13 @@ class ChatGateway:
             self._nobody.set()
 
     def _ui_commands(self, session: UiSession) -> Mapping[str, SessionCommand]:
-        renewed = {} if session.is_public else {"auth.refresh": self._expiry.refresh}
+        renewed = {} if session.is_public else {"auth.refresh": partial(self._refresh_ui, session)}
         return {**self.ui.commands(session), **renewed}
+
+    async def _refresh_ui(self, socket: UiSession, session: Session, payload: Any) -> Mapping[str, Any]:
+        outcome = await self._expiry.refresh(session, payload)
+        self.ui.refreshed(socket)
+        return outcome
 
     def _heard(self, signal: Signal) -> None:
         match signal:
