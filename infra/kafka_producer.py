@@ -147,7 +147,6 @@ class KafkaProducer:
                 self._loop.call_soon_threadsafe(self._resolve_all, burst)
 
     def _resolve_all(self, burst: _Burst) -> None:
-        crash_point("publish.after-acknowledgement")
         for topic, error in burst.failures:
             FAILED.labels(topic.removeprefix(self._prefix)).inc()
             log.warning("kafka.not_acknowledged", reason=error.str(), records=1)
