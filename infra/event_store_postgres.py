@@ -13,6 +13,8 @@ from types import UnionType
 from typing import Any, Generic, TypeVar, cast
 from uuid import UUID, uuid4
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from infra.avro import Codec
 from infra.crash_points import crash_point
 from infra.envelope import seal
@@ -82,9 +84,13 @@ class PostgresEventStore(Generic[E]):
             rows = (await connection.exec_driver_sql(statement, arguments)).all()
         await self._codec.learn(row.body for row in rows)
         events = [cast("E", self._codec.decode(row.body)) for row in rows]
-        if not events or (self._of and not isinstance(events[0], self._of)):
+        if not events or not self._is_ours(events):
             return [], 0
         return events, rows[-1].version
+
+    def _is_ours(self, events: Sequence[E]) -> bool:
+        """Return whether a stream that begins like this is one of the aggregate."""
+        return self._of is None or isinstance(events[0], self._of)
 
     async def append(self, stream: UUID, version: int, events: Sequence[E]) -> None:
         await self.append_all([(stream, version, events)])
@@ -124,8 +130,16 @@ class PostgresEventStore(Generic[E]):
         return prepared
 
     async def _join(self, append: _Append) -> None:
+        """Append within the caller's transaction. Whoever catches the conflict and goes on commits no half of it."""
         async with self._database.transaction() as connection:
-            stored = (await connection.exec_driver_sql(self._append, _columns([append]))).all()
+            if len(append.ids) == 1:  # all or nothing by itself
+                await self._stored(append, connection)
+            else:
+                async with connection.begin_nested():
+                    await self._stored(append, connection)
+
+    async def _stored(self, append: _Append, connection: AsyncConnection) -> None:
+        stored = (await connection.exec_driver_sql(self._append, _columns([append]))).all()
         if len(stored) < len(append.ids):
             raise Conflict("version_conflict", "the stream has moved on")
 

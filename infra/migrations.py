@@ -156,6 +156,11 @@ def create_event_store(schema: str) -> None:
         sa.Column("headers", JSONB, nullable=False),
         schema=schema,
     )
+    create_outbox(schema)
+
+
+def create_outbox(schema: str) -> None:
+    """Create the table of what the relay sends (first form; change it by a new migration)."""
     op.create_table(
         "outbox",
         sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
@@ -163,6 +168,19 @@ def create_event_store(schema: str) -> None:
         sa.Column("key", sa.Text, nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
         sa.Column("headers", JSONB, nullable=False),
+        schema=schema,
+    )
+
+
+def create_snapshot(schema: str) -> None:
+    """Create the table of the states that are kept of long streams (first form). Its rows may be deleted at any time."""
+    op.create_table(
+        "snapshot",
+        sa.Column("stream", sa.Uuid, primary_key=True),
+        sa.Column("form", sa.Text, primary_key=True),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("state", sa.LargeBinary, nullable=False),
+        sa.Column("kept_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=sa.func.now()),
         schema=schema,
     )
 

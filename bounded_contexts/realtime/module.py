@@ -42,7 +42,7 @@ ABOUT_THE_SESSION = {
     "server.draining": "This node stops; connect again after `reconnect_after_ms`.",
 }
 UI_COMMANDS = {
-    "channel.subscribe": "Hear a channel from now on, or from a position on.",
+    "channel.subscribe": "Hear a channel, or up to 100 of them, from now on or from a position on.",
     "channel.unsubscribe": "Hear it no more.",
 }
 UI_EVENTS = {

@@ -16,6 +16,7 @@ import pytest
 import websockets
 
 from bounded_contexts.realtime.adapters.channel_tokens import sealed
+from bounded_contexts.realtime.adapters.connections_postgres import PostgresConnections
 from headwater import wiring
 from headwater.configured import shared_key_tokens
 from headwater.settings import Settings
@@ -87,6 +88,10 @@ class Stream:
         assert event["event"] == name
         self.last_id = event.get("id", self.last_id)
         return json.loads(event["data"])
+
+    async def rest(self) -> list[str]:
+        """Return the lines that come before the stream ends."""
+        return [line async for line in self._lines if line]
 
     async def takes(self, *payloads: Any) -> None:
         assert [(await self.take())["data"]["payload"] for _ in payloads] == [*payloads]
@@ -187,6 +192,9 @@ async def test_who_may_not_hear_learns_why(house: House, url: str) -> None:
             async with httpx.AsyncClient(base_url=url) as api:
                 answer = await api.get(PATH, params={"channels": query}, headers=headers | accept)
             assert (answer.status_code, answer.json().get("code")) == (status, code)
+            assert answer.json()["instance"] == PATH
+            assert answer.json()["request_id"] == answer.headers["x-request-id"]
+            assert ("www-authenticate" in answer.headers) == (status == 401)
     async with streamed(url, f"{orders},other", bearer | both) as allowed:
         assert (await allowed.take("channel.subscribed"))["channel"] == orders
 
@@ -204,21 +212,46 @@ async def test_a_channel_token_is_made_by_services_only(house: House, url: str) 
             )
             assert (answer.status_code, answer.json()["code"]) == (403, "scope_missing")
         assert (await api.post("/api/v1/realtime/channel-tokens", json=asked)).status_code == 401
-        for held, scope, status in (
-            (["service"], "realtime:grant", 201),
-            (["service"], "messages:read", 403),
-            (["admin"], "realtime:grant", 403),  # as an administrator's API key
+        for held, scope, code in (
+            (["service"], "realtime:grant", None),
+            (["service"], "realtime:grant:orders.*", None),
+            (["service"], "realtime:grant:orders realtime:grant:news*", "channel_not_allowed"),
+            (["service"], "messages:read", "scope_missing"),
+            (["admin"], "realtime:grant", "scope_missing"),  # as an administrator's API key
         ):
             program = {"authorization": f"Bearer {program_token(house, held, scope)}"}
             answer = await api.post("/api/v1/realtime/channel-tokens", json=asked, headers=program)
-            assert answer.status_code == status, answer.text
-            if status == 201:
+            assert (answer.status_code, answer.json().get("code")) == (403 if code else 201, code), answer.text
+            if code is None:
                 granted = answer.json()["token"]
         theirs = {"authorization": f"Bearer {token(house, user)}", "x-channel-token": f"{channel}={granted}"}
         assert (await api.get(PATH, params={"channels": channel}, headers=theirs)).status_code == 200
         anothers = signed_in(house) | {"x-channel-token": f"{channel}={granted}"}
         refused = await api.get(PATH, params={"channels": channel}, headers=anothers)
         assert refused.json()["code"] == "invalid_channel_token"
+
+
+async def test_a_stream_with_a_token_is_listed_and_ended_and_a_page_is_not(house: House, url: str) -> None:
+    ann, opened = uuid4(), PostgresConnections(house.databases["realtime"])
+    headers = {"authorization": f"Bearer {token(house, ann)}"}
+
+    async def listed() -> int:
+        return len(await opened.of_user(ann, 10))
+
+    async with (
+        httpx.AsyncClient(base_url=url, timeout=30, headers=headers) as api,
+        streamed(url, "news", headers) as stream,
+        websockets.connect(f"{url.replace('http', 'ws')}/ws?channel=news&token={token(house, ann)}"),
+    ):
+        await stream.take("channel.subscribed")
+        page = asyncio.create_task(api.get(PATH, params={"channels": news(), "wait_s": 5}))
+        assert await eventually(listed, until=lambda count: count >= 2) == 2
+        assert (await page).status_code == 200
+        assert await listed() == 2
+        await opened.end(ann, None, "moved")
+        assert await stream.take("session.revoked") == {"reason": "moved"}
+        assert await stream.rest() == []
+        await eventually(listed, until=lambda count: count == 0)
 
 
 async def test_nobody_is_left_behind_when_streams_end(house: House, url: str) -> None:

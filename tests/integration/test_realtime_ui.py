@@ -127,6 +127,32 @@ async def test_a_channel_token_opens_one_channel_for_one_user_for_a_while(
         assert phone.payloads(channel) == [1]
 
 
+async def test_a_refreshed_token_takes_along_the_channels_that_it_does_not_give(
+    house: House, at: Node, publisher: Publisher
+) -> None:
+    ann, open_, granted = uuid4(), news(), f"orders.{uuid4().hex}"
+    tokens = shared_key_tokens(house.settings)
+    tenant, other = f"tenant:{uuid4().hex}", f"tenant:{uuid4().hex}"
+    lost, kept = [tenant, "role:moderator"], [f"user:{ann}", other, open_, granted]
+    channel_token = sealed(OpaqueTokens(SECRET), ann, granted, datetime.now(UTC) + timedelta(minutes=1))
+    async with screen(at, house, token=tokens.issue(ann, ("moderator", tenant, other))) as phone:
+        for channel in (*lost, *kept):
+            await phone.subscribe(channel, token=channel_token)
+        assert (await phone.ask("auth.refresh", {"token": token(house, uuid4())}))["error"]["code"] == "another_user"
+        assert phone.told("channel.closed") == []
+
+        assert (await phone.ask("auth.refresh", {"token": tokens.issue(ann, (other,))}))["ok"]
+        assert phone.told("channel.closed") == [{"channel": each, "reason": "forbidden_channel"} for each in lost]
+        for channel in (*lost, *kept):
+            await publisher.say(channel, 1)
+        for channel in kept:
+            await phone.hears(channel, [1])
+        await phone.subscribe(news())
+        assert [phone.payloads(channel) for channel in lost] == [[], []]
+        refused = await phone.ask("channel.subscribe", {"channel": tenant})
+        assert refused["error"]["code"] == "forbidden_channel"
+
+
 async def test_a_socket_leaves_a_channel_and_has_only_so_many(house: House, publisher: Publisher) -> None:
     channel, other = news(), news()
     async with (
@@ -144,6 +170,49 @@ async def test_a_socket_leaves_a_channel_and_has_only_so_many(house: House, publ
         await phone.hears(other, ["heard"])
         assert phone.payloads(channel) == []
         await phone.subscribe(news())
+
+
+@pytest.mark.parametrize("namespace", [UI, PUBLIC])
+async def test_many_channels_are_subscribed_to_at_once_and_those_refused_are_named(
+    house: House, publisher: Publisher, namespace: str
+) -> None:
+    had, *ours = (news() for _ in range(4))
+    is_public = namespace == PUBLIC
+    foreign = [] if is_public else ["role:admin"]
+    async with (
+        node(house, limits=dataclasses.replace(LIMITS, channels=4)) as small,
+        screen(small, house, namespaces=(namespace,)) as phone,
+    ):
+        await phone.subscribe(had)
+        answer = await phone.ask("channel.subscribe", {"channels": [had, *foreign, *ours, ours[0], news()]})
+        assert answer["ok"], answer
+        assert answer["data"]["channels"] == [had, *ours]
+        refused = {name: why["code"] for name, why in answer["data"]["refused"].items()}
+        assert sorted(refused.values()) == ["forbidden_channel"] * len(foreign) + ["too_many_channels"]
+        for channel in (had, *ours):
+            await publisher.say(channel, 1, is_public=is_public)
+            await phone.hears(channel, [1])
+        position = phone.position
+        for channel in ours:
+            await publisher.say(channel, 2, is_public=is_public)
+        async with screen(small, house, namespaces=(namespace,)) as phone:
+            await phone.ask("channel.subscribe", {"channels": ours, "position": position})
+            for channel in ours:
+                await phone.hears(channel, [2])
+            assert all(told["resumed"] for told in phone.told("channel.subscribed"))
+
+
+async def test_channel_tokens_come_with_the_channels_they_open(house: House, at: Node) -> None:
+    ann, first, second = uuid4(), f"orders.{uuid4().hex}", f"orders.{uuid4().hex}"
+    good = sealed(OpaqueTokens(SECRET), ann, first, datetime.now(UTC) + timedelta(minutes=1))
+    async with screen(at, house, ann) as phone:
+        asked = {"channels": [first, second, "news"], "tokens": {first: good, second: good}}
+        answer = await phone.ask("channel.subscribe", asked)
+        assert answer["data"]["channels"] == [first, "news"]
+        assert answer["data"]["refused"][second]["code"] == "invalid_channel_token"
+        for nonsense in ([], ["a b"], "news", [news() for _ in range(101)]):
+            answer = await phone.ask("channel.subscribe", {"channels": nonsense})
+            assert answer["error"]["code"] == "validation_failed"
 
 
 async def test_chat_and_updates_share_a_connection_and_leaving_one_leaves_the_other(

@@ -1,7 +1,9 @@
 """What a node keeps in memory of its deliveries, and what waits for one client."""
 
 import asyncio
-from uuid import UUID
+import tracemalloc
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
@@ -13,9 +15,13 @@ from bounded_contexts.realtime.adapters.session import Bucket
 from bounded_contexts.realtime.application.limits import origins
 from bounded_contexts.realtime.application.reactions import Delivery, delivery_of
 from bounded_contexts.realtime.application.recent import Entry, Recent
+from bounded_contexts.realtime.application.subscriptions import Channel
+from bounded_contexts.realtime.application.updates import update_of
+from schemas.realtime.events import UiUpdatePublished
 from shared_kernel.events import Position, Recorded
 from tests.unit.test_realtime_reactions import ANN, BOB, CEM, sent
 
+ID_BYTES = 400  # of an event that was read: these are remembered for longer than deliveries
 START = {"messages": {0: 10, 1: 0}, "conversations": {0: 5}}
 
 
@@ -23,6 +29,17 @@ def recorded(offset: int, id_: str = "", *, partition: int = 0, to: UUID = BOB) 
     event = sent(others=(to,))
     id_ = id_ or f"id-{partition}-{offset}"
     return Recorded(event, Position("messages", partition, offset), id_, "/s", "sub", "2026-01-01T00:00:00Z", "c", None)
+
+
+def update(payload: str) -> UiUpdatePublished:
+    return UiUpdatePublished(
+        update_id=uuid4(),
+        channel="news",
+        is_public=False,
+        payload=payload,
+        published_by="key:test",
+        published_at=datetime.now(UTC),
+    )
 
 
 def add(recent: Recent, record: Recorded) -> Entry:
@@ -71,6 +88,32 @@ def test_what_is_too_much_is_forgotten_and_asked_for_no_more() -> None:
     assert kept.begins["messages"] == {0: 12, 1: 0}
     assert kept.missing({"messages": {0: 10}}) == 2 + 5
     assert kept.missing({"messages": {0: 12}, "conversations": {0: 5}}) == 0
+
+
+@pytest.mark.parametrize(
+    ("payload", "count"),
+    [("a" * 60_000, 200), ("a" * 60_000 + "\N{GRINNING FACE}", 200), ("ü" * 30_000, 200), ("a", 5_000)],
+    ids=["long", "wide", "umlauts", "short"],
+)
+def test_what_is_held_is_no_more_than_the_limit_of_bytes(payload: str, count: int) -> None:
+    """One wide character makes every character of its text as wide, and a payload is held as data and in what is sent."""
+    most_bytes = 4 << 20
+    kept = Recent(20_000, most_bytes)
+    tracemalloc.start()
+    for number in range(count):
+        event = update(f'"{payload}{number}"')
+        id_ = str(event.update_id)
+        record = Recorded(event, Position("ui-updates", 0, number), id_, "/s", id_, "2026-01-01T00:00:00Z", "c", None)
+        delivery = update_of(event, None)
+        assert delivery
+        kept.add(record, delivery, packets.update_opening(record, delivery))
+    del event, record, delivery
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert held <= 1.1 * most_bytes + count * ID_BYTES
+    forgotten = kept.after([Channel("news", is_public=False)], 0, 1) is None
+    assert forgotten
 
 
 def test_bytes_are_a_limit_too_but_the_newest_delivery_stays() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,10 +19,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bounded_contexts.realtime.adapters import metrics, packets
 from bounded_contexts.realtime.adapters.catch_up import CatchUp
+from bounded_contexts.realtime.adapters.channel_changes import ChannelChanges
 from bounded_contexts.realtime.adapters.commands import Asked, CommandLine, SessionCommand, of_its_user
 from bounded_contexts.realtime.adapters.connection import GRACE_S, Connection, Kind, Refusal
 from bounded_contexts.realtime.adapters.engine import Engine
 from bounded_contexts.realtime.adapters.graph_sockets import GraphSession
+from bounded_contexts.realtime.adapters.past_in_turns import PastInTurns
 from bounded_contexts.realtime.adapters.plain import PlainSession, PlainSockets
 from bounded_contexts.realtime.adapters.presences import Presences
 from bounded_contexts.realtime.adapters.run import Run
@@ -31,14 +34,21 @@ from bounded_contexts.realtime.adapters.token_expiry import TokenExpiry
 from bounded_contexts.realtime.adapters.typists import Typists
 from bounded_contexts.realtime.adapters.ui import TOPIC as UPDATES
 from bounded_contexts.realtime.adapters.ui import PublicSession, UiSession, UiUpdates, anonymous
-from bounded_contexts.realtime.adapters.ui_frames import EventsSession, PlainPublicSession, PlainUiSession
+from bounded_contexts.realtime.adapters.ui_frames import EventsSession, PageSession, PlainPublicSession, PlainUiSession
 from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.own_messages import OwnMessages
 from bounded_contexts.realtime.application.ports import Ports
 from bounded_contexts.realtime.application.reactions import Recipient, delivery_of
 from bounded_contexts.realtime.application.recent import Recent, copied
-from bounded_contexts.realtime.application.signals import Disconnection, PresenceChanged, Signal, Typed
+from bounded_contexts.realtime.application.signals import (
+    ChannelsGiven,
+    ChannelsTaken,
+    Disconnection,
+    PresenceChanged,
+    Signal,
+    Typed,
+)
 from infra import tracing
 from infra.access_tokens import AccessTokens, Unauthenticated, User
 from infra.feed_positions import open_feed, seal_feed
@@ -58,6 +68,7 @@ KINDS: Mapping[Kind, type[Session]] = {
     "ui": UiSession,
     "public": PublicSession,
     "events": EventsSession,
+    "page": PageSession,
     "plain-ui": PlainUiSession,
     "plain-public": PlainPublicSession,
 }
@@ -96,7 +107,8 @@ class ChatGateway:
         self._recent = Recent(self._limits.recent_records, self._limits.recent_bytes)
         self._erased = ErasedMessages()
         self._notes = SessionNotes(ports.sessions, self._recent)
-        self._catch_up = CatchUp(self._recent, self._erased, ports.past, self._notes.began, self._seal, self._limits)
+        past = PastInTurns(ports.past, self._limits)
+        self._catch_up = CatchUp(self._recent, self._erased, past, self._notes.began, self._seal, self._limits)
         self._sessions: dict[str, Session] = {}  # by Socket.IO id
         self._of_user: dict[Recipient, set[Session]] = {}
         self._lines: dict[str, CommandLine] = {}
@@ -118,11 +130,8 @@ class ChatGateway:
         self._begun = self._closing = False
         self._nobody = asyncio.Event()
         self.asgi = Engine(self, self._limits)
-        self.ui = UiUpdates(ports.past, tokens, self._limits, self.asgi.spawn)
-        self._begun = self._closing = False
-        self._nobody = asyncio.Event()
-        self.asgi = Engine(self, self._limits)
-        self.ui = UiUpdates(ports.past, tokens, self._limits, self.asgi.spawn)
+        self.ui = UiUpdates(past, tokens, self._limits, self.asgi.spawn)
+        self._changes = ChannelChanges(self._of_user, self.ui, tokens)
         self.plain = PlainSockets(self, self.asgi, self._limits)
         sample(self)
 
@@ -226,6 +235,8 @@ class ChatGateway:
         self._expiry.watch(session)
         if session.begins_at_once:
             self.began(connection.sid)
+        elif isinstance(session, UiSession) and session.is_listed:
+            self._notes.began(connection.sid, session)
 
     def began(self, sid: str) -> None:
         """Begin to send, from now or from the client's position on."""
@@ -259,8 +270,13 @@ class ChatGateway:
             self._nobody.set()
 
     def _ui_commands(self, session: UiSession) -> Mapping[str, SessionCommand]:
-        renewed = {} if session.is_public else {"auth.refresh": self._expiry.refresh}
+        renewed = {} if session.is_public else {"auth.refresh": partial(self._refresh_ui, session)}
         return {**self.ui.commands(session), **renewed}
+
+    async def _refresh_ui(self, socket: UiSession, session: Session, payload: Any) -> Mapping[str, Any]:
+        outcome = await self._expiry.refresh(session, payload)
+        self.ui.refreshed(socket)
+        return outcome
 
     def _heard(self, signal: Signal) -> None:
         match signal:
@@ -270,6 +286,10 @@ class ChatGateway:
                 self._presences.hear(users)
             case Disconnection():
                 self._disconnect(signal)
+            case ChannelsGiven():
+                self._changes.give(signal)
+            case ChannelsTaken():
+                self._changes.take(signal)
 
     def _disconnect(self, asked: Disconnection) -> None:
         for each in list(self._of_user.get(asked.user_id, ())):

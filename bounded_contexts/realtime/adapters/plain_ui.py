@@ -16,7 +16,8 @@ from bounded_contexts.realtime.adapters.engine_io import address_of
 from bounded_contexts.realtime.adapters.frames import FrameConnection, refusal, refuse_with
 from bounded_contexts.realtime.adapters.outbox import Queue
 from bounded_contexts.realtime.adapters.plain import PlainSockets, as_it_is, token_of
-from bounded_contexts.realtime.adapters.ui import Subscribing, UiUpdates
+from bounded_contexts.realtime.adapters.ui import UiUpdates
+from bounded_contexts.realtime.adapters.wishes import Subscribing
 from bounded_contexts.realtime.application.limits import Limits
 from infra.problems import of_error, of_validation
 from infra.server import have_it_pinged

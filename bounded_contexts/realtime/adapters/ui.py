@@ -8,30 +8,29 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 from uuid import UUID, uuid5
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from bounded_contexts.realtime.adapters import packets
 from bounded_contexts.realtime.adapters.catch_up import CatchUp, Meaning
 from bounded_contexts.realtime.adapters.channel_tokens import granted_until
 from bounded_contexts.realtime.adapters.commands import SessionCommand
 from bounded_contexts.realtime.adapters.metrics import LAGGED
+from bounded_contexts.realtime.adapters.past_in_turns import PastInTurns
 from bounded_contexts.realtime.adapters.session import Session
-from bounded_contexts.realtime.application.channels import NAME
+from bounded_contexts.realtime.adapters.wishes import Subscribing, SubscribingToMany, Wish
 from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
-from bounded_contexts.realtime.application.ports import Past
 from bounded_contexts.realtime.application.recent import Entry, Reading, Recent, copied
 from bounded_contexts.realtime.application.subscriptions import Channel, may_subscribe
 from bounded_contexts.realtime.application.updates import Kept, Versions, is_expired, update_of
 from infra.access_tokens import User
 from infra.feed_positions import open_feed, seal_feed
 from infra.opaque import OpaqueTokens
+from infra.problems import of_error
 from infra.rate_limit import network_of
 from schemas.realtime.events import UiUpdatePublished
-from shared_kernel.errors import Forbidden, Refused
+from shared_kernel.errors import Forbidden, HeadwaterError, Refused
 from shared_kernel.events import Recorded
 from shared_kernel.module import Offsets
 
@@ -51,23 +50,11 @@ def anonymous(address: str) -> Anonymous:
     return Anonymous(uuid5(ADDRESSES, network_of(address) if address else ""), frozenset(), FAR)
 
 
-class Wish(BaseModel):
-    """What a client asks; unknown fields are for other versions."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
-
-    channel: Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
-
-
-class Subscribing(Wish):
-    position: str | None = Field(None, max_length=4096)  # null: from now on
-    token: str | None = Field(None, max_length=8192)
-
-
 class UiSession(Session):
     """A socket that hears what it has subscribed to."""
 
     begins_at_once = False
+    names_channels: ClassVar[bool] = True  # in what it hears
     namespace: ClassVar[str] = packets.UI
 
     def __init__(self, *args: Any) -> None:
@@ -79,6 +66,11 @@ class UiSession(Session):
     def is_public(self) -> bool:
         """Return whether it hears public updates, and no others."""
         return isinstance(self.user, Anonymous)
+
+    @property
+    def is_listed(self) -> bool:
+        """Return whether its user is there by it."""
+        return not self.is_public
 
     def say(self, name: str, data: Mapping[str, Any]) -> None:
         if self.connection and not self.ended:
@@ -210,7 +202,7 @@ def _untraced(_sid: str, _session: Session) -> None:
 class UiUpdates:
     """A node's subscriptions: `deliver` and `reached` are told of the topic, `commands` is what a socket may ask."""
 
-    def __init__(self, past: Past, tokens: OpaqueTokens, limits: Limits, spawn: Spawn) -> None:
+    def __init__(self, past: PastInTurns, tokens: OpaqueTokens, limits: Limits, spawn: Spawn) -> None:
         self._tokens, self._limits, self._spawn = tokens, limits, spawn
         self._recent = Recent(limits.recent_records, limits.recent_bytes)
         self._versions, self._kept = Versions(), Kept()
@@ -291,15 +283,41 @@ class UiUpdates:
             self._subscribed.pop(channel, None)
 
     async def _subscribe(self, socket: UiSession, _: Session, payload: Any) -> Mapping[str, Any]:
+        if "channels" in payload:
+            return self._subscribe_to_many(socket, SubscribingToMany.model_validate(payload))
         wish = Subscribing.model_validate(payload)
         self.subscribe(socket, (wish,))
         return {"channel": wish.channel}
 
+    def _subscribe_to_many(self, socket: UiSession, asked: SubscribingToMany) -> Mapping[str, Any]:
+        """Begin with all that the socket may have, at one position, and name the others."""
+        good: list[Subscribing] = []
+        refused: dict[str, Any] = {}
+        room = self._limits.channels - len(socket.channels.keys() - set(asked.channels))
+        for wish in asked.wishes():
+            try:
+                self._allowed_until(socket, wish)
+                if len(good) >= room:
+                    raise self._too_many()
+                good.append(wish)
+            except HeadwaterError as error:
+                refused[wish.channel] = of_error(error)
+        if good:
+            self.subscribe(socket, good)
+        return {"channels": [wish.channel for wish in good], "refused": refused}
+
+    def _too_many(self) -> Refused:
+        return Refused("too_many_channels", f"{self._limits.channels} of a socket")
+
     async def _unsubscribe(self, socket: UiSession, _: Session, payload: Any) -> Mapping[str, Any]:
         name = Wish.model_validate(payload).channel
-        if known := socket.channels.get(name):
-            self._close(known, "unsubscribed")
+        self.unsubscribe(socket, name, "unsubscribed")
         return {"channel": name}
+
+    def unsubscribe(self, socket: UiSession, name: str, reason: str) -> None:
+        """End the channel for the socket. May be repeated."""
+        if known := socket.channels.get(name):
+            self._close(known, reason)
 
     def subscribe(self, socket: UiSession, wishes: Sequence[Subscribing]) -> None:
         """Begin with channels at the first one's position, or renew the right to them. Raise `Refused` for what the socket may
@@ -311,7 +329,7 @@ class UiUpdates:
         if has_position:
             position = open_feed(self._tokens, first.position) if first.position is not None else None
         if len(socket.channels.keys() | ends.keys()) > self._limits.channels:
-            raise Refused("too_many_channels", f"{self._limits.channels} of a socket")
+            raise self._too_many()
         for name in ends:
             known = socket.channels.get(name)
             if known and not has_position:
@@ -323,6 +341,12 @@ class UiUpdates:
             self._close_at(socket.channels[name], until)
         if new:
             self._begin(Beginning(new, position, self), position)
+
+    def refreshed(self, socket: UiSession) -> None:
+        """End what the socket's new token does not give it. A channel token is for the user and lasts as long as it says."""
+        for each in list(socket.channels.values()):
+            if each.closing is None and not self._may_have(socket, each.channel.name):
+                self._close(each, "forbidden_channel")
 
     def _add(self, socket: UiSession, channel: Channel) -> Subscription:
         subscription = Subscription(socket, channel, self)
@@ -342,13 +366,17 @@ class UiUpdates:
 
     def _allowed_until(self, socket: UiSession, wish: Subscribing) -> datetime | None:
         """Return when the right to the channel ends, None if it does not. Raise `Refused` where there is none."""
-        user = socket.user
-        if socket.is_public or may_subscribe(user.id, user.roles, wish.channel, self._limits.open_channels):
+        if self._may_have(socket, wish.channel):
             return None
-        until = granted_until(self._tokens, wish.token, user.id, wish.channel) if wish.token else None
+        until = granted_until(self._tokens, wish.token, socket.id, wish.channel) if wish.token else None
         if until is None:
             raise Forbidden("forbidden_channel", "it takes a channel token that is not over")
         return until
+
+    def _may_have(self, socket: UiSession, channel: str) -> bool:
+        """Return whether it takes no channel token."""
+        user = socket.user
+        return socket.is_public or may_subscribe(user.id, user.roles, channel, self._limits.open_channels)
 
     def _close_at(self, subscription: Subscription, until: datetime | None) -> None:
         if subscription.closing:

@@ -3,17 +3,18 @@
 from bisect import bisect_right
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from heapq import merge
 from itertools import islice
+from sys import getsizeof
 from uuid import UUID
 
 from bounded_contexts.realtime.application.reactions import Delivery, Recipient
 from shared_kernel.events import Position, Recorded
 from shared_kernel.module import Offsets
 
-ENTRY_BYTES = 1_000  # what an entry takes beside its text
-RECIPIENT_BYTES = 200  # and for each recipient, mostly its place in the index
+ENTRY_BYTES = 900  # what an entry takes beside its texts
+RECIPIENT_BYTES = 400  # and for each recipient: its place in the index, and its name in the data
 
 Reading = dict[str, dict[int, int]]  # `Offsets` that move
 
@@ -27,6 +28,15 @@ class Entry:
     id: str
     delivery: Delivery
     text: str  # as it is sent, up to the position
+    bytes: int = field(init=False)  # that it is taken to hold
+
+    def __post_init__(self) -> None:
+        self.weigh()
+
+    def weigh(self) -> None:
+        """Count what it holds: its data as well as the text made of that, each as wide as its widest character."""
+        data = sum(getsizeof(each) for each in self.delivery.data.values())
+        self.bytes = ENTRY_BYTES + getsizeof(self.text) + data + RECIPIENT_BYTES * len(self.delivery.recipients)
 
 
 class Recent:
@@ -77,7 +87,7 @@ class Recent:
         self._entries.append(entry)
         for recipient in delivery.recipients:
             self._of[recipient].append(entry)
-        self._bytes += size(entry)
+        self._bytes += entry.bytes
         self.passed(recorded)
         while len(self._entries) > self._most_records or (self._bytes > self._most_bytes and len(self._entries) > 1):
             self._forget()
@@ -88,10 +98,11 @@ class Recent:
         for entry in self._entries:
             former = entry.delivery
             if former.data.get("id") == str(message) and former.data.get("body"):
-                self._bytes -= size(entry)
+                self._bytes -= entry.bytes
                 entry.delivery = replace(former, data={**former.data, "body": ""})
                 entry.text = revised(entry.text, former, entry.delivery)
-                self._bytes += size(entry)
+                entry.weigh()
+                self._bytes += entry.bytes
 
     def passed(self, recorded: Recorded) -> None:
         """Note that the record has been read."""
@@ -150,7 +161,7 @@ class Recent:
 
     def _forget(self) -> None:
         entry = self._entries.popleft()
-        self._bytes -= size(entry)
+        self._bytes -= entry.bytes
         at = entry.position
         self._begins[at.topic][at.partition] = at.offset + 1
         for recipient in entry.delivery.recipients:
@@ -167,8 +178,3 @@ def copied(offsets: Offsets) -> Reading:
 
 def _seq(entry: Entry) -> int:
     return entry.seq
-
-
-def size(entry: Entry) -> int:
-    """Return how many bytes the entry is taken to hold."""
-    return ENTRY_BYTES + len(entry.text) + RECIPIENT_BYTES * len(entry.delivery.recipients)

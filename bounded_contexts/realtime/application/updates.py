@@ -5,7 +5,7 @@ from collections import OrderedDict
 from datetime import UTC, datetime
 
 from bounded_contexts.realtime.application.reactions import EVENTS, Delivery
-from bounded_contexts.realtime.application.recent import Entry, size
+from bounded_contexts.realtime.application.recent import Entry
 from bounded_contexts.realtime.application.subscriptions import Channel
 from schemas.realtime.events import UiUpdatePublished
 from shared_kernel.events import Event
@@ -85,7 +85,7 @@ class Kept:
         """Put the update in the place of the channel's former one."""
         self._forget(channel)
         self._of[channel] = entry
-        self._bytes += size(entry)
+        self._bytes += entry.bytes
         while len(self._of) > self._most or self._bytes > self._most_bytes:
             self._forget(next(iter(self._of)))
 
@@ -99,4 +99,4 @@ class Kept:
 
     def _forget(self, channel: Channel) -> None:
         if entry := self._of.pop(channel, None):
-            self._bytes -= size(entry)
+            self._bytes -= entry.bytes
