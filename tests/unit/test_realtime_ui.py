@@ -4,6 +4,7 @@ import asyncio
 from uuid import uuid4
 
 from bounded_contexts.realtime.adapters.outbox import Outbox
+from bounded_contexts.realtime.adapters.past_in_turns import PastInTurns
 from bounded_contexts.realtime.adapters.ui import TOPIC, UiSession, UiUpdates, anonymous
 from bounded_contexts.realtime.adapters.wishes import Subscribing
 from bounded_contexts.realtime.application.limits import Limits
@@ -27,7 +28,7 @@ class Nothing:
 
 
 def test_while_a_channel_is_behind_the_socket_is_told_its_position() -> None:
-    ui = UiUpdates(Nothing(), TOKENS, Limits(), lambda work: work.close())  # type: ignore[arg-type]  # nothing is read
+    ui = UiUpdates(PastInTurns(Nothing(), Limits()), TOKENS, Limits(), lambda work: work.close())  # type: ignore[arg-type]  # nothing is read
     ui.begun({TOPIC: {0: 0, 1: 0}})
     ui.reached(ENDS)
     socket = UiSession(anonymous("127.0.0.1"), None, False, OwnMessages(uuid4()), Wire(10))

@@ -16,11 +16,11 @@ from bounded_contexts.realtime.adapters.catch_up import CatchUp, Meaning
 from bounded_contexts.realtime.adapters.channel_tokens import granted_until
 from bounded_contexts.realtime.adapters.commands import SessionCommand
 from bounded_contexts.realtime.adapters.metrics import LAGGED
+from bounded_contexts.realtime.adapters.past_in_turns import PastInTurns
 from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.adapters.wishes import Subscribing, SubscribingToMany, Wish
 from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
-from bounded_contexts.realtime.application.ports import Past
 from bounded_contexts.realtime.application.recent import Entry, Reading, Recent, copied
 from bounded_contexts.realtime.application.subscriptions import Channel, may_subscribe
 from bounded_contexts.realtime.application.updates import Kept, Versions, is_expired, update_of
@@ -196,7 +196,7 @@ def _untraced(_sid: str, _session: Session) -> None:
 class UiUpdates:
     """A node's subscriptions: `deliver` and `reached` are told of the topic, `commands` is what a socket may ask."""
 
-    def __init__(self, past: Past, tokens: OpaqueTokens, limits: Limits, spawn: Spawn) -> None:
+    def __init__(self, past: PastInTurns, tokens: OpaqueTokens, limits: Limits, spawn: Spawn) -> None:
         self._tokens, self._limits, self._spawn = tokens, limits, spawn
         self._recent = Recent(limits.recent_records, limits.recent_bytes)
         self._versions, self._kept = Versions(), Kept()
