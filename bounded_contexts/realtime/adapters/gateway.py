@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bounded_contexts.realtime.adapters import metrics, packets
 from bounded_contexts.realtime.adapters.catch_up import CatchUp
+from bounded_contexts.realtime.adapters.channel_changes import ChannelChanges
 from bounded_contexts.realtime.adapters.commands import Asked, CommandLine, SessionCommand, of_its_user
 from bounded_contexts.realtime.adapters.connection import GRACE_S, Connection, Kind, Refusal
 from bounded_contexts.realtime.adapters.engine import Engine
@@ -33,14 +34,21 @@ from bounded_contexts.realtime.adapters.token_expiry import TokenExpiry
 from bounded_contexts.realtime.adapters.typists import Typists
 from bounded_contexts.realtime.adapters.ui import TOPIC as UPDATES
 from bounded_contexts.realtime.adapters.ui import PublicSession, UiSession, UiUpdates, anonymous
-from bounded_contexts.realtime.adapters.ui_frames import EventsSession, PlainPublicSession, PlainUiSession
+from bounded_contexts.realtime.adapters.ui_frames import EventsSession, PageSession, PlainPublicSession, PlainUiSession
 from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.own_messages import OwnMessages
 from bounded_contexts.realtime.application.ports import Ports
 from bounded_contexts.realtime.application.reactions import Recipient, delivery_of
 from bounded_contexts.realtime.application.recent import Recent, copied
-from bounded_contexts.realtime.application.signals import Disconnection, PresenceChanged, Signal, Typed
+from bounded_contexts.realtime.application.signals import (
+    ChannelsGiven,
+    ChannelsTaken,
+    Disconnection,
+    PresenceChanged,
+    Signal,
+    Typed,
+)
 from infra import tracing
 from infra.access_tokens import AccessTokens, Unauthenticated, User
 from infra.feed_positions import open_feed, seal_feed
@@ -60,6 +68,7 @@ KINDS: Mapping[Kind, type[Session]] = {
     "ui": UiSession,
     "public": PublicSession,
     "events": EventsSession,
+    "page": PageSession,
     "plain-ui": PlainUiSession,
     "plain-public": PlainPublicSession,
 }
@@ -122,6 +131,7 @@ class ChatGateway:
         self._nobody = asyncio.Event()
         self.asgi = Engine(self, self._limits)
         self.ui = UiUpdates(past, tokens, self._limits, self.asgi.spawn)
+        self._changes = ChannelChanges(self._of_user, self.ui, tokens)
         self.plain = PlainSockets(self, self.asgi, self._limits)
         sample(self)
 
@@ -225,6 +235,8 @@ class ChatGateway:
         self._expiry.watch(session)
         if session.begins_at_once:
             self.began(connection.sid)
+        elif isinstance(session, UiSession) and session.is_listed:
+            self._notes.began(connection.sid, session)
 
     def began(self, sid: str) -> None:
         """Begin to send, from now or from the client's position on."""
@@ -274,6 +286,10 @@ class ChatGateway:
                 self._presences.hear(users)
             case Disconnection():
                 self._disconnect(signal)
+            case ChannelsGiven():
+                self._changes.give(signal)
+            case ChannelsTaken():
+                self._changes.take(signal)
 
     def _disconnect(self, asked: Disconnection) -> None:
         for each in list(self._of_user.get(asked.user_id, ())):
