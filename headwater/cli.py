@@ -21,6 +21,7 @@ from headwater.identity_cli import keys, users
 from headwater.payments_cli import payment_provider
 from headwater.proxy_cli import proxy_config
 from headwater.rebuild_cli import rebuild
+from headwater.sagas_cli import sagas
 from headwater.settings import SettingsError
 from headwater.stack_cli import stack
 from headwater.supervisor import running
@@ -38,6 +39,7 @@ app.add_typer(schemas, name="schemas")
 app.add_typer(audit, name="audit")
 app.add_typer(groups, name="groups")
 app.add_typer(dlq, name="dlq")
+app.add_typer(sagas, name="sagas")
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
 app.command()(replay)
