@@ -109,9 +109,7 @@ class Settings(PaymentSettings):
     )
     schema_registry_username: str | None = Field(None, description="Basic authentication at the registry.")
     schema_registry_password: SecretStr | None = Field(None, description="Basic authentication at the registry.")
-    schema_registry_ca_file: Path | None = Field(
-        None, description="PEM file of the authority that signed the registry."
-    )
+    schema_registry_ca_file: Path | None = Field(None, description="PEM file of the authority behind the registry.")
 
     redis_url: SecretStr | None = Field(
         None,
