@@ -29,6 +29,7 @@ ROLES: Mapping[str, frozenset[str]] = {
             "messaging:erase",
             "operations:groups",
             "audit:read",
+            "payments:read",
             "realtime:publish",
             "realtime:keys",
             "realtime:connections",
@@ -37,7 +38,7 @@ ROLES: Mapping[str, frozenset[str]] = {
 }
 # What a key or a service account is limited to: the first word of a route's path, and whether it changes anything. Signing in,
 # keys and service accounts themselves are for people.
-RESOURCES = ("admin", "audit", "conversations", "me", "messages", "notifications", "users")
+RESOURCES = ("admin", "audit", "conversations", "me", "messages", "notifications", "payments", "users")
 PUBLISH = "realtime:publish"  # a scope as well: to every channel, and with `:GLOB` behind it to those that fit
 CONNECTIONS = "realtime:connections"  # a permission, and a scope of service accounts
 GRANT_CHANNELS = "realtime:grant"  # make channel tokens, which API keys may not; `:GLOB` as with `PUBLISH`

@@ -31,6 +31,7 @@ GROUPS = {
 KEPT = {
     "messaging": ("erasure",),
     "audit": ("record", "root"),
+    "payments": ("webhook",),
     "realtime": ("node", "presence", "session", "publish_key", "signed_request"),
     "identity": (
         "address",
