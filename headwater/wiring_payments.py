@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from bounded_contexts.payments import module as payments
+from bounded_contexts.payments.adapters.heard_postgres import PostgresHeard
 from bounded_contexts.payments.adapters.payments_postgres import PostgresPayments
 from bounded_contexts.payments.adapters.provider_http import HttpProvider, NoProvider, Patience
 from bounded_contexts.payments.application.ports import Ports
@@ -11,6 +12,7 @@ from headwater.given import Given
 from headwater.settings import Settings, required
 from infra.event_store_postgres import PostgresEventStore
 from infra.positions import ReadModel
+from infra.webhooks import secret_of
 from shared_kernel.module import Module
 
 
@@ -23,10 +25,13 @@ def module_of_payments(given: Given) -> Module:
         provider=payment_provider(given.settings),
         payment_writer=listed,
         payments=listed,
+        heard=PostgresHeard(database),
         stored=ReadModel(given.groups[payments.NAME].positions, payments.PAYMENTS, given.kafka.prefix),
         now=partial(datetime.now, UTC),
     )
-    return payments.module(ports, given.settings.payment_concurrency)
+    secret = given.settings.payment_webhook_secret
+    signs = secret_of(secret.get_secret_value()) if secret else None
+    return payments.module(ports, given.settings.payment_concurrency, signs)
 
 
 def payment_provider(settings: Settings) -> HttpProvider | NoProvider:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NewType, TypeVar
 from uuid import UUID
 
 import strawberry
@@ -45,6 +45,7 @@ class Context:
 
 
 Info = strawberry.Info[Context, None]
+BigInt = NewType("BigInt", int)  # amounts: an `Int` has 32 bits
 
 
 @dataclass(frozen=True, slots=True)

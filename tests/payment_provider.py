@@ -27,7 +27,7 @@ class ProviderProcess:
     def __init__(self, directory: Path, webhooks: str | None = None) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
         self._directory = directory
-        self._webhooks = webhooks
+        self.webhooks = webhooks
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -48,7 +48,7 @@ class ProviderProcess:
             "--ledger",
             str(self._directory / "ledger.jsonl"),
         ]
-        more = ["--webhooks", self._webhooks] if self._webhooks else []
+        more = ["--webhooks", self.webhooks] if self.webhooks else []
         known = {"HEADWATER_PAYMENT_PROVIDER_KEY": KEY, "HEADWATER_PAYMENT_WEBHOOK_SECRET": SECRET}
         own = {**os.environ, **known, "HEADWATER_HOME": str(self._directory / "home")}
         self._process = subprocess.Popen([sys.executable, "-m", "headwater", *run, *more], env=own)

@@ -4,6 +4,9 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+from bounded_contexts.payments.adapters.graph import graph
+from bounded_contexts.payments.adapters.http import router
+from bounded_contexts.payments.adapters.http_webhooks import webhooks
 from bounded_contexts.payments.application.ports import Ports
 from bounded_contexts.payments.application.settling import hear, resolve
 from bounded_contexts.payments.domain.payment import PaymentEvent
@@ -45,13 +48,18 @@ EVENTS: tuple[type[PaymentEvent], ...] = (
 )
 
 
-def module(ports: Ports, lanes: int) -> Module:
-    """Return the context as wiring knows it; `lanes` payments at once are talked about with the provider."""
+def module(ports: Ports, lanes: int, webhook_secret: bytes | None) -> Module:
+    """Return the context as wiring knows it; `lanes` payments at once are talked about with the provider, whose webhooks are
+    taken where there is a secret that signs them."""
     heard = partial(hear, ports=ports)
+    routes = router(ports)
+    routes.include_router(webhooks(ports, webhook_secret))
     return Module(
         name=NAME,
         topics=(Topic("payments"), Topic("payment-commands")),
         has_outbox=True,
+        router=routes,
+        graph=graph(ports),
         consumers=(
             Consumer(
                 COMMANDS,

@@ -33,6 +33,7 @@ GROUPS = {
 KEPT = {
     "messaging": ("erasure",),
     "audit": ("record", "root"),
+    "payments": ("webhook",),
     "realtime": ("node", "presence", "session", "publish_key", "signed_request"),
     "identity": (
         "address",

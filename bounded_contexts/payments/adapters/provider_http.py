@@ -109,7 +109,7 @@ class HttpProvider:
             return None
         if found is None or found.reference != payment_id:
             return Unknown("it speaks of another payment")
-        return Statement(found.id, found.state, _reason(found.reason))
+        return Statement(found.id, found.state, known_reason(found.reason))
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -209,9 +209,9 @@ def _outcome(instruction: Instruction, answer: "tuple[int, Answer | None]") -> O
         return Done(found.id)
     if instruction.step == "void" and found.state not in ("captured", "refunded"):
         return Done(found.id)  # nothing is held
-    return Declined("voided_before" if found.state == "voided" else _reason(found.reason))
+    return Declined("voided_before" if found.state == "voided" else known_reason(found.reason))
 
 
-def _reason(given: str) -> str:
+def known_reason(given: str) -> str:
     """Return one of the reasons we tell of, whatever words the provider has."""
     return given if given in REASONS else "card_declined"

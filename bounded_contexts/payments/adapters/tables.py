@@ -6,6 +6,15 @@ metadata = sa.MetaData()  # no schema: a rebuild writes to tables of the same na
 
 Moment = sa.TIMESTAMP(timezone=True)
 
+# Webhooks that were taken, for as long as their time would let them be taken again.
+webhook = sa.Table(
+    "webhook",
+    metadata,
+    sa.Column("event_id", sa.Text, primary_key=True),
+    sa.Column("attempted_at", sa.BigInteger, primary_key=True),  # Unix time in seconds, of each attempt
+    sa.Column("heard_at", Moment, nullable=False, index=True),
+)
+
 payment = sa.Table(
     "payment",
     metadata,

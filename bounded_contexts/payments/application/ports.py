@@ -97,6 +97,14 @@ class PaymentReader(Protocol):
         ...
 
 
+class Heard(Protocol):
+    """Which of the provider's webhooks were taken."""
+
+    async def first(self, event_id: str, attempted_at: int, now: datetime) -> bool:
+        """Note that an event's attempt of then (Unix time, seconds) is taken; return whether it had not been before."""
+        ...
+
+
 class ReadState(Protocol):
     """How far the stored state has come."""
 
@@ -111,5 +119,6 @@ class Ports:
     provider: PaymentProvider
     payment_writer: PaymentWriter
     payments: PaymentReader
+    heard: Heard
     stored: ReadState
     now: Callable[[], datetime]  # time-zone aware, UTC
