@@ -20,6 +20,7 @@ from tests.integration.conftest import client_of
 OPEN, USER = "open to all", "signed in"
 SOMEBODY, SOMETHING = str(UUID(int=1)), {"email": "somebody@example.org", "name": "x"}
 TEXT = {"body": "x", "client_id": "x"}
+OF_CHANNELS = {"user_id": SOMEBODY, "channels": ["news"]}
 
 
 class Access(NamedTuple):
@@ -112,6 +113,11 @@ ROUTES = {
     "GET /api/v1/notifications": Access(USER),
     "GET /api/v1/notifications/counts": Access(USER),
     "POST /api/v1/notifications:mark": Access(USER, {}),
+    "POST /api/v1/stock-items": Access("inventory:manage", {"sku": "x", "name": "x"}),
+    "GET /api/v1/stock-items": Access(USER),
+    "GET /api/v1/stock-items/{sku:sku}": Access(USER),
+    "POST /api/v1/stock-items/{sku:sku}:receive": Access("inventory:manage", {"quantity": 1}),
+    "GET /api/v1/stock-items/{sku:sku}/movements": Access("inventory:manage"),
     "POST /graphql": Access(USER, {}),
     "GET /api/v1/audit/trace/{correlation_id}": Access("audit:read"),
     "GET /api/v1/audit/messages/{message_id}/trace": Access("audit:read"),
@@ -130,6 +136,8 @@ ROUTES = {
     "DELETE /api/v1/realtime/keys/{key_id:uuid}": Access("realtime:keys"),
     f"GET {CONNECTIONS}": Access("realtime:connections"),
     f"POST {CONNECTIONS}/disconnect": Access("realtime:connections", {"user_id": SOMEBODY}),
+    f"POST {CONNECTIONS}/subscribe": Access("realtime:connections", OF_CHANNELS),
+    f"POST {CONNECTIONS}/unsubscribe": Access("realtime:connections", OF_CHANNELS),
     "GET /users": Access("identity:list"),
     "POST /users": Access("identity:create", SOMETHING),
     "GET /users/{user_id:uuid}": Access(USER),
@@ -156,6 +164,7 @@ VALUES = {
     "message_id:uuid": SOMEBODY,
     "message_id": SOMEBODY,
     "correlation_id": "nothing",
+    "sku:sku": "no-item",
     "group:group": "no.group",
     "role": "moderator",
 }

@@ -19,8 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bounded_contexts.realtime.adapters import metrics, packets
 from bounded_contexts.realtime.adapters.catch_up import CatchUp
+from bounded_contexts.realtime.adapters.channel_changes import ChannelChanges
 from bounded_contexts.realtime.adapters.commands import Asked, CommandLine, SessionCommand, of_its_user
 from bounded_contexts.realtime.adapters.connection import GRACE_S, Connection, Kind, Refusal
+from bounded_contexts.realtime.adapters.elsewhere import Elsewhere
 from bounded_contexts.realtime.adapters.engine import Engine
 from bounded_contexts.realtime.adapters.graph_sockets import GraphSession
 from bounded_contexts.realtime.adapters.past_in_turns import PastInTurns
@@ -33,14 +35,21 @@ from bounded_contexts.realtime.adapters.token_expiry import TokenExpiry
 from bounded_contexts.realtime.adapters.typists import Typists
 from bounded_contexts.realtime.adapters.ui import TOPIC as UPDATES
 from bounded_contexts.realtime.adapters.ui import PublicSession, UiSession, UiUpdates, anonymous
-from bounded_contexts.realtime.adapters.ui_frames import EventsSession, PlainPublicSession, PlainUiSession
+from bounded_contexts.realtime.adapters.ui_frames import EventsSession, PageSession, PlainPublicSession, PlainUiSession
 from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.own_messages import OwnMessages
 from bounded_contexts.realtime.application.ports import Ports
 from bounded_contexts.realtime.application.reactions import Recipient, delivery_of
 from bounded_contexts.realtime.application.recent import Recent, copied
-from bounded_contexts.realtime.application.signals import Disconnection, PresenceChanged, Signal, Typed
+from bounded_contexts.realtime.application.signals import (
+    ChannelsGiven,
+    ChannelsTaken,
+    Disconnection,
+    PresenceChanged,
+    Signal,
+    Typed,
+)
 from infra import tracing
 from infra.access_tokens import AccessTokens, Unauthenticated, User
 from infra.feed_positions import open_feed, seal_feed
@@ -60,6 +69,7 @@ KINDS: Mapping[Kind, type[Session]] = {
     "ui": UiSession,
     "public": PublicSession,
     "events": EventsSession,
+    "page": PageSession,
     "plain-ui": PlainUiSession,
     "plain-public": PlainPublicSession,
 }
@@ -98,6 +108,7 @@ class ChatGateway:
         self._recent = Recent(self._limits.recent_records, self._limits.recent_bytes)
         self._erased = ErasedMessages()
         self._notes = SessionNotes(ports.sessions, self._recent)
+        self._elsewhere = Elsewhere(ports.connections, self._notes.node, self._limits)
         past = PastInTurns(ports.past, self._limits)
         self._catch_up = CatchUp(self._recent, self._erased, past, self._notes.began, self._seal, self._limits)
         self._sessions: dict[str, Session] = {}  # by Socket.IO id
@@ -122,6 +133,7 @@ class ChatGateway:
         self._nobody = asyncio.Event()
         self.asgi = Engine(self, self._limits)
         self.ui = UiUpdates(past, tokens, self._limits, self.asgi.spawn)
+        self._changes = ChannelChanges(self._of_user, self.ui, tokens)
         self.plain = PlainSockets(self, self.asgi, self._limits)
         sample(self)
 
@@ -201,11 +213,12 @@ class ChatGateway:
         """Let a client in by its token. Raise `Refusal` with a problem document."""
         try:
             session = await self._session_of(Auth.model_validate(auth or {}), KINDS[kind], address)
+            elsewhere = await self._elsewhere.count(session)
         except HeadwaterError as error:
             raise _refusal(of_error(error)) from None
         except ValidationError as error:
             raise _refusal(of_validation(error)) from None
-        self._require_room(session)
+        self._require_room(session, elsewhere)
         self._of_user.setdefault(session.id, set()).add(session)
         self._sessions[sid] = session
         self._nobody.clear()
@@ -225,6 +238,8 @@ class ChatGateway:
         self._expiry.watch(session)
         if session.begins_at_once:
             self.began(connection.sid)
+        elif isinstance(session, UiSession) and session.is_listed:
+            self._notes.began(connection.sid, session)
 
     def began(self, sid: str) -> None:
         """Begin to send, from now or from the client's position on."""
@@ -274,6 +289,10 @@ class ChatGateway:
                 self._presences.hear(users)
             case Disconnection():
                 self._disconnect(signal)
+            case ChannelsGiven():
+                self._changes.give(signal)
+            case ChannelsTaken():
+                self._changes.take(signal)
 
     def _disconnect(self, asked: Disconnection) -> None:
         for each in list(self._of_user.get(asked.user_id, ())):
@@ -315,11 +334,14 @@ class ChatGateway:
                 session.lag(entry, copied(self._recent.reached))
                 self.asgi.spawn(self._catch_up.follow(session))
 
-    def _require_room(self, session: Session) -> None:
+    def _require_room(self, session: Session, elsewhere: int) -> None:
         """Raise `Refusal` where too many are open: of the user, or without login of the address or at all."""
         count, is_public = len(self._of_user.get(session.id, ())), isinstance(session, UiSession) and session.is_public
         if count >= (self._limits.connections_per_address if is_public else self._limits.connections_per_user):
             raise _refusal(problem(429, "too_many_connections", f"{count} sockets of yours are open here"))
+        most = self._limits.connections_per_user_everywhere
+        if most and not is_public and count + elsewhere >= most:
+            raise _refusal(problem(429, "too_many_connections", f"{count + elsewhere} sockets of yours are open"))
         if is_public and self._public >= self._limits.public_connections:
             raise _refusal(problem(429, "too_many_connections", "too many are open without login"))
         self._public += is_public

@@ -54,6 +54,7 @@ class UiSession(Session):
     """A socket that hears what it has subscribed to."""
 
     begins_at_once = False
+    names_channels: ClassVar[bool] = True  # in what it hears
     namespace: ClassVar[str] = packets.UI
 
     def __init__(self, *args: Any) -> None:
@@ -65,6 +66,11 @@ class UiSession(Session):
     def is_public(self) -> bool:
         """Return whether it hears public updates, and no others."""
         return isinstance(self.user, Anonymous)
+
+    @property
+    def is_listed(self) -> bool:
+        """Return whether its user is there by it."""
+        return not self.is_public
 
     def say(self, name: str, data: Mapping[str, Any]) -> None:
         if self.connection and not self.ended:
@@ -305,9 +311,13 @@ class UiUpdates:
 
     async def _unsubscribe(self, socket: UiSession, _: Session, payload: Any) -> Mapping[str, Any]:
         name = Wish.model_validate(payload).channel
-        if known := socket.channels.get(name):
-            self._close(known, "unsubscribed")
+        self.unsubscribe(socket, name, "unsubscribed")
         return {"channel": name}
+
+    def unsubscribe(self, socket: UiSession, name: str, reason: str) -> None:
+        """End the channel for the socket. May be repeated."""
+        if known := socket.channels.get(name):
+            self._close(known, reason)
 
     def subscribe(self, socket: UiSession, wishes: Sequence[Subscribing]) -> None:
         """Begin with channels at the first one's position, or renew the right to them. Raise `Refused` for what the socket may

@@ -41,8 +41,16 @@ class EventsSession(UiSession):
         return Said(entry.delivery.name, packets.envelope(packet), packet.position)
 
 
+class PageSession(EventsSession):
+    """A client that asks for a page and is gone."""
+
+    is_listed = False
+
+
 class PlainUiSession(UiSession):
     """Hears each payload as it was published, and nothing else."""
+
+    names_channels = False
 
     def say(self, name: str, data: Mapping[str, Any]) -> None: ...
 
