@@ -15,6 +15,7 @@ ROLES: Mapping[str, frozenset[str]] = {
     USER: frozenset({"identity:change:own", "identity:erase:own"}),
     "moderator": frozenset({"messaging:former"}),
     "operator": frozenset({"operations:groups"}),
+    "staff": frozenset({"ordering:read", "ordering:fulfil"}),
     "auditor": frozenset({"audit:read", "identity:list"}),
     "admin": frozenset(
         {
@@ -28,6 +29,8 @@ ROLES: Mapping[str, frozenset[str]] = {
             "messaging:former",
             "messaging:erase",
             "operations:groups",
+            "ordering:read",
+            "ordering:fulfil",
             "audit:read",
             "realtime:publish",
             "realtime:keys",
@@ -37,7 +40,7 @@ ROLES: Mapping[str, frozenset[str]] = {
 }
 # What a key or a service account is limited to: the first word of a route's path, and whether it changes anything. Signing in,
 # keys and service accounts themselves are for people.
-RESOURCES = ("admin", "audit", "conversations", "me", "messages", "notifications", "users")
+RESOURCES = ("admin", "audit", "conversations", "me", "messages", "notifications", "orders", "users")
 PUBLISH = "realtime:publish"  # a scope as well: to every channel, and with `:GLOB` behind it to those that fit
 CONNECTIONS = "realtime:connections"  # a permission, and a scope of service accounts
 GRANT_CHANNELS = "realtime:grant"  # make channel tokens, which API keys may not; `:GLOB` as with `PUBLISH`

@@ -21,8 +21,10 @@ GROUPS = {
     "identity.mail": ["sessions", "users"],
     "identity.sessions": ["users"],
     "messaging.history": ["conversations", "messages"],
-    "notifications.inbox": ["messages", "notifications"],
-    "realtime.rules": ["notifications"],
+    "notifications.inbox": ["messages", "notifications", "orders"],
+    "ordering.commands": ["order-commands"],
+    "ordering.orders": ["orders", "users"],
+    "realtime.rules": ["notifications", "orders"],
     "sagas": ["orders", "payments", "reservations"],
 }
 # Tables that outlive a rebuild: what they say holds for events read again, or is kept once.
@@ -73,6 +75,8 @@ ROLES = (
     "identity.mail",
     "messaging.history",
     "notifications.inbox",
+    "ordering.commands",
+    "ordering.orders",
     "realtime.rules",
     "sagas",
     "audit.log",

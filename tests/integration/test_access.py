@@ -35,6 +35,7 @@ ADMIN = "/api/v1/admin/groups"
 ME = "/api/v1/me"
 SERVICES = "/api/v1/service-accounts"
 CONNECTIONS = "/api/v1/realtime/connections"
+ORDERS = "/api/v1/orders"
 ROUTES = {
     "GET /": Access(OPEN),
     "GET /health/live": Access(OPEN),
@@ -113,6 +114,14 @@ ROUTES = {
     "GET /api/v1/notifications": Access(USER),
     "GET /api/v1/notifications/counts": Access(USER),
     "POST /api/v1/notifications:mark": Access(USER, {}),
+    f"POST {ORDERS}": Access(USER, {}),
+    f"GET {ORDERS}": Access(USER),
+    f"GET {ORDERS}/buyers": Access("ordering:read"),
+    f"GET {ORDERS}/{{order_id:uuid}}": Access(USER),
+    f"GET {ORDERS}/{{order_id:uuid}}/history": Access(USER),
+    f"POST {ORDERS}/{{order_id:uuid}}:cancel": Access(USER),
+    f"POST {ORDERS}/{{order_id:uuid}}:ship": Access("ordering:fulfil"),
+    f"POST {ORDERS}/{{order_id:uuid}}:return": Access("ordering:fulfil"),
     "POST /graphql": Access(USER, {}),
     "GET /api/v1/audit/trace/{correlation_id}": Access("audit:read"),
     "GET /api/v1/audit/messages/{message_id}/trace": Access("audit:read"),
@@ -157,6 +166,7 @@ VALUES = {
     "conversation_id:uuid": SOMEBODY,
     "member_id:uuid": SOMEBODY,
     "message_id:uuid": SOMEBODY,
+    "order_id:uuid": SOMEBODY,
     "message_id": SOMEBODY,
     "correlation_id": "nothing",
     "group:group": "no.group",
