@@ -30,7 +30,7 @@ OfParcel = Annotated[str | None, Field(min_length=1, max_length=CARRIER_LIMIT)]
 class NewLine(Body):
     sku: Annotated[
         str,
-        Field(pattern=f"^{SKU.pattern}$", description="Printable ASCII without spaces.", examples=["tea-100"]),
+        Field(pattern=f"^{SKU.pattern}$", description="Of a stock item.", examples=["tea-100"]),
     ]
     quantity: Annotated[StrictInt, Field(ge=1, le=QUANTITY_LIMIT, examples=[2])]
     unit_price_minor: Annotated[

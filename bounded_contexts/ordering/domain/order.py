@@ -43,7 +43,7 @@ QUANTITY_LIMIT = 10_000
 PRICE_LIMIT = 10**12  # minor units; with the other limits the largest total is 10**18, which 64 bits hold
 REASON_LIMIT = 500  # characters
 CARRIER_LIMIT = 100  # characters, of the carrier's name and of its code for the parcel
-SKU = re.compile(r"[!-~]{1,64}")  # printable ASCII without spaces
+SKU = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # as inventory has them
 READ = "ordering:read"  # the permission to see everybody's orders
 FULFIL = "ordering:fulfil"  # the permission to ship, take back and cancel them
 CANCELLED = "cancelled"  # why an order is rejected whose cancellation was asked for in time
@@ -168,7 +168,7 @@ def _check_lines(lines: Sequence[OrderLine]) -> None:
         raise Refused("repeated_sku", f"line {repeated[0]} repeats an SKU: one line for each")
     for number, line in enumerate(lines):
         if not SKU.fullmatch(line.sku):
-            raise Refused("invalid_sku", f"line {number}: 1 to 64 printable ASCII characters without spaces")
+            raise Refused("invalid_sku", f"line {number}: 1 to 64 letters, digits, dots, dashes, underscores")
         if not 1 <= line.quantity <= QUANTITY_LIMIT:
             raise Refused("invalid_quantity", f"line {number}: 1 to {QUANTITY_LIMIT}")
         if not 0 <= line.unit_price_minor <= PRICE_LIMIT:
