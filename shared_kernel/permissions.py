@@ -14,7 +14,7 @@ SERVICE = "service"  # of programs with an account of their own; nobody is grant
 ROLES: Mapping[str, frozenset[str]] = {
     USER: frozenset({"identity:change:own", "identity:erase:own"}),
     "moderator": frozenset({"messaging:former"}),
-    "operator": frozenset({"operations:groups"}),
+    "operator": frozenset({"operations:groups", "operations:sagas"}),
     "staff": frozenset({"inventory:manage", "ordering:read", "ordering:fulfil"}),
     "auditor": frozenset({"audit:read", "identity:list"}),
     "admin": frozenset(
@@ -30,6 +30,7 @@ ROLES: Mapping[str, frozenset[str]] = {
             "messaging:former",
             "messaging:erase",
             "operations:groups",
+            "operations:sagas",
             "ordering:read",
             "ordering:fulfil",
             "audit:read",
