@@ -78,22 +78,22 @@ async def house_of_its_own(servers: Servers, **more: Any) -> AsyncIterator[House
 
 
 @asynccontextmanager
-async def house_with_its_own_database(servers: Servers) -> AsyncIterator[tuple[House, Database]]:
-    """Connect a house whose topics and tables nobody else writes to. Yield it and the owner's connections."""
+async def house_on_its_own_database(servers: Servers) -> AsyncIterator[tuple[House, Database]]:
+    """Connect a house whose topics and database nobody else has; lend the database's owner, too."""
     name = f"own_{uuid4().hex[:12]}"
-    server = Database(servers.database_url)
+    server = Database(servers.database_url, pool_size=1)
     async with server.driver() as connection:
         await connection.execute(f"create database {name}")
     url = make_url(servers.database_url).set(database=name).render_as_string(hide_password=False)
-    owner = Database(url)
-    settings = settings_for(servers, f"o{uuid4().hex[:8]}.").model_copy(update={"database_url": SecretStr(url)})
+    settings = settings_for(servers, f"{name}.").model_copy(update={"database_url": SecretStr(url)})
     await wiring.migrate_all(settings)
     await wiring.make_topics(settings)
-    house = wiring.build(settings)
+    house, owner = wiring.build(settings), Database(url)
     await house.start()
     yield house, owner
     await house.close()
     await owner.close()
+    await asyncio.to_thread(delete_topics, house.kafka)
     async with server.driver() as connection:
         await connection.execute(f"drop database {name} with (force)")
         for context in wiring.MIGRATIONS:

@@ -11,7 +11,7 @@ import pytest
 from infra.access_tokens import SharedKeyTokens
 from tests.conftest import SECRET
 from tests.integration.channels import screen
-from tests.integration.conftest import house_with_its_own_database, running
+from tests.integration.conftest import house_on_its_own_database, running
 from tests.integration.nodes import node
 from tests.integration.shop import TEA, Shop, confirmation
 from tests.integration.test_graphql import codes, nodes, statements
@@ -31,7 +31,7 @@ CANCEL = 'mutation ($id: UUID!) { cancelOrder(id: $id, reason: "no", waitSeconds
 @pytest.fixture(scope="module")
 async def shop(servers: Servers) -> AsyncIterator[Shop]:
     contexts = ("ordering", "notifications", "realtime", "identity")
-    async with house_with_its_own_database(servers) as (house, owner), running(house, *contexts):
+    async with house_on_its_own_database(servers) as (house, owner), running(house, *contexts):
         yield Shop(house, owner, SharedKeyTokens(SECRET))
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from infra.access_tokens import SharedKeyTokens
 from tests.conftest import SECRET
-from tests.integration.conftest import WAIT, house_with_its_own_database, running
+from tests.integration.conftest import WAIT, house_on_its_own_database, running
 from tests.integration.shop import ORDER, TEA, Shop, confirmation
 from tests.probes import eventually
 from tests.servers import Servers
@@ -20,7 +20,7 @@ from tests.servers import Servers
 
 @pytest.fixture(scope="module")
 async def shop(servers: Servers) -> AsyncIterator[Shop]:
-    async with house_with_its_own_database(servers) as (house, owner), running(house, "ordering"):
+    async with house_on_its_own_database(servers) as (house, owner), running(house, "ordering"):
         yield Shop(house, owner, SharedKeyTokens(SECRET))
 
 

@@ -22,7 +22,7 @@ from infra.health import Health
 from infra.kafka_log import KafkaLog
 from infra.outbox_relay import OutboxRelay
 from infra.postgres import Database
-from tests.integration.conftest import WAIT, client_of, house_with_its_own_database, send
+from tests.integration.conftest import WAIT, client_of, house_on_its_own_database, send
 from tests.integration.nodes import delete_records, message
 from tests.integration.test_group_operations import command, environment
 from tests.probes import eventually
@@ -147,7 +147,7 @@ async def inbox(api: httpx.AsyncClient) -> list[dict[str, Any]]:
 
 @pytest.fixture
 async def town(servers: Servers, tokens: SharedKeyTokens) -> AsyncIterator[Town]:
-    async with house_with_its_own_database(servers) as (house, owner):
+    async with house_on_its_own_database(servers) as (house, owner):
         yield Town(house, owner, tokens)
 
 
