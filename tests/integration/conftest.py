@@ -102,6 +102,29 @@ async def house_on_its_own_database(servers: Servers) -> AsyncIterator[tuple[Hou
 
 
 @asynccontextmanager
+async def running(house: House, *contexts: str) -> AsyncIterator[None]:
+    """Run the consumer groups and relays of these contexts while the block lasts."""
+    work = [
+        ConsumerRunner(consumer, house.broker, house.codec, house.groups[module.name], house.bulk).run()
+        for module in house.modules
+        for consumer in module.consumers
+        if module.name in contexts
+    ]
+    work += [
+        OutboxRelay(house.databases[module.name], module.name, house.bulk).run()
+        for module in house.modules
+        if module.name in contexts and module.has_outbox
+    ]
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
 async def altered(house: House, **settings: Any) -> AsyncIterator[House]:
     """Lend a house like this one, on the same servers and topics, with other settings; it writes by its databases alone."""
     other = wiring.build(house.settings.model_copy(update=settings))
