@@ -22,6 +22,8 @@ from shared_kernel.permissions import SCOPES
 FIRST = 20  # of a list, where nobody says how many
 MOST = 200
 
+Money = NewType("Money", int)  # minor units; GraphQL's own Int ends at 32 bits
+
 T = TypeVar("T")
 K = TypeVar("K")
 R = TypeVar("R", bound=Callable[..., object])
@@ -45,7 +47,6 @@ class Context:
 
 
 Info = strawberry.Info[Context, None]
-BigInt = NewType("BigInt", int)  # amounts: an `Int` has 32 bits
 
 
 @dataclass(frozen=True, slots=True)

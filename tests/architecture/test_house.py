@@ -23,10 +23,12 @@ GROUPS = {
     "inventory.commands": ["stock-commands"],
     "inventory.stock": ["reservations", "stock"],
     "messaging.history": ["conversations", "messages"],
-    "notifications.inbox": ["messages", "notifications"],
+    "notifications.inbox": ["messages", "notifications", "orders"],
+    "ordering.commands": ["order-commands"],
+    "ordering.orders": ["orders", "users"],
     "payments.commands": ["payment-commands"],
     "payments.payments": ["payments"],
-    "realtime.rules": ["notifications"],
+    "realtime.rules": ["notifications", "orders"],
     "sagas": ["orders", "payments", "reservations"],
 }
 # Tables that outlive a rebuild: what they say holds for events read again, or is kept once.
@@ -78,6 +80,8 @@ ROLES = (
     "identity.mail",
     "messaging.history",
     "notifications.inbox",
+    "ordering.commands",
+    "ordering.orders",
     "inventory.commands",
     "inventory.stock",
     "payments.commands",

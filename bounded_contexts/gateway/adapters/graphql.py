@@ -31,7 +31,7 @@ from strawberry.tools import merge_types
 
 from bounded_contexts.gateway.adapters.query_limits import TOKENS, weight
 from infra.access_tokens import User
-from infra.graph import BigInt, Context, Part, Scoped
+from infra.graph import Context, Money, Part, Scoped
 from infra.http import Moment
 from infra.opaque import OpaqueTokens
 from infra.problems import of_error, of_validation, problem
@@ -85,7 +85,7 @@ class Graph:
             query=merge_types("Query", tuple(each.query for each in parts if each.query)),
             mutation=merge_types("Mutation", tuple(each.mutation for each in parts if each.mutation)),
             subscription=merge_types("Subscription", tuple(each.subscription for each in parts if each.subscription)),
-            config=StrawberryConfig(scalar_map={datetime: DATE_TIME, BigInt: BIG_INT}),
+            config=StrawberryConfig(scalar_map={datetime: DATE_TIME, Money: MONEY}),
         )
         self._core = self._schema._schema
         for type_ in (self._core.query_type, self._core.mutation_type):
@@ -234,4 +234,16 @@ DATE_TIME = strawberry.scalar(
     parse_value=moment.validate_python,
 )
 
-BIG_INT = strawberry.scalar(name="BigInt", description="An integer of up to 64 bits.", serialize=int, parse_value=int)
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("a whole number of minor units")
+    return value
+
+
+MONEY = strawberry.scalar(
+    name="Money",
+    description="A whole number of minor units, such as cents: 64 bits.",
+    serialize=_whole,
+    parse_value=_whole,
+)

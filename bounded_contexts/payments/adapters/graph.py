@@ -9,7 +9,7 @@ import strawberry
 
 from bounded_contexts.payments.adapters.http import READ, list_of, payment_for
 from bounded_contexts.payments.application.ports import Listed, Ports, Status
-from infra.graph import FIRST, BigInt, Connection, Info, Part, page_by_place, scoped, seen
+from infra.graph import FIRST, Connection, Info, Money, Part, page_by_place, scoped, seen
 from shared_kernel.errors import NotFound
 from shared_kernel.permissions import require
 
@@ -30,9 +30,9 @@ class Payment:
     order_id: UUID
     buyer_id: UUID | None
     status: ListedStatus
-    amount_minor: BigInt
-    captured_minor: BigInt
-    refunded_minor: BigInt
+    amount_minor: Money
+    captured_minor: Money
+    refunded_minor: Money
     currency: str | None
     reason: str | None
     provider_reference: str | None
@@ -85,9 +85,9 @@ def _shown(listed: Listed) -> Payment:
         order_id=listed.order_id,
         buyer_id=listed.buyer_id,
         status=ListedStatus(listed.status),
-        amount_minor=BigInt(listed.amount_minor),
-        captured_minor=BigInt(listed.captured_minor),
-        refunded_minor=BigInt(listed.refunded_minor),
+        amount_minor=Money(listed.amount_minor),
+        captured_minor=Money(listed.captured_minor),
+        refunded_minor=Money(listed.refunded_minor),
         currency=listed.currency,
         reason=listed.reason,
         provider_reference=listed.provider_reference,
