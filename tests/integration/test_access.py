@@ -180,7 +180,6 @@ VALUES = {
     "message_id:uuid": SOMEBODY,
     "order_id:uuid": SOMEBODY,
     "message_id": SOMEBODY,
-    "order_id:uuid": SOMEBODY,
     "correlation_id": "nothing",
     "sku:sku": "no-item",
     "group:group": "no.group",
