@@ -174,8 +174,11 @@ class Engine:
         sid = secrets.token_urlsafe(15)
         client: Client = socket.state
         try:
-            await self._listener.admit(sid, auth, self._kinds[namespace], socket.address)
+            session = await self._listener.admit(sid, auth, self._kinds[namespace], socket.address)
         except Refusal as refused:
+            if refused.document["status"] == 503:
+                socket.hang_up()  # clients come back by themselves, which they do not after a refusal
+                return
             self._refuse(socket, namespace, {"message": refused.message, "data": refused.document})
         except Exception:
             log.exception("realtime.admit_failed")
@@ -187,7 +190,7 @@ class Engine:
                 return
             connection = client.connections[namespace] = EngineConnection(self, socket, namespace, sid)
             self.strangers.remove(socket)
-            socket.send(packets.welcome(namespace, sid))
+            socket.send(packets.welcome(namespace, sid, session.pid))
             self._listener.joined(connection)
         finally:
             client.joining.discard(namespace)

@@ -15,9 +15,10 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from bounded_contexts.realtime.adapters import metrics, packets
+from bounded_contexts.realtime.adapters.anonymous import anonymous
 from bounded_contexts.realtime.adapters.catch_up import CatchUp
 from bounded_contexts.realtime.adapters.commands import Asked, CommandLine, SessionCommand, of_its_user
 from bounded_contexts.realtime.adapters.connection import GRACE_S, Connection, Kind, Refusal
@@ -25,13 +26,14 @@ from bounded_contexts.realtime.adapters.engine import Engine
 from bounded_contexts.realtime.adapters.graph_sockets import GraphSession
 from bounded_contexts.realtime.adapters.plain import PlainSession, PlainSockets
 from bounded_contexts.realtime.adapters.presences import Presences
+from bounded_contexts.realtime.adapters.recovery import Auth, Recoveries
 from bounded_contexts.realtime.adapters.run import Run
 from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.adapters.session_notes import SessionNotes
 from bounded_contexts.realtime.adapters.token_expiry import TokenExpiry
 from bounded_contexts.realtime.adapters.typists import Typists
 from bounded_contexts.realtime.adapters.ui import TOPIC as UPDATES
-from bounded_contexts.realtime.adapters.ui import PublicSession, UiSession, UiUpdates, anonymous
+from bounded_contexts.realtime.adapters.ui import PublicSession, UiSession, UiUpdates
 from bounded_contexts.realtime.adapters.ui_frames import EventsSession, PlainPublicSession, PlainUiSession
 from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
@@ -62,17 +64,8 @@ KINDS: Mapping[Kind, type[Session]] = {
     "plain-ui": PlainUiSession,
     "plain-public": PlainPublicSession,
 }
+RECOVERED = (Session, UiSession, PublicSession)  # what of them speaks Socket.IO
 RETURNS_PER_S = 200  # clients that are sent to other nodes in a second when this one stops
-
-
-class Auth(BaseModel):
-    """What a client says when it connects; unknown fields are for other versions."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
-
-    token: str | None = None
-    position: str | None = Field(None, max_length=4096)
-    echo: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +112,8 @@ class ChatGateway:
         self._begun = self._closing = False
         self._nobody = asyncio.Event()
         self.asgi = Engine(self, self._limits)
-        self.ui = UiUpdates(ports.past, tokens, self._limits, self.asgi.spawn)
+        self._recoveries = Recoveries(tokens, ports.kept_channels)
+        self.ui = UiUpdates(ports.past, tokens, self._recoveries, self._limits, self.asgi.spawn)
         self.plain = PlainSockets(self, self.asgi, self._limits)
         sample(self)
 
@@ -223,11 +217,15 @@ class ChatGateway:
         self._expiry.watch(session)
         if session.begins_at_once:
             self.began(connection.sid)
+        elif isinstance(session, UiSession) and session.recovery:
+            self.ui.take_up(session, session.recovery)
 
     def began(self, sid: str) -> None:
         """Begin to send, from now or from the client's position on."""
         session = self._sessions[sid]
-        if session.position is None:
+        if session.recovery and session.recovery.is_lost:
+            self._catch_up.start_over(session)
+        elif session.position is None:
             self._catch_up.start(session)
         else:
             self.asgi.spawn(self._catch_up.resume(session, session.position))
@@ -247,7 +245,7 @@ class ChatGateway:
         self._notes.ended(sid)
         session.end()
         self._presences.left(session)
-        self._public -= isinstance(session, UiSession) and session.is_public
+        self._public -= session.is_public
         others = self._of_user[session.id]
         others.discard(session)
         if not others:
@@ -315,7 +313,7 @@ class ChatGateway:
 
     def _require_room(self, session: Session) -> None:
         """Raise `Refusal` where too many are open: of the user, or without login of the address or at all."""
-        count, is_public = len(self._of_user.get(session.id, ())), isinstance(session, UiSession) and session.is_public
+        count, is_public = len(self._of_user.get(session.id, ())), session.is_public
         if count >= (self._limits.connections_per_address if is_public else self._limits.connections_per_user):
             raise _refusal(problem(429, "too_many_connections", f"{count} sockets of yours are open here"))
         if is_public and self._public >= self._limits.public_connections:
@@ -326,9 +324,22 @@ class ChatGateway:
         user = await self._user_of(auth, kind, address)
         position = open_feed(self._tokens, auth.position) if auth.position is not None else None
         session = kind(user, position, auth.echo, OwnMessages(user.id))
-        if auth.token and not (isinstance(session, UiSession) and session.is_public):
+        if auth.token and not (session.is_public):
             self._expiry.note(session, auth.token)
+        if auth.recovery and kind in RECOVERED:
+            await self._recover(session, auth)
         return session
+
+    async def _recover(self, session: Session, auth: Auth) -> None:
+        """Have the session go on where the client's former one was, if that can be."""
+        catch_up = self.ui.catch_up if isinstance(session, UiSession) else self._catch_up
+        place = session.namespace if session.is_public else f"{session.namespace} {session.id}"
+        has_channels = isinstance(session, UiSession)
+        session.recovery = found = await self._recoveries.begin(
+            auth, place, catch_up.can_resume, has_channels=has_channels
+        )
+        if found.is_lost or found.position is not None:
+            session.position = found.position
 
     async def _user_of(self, auth: Auth, kind: type[Session], address: str) -> User:
         if kind.takes_login == "never" or (kind.takes_login == "perhaps" and auth.token is None):
