@@ -18,6 +18,8 @@ from infra.problems import BY_STATUS, CONTENT_TYPE, RETRY_AFTER_S, of_error, of_
 from infra.rate_limit import RateLimited
 from shared_kernel.errors import HeadwaterError, Unavailable
 
+CHALLENGE = {"WWW-Authenticate": 'Bearer error="invalid_token"'}  # RFC 6750, 3
+
 log = structlog.get_logger()
 
 
@@ -55,7 +57,7 @@ def error_answer(request: Request, error: HeadwaterError) -> JSONResponse:
 def error_headers(request: Request, error: HeadwaterError) -> dict[str, str]:
     """Return the fields that go with the error's status; tell the log of what is away."""
     if isinstance(error, Unauthenticated):
-        return {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+        return CHALLENGE
     if isinstance(error, RateLimited):
         return {"Retry-After": str(error.retry_after_s)}
     if isinstance(error, Unavailable):

@@ -12,6 +12,7 @@ HeadwaterError
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 
 class HeadwaterError(Exception):
@@ -21,7 +22,7 @@ class HeadwaterError(Exception):
         super().__init__(code, detail)
         self.code = code
         self.detail = detail
-        self.more: Mapping[str, str] = {}  # what else a client needs
+        self.more: Mapping[str, Any] = {}  # what else a client needs
 
     def __str__(self) -> str:
         return f"{self.code}: {self.detail}" if self.detail else self.code

@@ -40,18 +40,18 @@ ROLES: Mapping[str, frozenset[str]] = {
 RESOURCES = ("admin", "audit", "conversations", "me", "messages", "notifications", "users")
 PUBLISH = "realtime:publish"  # a scope as well: to every channel, and with `:GLOB` behind it to those that fit
 CONNECTIONS = "realtime:connections"  # a permission, and a scope of service accounts
-GRANT_CHANNELS = "realtime:grant"  # make channel tokens, which API keys may not
+GRANT_CHANNELS = "realtime:grant"  # make channel tokens, which API keys may not; `:GLOB` as with `PUBLISH`
 SCOPES = frozenset(f"{resource}:{action}" for resource in RESOURCES for action in ("read", "write")) | {
     PUBLISH,
     CONNECTIONS,
     GRANT_CHANNELS,
 }
-PUBLISH_TO = re.compile(rf"{PUBLISH}:[A-Za-z0-9._:/*-]{{1,200}}")
+BY_CHANNEL = re.compile(rf"(?:{PUBLISH}|{GRANT_CHANNELS}):[A-Za-z0-9._:/*-]{{1,200}}")
 
 
 def is_scope(scope: str) -> bool:
     """Return whether a key or a service account may have the scope."""
-    return scope in SCOPES or PUBLISH_TO.fullmatch(scope) is not None
+    return scope in SCOPES or BY_CHANNEL.fullmatch(scope) is not None
 
 
 def permissions(roles: Iterable[str]) -> frozenset[str]:

@@ -1,5 +1,6 @@
 """Updates of user interfaces, from the request to the record on the topic, on the real servers."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -105,6 +106,28 @@ async def test_what_is_no_update_is_refused(
 
     assert (answer.status_code, said["code"]) == (status, code), answer.text
     assert [each["pointer"] for each in said.get("errors", [])] == pointers
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status", "code"),
+    [
+        ({"channel": "role:admin", "payload": 1}, 422, "invalid_channel"),
+        ({"channel": "news", "user_id": str(uuid4()), "payload": 1}, 422, "validation_failed"),
+        ({"channel": "n ws", "payload": 1}, 422, "invalid_channel"),
+        ({"channel": "news", "payload": "\ud83d"}, 422, "validation_failed"),
+        ({"channel": "news", "payload": "x" * 65_535}, 422, "payload_length"),
+        ({"role": "user", "payload": 1, "public": True}, 422, "validation_failed"),
+    ],
+)
+async def test_the_refusal_of_a_batch_says_which_update_it_is_about(
+    admin: httpx.AsyncClient, wrong: dict[str, Any], status: int, code: str
+) -> None:
+    batch = json.dumps({"updates": [{"channel": "news", "payload": 1}, wrong, wrong]})
+    answer = await admin.post(PATH, content=batch, headers={"Content-Type": "application/json"})
+    said = answer.json()
+
+    assert (answer.status_code, said["code"]) == (status, code), answer.text
+    assert said["errors"] == [{"pointer": "/updates/1", "code": code, "detail": said["detail"]}]
 
 
 async def test_only_who_may_publishes(client: Client) -> None:

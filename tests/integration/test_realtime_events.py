@@ -191,6 +191,9 @@ async def test_who_may_not_hear_learns_why(house: House, url: str) -> None:
             async with httpx.AsyncClient(base_url=url) as api:
                 answer = await api.get(PATH, params={"channels": query}, headers=headers | accept)
             assert (answer.status_code, answer.json().get("code")) == (status, code)
+            assert answer.json()["instance"] == PATH
+            assert answer.json()["request_id"] == answer.headers["x-request-id"]
+            assert ("www-authenticate" in answer.headers) == (status == 401)
     async with streamed(url, f"{orders},other", bearer | both) as allowed:
         assert (await allowed.take("channel.subscribed"))["channel"] == orders
 
@@ -208,15 +211,17 @@ async def test_a_channel_token_is_made_by_services_only(house: House, url: str) 
             )
             assert (answer.status_code, answer.json()["code"]) == (403, "scope_missing")
         assert (await api.post("/api/v1/realtime/channel-tokens", json=asked)).status_code == 401
-        for held, scope, status in (
-            (["service"], "realtime:grant", 201),
-            (["service"], "messages:read", 403),
-            (["admin"], "realtime:grant", 403),  # as an administrator's API key
+        for held, scope, code in (
+            (["service"], "realtime:grant", None),
+            (["service"], "realtime:grant:orders.*", None),
+            (["service"], "realtime:grant:orders realtime:grant:news*", "channel_not_allowed"),
+            (["service"], "messages:read", "scope_missing"),
+            (["admin"], "realtime:grant", "scope_missing"),  # as an administrator's API key
         ):
             program = {"authorization": f"Bearer {program_token(house, held, scope)}"}
             answer = await api.post("/api/v1/realtime/channel-tokens", json=asked, headers=program)
-            assert answer.status_code == status, answer.text
-            if status == 201:
+            assert (answer.status_code, answer.json().get("code")) == (403 if code else 201, code), answer.text
+            if code is None:
                 granted = answer.json()["token"]
         theirs = {"authorization": f"Bearer {token(house, user)}", "x-channel-token": f"{channel}={granted}"}
         assert (await api.get(PATH, params={"channels": channel}, headers=theirs)).status_code == 200

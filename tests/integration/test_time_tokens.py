@@ -72,14 +72,17 @@ async def test_what_was_published_as_before_lies_on_the_topic(old: httpx.AsyncCl
     headers, channel = {"X-API-Token": token()}, f"c/{uuid4()}"
     answers = [
         await old.post("/update", params={"channel": channel}, content=b'{"n": 1.10}', headers=headers),
-        await old.post("/publish", params={"channel": channel}, content=b'"\\ud83d"', headers=headers),
+        await old.post("/publish", params={"channel": channel}, content=b'"\\ud83d\\ude00"', headers=headers),
         await old.post("/update", json=3, headers=headers),
     ]
     events = await on_topic(old_house, of(channel), "ui-updates")
     without = await on_topic(old_house, of("default"), "ui-updates")
 
     assert [(each.status_code, each.content) for each in answers] == [(202, b"")] * 3
-    assert [(event.payload, event.is_public) for event in events] == [('{"n": 1.10}', False), ('"\\ud83d"', True)]
+    assert [(event.payload, event.is_public) for event in events] == [
+        ('{"n": 1.10}', False),
+        ('"\\ud83d\\ude00"', True),
+    ]
     assert [event.payload for event in without] == ["3"]
     assert {event.published_by for event in events} == {"key:time-token"}
 
@@ -104,11 +107,23 @@ async def test_two_windows_away_is_too_far(old: httpx.AsyncClient) -> None:
         assert (await old.post("/update", json=1, headers={"X-API-Token": token(off)})).status_code == 401
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"NaN", b"\xff", b"[" * 60_000])
+@pytest.mark.parametrize("content", [b"", b"{", b"NaN", b"\xff", b'"\\ud83d"', b"[" * 60_000])
 async def test_what_is_no_json_is_refused(old: httpx.AsyncClient, content: bytes) -> None:
     answer = await old.post("/update", content=content, headers={"X-API-Token": token()})
 
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+
+
+@pytest.mark.parametrize("path", ["/update", "/publish"])
+async def test_what_is_too_long_is_told_the_limit(old: httpx.AsyncClient, path: str) -> None:
+    fits = await old.post(path, content=b'"%s"' % (b"a" * 65_534), headers={"X-API-Token": token()})
+    longer = await old.post(path, content=b'"%s"' % (b"a" * 65_535), headers={"X-API-Token": token()})
+    unknown = await old.post(path, content=b'"%s"' % (b"a" * 65_535))
+
+    assert fits.status_code == 202
+    assert (longer.status_code, longer.json()["code"]) == (413, "payload_too_large")
+    assert longer.json()["detail"] == "the limit is 65536 bytes"
+    assert (unknown.status_code, unknown.json()["code"]) == (401, "unauthenticated")
 
 
 def test_the_log_warns_of_them(old_house: House) -> None:

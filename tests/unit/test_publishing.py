@@ -106,9 +106,21 @@ def test_who_may_not(roles: set[str], scopes: set[str] | None) -> None:
 
 
 def test_scopes_of_programs() -> None:
-    assert all(map(is_scope, ("messages:read", "realtime:publish", "realtime:publish:orders/*")))
+    assert all(
+        map(is_scope, ("messages:read", "realtime:publish", "realtime:publish:orders/*", "realtime:grant:orders.*"))
+    )
     assert not any(
-        map(is_scope, ("realtime:publish:", "realtime:publish:a b", "realtime:write", "realtime:publish:a\n"))
+        map(
+            is_scope,
+            (
+                "realtime:publish:",
+                "realtime:publish:a b",
+                "realtime:write",
+                "realtime:publish:a\n",
+                "realtime:grant:",
+                "realtime:keys:a",
+            ),
+        )
     )
 
 

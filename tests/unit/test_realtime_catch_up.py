@@ -1,15 +1,18 @@
 """Sessions that are not live: the seams between past, memory and what happens now, step by step."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from bounded_contexts.realtime.adapters import packets
+import pytest
+
+from bounded_contexts.realtime.adapters import packets, past_in_turns
 from bounded_contexts.realtime.adapters.catch_up import CatchUp
 from bounded_contexts.realtime.adapters.outbox import Queue
+from bounded_contexts.realtime.adapters.past_in_turns import PastInTurns
 from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.adapters.session_notes import SessionNotes
 from bounded_contexts.realtime.application.erased import ErasedMessages
@@ -22,7 +25,8 @@ from infra.access_tokens import User
 from shared_kernel.errors import Unavailable
 from shared_kernel.events import Recorded
 from shared_kernel.module import Offsets
-from tests.unit.test_realtime_reactions import BOB, ERASED
+from tests.probes import eventually
+from tests.unit.test_realtime_reactions import ANN, BOB, ERASED
 from tests.unit.test_realtime_recent import recorded
 
 LIMITS = Limits(queue_events=4, patience_s=0.05, recent_records=10, past_records=100)
@@ -79,7 +83,8 @@ class Node:
         self.recent.begin({"messages": {0: 0}})
         self.log = Sessions()
         self.notes = SessionNotes(self.log, self.recent)
-        self.catch_up = CatchUp(self.recent, ErasedMessages(), past, self.notes.began, str, LIMITS)
+        in_turns = PastInTurns(past, LIMITS)
+        self.catch_up = CatchUp(self.recent, ErasedMessages(), in_turns, self.notes.began, str, LIMITS)
         self.wire = Wire(queue_events)
         wire: Any = self.wire
         user = User(BOB, frozenset(), datetime.now(UTC) + timedelta(hours=1))
@@ -97,6 +102,12 @@ class Node:
                 self.session.lag(entry, copied(self.recent.reached))
         self.catch_up.moved()
 
+    def another(self, user: UUID) -> Session:
+        """Return a socket of another user."""
+        wire: Any = Wire(LIMITS.queue_events)
+        known = User(user, frozenset(), datetime.now(UTC) + timedelta(hours=1))
+        return Session(known, None, False, OwnMessages(user), wire)
+
     def resumes(self, offset: int) -> "asyncio.Task[None]":
         position = {"messages": {0: offset}}
         self.session.position = position
@@ -113,6 +124,12 @@ class Past:
     def give(self, *offsets: int, reached: int) -> None:
         events: list[Recorded] = [recorded(offset) for offset in offsets]
         self.stretches.put_nowait(Stretch(events, {"messages": {0: reached}}))
+
+    def has_been_asked(self, times: int) -> Callable[[], Awaitable[bool]]:
+        async def asked() -> bool:
+            return len(self.asked) == times
+
+        return asked
 
     async def read(self, start: Offsets) -> AsyncGenerator[Stretch, None]:
         self.asked.append(start)
@@ -196,6 +213,61 @@ async def test_memory_that_moves_on_while_the_past_is_read_leaves_no_gap() -> No
     assert await node.wire.takes(23) == list(range(7, 30))
     await resuming
     assert node.session.live
+
+
+async def test_who_returns_with_many_sockets_leaves_others_a_turn() -> None:
+    past = Past()
+    node = Node(past)
+    node.read(*range(20))
+    greedy = [node.another(ANN) for _ in range(LIMITS.past_readers + 1)]
+    holding = [asyncio.create_task(node.catch_up.resume(each, {"messages": {0: 5}})) for each in greedy]
+    await eventually(past.has_been_asked(LIMITS.past_readers_per_user))
+    resuming = node.resumes(8)
+    await eventually(past.has_been_asked(LIMITS.past_readers_per_user + 1))
+    for each in holding:
+        each.cancel()
+    await asyncio.gather(*holding, return_exceptions=True)
+    past.give(8, 9, reached=10)
+
+    assert '"resumed":true' in await node.wire.take()
+    assert await node.wire.takes(12) == list(range(8, 20))
+    await resuming
+    assert past.asked[-1] == {"messages": {0: 8}}
+
+
+async def test_who_makes_room_for_others_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(past_in_turns, "TURN_S", 0.0)
+    past = Past()
+    node = Node(past)
+    node.read(*range(20))
+    others = [node.another(UUID(int=number)) for number in range(2, LIMITS.past_readers + 2)]
+    resuming = node.resumes(5)
+    await eventually(past.has_been_asked(1))
+    holding = [asyncio.create_task(node.catch_up.resume(each, {"messages": {0: 0}})) for each in others]
+    await eventually(past.has_been_asked(LIMITS.past_readers))
+    past.give(5, 6, 7, reached=8)
+    await eventually(past.has_been_asked(LIMITS.past_readers + 1))
+    for each in holding:
+        each.cancel()
+    await asyncio.gather(*holding, return_exceptions=True)
+    past.give(6, 7, 8, 9, reached=10)
+
+    assert '"resumed":true' in await node.wire.take()
+    assert await node.wire.takes(15) == list(range(5, 20))
+    await resuming
+    assert past.asked[-1] == {"messages": {0: 6}}
+
+
+async def test_whose_session_ends_reads_no_further() -> None:
+    past = Past()
+    node = Node(past)
+    node.read(*range(20))
+    resuming = node.resumes(5)
+    await eventually(past.has_been_asked(1))
+    node.session.end()
+    past.give(reached=6)
+    await resuming
+    assert node.wire.outbox.qsize() == 0
 
 
 async def test_records_that_are_gone_are_said_so_before_anything_is_sent() -> None:

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from bounded_contexts.realtime.adapters.anonymous import anonymous
 from bounded_contexts.realtime.adapters.outbox import Outbox
+from bounded_contexts.realtime.adapters.past_in_turns import PastInTurns
 from bounded_contexts.realtime.adapters.recovery import Recoveries
 from bounded_contexts.realtime.adapters.ui import TOPIC, UiSession, UiUpdates
 from bounded_contexts.realtime.adapters.wishes import Subscribing
@@ -31,7 +32,9 @@ class Nothing:
 
 def test_while_a_channel_is_behind_the_socket_is_told_its_position() -> None:
     nothing: Any = Nothing()
-    ui = UiUpdates(nothing, TOKENS, Recoveries(TOKENS, nothing), Limits(), lambda work: work.close())
+    ui = UiUpdates(
+        PastInTurns(nothing, Limits()), TOKENS, Recoveries(TOKENS, nothing), Limits(), lambda work: work.close()
+    )
     ui.begun({TOPIC: {0: 0, 1: 0}})
     ui.reached(ENDS)
     socket = UiSession(anonymous("127.0.0.1"), None, False, OwnMessages(uuid4()), Wire(10))

@@ -7,7 +7,7 @@ from bounded_contexts.identity.domain.commands import CreateApiKey, RevokeApiKey
 from bounded_contexts.identity.domain.user import checked_name
 from schemas.identity.events import ApiKeyCreated, ApiKeyRevoked
 from shared_kernel.errors import NotFound, Refused
-from shared_kernel.permissions import PUBLISH, SCOPES, is_scope
+from shared_kernel.permissions import GRANT_CHANNELS, PUBLISH, SCOPES, is_scope
 
 ApiKeyEvent = ApiKeyCreated | ApiKeyRevoked
 Request = CreateApiKey | RevokeApiKey
@@ -42,7 +42,9 @@ def evolve(state: ApiKey, event: ApiKeyEvent) -> ApiKey:
 def checked_scopes(scopes: frozenset[str]) -> tuple[str, ...]:
     """Return the scopes in order. Raise `Refused` for none or one that is not known."""
     if not scopes or not all(is_scope(each) for each in scopes):
-        raise Refused("unknown_scope", f"one or several of {', '.join(sorted(SCOPES))}, {PUBLISH}:GLOB")
+        raise Refused(
+            "unknown_scope", f"one or several of {', '.join(sorted(SCOPES))}, {PUBLISH}:GLOB, {GRANT_CHANNELS}:GLOB"
+        )
     return tuple(sorted(scopes))
 
 

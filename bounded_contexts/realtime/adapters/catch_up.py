@@ -13,10 +13,11 @@ import structlog
 
 from bounded_contexts.realtime.adapters import packets
 from bounded_contexts.realtime.adapters.metrics import CUT
+from bounded_contexts.realtime.adapters.past_in_turns import Crowded, PastInTurns, Turn
 from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
-from bounded_contexts.realtime.application.ports import NotKept, Past
+from bounded_contexts.realtime.application.ports import NotKept
 from bounded_contexts.realtime.application.reactions import Delivery, delivery_of
 from bounded_contexts.realtime.application.recent import Entry, Recent, copied
 from shared_kernel.errors import Unavailable
@@ -25,7 +26,7 @@ from shared_kernel.module import Offsets
 
 PAGE = 200  # deliveries
 AHEAD_S = 5.0  # how long this node may be behind the one that gave the position out
-PAST_S = 30.0  # longest time for reading the past for one client, waiting for its turn included
+PAST_S = 30.0  # longest time for a turn of reading the past for one client, waiting for it included
 
 log = structlog.get_logger()
 
@@ -50,7 +51,7 @@ class CatchUp:
         self,
         recent: Recent,
         erased: ErasedMessages,
-        past: Past,
+        past: PastInTurns,
         began: Callable[[str, Session], None],
         seal: Callable[[Offsets], str],
         limits: Limits,
@@ -61,7 +62,6 @@ class CatchUp:
         self._seal = seal
         self._meaning = meaning
         self._limits = limits
-        self._slots = asyncio.Semaphore(limits.past_readers)
         self._moved = asyncio.Event()
 
     def moved(self) -> None:
@@ -69,7 +69,7 @@ class CatchUp:
         self._moved.set()
         self._moved.clear()
 
-    async def can_resume(self, position: Offsets) -> bool:
+    async def can_resume(self, session: Session, position: Offsets) -> bool:
         """Return whether what follows the position is kept, without sending any of it. Raise `Unavailable`."""
         if not await self._is_reached(position):
             return False
@@ -78,9 +78,13 @@ class CatchUp:
         if not missing or missing > self._limits.past_records:
             return not missing
         try:
-            async with asyncio.timeout(PAST_S), self._slots, aclosing(self._past.read(wanted)) as stretches:
+            async with (
+                asyncio.timeout(PAST_S),
+                self._past.turn(session.id, id(session)),
+                aclosing(self._past.read(wanted)) as stretches,
+            ):
                 await anext(stretches)
-        except (NotKept, TimeoutError):
+        except (NotKept, TimeoutError, Crowded):
             return False
         return True
 
@@ -129,25 +133,35 @@ class CatchUp:
         if not missing or missing > self._limits.past_records:
             return not missing
         try:
-            async with (
-                asyncio.timeout(PAST_S),
-                self._slots,
-                aclosing(self._past.read(copied(session.progress))) as stretches,
-            ):
-                async for stretch in stretches:
-                    # What this node has not read itself yet would come once more when the session is live.
-                    if not await self._is_reached(stretch.reached):
+            while self._recent.missing(session.progress):
+                async with asyncio.timeout(PAST_S), self._past.turn(session.id, id(session.connection)) as turn:
+                    if not await self._turn_is_used(session, given, turn):
                         return False
-                    self._ready(session, given, resumed=True)
-                    await self._send_page(session, stretch.events)
-                    session.skip_to(stretch.reached)
-                    if not self._recent.missing(session.progress):
-                        return True
-        except (NotKept, TimeoutError):
+        except (NotKept, TimeoutError, Crowded):
             return False
+        return True
+
+    async def _turn_is_used(self, session: Session, given: Offsets, turn: Turn) -> bool:
+        """Send what the topics have until memory begins or others are to have a turn. False: it cannot be sent."""
+        if session.ended:
+            raise _Stalled
+        async with aclosing(self._past.read(copied(session.progress))) as stretches:
+            async for stretch in stretches:
+                # What this node has not read itself yet would come once more when the session is live.
+                if not await self._is_reached(stretch.reached):
+                    return False
+                self._ready(session, given, resumed=True)
+                if not await self._is_page_sent(session, stretch.events, turn):
+                    return True
+                session.skip_to(stretch.reached)
+                if self._past.is_over(turn) or not self._recent.missing(session.progress):
+                    return True
         return False
 
-    async def _send_page(self, session: Session, page: Sequence[Recorded]) -> None:
+    async def _is_page_sent(self, session: Session, page: Sequence[Recorded], turn: Turn) -> bool:
+        """Send the page, or as much of it as there is time for: at least one delivery, so that each turn leads on."""
+        if session.ended:
+            raise _Stalled
         for recorded in page:
             self._erased.learn(recorded.event)  # one from before this node's time
         for recorded in map(self._erased.cleared, page):
@@ -161,6 +175,9 @@ class CatchUp:
             session.replayed.add(recorded.id)
             entry = Entry(0, recorded.position, recorded.id, delivery, self._meaning.opening(recorded, delivery))
             self._send(session, entry)
+            if self._past.is_over(turn):
+                return False
+        return True
 
     def _sent_all(self, session: Session) -> bool:
         """Queue as much as there is room for; True when the session is live or has ended."""

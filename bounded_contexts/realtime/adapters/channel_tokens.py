@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from bounded_contexts.realtime.application.channels import NAME
+from bounded_contexts.realtime.application.channels import NAME, fits, globs_of
 from infra.access_tokens import User
 from infra.http import Body, Known, Tokens, problems
 from infra.opaque import OpaqueTokens
@@ -49,18 +49,22 @@ def channel_token_routes() -> APIRouter:
 
     @routes.post("", status_code=201)
     async def grant(asked: Grant, who: Known, tokens: Tokens) -> Granted:
-        """Let a user subscribe to a private channel for a while. For services with the scope `realtime:grant`."""
-        _require_service(who)
+        """Let a user subscribe to a private channel for a while. For services with the scope `realtime:grant`, or
+        `realtime:grant:GLOB` where the glob fits."""
+        _require_service(who, asked.channel)
         until = datetime.fromtimestamp(datetime.now(UTC).timestamp() + asked.ttl_s, UTC)
         return Granted(token=sealed(tokens, asked.user_id, asked.channel, until), expires_at=until)
 
     return routes
 
 
-def _require_service(who: User) -> None:
+def _require_service(who: User, channel: str) -> None:
     """Raise `Forbidden` for people and their API keys: what they may hear is not theirs to give."""
-    if SERVICE not in who.roles or GRANT_CHANNELS not in (who.scopes or ()):
+    globs = globs_of(who.scopes or (), GRANT_CHANNELS)
+    if SERVICE not in who.roles or not globs:
         raise Forbidden("scope_missing", f"it takes a service with the scope {GRANT_CHANNELS}")
+    if not fits(channel, globs):
+        raise Forbidden("channel_not_allowed", f"{channel} is not yours to give")
 
 
 def _of(user: UUID, channel: str) -> str:

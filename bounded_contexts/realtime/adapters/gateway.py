@@ -24,6 +24,7 @@ from bounded_contexts.realtime.adapters.commands import Asked, CommandLine, Sess
 from bounded_contexts.realtime.adapters.connection import GRACE_S, Connection, Kind, Refusal
 from bounded_contexts.realtime.adapters.engine import Engine
 from bounded_contexts.realtime.adapters.graph_sockets import GraphSession
+from bounded_contexts.realtime.adapters.past_in_turns import PastInTurns
 from bounded_contexts.realtime.adapters.plain import PlainSession, PlainSockets
 from bounded_contexts.realtime.adapters.presences import Presences
 from bounded_contexts.realtime.adapters.recovery import Auth, Recoveries
@@ -90,7 +91,8 @@ class ChatGateway:
         self._recent = Recent(self._limits.recent_records, self._limits.recent_bytes)
         self._erased = ErasedMessages()
         self._notes = SessionNotes(ports.sessions, self._recent)
-        self._catch_up = CatchUp(self._recent, self._erased, ports.past, self._notes.began, self._seal, self._limits)
+        past = PastInTurns(ports.past, self._limits)
+        self._catch_up = CatchUp(self._recent, self._erased, past, self._notes.began, self._seal, self._limits)
         self._sessions: dict[str, Session] = {}  # by Socket.IO id
         self._of_user: dict[Recipient, set[Session]] = {}
         self._lines: dict[str, CommandLine] = {}
@@ -113,7 +115,7 @@ class ChatGateway:
         self._nobody = asyncio.Event()
         self.asgi = Engine(self, self._limits)
         self._recoveries = Recoveries(tokens, ports.kept_channels)
-        self.ui = UiUpdates(ports.past, tokens, self._recoveries, self._limits, self.asgi.spawn)
+        self.ui = UiUpdates(past, tokens, self._recoveries, self._limits, self.asgi.spawn)
         self.plain = PlainSockets(self, self.asgi, self._limits)
         sample(self)
 
@@ -336,7 +338,7 @@ class ChatGateway:
         place = session.namespace if session.is_public else f"{session.namespace} {session.id}"
         has_channels = isinstance(session, UiSession)
         session.recovery = found = await self._recoveries.begin(
-            auth, place, catch_up.can_resume, has_channels=has_channels
+            auth, place, partial(catch_up.can_resume, session), has_channels=has_channels
         )
         if found.is_lost or found.position is not None:
             session.position = found.position

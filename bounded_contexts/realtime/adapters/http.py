@@ -20,6 +20,7 @@ from bounded_contexts.realtime.application.publishing import (
     PublishPorts,
     Update,
     json_of,
+    pointing_to,
     publish,
     publisher,
 )
@@ -119,7 +120,7 @@ def updates_of(new: Publication, key: str | None) -> list[Update]:
     """Return what is asked for; `key` stands for the idempotency key that an update does not have. Raise `Refused`."""
     if new.updates is None:
         return [_update(new, key)]
-    return [_update(each, key and f"{key}/{place}") for place, each in enumerate(new.updates)]
+    return [_update(each, key and f"{key}/{place}", f"/updates/{place}") for place, each in enumerate(new.updates)]
 
 
 def answer(made: Sequence[tuple[UiUpdatePublished, Position]], tokens: OpaqueTokens) -> Publishings:
@@ -132,14 +133,17 @@ def answer(made: Sequence[tuple[UiUpdatePublished, Position]], tokens: OpaqueTok
     )
 
 
-def _update(new: NewUpdate | Publication, key: str | None) -> Update:
+def _update(new: NewUpdate | Publication, key: str | None, pointer: str = "") -> Update:
+    with pointing_to(pointer):
+        channel, payload = named(new.channel, new.user_id, new.role, new.tenant), json_of(new.payload)
     return Update(
-        channel=named(new.channel, new.user_id, new.role, new.tenant),
-        payload=json_of(new.payload),
+        channel=channel,
+        payload=payload,
         is_public=new.public,
         ttl=None if new.ttl_s is None else timedelta(seconds=new.ttl_s),
         idempotency_key=new.idempotency_key or key,
         version=new.version,
         is_kept=new.keep,
         region=new.region,
+        pointer=pointer,
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -23,7 +24,7 @@ from bounded_contexts.realtime.application.channels import NAME as CHANNEL
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.updates import NAME
 from infra.http import PerhapsSignedIn, bearer, problems
-from infra.problems import CONTENT_TYPE
+from infra.http_errors import CHALLENGE, answer
 from infra.server import LINK
 from shared_kernel.errors import Unavailable
 
@@ -113,8 +114,8 @@ def event_routes(gateway: ChatGateway, limits: Limits) -> APIRouter:
         try:
             session = await gateway.admit(connection.sid, auth, "events", address_of(request.scope))
         except Refusal as refused:
-            document = refused.document
-            return Response(msgspec.json.encode(document), document["status"], media_type=CONTENT_TYPE)
+            document, status = refused.document, refused.document["status"]
+            return answer(request, status, document, CHALLENGE if status == HTTPStatus.UNAUTHORIZED else None)
         gateway.joined(connection)
         try:
             gateway.ui.subscribe(session, wishes)

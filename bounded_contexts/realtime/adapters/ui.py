@@ -17,12 +17,12 @@ from bounded_contexts.realtime.adapters.channel_rights import ChannelRights
 from bounded_contexts.realtime.adapters.channel_tokens import sealed
 from bounded_contexts.realtime.adapters.commands import SessionCommand
 from bounded_contexts.realtime.adapters.metrics import LAGGED
+from bounded_contexts.realtime.adapters.past_in_turns import PastInTurns
 from bounded_contexts.realtime.adapters.recovery import Recoveries, Recovery
 from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.adapters.wishes import Subscribing, SubscribingToMany, Wish
 from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
-from bounded_contexts.realtime.application.ports import Past
 from bounded_contexts.realtime.application.recent import Entry, Reading, Recent, copied
 from bounded_contexts.realtime.application.subscriptions import Channel
 from bounded_contexts.realtime.application.updates import Kept, Versions, is_expired, update_of
@@ -182,7 +182,9 @@ def _untraced(_sid: str, _session: Session) -> None:
 class UiUpdates:
     """A node's subscriptions: `deliver` and `reached` are told of the topic, `commands` is what a socket may ask."""
 
-    def __init__(self, past: Past, tokens: OpaqueTokens, recoveries: Recoveries, limits: Limits, spawn: Spawn) -> None:
+    def __init__(
+        self, past: PastInTurns, tokens: OpaqueTokens, recoveries: Recoveries, limits: Limits, spawn: Spawn
+    ) -> None:
         self._tokens, self._limits, self._spawn = tokens, limits, spawn
         self._recoveries = recoveries
         self._rights = ChannelRights(tokens, limits.open_channels)

@@ -9,6 +9,7 @@ from shared_kernel.errors import Refused
 
 LONGEST = 200  # characters
 USER, ROLE, TENANT = "user:", "role:", "tenant:"
+EVERYWHERE = ("*",)  # globs
 OWNED = (USER, ROLE, TENANT)  # what begins so belongs to somebody: it has no public channel of its name
 NAME = re.compile(rf"[A-Za-z0-9._:/-]{{1,{LONGEST}}}")
 GLOB = re.compile(rf"[A-Za-z0-9._:/*-]{{1,{LONGEST}}}")
@@ -43,6 +44,14 @@ def checked_globs(globs: Iterable[str]) -> tuple[str, ...]:
     if not ordered or not all(GLOB.fullmatch(each) for each in ordered):
         raise Refused("invalid_channel", f"globs of letters, digits and ._:-/*, 1 to {LONGEST} of them")
     return ordered
+
+
+def globs_of(scopes: Iterable[str], scope: str) -> tuple[str, ...]:
+    """Return where the scopes give what `scope` stands for: everywhere, or with globs behind it where those fit."""
+    held, prefix = frozenset(scopes), f"{scope}:"
+    if scope in held:
+        return EVERYWHERE
+    return tuple(sorted(each.removeprefix(prefix) for each in held if each.startswith(prefix)))
 
 
 def fits(channel: str, globs: Iterable[str]) -> bool:

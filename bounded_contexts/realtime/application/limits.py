@@ -32,6 +32,8 @@ class Limits:
     lookback_records: int = 1_000  # of each partition, read again at the start
     past_records: int = 50_000  # most that is read from the topics again for one client that returns
     past_readers: int = 4  # clients that this is done for at once
+    past_readers_per_user: int = 2  # of them
+    past_waiting_per_user: int = 200  # readings that wait for their turn; for one more all is to be loaded anew
     drain_s: float = 5.0  # longest time over which closings are spread when the node stops
 
 

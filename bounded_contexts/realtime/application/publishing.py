@@ -3,21 +3,22 @@ Kafka."""
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 from bounded_contexts.realtime.application import channels
+from bounded_contexts.realtime.application.channels import EVERYWHERE
 from schemas.realtime.events import UiUpdatePublished
-from shared_kernel.errors import Forbidden, Refused
+from shared_kernel.errors import Forbidden, HeadwaterError, Refused
 from shared_kernel.events import EventLog, Position
 from shared_kernel.permissions import PUBLISH, SERVICE, require
 
 PAYLOAD_LIMIT = 65_536  # bytes of JSON
 MOST_AT_ONCE = 100  # updates of one request
-EVERYWHERE = ("*",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Update:
     version: int | None = None
     is_kept: bool = False
     region: str | None = None
+    pointer: str = ""  # JSON Pointer to it in what was asked, where that is several
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def publisher(id_: UUID, roles: frozenset[str], scopes: frozenset[str] | None) -
     if scopes is None:
         require(roles, PUBLISH)
         return Publisher(f"user:{id_}", EVERYWHERE)
-    globs = EVERYWHERE if PUBLISH in scopes else _globs(scopes)
+    globs = channels.globs_of(scopes, PUBLISH)
     if not globs:
         raise Forbidden("scope_missing", f"the token has no scope {PUBLISH}")
     if SERVICE in roles:
@@ -100,11 +102,26 @@ async def publish(
 ) -> list[tuple[UiUpdatePublished, Position]]:
     """Return the updates and where they lie, once the broker has all of them. All are decided on before the first is sent.
 
-    Raise `Forbidden`, `Refused`; `Unavailable` when one was not acknowledged, while others may have been."""
+    Raise `Forbidden`, `Refused`, which point to the update, or `Unavailable` when one was not acknowledged, while others may
+    have been."""
     at = ports.now()
-    events = [published(each, by, at) for each in updates]
+    events = []
+    for each in updates:
+        with pointing_to(each.pointer):
+            events.append(published(each, by, at))
     positions = await asyncio.gather(*(ports.log.publish(each) for each in events))
     return list(zip(events, positions, strict=True))
+
+
+@contextmanager
+def pointing_to(pointer: str) -> Iterator[None]:
+    """Have a refusal say which of several updates it is about."""
+    try:
+        yield
+    except HeadwaterError as error:
+        if pointer:
+            error.more = {"errors": [{"pointer": pointer, "code": error.code, "detail": error.detail}]}
+        raise
 
 
 def json_of(payload: Any) -> str:
@@ -115,8 +132,3 @@ def json_of(payload: Any) -> str:
     except (ValueError, RecursionError) as error:
         raise Refused("validation_failed", "the payload is no JSON") from error
     return text
-
-
-def _globs(scopes: frozenset[str]) -> tuple[str, ...]:
-    prefix = f"{PUBLISH}:"
-    return tuple(sorted(each.removeprefix(prefix) for each in scopes if each.startswith(prefix)))

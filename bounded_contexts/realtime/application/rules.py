@@ -7,9 +7,8 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from bounded_contexts.realtime.application.channels import USER
+from bounded_contexts.realtime.application.channels import EVERYWHERE, USER
 from bounded_contexts.realtime.application.publishing import (
-    EVERYWHERE,
     Publisher,
     PublishPorts,
     Update,
