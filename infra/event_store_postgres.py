@@ -84,9 +84,13 @@ class PostgresEventStore(Generic[E]):
             rows = (await connection.exec_driver_sql(statement, arguments)).all()
         await self._codec.learn(row.body for row in rows)
         events = [cast("E", self._codec.decode(row.body)) for row in rows]
-        if not events or (self._of and not isinstance(events[0], self._of)):
+        if not events or not self._is_ours(events):
             return [], 0
         return events, rows[-1].version
+
+    def _is_ours(self, events: Sequence[E]) -> bool:
+        """Return whether a stream that begins like this is one of the aggregate."""
+        return self._of is None or isinstance(events[0], self._of)
 
     async def append(self, stream: UUID, version: int, events: Sequence[E]) -> None:
         await self.append_all([(stream, version, events)])

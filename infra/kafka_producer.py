@@ -6,10 +6,13 @@ confluent-kafka's own asyncio producer answers 64 awaiting tasks at 32 messages 
 import asyncio
 import collections
 import contextlib
-from functools import cache
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
 from threading import Thread
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -35,6 +38,27 @@ ACKNOWLEDGED = Histogram(
 FAILED = Counter("headwater_producer_failures", "Records that were not acknowledged.", ("topic",))
 
 _Acknowledged = tuple["asyncio.Future[Position]", Position | KafkaError, str, float]  # topic, when it was handed over
+
+
+class Outgoing(NamedTuple):
+    """A record that is to be sent."""
+
+    topic: str  # without prefix
+    key: str
+    value: bytes
+    headers: Sequence[tuple[str, str | bytes]]
+
+
+@dataclass(slots=True)
+class _Burst:
+    """Records that somebody waits for together."""
+
+    done: "asyncio.Future[None]"
+    records: int
+    topics: set[str] = field(default_factory=set)
+    began: float = field(default_factory=perf_counter)
+    failures: list[tuple[str, KafkaError]] = field(default_factory=list)  # topic as on the broker
+    reports: Iterator[int] = field(default_factory=partial(itertools.count, 1))  # counted by whichever thread polls
 
 
 @cache
@@ -98,6 +122,42 @@ class KafkaProducer:
             FAILED.labels(topic).inc()
             future.set_exception(Unavailable("broker_unavailable", str(error)))
         return future
+
+    def send_all(self, records: Sequence[Outgoing]) -> "asyncio.Future[None]":
+        """Hand records over in their order; the future ends when all are acknowledged, or with `Unavailable` for one that was
+        not. Raise `Unavailable` for one that is not taken: none behind it is handed over."""
+        burst = _Burst(self._loop.create_future(), len(records))
+        report, produce = partial(self._reported, burst), self._producer.produce
+        names = {each.topic: self._prefix + each.topic for each in records}
+        burst.topics.update(names)
+        try:
+            for topic, key, value, headers in records:
+                wire_headers: Any = headers
+                produce(names[topic], value, key, on_delivery=report, headers=wire_headers)
+        except (BufferError, KafkaException) as error:
+            FAILED.labels(topic).inc()
+            raise Unavailable("broker_unavailable", f"not taken: {error}") from error
+        return burst.done
+
+    def _reported(self, burst: _Burst, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            burst.failures.append((message.topic() or "", error))
+        if next(burst.reports) == burst.records:
+            with contextlib.suppress(RuntimeError):  # the loop is gone, and with it whoever waited
+                self._loop.call_soon_threadsafe(self._resolve_all, burst)
+
+    def _resolve_all(self, burst: _Burst) -> None:
+        for topic, error in burst.failures:
+            FAILED.labels(topic.removeprefix(self._prefix)).inc()
+            log.warning("kafka.not_acknowledged", reason=error.str(), records=1)
+        for topic in burst.topics:
+            _timer(topic).observe(perf_counter() - burst.began)
+        if burst.done.done():  # the caller went away
+            return
+        if burst.failures:
+            burst.done.set_exception(Unavailable("broker_unavailable", burst.failures[0][1].str()))
+        else:
+            burst.done.set_result(None)
 
     async def close(self) -> None:
         """Wait for what was handed over, then stop. Does nothing before `start`."""

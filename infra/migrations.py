@@ -167,6 +167,19 @@ def create_event_store(schema: str) -> None:
     )
 
 
+def create_snapshot(schema: str) -> None:
+    """Create the table of the states that are kept of long streams (first form). Its rows may be deleted at any time."""
+    op.create_table(
+        "snapshot",
+        sa.Column("stream", sa.Uuid, primary_key=True),
+        sa.Column("form", sa.Text, primary_key=True),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("state", sa.LargeBinary, nullable=False),
+        sa.Column("kept_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=sa.func.now()),
+        schema=schema,
+    )
+
+
 def _run_alembic(connection: sa.Connection, schema: ContextSchema, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(ENVIRONMENT))

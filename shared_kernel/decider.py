@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from functools import reduce
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 from uuid import UUID
 
 from shared_kernel.errors import Conflict, Stale
@@ -29,10 +29,21 @@ class Decider(Protocol[S, C_contra, E]):
     def evolve(self, state: S, event: E, /) -> S: ...
 
 
+@runtime_checkable
+class StateStore(Protocol):
+    """An event store that need not read a long stream whole to say what it has come to."""
+
+    async def state(self, decider: Decider[S, C_contra, E], stream: UUID) -> tuple[S, int]:
+        """Return what `state_of` would make of all events."""
+        ...
+
+
 async def state_of(
     decider: Decider[S, C_contra, E], store: EventStore[E], stream: UUID, as_of: datetime | None = None
 ) -> tuple[S, int]:
     """Return the aggregate as its events left it, or had left it by then, and its version: 0 before its first event."""
+    if as_of is None and isinstance(store, StateStore):
+        return await store.state(decider, stream)
     events, version = await store.load(stream, as_of)
     return reduce(decider.evolve, events, decider.INITIAL), version
 
@@ -47,12 +58,21 @@ class AtVersion(Generic[E]):
     async def load(self, stream: UUID, as_of: datetime | None = None) -> tuple[Sequence[E], int]:
         """As the store does. Raise `Stale` for another version."""
         events, version = await self._store.load(stream, as_of)
-        if version != self._version:
-            raise Stale("precondition_failed", f"it is at version {version}")
+        self._require(version)
         return events, version
+
+    async def state(self, decider: Decider[S, C_contra, E], stream: UUID) -> tuple[S, int]:
+        """As `state_of` of the store. Raise `Stale` for another version."""
+        state, version = await state_of(decider, self._store, stream)
+        self._require(version)
+        return state, version
 
     async def append(self, stream: UUID, version: int, events: Sequence[E]) -> None:
         await self._store.append(stream, version, events)
+
+    def _require(self, version: int) -> None:
+        if version != self._version:
+            raise Stale("precondition_failed", f"it is at version {version}")
 
 
 async def execute(

@@ -10,16 +10,17 @@ from math import inf
 from typing import NamedTuple
 
 from tests.crash.evidence import EFFECTS, Event, Evidence, Partition, Row
-from tests.crash.history import Operation
+from tests.crash.history import Kind, Operation
 
 State = tuple[str, str, str, int, bool]  # id, name, text, version, whether deleted
+Naming = tuple[Kind, str, Callable[[Event], str]]  # what was asked, the event it leads to, and its name by that event
 PREVIEW = 120  # characters; the texts of the workload are shorter
 
 
 class Violation(NamedTuple):
     """A promise that was broken."""
 
-    kind: str  # lost, doubled, phantom, reordered, wrong, position, dead, unfinished
+    kind: str  # lost, doubled, phantom, reordered, wrong, position, dead, unfinished; of orders also both, stock, money
     what: str
 
 
@@ -53,7 +54,7 @@ def check(evidence: Evidence) -> list[Violation]:
         _unread(evidence, said),
         _sockets(evidence, said),
         _decisions(evidence),
-        _positions(evidence),
+        positions(evidence.positions, evidence.ends, EFFECTS),
         _moments(evidence, said),
         (Violation("dead", f"{row}") for row in evidence.dead),
     )
@@ -87,18 +88,33 @@ def by_conversation(said: Mapping[str, Said]) -> dict[str, list[Said]]:
 
 def _topic(evidence: Evidence, said: Mapping[str, Said]) -> Iterator[Violation]:
     """Every acknowledged request is there, none that was refused, nobody else's, in the order of the acknowledgements."""
-    asked = {each.name: each for each in evidence.operations}
-    for kind, type_, name_of in (
+    naming: tuple[Naming, ...] = (
         ("send", "MessageSent", lambda event: event.data["client_id"]),
         ("edit", "MessageEdited", lambda event: event.data["body"]),
         ("delete", "MessageDeleted", lambda event: said[event.data["message_id"]].name + " deleted"),
         ("rename", "ConversationRenamed", lambda event: event.data["title"]),
-    ):
-        events = [event for event in evidence.events if event.type == type_]
+    )
+    yield from acknowledged(evidence.operations, evidence.events, naming)
+    for conversation in by_conversation(said).values():
+        homes = {(each.first.partition, each.first.key) for each in conversation}
+        if len(homes) > 1:
+            yield Violation("reordered", f"topic: one conversation in {homes}")
+
+
+def acknowledged(
+    operations: Sequence[Operation], events: Sequence[Event], naming: Iterable[Naming]
+) -> Iterator[Violation]:
+    """Compare what was asked with what happened: lost, refused and yet there, nobody's, twice, or overtaken within its key."""
+    asked = {each.name: each for each in operations}
+    for kind, type_, name_of in naming:
+        found = [(name_of(event), event) for event in events if event.type == type_]
         ids: dict[str, set[str]] = defaultdict(set)
-        for event in events:
-            ids[name_of(event)].add(event.id)
-        wanted = [each for each in evidence.operations if each.kind == kind]
+        by_key: dict[str, dict[str, None]] = defaultdict(dict)
+        for name, event in found:
+            ids[name].add(event.id)
+            if name in asked:
+                by_key[event.key].setdefault(name)
+        wanted = [each for each in operations if each.kind == kind]
         yield from (
             Violation("lost", f"topic: {each}") for each in wanted if each.outcome == "ok" and each.name not in ids
         )
@@ -106,20 +122,10 @@ def _topic(evidence: Evidence, said: Mapping[str, Said]) -> Iterator[Violation]:
             Violation("phantom", f"topic: {each}") for each in wanted if each.outcome == "fail" and each.name in ids
         )
         yield from (Violation("phantom", f"topic: {name}") for name in ids if name not in asked)
-        yield from (Violation("doubled", f"topic: {name} as {found}") for name, found in ids.items() if len(found) > 1)
-        by_key: dict[str, list[Operation]] = defaultdict(list)
-        met: set[str] = set()
-        for event in events:
-            name = name_of(event)
-            if name in asked and name not in met:
-                met.add(name)
-                by_key[event.key].append(asked[name])
-        for operations in by_key.values():
-            yield from (Violation("reordered", f"topic: {each}") for each in overtaken(operations))
-    for conversation in by_conversation(said).values():
-        homes = {(each.first.partition, each.first.key) for each in conversation}
-        if len(homes) > 1:
-            yield Violation("reordered", f"topic: one conversation in {homes}")
+        yield from (Violation("doubled", f"topic: {name} as {all_}") for name, all_ in ids.items() if len(all_) > 1)
+        for names in by_key.values():
+            late = overtaken([asked[name] for name in names])
+            yield from (Violation("reordered", f"topic: {each}") for each in late)
 
 
 def overtaken(operations: Sequence[Operation]) -> Iterator[Operation]:
@@ -170,7 +176,7 @@ def _same(
         rows = [(row["seq"], of_row(row)) for row in rows_of.get(conversation, ())]
         found = [row for _, row in rows]
         at = f"{where}, conversation {conversation}"
-        yield from _compared(at, [row[0] for row in wanted], [row[0] for row in found])
+        yield from compared(at, [row[0] for row in wanted], [row[0] for row in found])
         states = dict(zip((row[0] for row in wanted), wanted, strict=True))
         yield from (
             Violation("wrong", f"{at}: {row} is {states[row[0]]}") for row in found if states.get(row[0], row) != row
@@ -179,7 +185,7 @@ def _same(
             yield Violation("reordered", f"{at}: numbers {[seq for seq, _ in rows][:20]}…")
 
 
-def _compared(at: str, wanted: Sequence[str], found: Sequence[str]) -> Iterator[Violation]:
+def compared(at: str, wanted: Sequence[str], found: Sequence[str]) -> Iterator[Violation]:
     """Compare two sequences of ids: what is missing, there twice, too much, in another order."""
     times = Counter(found)
     yield from (Violation("lost", f"{at}: {id_}") for id_ in wanted if not times[id_])
@@ -234,7 +240,7 @@ def _sockets(evidence: Evidence, said: Mapping[str, Said]) -> Iterator[Violation
             if user not in (data["sender_id"], *data["recipient_ids"]):
                 continue
             found = [each.name for each in heard if (each.type, each.conversation) == ("message.created", conversation)]
-            yield from _compared(f"socket of {user}, {conversation}", [each.name for each in messages], found)
+            yield from compared(f"socket of {user}, {conversation}", [each.name for each in messages], found)
             mine.add(conversation)
         created = [each for each in heard if each.type == "message.created"]
         yield from (
@@ -256,19 +262,19 @@ def _decisions(evidence: Evidence) -> Iterator[Violation]:
             sent[event.key][event.id] = None
             titles[event.key] = event.data.get("title") or titles.get(event.key, "")
     for stream in stored.keys() | sent.keys():
-        yield from _compared(f"topic, stream {stream}", stored[stream], list(sent[stream]))
+        yield from compared(f"topic, stream {stream}", stored[stream], list(sent[stream]))
     if titles != evidence.titles:
         yield Violation("wrong", f"titles: {sorted(set(titles.items()) ^ set(evidence.titles.items()))}")
     if evidence.outbox:
         yield Violation("unfinished", f"outbox: {evidence.outbox} row(s)")
 
 
-def _positions(evidence: Evidence) -> Iterator[Violation]:
-    """Every group stands at the end of its partitions and has left nothing out."""
-    at = {(row["group"], row["topic"], row["partition"]): row for row in evidence.positions}
-    used = {(row["group"], row["topic"]) for row in evidence.positions}
+def positions(rows: Sequence[Row], ends: Mapping[Partition, int], groups: Iterable[str]) -> Iterator[Violation]:
+    """Every group stands at the end of its partitions and has left nothing out; these stand somewhere."""
+    at = {(row["group"], row["topic"], row["partition"]): row for row in rows}
+    used = {(row["group"], row["topic"]) for row in rows}
     for group, topic in sorted(used):
-        for (name, number), end in evidence.ends.items():
+        for (name, number), end in ends.items():
             if name != topic:
                 continue
             row = at.get((group, topic, number), {"next": 0, "beyond": []})
@@ -276,7 +282,7 @@ def _positions(evidence: Evidence) -> Iterator[Violation]:
                 yield Violation("position", f"{group} stands at {row['next']} of {topic}/{number}, which ends at {end}")
             elif row["next"] < end or row["beyond"]:
                 yield Violation("unfinished", f"{group} stands at {row['next']} of {end} in {topic}/{number}")
-    for group in EFFECTS.keys() - {group for group, _ in used}:
+    for group in {*groups} - {group for group, _ in used}:
         yield Violation("unfinished", f"{group} stands nowhere")
 
 

@@ -94,7 +94,8 @@ class Sources:
 async def collect(sources: Sources, operations: list[Operation]) -> Evidence:
     """Read everything. Nothing may be at work any more."""
     tables = await _tables(sources)
-    events, ends = await _events(sources, {(row["topic"], row["partition"], row["place"]) for row in tables["dead"]})
+    dead = {(row["topic"], row["partition"], row["place"]) for row in tables["dead"]}
+    events, ends = await read(sources, TOPICS, dead)
     said = {each.data["conversation_id"]: each.data for each in events if each.type == "MessageSent"}
     histories: dict[tuple[str, str], list[Row]] = {}
     people: set[str] = set()
@@ -115,14 +116,16 @@ async def moment(connection: "asyncpg.Connection[asyncpg.Record]", group: str, p
     return Moment(group, positions, found["counts"] or {})
 
 
-async def _events(sources: Sources, dead: Set[tuple[str, int, int]]) -> tuple[list[Event], dict[Partition, int]]:
+async def read(
+    sources: Sources, topics: Iterable[str], dead: Set[tuple[str, int, int]] = frozenset()
+) -> tuple[list[Event], dict[Partition, int]]:
     """Return what lies on the topics but the dead, which need not be events, and where the topics end."""
     schemas: dict[int, Any] = {}
     events: list[Event] = []
     consumer = AIOKafkaConsumer(bootstrap_servers=sources.kafka, auto_offset_reset="earliest", enable_auto_commit=False)
     await consumer.start()
     try:
-        places = [TopicPartition(*each) for each in await partitions(sources)]
+        places = [TopicPartition(*each) for each in await partitions(sources, topics)]
         consumer.assign(places)
         ends = await consumer.end_offsets(places)
         async with httpx.AsyncClient() as http:
@@ -136,12 +139,12 @@ async def _events(sources: Sources, dead: Set[tuple[str, int, int]]) -> tuple[li
     return events, {(place.topic.removeprefix(sources.prefix), place.partition): end for place, end in ends.items()}
 
 
-async def partitions(sources: Sources) -> list[Partition]:
+async def partitions(sources: Sources, topics: Iterable[str] = TOPICS) -> list[Partition]:
     """Return the partitions of our topics, by their names on the broker."""
     admin = AIOKafkaAdminClient(bootstrap_servers=sources.kafka)
     await admin.start()
     try:
-        found = await admin.describe_topics([sources.prefix + topic for topic in TOPICS])
+        found = await admin.describe_topics([sources.prefix + topic for topic in topics])
         return sorted((each["topic"], place["partition"]) for each in found for place in each["partitions"])
     finally:
         await admin.close()
@@ -161,7 +164,7 @@ async def _event(record: Any, sources: Sources, schemas: dict[int, Any], http: h
         record.key.decode(),
         headers["ce_id"],
         headers["ce_type"].rpartition(".")[2],
-        _as_text(data),
+        as_text(data),
     )
 
 
@@ -169,7 +172,7 @@ async def _tables(sources: Sources) -> dict[str, Any]:
     connection = await asyncpg.connect(sources.database_url)
 
     async def rows(query: str) -> list[Row]:
-        return [_as_text(dict(row)) for row in await connection.fetch(query)]
+        return [as_text(dict(row)) for row in await connection.fetch(query)]
 
     def of_both(columns: str, table: str) -> str:
         return " union all ".join(
@@ -216,13 +219,16 @@ async def _counts(api: httpx.AsyncClient) -> tuple[int, int]:
     return counts["total"], counts["unread"]
 
 
-def _as_text(row: Mapping[str, Any]) -> Row:
+def as_text(row: Mapping[str, Any]) -> Row:
+    """Return the row with ids and what else is no plain value as text, times as they are."""
     return {name: _plain(value) for name, value in row.items()}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, (str, int, type(None), bool)):
         return value
+    if isinstance(value, Mapping):
+        return as_text(value)
     if isinstance(value, Iterable):
         return [_plain(each) for each in value]
     return str(value) if not hasattr(value, "timestamp") else value

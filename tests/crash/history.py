@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
 
-Kind = Literal["send", "edit", "delete", "rename", "mark"]
+Kind = Literal["send", "edit", "delete", "rename", "mark", "place", "cancel", "ship", "return", "receive"]
 # ok: it has its effect, once. fail: it has none. unknown: once or not at all, for ever.
 Outcome = Literal["ok", "fail", "unknown"]
 
@@ -18,9 +18,9 @@ class Operation:
     """One request of one client, however often it was repeated. Times are seconds of one clock for all clients."""
 
     kind: Kind
-    name: str  # unique: a message's `client_id` and text, an edit's new text, a group's new title
+    name: str  # unique: a message's `client_id` and text, an edit's new text, a group's new title, an order's price
     actor: str  # user id
-    target: str = ""  # the message's name, or the group's id
+    target: str = ""  # the message's or the order's name, the group's id, the SKU
     begun: float
     ended: float | None = None  # when it was answered
     outcome: Outcome = "unknown"

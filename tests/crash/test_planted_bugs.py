@@ -34,14 +34,15 @@ class TailingRelay(OutboxRelay):
 
     last = 0
 
-    async def _send_batch(self, connection: Any) -> int:
-        rows = await connection.fetch(TAIL, self.last)
-        for row in rows:
-            headers = [(name, value.encode()) for name, value in json.loads(row["headers"])]
-            await self._producer.send(row["topic"], row["key"], row["body"], headers)
-            await connection.execute("delete from messaging.outbox where id = $1", row["id"])
-            self.last = row["id"]
-        return len(rows)
+    async def _relay(self, connection: Any) -> None:
+        while True:
+            rows = await connection.fetch(TAIL, self.last)
+            for row in rows:
+                headers = [(name, value.encode()) for name, value in json.loads(row["headers"])]
+                await self._producer.send(row["topic"], row["key"], row["body"], headers)
+                await connection.execute("delete from messaging.outbox where id = $1", row["id"])
+                self.last = row["id"]
+            await asyncio.sleep(0.01)
 
 
 @pytest.fixture

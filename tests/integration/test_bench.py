@@ -21,7 +21,10 @@ RECORDS = 3_000
 READ = 300  # of them
 
 
-READING = ("consuming.batches", "consuming.raw_loop", "consuming.lanes", "storing.once", "storing.copy")
+READING = (
+    *("consuming.batches", "consuming.raw_loop", "consuming.lanes", "storing.once", "storing.copy"),
+    *("relaying.relaying", "relaying.bare"),
+)
 CALLING = (
     *("producing.publishing", "producing.aiokafka", "appending.together", "appending.alone"),
     *("signing_in.verifying", "signing_in.bare_decoding", "signing_in.logins", "signing_in.bare_hashing"),

@@ -23,6 +23,7 @@ class Scale:
     busy: int = 15_000
     busy_faststream: int = 1_500
     rows: int = 80_000
+    relayed: int = 60_000
     seconds: float = 1.5  # of calls and requests
     clients: int = 1_000
     delivery_s: float = 5.0
@@ -109,6 +110,13 @@ async def append(field: Field, scale: Scale) -> list[Line]:
     return [at_least(4.5, "append with expected version, 64 callers", "one statement each", ours, alone)]
 
 
+async def relay(field: Field, scale: Scale) -> list[Line]:
+    """From the outbox to the topic."""
+    events = {"wanted": scale.relayed}
+    ours, bare = await field.in_turn(Side("relaying.relaying", events), Side("relaying.bare", events))
+    return [at_least(0.6, "relay, outbox to topic", "bare producer loop, records at hand", ours, bare)]
+
+
 async def post(field: Field, scale: Scale) -> list[Line]:
     """The web role."""
     async with field.serving(Side("posting.serve")) as port:
@@ -188,6 +196,6 @@ async def signing_in(field: Field, scale: Scale) -> list[Line]:
 
 BENCHES: Mapping[str, Callable[[Field, Scale], Awaitable[list[Line]]]] = {
     each.__name__: each
-    for each in (batch, keyed, waiting, store, publish, append, post, read, deliver, fan_out, signing_in)
+    for each in (batch, keyed, waiting, store, publish, append, relay, post, read, deliver, fan_out, signing_in)
 }
 READING = {"batch", "keyed", "waiting", "store"}  # what needs records on the topic
