@@ -54,6 +54,7 @@ from headwater.wiring_ordering import module_of_ordering
 from headwater.wiring_payments import module_of_payments
 from headwater.wiring_realtime import module_of_realtime
 from headwater.wiring_redis import redis_server
+from headwater.wiring_sagas import module_of_sagas
 from infra.access_tokens import LEEWAY, AccessTokens
 from infra.avro import Codec, schema_text
 from infra.dead_letters import PostgresDeadLetters
@@ -75,6 +76,7 @@ from infra.positions import PostgresPositions, ReadModel
 from infra.postgres import Database, refusal
 from infra.redis_server import RedisServer
 from infra.revocations import Revocations, UnrevokedTokens
+from infra.sagas import module as sagas
 from infra.shadow import shadow_schema
 from infra.topics import TopicReport, declared_topics, ensure_topics
 from schemas.catalogue import EVENTS
@@ -98,6 +100,7 @@ MIGRATIONS: Mapping[str, Path] = {
     ordering.NAME: ordering.MIGRATIONS,
     inventory.NAME: inventory.MIGRATIONS,
     payments.NAME: payments.MIGRATIONS,
+    sagas.NAME: sagas.MIGRATIONS,
 }
 ONLY_GROW: Mapping[str, tuple[str, ...]] = {audit.NAME: audit.ONLY_GROW}
 
@@ -201,7 +204,7 @@ def build(settings: Settings, rebuilt: str | None = None) -> House:
         module_of_payments(house),
     )
     graph = merged(offering, house.opaque_tokens)
-    heard = (*offering, module_of_realtime(house, talk, offering, graph, accounts))
+    heard = (*offering, module_of_realtime(house, talk, offering, graph, accounts), module_of_sagas(house))
     inside = (*heard, _audit(house, heard), gateway.module(graph))
     house.modules = (*inside, operations.module(GroupOperations(house.kafka, inside, house.groups)))
     house.gateway = forwarding(settings, house.modules)

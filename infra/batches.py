@@ -103,8 +103,9 @@ class BatchWorker(PartitionWorker):
                 heard = await self._not_parked(heard, dead)
             if dead:
                 await member.bury(dead)
-            for handler, run in groupby(heard, key=attrgetter("handler")):
-                await _handle(handler, list(run), member.group)
+            async with member.consumer.together([each.event for each in heard]):
+                for handler, run in groupby(heard, key=attrgetter("handler")):
+                    await _handle(handler, list(run), member.group)
             whole = (batch[0].offset, to.next)
             done = without(whole, self._progress.beyond)
             row = await self._note(finished(done, [(*whole, self._tries)], [each.record.offset for each in dead]))

@@ -156,6 +156,11 @@ def create_event_store(schema: str) -> None:
         sa.Column("headers", JSONB, nullable=False),
         schema=schema,
     )
+    create_outbox(schema)
+
+
+def create_outbox(schema: str) -> None:
+    """Create the table of what the relay sends (first form; change it by a new migration)."""
     op.create_table(
         "outbox",
         sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),

@@ -1,6 +1,7 @@
 """What a bounded context shows at its door: topics, consumers, HTTP routes, sockets."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -78,12 +79,17 @@ class Consumer:
     # The context's tables that follow from the events alone: `headwater rebuild` makes them anew and switches to them.
     # Handlers name them without a schema, and write nothing else but by ids.
     read_model: tuple[str, ...] = ()
+    # What encloses the handling of a batch, in its transaction and told all its events: to load, lock and store for all of them
+    # at once. A dead letter that is redriven is handled without it.
+    together: Callable[[Sequence[Any]], AbstractAsyncContextManager[object]] = nullcontext
     has_outside_effects: bool = False  # mail, push: what nobody can take back, so that a replay has to be meant
     counts: tuple[Count, ...] = ()
 
     def __post_init__(self) -> None:
         if self.lanes and any(handler.batch for handler in self.handlers):
             raise ValueError(f"{self.group}: lanes handle one event at a time, an `on_batch` handler takes several")
+        if self.lanes and self.together is not nullcontext:
+            raise ValueError(f"{self.group}: lanes have no batches that could be enclosed")
 
     @property
     def topics(self) -> tuple[str, ...]:

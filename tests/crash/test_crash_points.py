@@ -5,6 +5,7 @@ Points of one kind come one after the other in one installation, kinds at once: 
 
 import asyncio
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -24,15 +25,17 @@ from infra.dead_letters import Choice
 from infra.local.ports import LOOPBACK, free_port
 from infra.outbox_relay import OutboxRelay
 from infra.recorder import RecorderRunner
+from schemas.payments.events import AuthorizePayment
 from tests.crash.checker import Violation
 from tests.crash.small import Small, small
 from tests.crash.workload import Client
 from tests.integration.test_crashes import running
 from tests.integration.test_transform import turned
+from tests.participants import Participants
 from tests.probes import eventually
 from tests.servers import Servers
 
-HISTORY, INBOX, LOG = "messaging.history", "notifications.inbox", "audit.log"
+HISTORY, INBOX, LOG, SAGAS = "messaging.history", "notifications.inbox", "audit.log", "sagas"
 PAIRS = 6  # so that several partitions have one
 DEATH_S = 60.0
 LOOK_S = 0.5  # at a whole topic
@@ -210,6 +213,47 @@ def compared(said: list[list[str]], found: list[str]) -> list[Violation]:
     ]
 
 
+async def sagas(own: Small, at: str) -> list[Violation]:
+    """Some orders go well, some are refused, some payments are not answered: each order comes to one end, with nothing held
+    for what is rejected, and what a saga's history says was asked for was heard so many times."""
+    participants, orders = Participants(own.house), [uuid4() for _ in range(12)]
+    relay = OutboxRelay(own.house.databases[SAGAS], SAGAS, own.house.bulk)
+    participants.muted |= {(order, AuthorizePayment) for order in orders[::3]}
+    async with participants.running(), going_on(relay.run()):
+        for number, order in enumerate(orders):
+            await participants.place(order, *(("CommitStock",) if number % 3 == 1 else ()))
+        await dies(own, "tests.crash.doomed", "sagas", at=at)
+        async with own.process("tests.crash.doomed", "sagas"):
+            await eventually(
+                lambda: rows(own, ENDED, orders), until=lambda found: found[0][0] == len(orders), every=LOOK_S
+            )
+    asked = {row["key"]: row["times"] for row in await rows(own, ASKED, orders)}
+    heard = Counter(order for order, _ in participants.heard)
+    return [
+        *(Violation("doubled", f"{order}") for order in orders if heard[order] != asked[order]),
+        *(
+            Violation("wrong", f"{world}")
+            for number, order in enumerate(orders)
+            if (world := participants.worlds[order]).order != ("confirmed" if number % 3 == 2 else "rejected")
+            or world.is_clean != (world.order == "rejected")
+        ),
+    ]
+
+
+async def rows(own: Small, query: str, orders: list[UUID]) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(own.sources.database_url)
+    try:
+        return list(await connection.fetch(query, orders))
+    finally:
+        await connection.close()
+
+
+ENDED = "select count(*) from sagas.saga where key = any($1) and ended_at is not null"
+ASKED = """
+select key, count(*) as times from sagas.note join sagas.saga on id = saga where what like '%asked%' and key = any($1)
+group by key"""
+
+
 STORIES: tuple[tuple[Story, Mapping[CrashPoint, int]], ...] = (  # and at which time each point is meant
     (web, {"append.before-commit": 2, "append.after-commit": 2, "publish.after-acknowledgement": 2}),
     (
@@ -227,6 +271,7 @@ STORIES: tuple[tuple[Story, Mapping[CrashPoint, int]], ...] = (  # and at which 
     (letter, {"letter.after-publish": 1}),
     (redrive, {"redrive.before-commit": 2, "redrive.after-commit": 2}),
     (record, {"record.before-commit": 2, "record.after-commit": 2}),
+    (sagas, {"saga.after-save": 3, "timer.before-commit": 2, "timer.after-commit": 2}),
     (transform, {"transform.after-publish": 2, "transform.before-commit": 2, "transform.after-commit": 2}),
 )
 

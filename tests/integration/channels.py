@@ -101,6 +101,14 @@ class Screen:
         """Wait for something about a channel or the session."""
         return dict((await eventually(self._told_of(name)))[0])
 
+    async def is_told_of(self, channel: str, name: str) -> dict[str, Any]:
+        """Wait for something about the channel and return the newest."""
+
+        async def told() -> list[dict[str, Any]]:
+            return [data for data in self.told(name) if data.get("channel") == channel]
+
+        return dict((await eventually(told))[-1])
+
     def told(self, name: str) -> list[dict[str, Any]]:
         return [data for known, data in self.about if known == name]
 

@@ -20,6 +20,7 @@ from tests.integration.conftest import client_of
 OPEN, USER = "open to all", "signed in"
 SOMEBODY, SOMETHING = str(UUID(int=1)), {"email": "somebody@example.org", "name": "x"}
 TEXT = {"body": "x", "client_id": "x"}
+OF_CHANNELS = {"user_id": SOMEBODY, "channels": ["news"]}
 
 
 class Access(NamedTuple):
@@ -130,6 +131,8 @@ ROUTES = {
     "DELETE /api/v1/realtime/keys/{key_id:uuid}": Access("realtime:keys"),
     f"GET {CONNECTIONS}": Access("realtime:connections"),
     f"POST {CONNECTIONS}/disconnect": Access("realtime:connections", {"user_id": SOMEBODY}),
+    f"POST {CONNECTIONS}/subscribe": Access("realtime:connections", OF_CHANNELS),
+    f"POST {CONNECTIONS}/unsubscribe": Access("realtime:connections", OF_CHANNELS),
     "GET /users": Access("identity:list"),
     "POST /users": Access("identity:create", SOMETHING),
     "GET /users/{user_id:uuid}": Access(USER),

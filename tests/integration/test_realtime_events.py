@@ -16,6 +16,7 @@ import pytest
 import websockets
 
 from bounded_contexts.realtime.adapters.channel_tokens import sealed
+from bounded_contexts.realtime.adapters.connections_postgres import PostgresConnections
 from headwater import wiring
 from headwater.configured import shared_key_tokens
 from headwater.settings import Settings
@@ -228,6 +229,29 @@ async def test_a_channel_token_is_made_by_services_only(house: House, url: str) 
         anothers = signed_in(house) | {"x-channel-token": f"{channel}={granted}"}
         refused = await api.get(PATH, params={"channels": channel}, headers=anothers)
         assert refused.json()["code"] == "invalid_channel_token"
+
+
+async def test_a_stream_with_a_token_is_listed_and_ended_and_a_page_is_not(house: House, url: str) -> None:
+    ann, opened = uuid4(), PostgresConnections(house.databases["realtime"])
+    headers = {"authorization": f"Bearer {token(house, ann)}"}
+
+    async def listed() -> int:
+        return len(await opened.of_user(ann, 10))
+
+    async with (
+        httpx.AsyncClient(base_url=url, timeout=30, headers=headers) as api,
+        streamed(url, "news", headers) as stream,
+        websockets.connect(f"{url.replace('http', 'ws')}/ws?channel=news&token={token(house, ann)}"),
+    ):
+        await stream.take("channel.subscribed")
+        page = asyncio.create_task(api.get(PATH, params={"channels": news(), "wait_s": 5}))
+        assert await eventually(listed, until=lambda count: count >= 2) == 2
+        assert (await page).status_code == 200
+        assert await listed() == 2
+        await opened.end(ann, None, "moved")
+        assert await stream.take("session.revoked") == {"reason": "moved"}
+        assert await stream.rest() == []
+        await eventually(listed, until=lambda count: count == 0)
 
 
 async def test_nobody_is_left_behind_when_streams_end(house: House, url: str) -> None:

@@ -26,6 +26,7 @@ BOUNDED = {
     "method", "route", "status_code",  # http: 7 methods and `other`, templates and `unmatched`
     "group", "topic", "partition", "outcome", "kind", "context",  # as declared in each module.py
     "cache",  # of each use of one, in wiring
+    "saga", "state",  # as in sagas/
     "reason", "code", "command",  # of sessions: words in our code
     "le", "quantile",
     "version", "implementation", "major", "minor", "patchlevel", "generation",  # prometheus_client's own

@@ -8,7 +8,8 @@ from bounded_contexts.realtime.adapters.anonymous import anonymous
 from bounded_contexts.realtime.adapters.outbox import Outbox
 from bounded_contexts.realtime.adapters.past_in_turns import PastInTurns
 from bounded_contexts.realtime.adapters.recovery import Recoveries
-from bounded_contexts.realtime.adapters.ui import TOPIC, UiSession, UiUpdates
+from bounded_contexts.realtime.adapters.ui import TOPIC, UiUpdates
+from bounded_contexts.realtime.adapters.ui_sessions import UiSession
 from bounded_contexts.realtime.adapters.wishes import Subscribing
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.own_messages import OwnMessages

@@ -51,14 +51,14 @@ def channel_token_routes() -> APIRouter:
     async def grant(asked: Grant, who: Known, tokens: Tokens) -> Granted:
         """Let a user subscribe to a private channel for a while. For services with the scope `realtime:grant`, or
         `realtime:grant:GLOB` where the glob fits."""
-        _require_service(who, asked.channel)
+        require_grant(who, asked.channel)
         until = datetime.fromtimestamp(datetime.now(UTC).timestamp() + asked.ttl_s, UTC)
         return Granted(token=sealed(tokens, asked.user_id, asked.channel, until), expires_at=until)
 
     return routes
 
 
-def _require_service(who: User, channel: str) -> None:
+def require_grant(who: User, channel: str) -> None:
     """Raise `Forbidden` for people and their API keys: what they may hear is not theirs to give."""
     globs = globs_of(who.scopes or (), GRANT_CHANNELS)
     if SERVICE not in who.roles or not globs:

@@ -5,7 +5,7 @@ from typing import Any, Literal, Protocol
 from bounded_contexts.realtime.adapters.outbox import Outbox
 
 Kind = Literal[
-    "chat", "plain", "graph", "ui", "public", "events", "plain-ui", "plain-public"
+    "chat", "plain", "graph", "ui", "public", "events", "page", "plain-ui", "plain-public"
 ]  # which frames a client reads
 
 GRACE_S = 3.0  # what was queued may take so long to go out before a connection is cut

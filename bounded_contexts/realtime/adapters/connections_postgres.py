@@ -1,5 +1,6 @@
 """The open sockets of all nodes: port `Connections`."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from bounded_contexts.realtime.adapters.signals_postgres import PostgresSignals
 from bounded_contexts.realtime.adapters.tables import node, session
 from bounded_contexts.realtime.application.ports import OpenSocket
 from bounded_contexts.realtime.application.presence import LEASE
-from bounded_contexts.realtime.application.signals import Disconnection
+from bounded_contexts.realtime.application.signals import ChannelsGiven, ChannelsTaken, Disconnection
 from infra.postgres import Database
 
 
@@ -32,3 +33,9 @@ class PostgresConnections:
 
     async def end(self, user: UUID, sid: str | None, reason: str) -> None:
         await self._signals.send(Disconnection(user, sid, reason))
+
+    async def give(self, user: UUID, sid: str | None, channels: Sequence[str], until: datetime) -> None:
+        await self._signals.send(ChannelsGiven(user, sid, tuple(channels), until))
+
+    async def take(self, user: UUID, sid: str | None, channels: Sequence[str], reason: str) -> None:
+        await self._signals.send(ChannelsTaken(user, sid, tuple(channels), reason))

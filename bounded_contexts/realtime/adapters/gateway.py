@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from bounded_contexts.realtime.adapters import metrics, packets
 from bounded_contexts.realtime.adapters.anonymous import anonymous
 from bounded_contexts.realtime.adapters.catch_up import CatchUp
+from bounded_contexts.realtime.adapters.channel_changes import ChannelChanges
 from bounded_contexts.realtime.adapters.commands import Asked, CommandLine, SessionCommand, of_its_user
 from bounded_contexts.realtime.adapters.connection import GRACE_S, Connection, Kind, Refusal
 from bounded_contexts.realtime.adapters.engine import Engine
@@ -34,15 +35,23 @@ from bounded_contexts.realtime.adapters.session_notes import SessionNotes
 from bounded_contexts.realtime.adapters.token_expiry import TokenExpiry
 from bounded_contexts.realtime.adapters.typists import Typists
 from bounded_contexts.realtime.adapters.ui import TOPIC as UPDATES
-from bounded_contexts.realtime.adapters.ui import PublicSession, UiSession, UiUpdates
-from bounded_contexts.realtime.adapters.ui_frames import EventsSession, PlainPublicSession, PlainUiSession
+from bounded_contexts.realtime.adapters.ui import UiUpdates
+from bounded_contexts.realtime.adapters.ui_frames import EventsSession, PageSession, PlainPublicSession, PlainUiSession
+from bounded_contexts.realtime.adapters.ui_sessions import PublicSession, UiSession
 from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.own_messages import OwnMessages
 from bounded_contexts.realtime.application.ports import Ports
 from bounded_contexts.realtime.application.reactions import Recipient, delivery_of
 from bounded_contexts.realtime.application.recent import Recent, copied
-from bounded_contexts.realtime.application.signals import Disconnection, PresenceChanged, Signal, Typed
+from bounded_contexts.realtime.application.signals import (
+    ChannelsGiven,
+    ChannelsTaken,
+    Disconnection,
+    PresenceChanged,
+    Signal,
+    Typed,
+)
 from infra import tracing
 from infra.access_tokens import AccessTokens, Unauthenticated, User
 from infra.feed_positions import open_feed, seal_feed
@@ -62,6 +71,7 @@ KINDS: Mapping[Kind, type[Session]] = {
     "ui": UiSession,
     "public": PublicSession,
     "events": EventsSession,
+    "page": PageSession,
     "plain-ui": PlainUiSession,
     "plain-public": PlainPublicSession,
 }
@@ -116,6 +126,7 @@ class ChatGateway:
         self.asgi = Engine(self, self._limits)
         self._recoveries = Recoveries(tokens, ports.kept_channels)
         self.ui = UiUpdates(past, tokens, self._recoveries, self._limits, self.asgi.spawn)
+        self._changes = ChannelChanges(self._of_user, self.ui, tokens)
         self.plain = PlainSockets(self, self.asgi, self._limits)
         sample(self)
 
@@ -219,8 +230,11 @@ class ChatGateway:
         self._expiry.watch(session)
         if session.begins_at_once:
             self.began(connection.sid)
-        elif isinstance(session, UiSession) and session.recovery:
-            self.ui.take_up(session, session.recovery)
+        elif isinstance(session, UiSession):
+            if session.is_listed:
+                self._notes.began(connection.sid, session)
+            if session.recovery:
+                self.ui.take_up(session, session.recovery)
 
     def began(self, sid: str) -> None:
         """Begin to send, from now or from the client's position on."""
@@ -272,6 +286,10 @@ class ChatGateway:
                 self._presences.hear(users)
             case Disconnection():
                 self._disconnect(signal)
+            case ChannelsGiven():
+                self._changes.give(signal)
+            case ChannelsTaken():
+                self._changes.take(signal)
 
     def _disconnect(self, asked: Disconnection) -> None:
         for each in list(self._of_user.get(asked.user_id, ())):
@@ -334,12 +352,10 @@ class ChatGateway:
 
     async def _recover(self, session: Session, auth: Auth) -> None:
         """Have the session go on where the client's former one was, if that can be."""
-        catch_up = self.ui.catch_up if isinstance(session, UiSession) else self._catch_up
-        place = session.namespace if session.is_public else f"{session.namespace} {session.id}"
         has_channels = isinstance(session, UiSession)
-        session.recovery = found = await self._recoveries.begin(
-            auth, place, partial(catch_up.can_resume, session), has_channels=has_channels
-        )
+        can_resume = partial((self.ui.catch_up if has_channels else self._catch_up).can_resume, session)
+        place = session.namespace if session.is_public else f"{session.namespace} {session.id}"
+        session.recovery = found = await self._recoveries.begin(auth, place, can_resume, has_channels=has_channels)
         if found.is_lost or found.position is not None:
             session.position = found.position
 

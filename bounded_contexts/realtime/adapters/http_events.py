@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
 from bounded_contexts.realtime.adapters.catch_up import PAST_S
-from bounded_contexts.realtime.adapters.connection import Refusal
+from bounded_contexts.realtime.adapters.connection import Kind, Refusal
 from bounded_contexts.realtime.adapters.engine_io import address_of
 from bounded_contexts.realtime.adapters.frames import END, FrameConnection
 from bounded_contexts.realtime.adapters.gateway import ChatGateway
@@ -112,14 +112,15 @@ def event_routes(gateway: ChatGateway, limits: Limits) -> APIRouter:
         outbox = Queue(limits.queue_events, limits.queue_bytes)
         connection = FrameConnection(uuid4().hex, outbox, request.scope.get(LINK))
         try:
-            session = await gateway.admit(connection.sid, auth, "events", address_of(request.scope))
+            kind: Kind = "events" if STREAM in request.headers.get("accept", "") else "page"
+            session = await gateway.admit(connection.sid, auth, kind, address_of(request.scope))
         except Refusal as refused:
             document, status = refused.document, refused.document["status"]
             return answer(request, status, document, CHALLENGE if status == HTTPStatus.UNAUTHORIZED else None)
         gateway.joined(connection)
         try:
             gateway.ui.subscribe(session, wishes)
-            if STREAM in request.headers.get("accept", ""):
+            if kind == "events":
                 return EventStream(gateway, connection, limits.heartbeat_timeout_s)
             page = await _page(outbox, len(wishes), wait_s)
         except BaseException:

@@ -56,7 +56,8 @@ class SessionNotes:
 
     async def tell(self) -> None:
         """Tell what has changed. What cannot be told now is kept for the next time."""
-        lagging = {sid for sid, (session, _) in self._open.items() if not session.live}
+        # Of one that hears no messages there is nothing to tell but that it is open.
+        lagging = {sid for sid, (session, _) in self._open.items() if session.begins and not session.live}
         for sid in self._untold | lagging | self._lagging:
             self._note(sid)
         self._untold, self._lagging = set(), lagging

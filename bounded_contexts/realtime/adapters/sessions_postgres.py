@@ -33,7 +33,7 @@ select * from (
            coalesce((coalesce(s.reached, n.reached) #>> $3)::bigint, 0) as reached,
            row_number() over (partition by s.user_id order by s.connected_at, s.sid) as nth
     from session s join node n on n.node = s.node
-    where s.user_id = any($1::uuid[]) and coalesce(s.ended_at, n.seen_at) >= $2) shown
+    where s.user_id = any($1::uuid[]) and coalesce(s.ended_at, n.seen_at) >= $2 and s.begins <> '{}') shown
 where nth <= $4 order by user_id, nth"""
 
 

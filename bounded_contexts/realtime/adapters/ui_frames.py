@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from bounded_contexts.realtime.adapters import packets
-from bounded_contexts.realtime.adapters.ui import UiSession
+from bounded_contexts.realtime.adapters.ui_sessions import UiSession
 from bounded_contexts.realtime.application.recent import Entry
 
 
@@ -41,8 +41,16 @@ class EventsSession(UiSession):
         return Said(entry.delivery.name, packets.envelope(packet), packet.position)
 
 
+class PageSession(EventsSession):
+    """A client that asks for a page and is gone."""
+
+    is_listed = False
+
+
 class PlainUiSession(UiSession):
     """Hears each payload as it was published, and nothing else."""
+
+    names_channels = False
 
     def say(self, name: str, data: Mapping[str, Any]) -> None: ...
 

@@ -113,7 +113,7 @@ class OpenSocket:
 
 
 class Connections(Protocol):
-    """The open sockets of all nodes. Both raise `Unavailable`."""
+    """The open sockets of all nodes. All raise `Unavailable`."""
 
     async def of_user(self, user: UUID, limit: int) -> list[OpenSocket]:
         """Return a user's, oldest first."""
@@ -121,6 +121,14 @@ class Connections(Protocol):
 
     async def end(self, user: UUID, sid: str | None, reason: str) -> None:
         """Have every node end the user's sockets, or the one of them."""
+        ...
+
+    async def give(self, user: UUID, sid: str | None, channels: Sequence[str], until: datetime) -> None:
+        """Have every node subscribe the user's sockets that take channels, or the one of them."""
+        ...
+
+    async def take(self, user: UUID, sid: str | None, channels: Sequence[str], reason: str) -> None:
+        """Have every node end these subscriptions."""
         ...
 
 

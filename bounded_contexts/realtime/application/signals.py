@@ -34,8 +34,30 @@ class Disconnection:
     reason: str
 
 
-Signal = Typed | PresenceChanged | Disconnection
-KINDS: dict[str, type[Signal]] = {kind.__name__: kind for kind in (Typed, PresenceChanged, Disconnection)}
+@dataclass(frozen=True, slots=True)
+class ChannelsGiven:
+    """Sockets of a user are to hear channels."""
+
+    user_id: UUID
+    sid: str | None  # None: all of them
+    channels: tuple[str, ...]  # so few that a signal takes them
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelsTaken:
+    """Sockets of a user are to hear channels no more."""
+
+    user_id: UUID
+    sid: str | None
+    channels: tuple[str, ...]
+    reason: str
+
+
+Signal = Typed | PresenceChanged | Disconnection | ChannelsGiven | ChannelsTaken
+KINDS: dict[str, type[Signal]] = {
+    kind.__name__: kind for kind in (Typed, PresenceChanged, Disconnection, ChannelsGiven, ChannelsTaken)
+}
 
 
 def in_parts(people: Sequence[UUID]) -> list[tuple[UUID, ...]]:

@@ -1,0 +1,1 @@
+"""Running sagas: their state, their timers, and what operators do with them (docs/sagas.md)."""
