@@ -6,9 +6,7 @@ given its own database by `HEADWATER_DATABASE_URL_<CONTEXT>` and, in front of it
 error. The table in docs/settings.md and `.env.template` are generated from here by `make docs`.
 """
 
-import ssl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self, TypeVar
@@ -17,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from headwater import addresses
+from headwater import addresses, certificates
 from infra import crash_points
 
 T = TypeVar("T")
@@ -146,6 +144,13 @@ class Settings(BaseSettings):
     messaging_history: Literal["postgres", "jsonl"] = Field("postgres", description="Where messages are kept.")
     messaging_history_directory: Path | None = Field(
         None, description="Directory of the JSON-lines history; default `<home>/history`."
+    )
+
+    reservation_lifetime: int = Field(
+        1800,
+        ge=60,
+        le=604_800,
+        description="Seconds that stock is held for an order; longer than the order's way to its confirmation may take.",
     )
 
     trusted_proxies: str = Field(
@@ -302,19 +307,13 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_certificates(self) -> Self:
-        """Refuse files that the libraries would only complain about when they connect, each in its own words."""
         for name in ("kafka_ssl_ca_file", "database_ssl_ca_file", "schema_registry_ca_file", "redis_ssl_ca_file"):
             if file := getattr(self, name):
-                with _named(f"{PREFIX}{name.upper()}: no certificates in PEM in {file}"):
-                    ssl.create_default_context(cafile=file)
-        certificate, key = self.kafka_ssl_certificate_file, self.kafka_ssl_key_file
-        if certificate or key:
-            pair = f"{PREFIX}KAFKA_SSL_CERTIFICATE_FILE and {PREFIX}KAFKA_SSL_KEY_FILE"
-            if not (certificate and key):
-                raise ValueError(f"set {pair}, or neither")
-            with _named(f"{pair}: no certificate with its key, not encrypted, in PEM"):
-                # A password would be asked for on the terminal.
-                ssl.create_default_context().load_cert_chain(certificate, key, password="")
+                certificates.require_authority(f"{PREFIX}{name.upper()}", file)
+        certificates.require_pair(
+            (f"{PREFIX}KAFKA_SSL_CERTIFICATE_FILE", self.kafka_ssl_certificate_file),
+            (f"{PREFIX}KAFKA_SSL_KEY_FILE", self.kafka_ssl_key_file),
+        )
         return self
 
     @field_validator("trusted_proxies")
@@ -387,11 +386,3 @@ def secrets_of(settings: Settings) -> set[str]:
     named = (*settings.database_urls.values(), *settings.oidc_providers.values())
     urls = {url for url in given if "://" in url} | {url.get_secret_value() for url in named}
     return (given - urls) | {unquote(password) for url in urls if (password := urlsplit(url).password)}
-
-
-@contextmanager
-def _named(what: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:  # ssl.SSLError is one
-        raise ValueError(f"{what} ({error.strerror or error})") from None

@@ -15,7 +15,6 @@ from infra.handled import finished, without
 from infra.member import ATTEMPTS, Heard, backoff, behind, call, letter, where
 from infra.partition_worker import PartitionWorker
 from infra.positions import Fenced, Progress
-from shared_kernel.module import Handler
 from shared_kernel.records import Record
 
 log = structlog.get_logger()
@@ -104,8 +103,8 @@ class BatchWorker(PartitionWorker):
             if dead:
                 await member.bury(dead)
             async with member.consumer.together([each.event for each in heard]):
-                for handler, run in groupby(heard, key=attrgetter("handler")):
-                    await _handle(handler, list(run), member.group)
+                for _, run in groupby(heard, key=attrgetter("handler.call", "handler.batch")):
+                    await _handle(list(run), member.group)
             whole = (batch[0].offset, to.next)
             done = without(whole, self._progress.beyond)
             row = await self._note(finished(done, [(*whole, self._tries)], [each.record.offset for each in dead]))
@@ -139,8 +138,9 @@ class BatchWorker(PartitionWorker):
         return replace(self._progress, next=next_, beyond=left)
 
 
-async def _handle(handler: Handler, run: list[Heard], group: str) -> None:
-    if handler.batch:
+async def _handle(run: list[Heard], group: str) -> None:
+    """Handle what has one function, which may hear several types."""
+    if (handler := run[0].handler) and handler.batch:
         with processing_all(group, run):
             await handler.call([each.event for each in run])
         return

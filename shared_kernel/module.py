@@ -45,7 +45,8 @@ def turn(event: type[E], handle: Callable[[E], Awaitable[Sequence[Event]]]) -> H
 
 
 def on_batch(event: type[E], handle: Callable[[Sequence[E]], Awaitable[object]]) -> Handler:
-    """Pair an event with a function that takes consecutive ones together, in order; one event may be in there twice."""
+    """Pair an event with a function that takes consecutive ones together, in order; one event may be in there twice. A function
+    that is paired with several events takes them together, too."""
     return Handler(event, handle, batch=True)
 
 

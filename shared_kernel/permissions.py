@@ -14,6 +14,7 @@ SERVICE = "service"  # of programs with an account of their own; nobody is grant
 ROLES: Mapping[str, frozenset[str]] = {
     USER: frozenset({"identity:change:own", "identity:erase:own"}),
     "moderator": frozenset({"messaging:former"}),
+    "staff": frozenset({"inventory:manage"}),
     "operator": frozenset({"operations:groups"}),
     "auditor": frozenset({"audit:read", "identity:list"}),
     "admin": frozenset(
@@ -25,6 +26,7 @@ ROLES: Mapping[str, frozenset[str]] = {
             "identity:block",
             "identity:erase",
             "identity:services",
+            "inventory:manage",
             "messaging:former",
             "messaging:erase",
             "operations:groups",
@@ -37,7 +39,7 @@ ROLES: Mapping[str, frozenset[str]] = {
 }
 # What a key or a service account is limited to: the first word of a route's path, and whether it changes anything. Signing in,
 # keys and service accounts themselves are for people.
-RESOURCES = ("admin", "audit", "conversations", "me", "messages", "notifications", "users")
+RESOURCES = ("admin", "audit", "conversations", "me", "messages", "notifications", "stock-items", "users")
 PUBLISH = "realtime:publish"  # a scope as well: to every channel, and with `:GLOB` behind it to those that fit
 CONNECTIONS = "realtime:connections"  # a permission, and a scope of service accounts
 GRANT_CHANNELS = "realtime:grant"  # make channel tokens, which API keys may not; `:GLOB` as with `PUBLISH`

@@ -118,15 +118,15 @@ class Rig(ABC):
         return Record(*place, at.offset, str(each.conversation_id).encode(), self.codec.encode(each), seal(each), -1)
 
     @asynccontextmanager
-    async def member(self, handle: Handle | Handler, **declared: Any) -> AsyncIterator[ConsumerRunner]:
+    async def member(self, *handle: Handle | Handler, **declared: Any) -> AsyncIterator[ConsumerRunner]:
         """Run a member of the group while the block lasts; it must not end by itself."""
-        runner = self.runner(handle, **declared)
+        runner = self.runner(*handle, **declared)
         async with during(runner.run()):
             yield runner
 
-    def runner(self, handle: Handle | Handler, **declared: Any) -> ConsumerRunner:
-        handler = handle if isinstance(handle, Handler) else on(self.event, handle)
-        consumer = Consumer(self.group, (handler,), **({"lanes": self.lanes} | declared))
+    def runner(self, *handle: Handle | Handler, **declared: Any) -> ConsumerRunner:
+        handlers = tuple(each if isinstance(each, Handler) else on(self.event, each) for each in handle)
+        consumer = Consumer(self.group, handlers, **({"lanes": self.lanes} | declared))
         return ConsumerRunner(consumer, self.broker, self.codec, self.store, self.producer)
 
     async def until(self, count: int) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import pytest
 
@@ -16,7 +17,7 @@ from infra.broker import PositionLost
 from infra.dead_letters import Choice, Letter
 from infra.envelope import seal
 from infra.memory_broker import murmur2
-from schemas.messaging.events import MessageSent
+from schemas.messaging.events import MessageEdited, MessageSent
 from shared_kernel.errors import Unavailable
 from shared_kernel.events import Position
 from shared_kernel.module import on_batch
@@ -618,6 +619,36 @@ class BatchesContract:
 
         assert done == names
         assert max(map(len, batches)) == 30
+
+    @BATCHES
+    async def test_consecutive_events_of_one_function_come_together_whatever_their_type(self, rig: Rig) -> None:
+        batches: list[list[str]] = []
+
+        async def take(messages: Sequence[MessageSent | MessageEdited]) -> None:
+            batches.append([message.body for message in messages])
+            for message in messages:
+                await rig.note(message.body)
+
+        edited = type("Edited", (MessageEdited,), {"TOPIC": rig.topic, "__slots__": ()})
+        sent = [*rounds(0, 3, ["k0"]), *rounds(4, 7, ["k0"])]
+        await rig.publish(*sent[:3])
+        first = event(sent[0])
+        edit = MessageEdited(
+            message_id=first.message_id,
+            edit_id=uuid4(),
+            conversation_id=first.conversation_id,
+            editor_id=first.sender_id,
+            body="k0/3",
+            edited_at=first.sent_at,
+            recipient_ids=first.recipient_ids,
+        )
+        await rig.send(str(first.conversation_id), rig.codec.encode(edit), seal(edit))
+        await rig.publish(*sent[3:])
+        async with rig.member(on_batch(rig.event, take), on_batch(edited, take)):
+            done = await rig.until(7)
+
+        assert done == rounds(0, 7, ["k0"])
+        assert batches == [done]
 
     @BATCHES
     async def test_a_batch_waits_for_more_as_long_as_declared(self, rig: Rig) -> None:

@@ -1,0 +1,1 @@
+"""What inventory decides, pure: no clock, no I/O, no randomness."""
