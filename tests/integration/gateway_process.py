@@ -41,6 +41,11 @@ class GatewayProcess:
         self._environment = environment(settings, HEADWATER_PORT=str(self.port), **more)
         self._process: asyncio.subprocess.Process | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """Return the running process."""
+        return self._process.pid if self._process and self._process.returncode is None else None
+
     async def start(self) -> None:
         """Return when it lets clients in."""
         command = (sys.executable, "-m", "headwater", "run", "realtime.delivery")
