@@ -20,6 +20,7 @@ from headwater.groups_cli import dlq, groups, replay
 from headwater.identity_cli import keys, users
 from headwater.proxy_cli import proxy_config
 from headwater.rebuild_cli import rebuild
+from headwater.sagas_cli import sagas
 from headwater.settings import SettingsError
 from headwater.stack_cli import stack
 from headwater.supervisor import running
@@ -37,6 +38,7 @@ app.add_typer(schemas, name="schemas")
 app.add_typer(audit, name="audit")
 app.add_typer(groups, name="groups")
 app.add_typer(dlq, name="dlq")
+app.add_typer(sagas, name="sagas")
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
 app.command()(replay)

@@ -208,6 +208,18 @@ class Settings(BaseSettings):
         1_000, ge=10, le=100_000, description="Events waiting for one client before it is cut off."
     )
     realtime_connections_per_user: int = Field(50, ge=1, le=10_000, description="Open sockets of one user per process.")
+    realtime_connections_per_user_everywhere: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="Open sockets of one user on all processes; 0: as many as these allow together.",
+    )
+    realtime_strangers_per_address: int = Field(
+        5_000,
+        ge=1,
+        le=1_000_000,
+        description="Connections of one address that have joined nothing yet, and tokens refused there in 20 s, per process.",
+    )
     realtime_allowed_origins: str = Field(
         "", description="Comma-separated browser origins that may open a socket beside the own one; `*` for all."
     )

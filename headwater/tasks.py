@@ -29,10 +29,12 @@ from headwater.wiring import (
     owner_url,
 )
 from headwater.wiring_identity import signing_keys
+from headwater.wiring_sagas import saga_operations
 from infra.avro import Codec
 from infra.group_operations import GroupOperations
 from infra.kafka_reader import KafkaReader
 from infra.rebuild import Rebuild
+from infra.sagas.operations import SagaOperations
 from schemas.catalogue import EVENTS
 from shared_kernel.decider import state_of
 from shared_kernel.errors import NotFound, Refused
@@ -120,6 +122,16 @@ async def with_groups(settings: Settings, work: Callable[[GroupOperations], Awai
     finally:
         for database in house.databases.values():
             await database.close()
+
+
+async def with_sagas(settings: Settings, work: Callable[[SagaOperations], Awaitable[T]]) -> T:
+    """Return what the work returns, done with the house's sagas."""
+    house = build(settings)
+    try:
+        await house.codec.start()  # what is asked again is encoded here
+        return await work(saga_operations(house))
+    finally:
+        await _let_go(house)
 
 
 async def with_rebuild(settings: Settings, group: str, work: Callable[[Rebuild], Awaitable[T]]) -> T:

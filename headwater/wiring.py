@@ -31,7 +31,6 @@ from bounded_contexts.messaging.application.ports import Ports as MessagingPorts
 from bounded_contexts.notifications import module as notifications
 from bounded_contexts.notifications.adapters.inbox_postgres import PostgresInbox
 from bounded_contexts.notifications.application.ports import Ports as NotificationsPorts
-from bounded_contexts.operations import module as operations
 from bounded_contexts.ordering import module as ordering
 from bounded_contexts.payments import module as payments
 from bounded_contexts.realtime import module as realtime
@@ -50,6 +49,7 @@ from headwater.wiring_identity import (
     signing_keys,
 )
 from headwater.wiring_inventory import module_of_inventory
+from headwater.wiring_operations import module_of_operations
 from headwater.wiring_ordering import module_of_ordering
 from headwater.wiring_payments import module_of_payments
 from headwater.wiring_realtime import module_of_realtime
@@ -206,7 +206,7 @@ def build(settings: Settings, rebuilt: str | None = None) -> House:
     graph = merged(offering, house.opaque_tokens)
     heard = (*offering, module_of_realtime(house, talk, offering, graph, accounts), module_of_sagas(house))
     inside = (*heard, _audit(house, heard), gateway.module(graph))
-    house.modules = (*inside, operations.module(GroupOperations(house.kafka, inside, house.groups)))
+    house.modules = (*inside, module_of_operations(house, inside))
     house.gateway = forwarding(settings, house.modules)
     return house
 

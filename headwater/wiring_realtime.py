@@ -71,6 +71,8 @@ def module_of_realtime(
     limits = Limits(
         queue_events=settings.realtime_queue_limit,
         connections_per_user=settings.realtime_connections_per_user,
+        connections_per_user_everywhere=settings.realtime_connections_per_user_everywhere,
+        strangers_per_address=settings.realtime_strangers_per_address,
         allowed_origins=origins(settings.realtime_allowed_origins),
         connections_per_address=settings.realtime_connections_per_address,
         public_connections=settings.realtime_public_connections,

@@ -5,6 +5,7 @@ from functools import partial
 from headwater.given import Given
 from infra.group_control import PostgresGroupControl
 from infra.sagas.module import NAME, module_of
+from infra.sagas.operations import SagaOperations
 from infra.sagas.runner import SagaRunner
 from sagas.order_fulfilment import ORDER_FULFILMENT
 from sagas.order_refund import ORDER_REFUND
@@ -23,3 +24,8 @@ def saga_runner(house: Given) -> SagaRunner:
 def module_of_sagas(house: Given) -> Module:
     """Return the sagas as the house knows them."""
     return module_of(saga_runner(house))
+
+
+def saga_operations(house: Given) -> SagaOperations:
+    """Return the operators' side of the sagas."""
+    return SagaOperations(house.databases[NAME], saga_runner(house))

@@ -15,7 +15,7 @@ ROLES: Mapping[str, frozenset[str]] = {
     USER: frozenset({"identity:change:own", "identity:erase:own"}),
     "moderator": frozenset({"messaging:former"}),
     "staff": frozenset({"inventory:manage"}),
-    "operator": frozenset({"operations:groups"}),
+    "operator": frozenset({"operations:groups", "operations:sagas"}),
     "auditor": frozenset({"audit:read", "identity:list"}),
     "admin": frozenset(
         {
@@ -30,6 +30,7 @@ ROLES: Mapping[str, frozenset[str]] = {
             "messaging:former",
             "messaging:erase",
             "operations:groups",
+            "operations:sagas",
             "audit:read",
             "realtime:publish",
             "realtime:keys",

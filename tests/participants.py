@@ -32,85 +32,79 @@ class Doubled(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What the three contexts know of one order. What was undone stays undone, whether it had been done or not."""
+    """What the three contexts know of one order."""
 
     order: Literal["placed", "confirmed", "rejected", "cancelled"] = "placed"
     cancelling: bool = False
     stock: Literal["free", "held", "sold"] = "free"
-    released: bool = False
-    returned: bool = False
     money: Literal["free", "held", "captured"] = "free"
-    voided: bool = False
-    refunded: bool = False
+    answered: frozenset[str] = frozenset()  # names of commands; what comes again is neither done nor answered again
     refuses: frozenset[str] = frozenset()  # names of commands that give up
 
     @property
     def is_clean(self) -> bool:
-        """Return whether nothing is held or taken, and nothing can be any more."""
+        """Return whether nothing is held or taken."""
         return (self.stock, self.money) == ("free", "free")
+
+    def may(self, name: str, undo: str) -> bool:
+        """Return whether the command may be done: an undo that came before it is remembered."""
+        return name not in self.refuses and undo not in self.answered
 
 
 def answer(world: World, command: Event, told: Told) -> tuple[World, tuple[Event, ...]]:
-    """Return the world after the command, and what is told. What was answered before is not answered again."""
-    match command:
-        case ReserveStock() | ReleaseStock() | CommitStock() | ReturnStock():
-            return _inventory(world, command, told)
-        case ConfirmOrder() | RejectOrder():
-            return _ordering(world, command, told)
-    return _payments(world, command, told)
+    """Return the world after the command, and what is told."""
+    name = type(command).__name__
+    if name in world.answered:
+        return world, ()
+    after, events = _ordering(world, name, told) if name.endswith("Order") else _provider(world, name, told)
+    return replace(after, answered=world.answered | {name}), events
 
 
-def _inventory(world: World, command: Event, told: Told) -> tuple[World, tuple[Event, ...]]:
-    refused = type(command).__name__ in world.refuses
-    match command, world.stock:
-        case ReserveStock(), "free" if world.released or refused:
-            return world, (told.out_of_stock,)
-        case ReserveStock(), "free":
+def expired(world: World) -> World:
+    """Return the world in which a reservation has ended by itself; asking for its release is answered all the same."""
+    return replace(world, stock="free")
+
+
+def _provider(world: World, name: str, told: Told) -> tuple[World, tuple[Event, ...]]:
+    match name:
+        case "ReserveStock" if world.may(name, "ReleaseStock"):
             return replace(world, stock="held"), (told.reserved,)
-        case CommitStock(), "held" if not (world.returned or refused):
+        case "CommitStock" if world.stock == "held" and world.may(name, "ReturnStock"):
             return replace(world, stock="sold"), (told.committed,)
-        case CommitStock(), "held" | "free":
-            return world, (told.commit_refused,)
-        case ReleaseStock(), "held" | "free" if not world.released:
-            return replace(world, stock="free", released=True), (told.released,)
-        case ReturnStock(), "sold" if not world.returned:
-            return replace(world, stock="free", returned=True), (told.stock_returned,)
-        case ReturnStock(), "held" | "free" if not world.returned:
-            return replace(world, returned=True), (told.stock_returned,)
-    return world, ()
-
-
-def _payments(world: World, command: Event, told: Told) -> tuple[World, tuple[Event, ...]]:
-    refused = type(command).__name__ in world.refuses
-    match command, world.money:
-        case AuthorizePayment(), "free" if world.voided or refused:
-            return world, (told.declined,)
-        case AuthorizePayment(), "free":
+        case "ReleaseStock":
+            return replace(world, stock="free" if world.stock == "held" else world.stock), (told.released,)
+        case "ReturnStock":
+            return replace(world, stock="free" if world.stock == "sold" else world.stock), (told.stock_returned,)
+        case "AuthorizePayment" if world.may(name, "VoidPayment"):
             return replace(world, money="held"), (told.authorized,)
-        case CapturePayment(), "held" if not (world.refunded or refused):
+        case "CapturePayment" if world.money == "held" and world.may(name, "RefundPayment"):
             return replace(world, money="captured"), (told.captured,)
-        case CapturePayment(), "held" | "free":
-            return world, (told.capture_declined,)
-        case VoidPayment(), "held" | "free" if not world.voided:
-            return replace(world, money="free", voided=True), (told.voided,)
-        case RefundPayment(), "captured" if not world.refunded:
-            return replace(world, money="free", refunded=True), (told.refunded,)
-        case RefundPayment(), "held" | "free" if not world.refunded:
-            return replace(world, refunded=True), (told.refunded,)
-    return world, ()
+        case "VoidPayment":
+            return replace(world, money="free" if world.money == "held" else world.money), (told.voided,)
+        case "RefundPayment":
+            return replace(world, money="free" if world.money == "captured" else world.money), (told.refunded,)
+    return world, (_refusal(name, told),)
 
 
-def _ordering(world: World, command: Event, told: Told) -> tuple[World, tuple[Event, ...]]:
-    match command, world.order:
-        case ConfirmOrder(), "placed" if world.cancelling:
+def _refusal(name: str, told: Told) -> Event:
+    refusals: dict[str, Event] = {
+        "ReserveStock": told.out_of_stock,
+        "CommitStock": told.commit_refused,
+        "AuthorizePayment": told.declined,
+        "CapturePayment": told.capture_declined,
+    }
+    return refusals[name]
+
+
+def _ordering(world: World, name: str, told: Told) -> tuple[World, tuple[Event, ...]]:
+    match name, world.order:
+        case "ConfirmOrder", "placed" if world.cancelling:
             return replace(world, order="cancelled"), (told.confirmed, told.cancelled)
-        case ConfirmOrder(), "placed":
+        case "ConfirmOrder", "placed":
             return replace(world, order="confirmed"), (told.confirmed,)
-        case RejectOrder(), "placed":
+        case "RejectOrder", "placed":
             return replace(world, order="rejected"), (told.rejected,)
-        case (ConfirmOrder(), "rejected") | (RejectOrder(), "confirmed" | "cancelled"):
-            raise Doubled(f"{type(command).__name__} of a {world.order} order")
-    return world, ()
+    raise Doubled(f"{name} of an order that is {world.order}")
 
 
 class Participants:

@@ -4,6 +4,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+from bounded_contexts.inventory.adapters.graph import graph
 from bounded_contexts.inventory.adapters.http import router
 from bounded_contexts.inventory.application import commands
 from bounded_contexts.inventory.application.expiry import expire_due
@@ -38,6 +39,7 @@ def module(ports: Ports) -> Module:
         name=NAME,
         topics=(Topic("stock"), Topic("reservations"), Topic("stock-commands")),
         router=router(ports),
+        graph=graph(ports),
         has_outbox=True,
         consumers=(
             Consumer(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from infra.sagas.runner import LOOK_EVERY, SagaRunner
+from infra.sagas.runner import COUNT_EVERY, LOOK_EVERY, SagaRunner
 from shared_kernel.module import Chore, Consumer, Module, on
 
 NAME = "sagas"  # of the group and its role, the database schema and its role
@@ -19,4 +19,5 @@ def module_of(runner: SagaRunner) -> Module:
         together=runner.together,
     )
     timers = Chore(NAME, "fires the timers of sagas", LOOK_EVERY, runner.fire)
-    return Module(name=NAME, consumers=(hearing,), chores=(timers,), has_outbox=True)
+    counting = Chore(NAME, "counts sagas", COUNT_EVERY, runner.count)
+    return Module(name=NAME, consumers=(hearing,), chores=(timers, counting), has_outbox=True)

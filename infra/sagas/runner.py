@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from infra.avro import Codec
 from infra.crash_points import crash_point
 from infra.postgres import Database, is_transient
+from infra.sagas.metrics import SagaFigures
 from infra.sagas.store_postgres import PostgresSagas
 from infra.sagas.unit import Known, Unit
 from shared_kernel.causation import Cause, because, current_cause
@@ -26,6 +27,7 @@ from shared_kernel.saga import Definition
 from shared_kernel.saga_turns import heard, overdue, started
 
 LOOK_EVERY = timedelta(seconds=1)  # at the timers
+COUNT_EVERY = timedelta(seconds=5)
 DUE_AT_ONCE = 1_000  # sagas
 # So long may nobody look after the timers before they are put off: while no process runs, or the group is paused, answers wait
 # on their topics and silence says nothing. Afterwards there is a moment to read them.
@@ -50,6 +52,7 @@ class SagaRunner:
         self._database = database
         self._codec = codec
         self._is_paused = is_paused
+        self._figures = SagaFigures(database, self.known)
         self._hearing: dict[type[Event], list[Definition[Any]]] = {}
         for each in definitions:
             for event in each.events:
@@ -98,6 +101,10 @@ class SagaRunner:
                     raise
                 log.error("saga.timer_failed", saga=str(saga), exc_info=error)  # the others' must not wait for it
 
+    async def count(self) -> None:
+        """Bring the figures up to date."""
+        await self._figures.look()
+
     @asynccontextmanager
     async def unit(self, ids: set[UUID], *, wait: bool = True) -> AsyncIterator[Unit]:
         """Lend these sagas, as far as they exist, and save what became of them; all or nothing."""
@@ -115,7 +122,7 @@ class SagaRunner:
                     unit.start(definition, key, turn)
                 continue
             stored = unit.get(definition.id_of(key))
-            with because(_of_saga(stored.correlation_id, current_cause())):
+            with because(of_saga(stored.correlation_id, current_cause())):
                 if (saga := unit.understood(stored)) and (turn := heard(definition, saga, event, unit.now)):
                     unit.apply(stored, turn)
 
@@ -132,6 +139,6 @@ class SagaRunner:
         crash_point("timer.after-commit")
 
 
-def _of_saga(correlation_id: str, cause: Cause | None) -> Cause:
+def of_saga(correlation_id: str, cause: Cause | None) -> Cause:
     """Return what happens now as part of the saga's flow, whoever has caused it: a cancellation is another request."""
     return replace(cause, correlation_id=correlation_id) if cause else Cause(correlation_id, correlation_id)

@@ -34,6 +34,7 @@ class Access(NamedTuple):
 ADMIN = "/api/v1/admin/groups"
 ME = "/api/v1/me"
 SERVICES = "/api/v1/service-accounts"
+SAGAS = "/api/v1/admin/sagas"
 CONNECTIONS = "/api/v1/realtime/connections"
 ROUTES = {
     "GET /": Access(OPEN),
@@ -129,6 +130,10 @@ ROUTES = {
     f"GET {ADMIN}/{{group:group}}/dead-letters": Access("operations:groups"),
     f"POST {ADMIN}/{{group:group}}/dead-letters:redrive": Access("operations:groups", {"all": True}),
     f"POST {ADMIN}/{{group:group}}/dead-letters:discard": Access("operations:groups", {"all": True}),
+    f"GET {SAGAS}": Access("operations:sagas"),
+    f"GET {SAGAS}/{{saga_id:uuid}}": Access("operations:sagas"),
+    f"POST {SAGAS}/{{saga_id:uuid}}:retry": Access("operations:sagas"),
+    f"POST {SAGAS}/{{saga_id:uuid}}:compensate": Access("operations:sagas"),
     "POST /api/v1/realtime/publish": Access("realtime:publish", {"channel": "news", "payload": 1}),
     "GET /api/v1/realtime/keys": Access("realtime:keys"),
     "POST /api/v1/realtime/keys": Access("realtime:keys", {"name": "x", "channels": ["*"]}),
@@ -166,6 +171,7 @@ VALUES = {
     "correlation_id": "nothing",
     "sku:sku": "no-item",
     "group:group": "no.group",
+    "saga_id:uuid": SOMEBODY,
     "role": "moderator",
 }
 # The monitoring's own token (tests/e2e/test_observability.py), a program's secret (test_service_accounts.py), the token of an

@@ -30,6 +30,7 @@ from schemas.inventory.events import (
 )
 from tests.integration.conftest import WAIT, Client
 from tests.integration.shops import NAME, Shop, line, opened, reserve
+from tests.integration.test_graphql import ask, codes, data, nodes
 from tests.integration.test_group_operations import command, environment
 from tests.probes import eventually
 from tests.servers import Servers
@@ -321,6 +322,38 @@ async def test_an_item_as_of_a_time_is_what_it_was(staff: httpx.AsyncClient) -> 
     assert then.json()["free"] == 10
     assert (early.status_code, early.json()["code"]) == (404, "not_there_yet")
     assert (never.status_code, never.json()["code"]) == (404, "stock_item_not_found")
+
+
+ITEM = "{ sku name free reserved sold }"
+ADD = f"mutation ($sku: String!, $name: String!) {{ addStockItem(sku: $sku, name: $name) {ITEM} }}"
+RECEIVE = f"mutation ($input: ReceiptInput!) {{ receiveUnits(input: $input) {ITEM} }}"
+PAGE = f"""query ($after: String, $prefix: String!) {{
+    stockItems(first: 2, after: $after, prefix: $prefix) {{ edges {{ node {ITEM} }} pageInfo {{ hasNextPage endCursor }} }}
+}}"""
+
+
+async def test_graphql_says_and_does_the_same(staff: httpx.AsyncClient, client: Client) -> None:
+    prefix, before = sku(), datetime.now(UTC).isoformat()
+    for end in "abc":
+        added = await data(staff, ADD, sku=prefix + end, name="Cup")
+        assert added["addStockItem"] == {"sku": prefix + end, "name": "Cup", "free": 0, "reserved": 0, "sold": 0}
+    receipt = {"sku": f"{prefix}a", "quantity": 7, "idempotencyKey": "delivery-1"}
+    for _ in range(2):
+        assert (await data(staff, RECEIVE, input=receipt))["receiveUnits"]["free"] == 7
+
+    reader = client(uuid4())
+    query = f"query ($sku: String!, $asOf: DateTime) {{ stockItem(sku: $sku, asOf: $asOf) {ITEM} }}"
+    rest = (await reader.get(f"/stock-items/{prefix}a")).json()
+    assert (await data(reader, query, sku=f"{prefix}a"))["stockItem"] == rest
+    assert codes(await ask(reader, query, sku=f"{prefix}a", asOf=before)) == [("not_there_yet", 404)]
+    assert codes(await ask(reader, ADD, sku=f"{prefix}d", name="Cup")) == [("forbidden", 403)]
+    assert codes(await ask(reader, RECEIVE, input=receipt)) == [("forbidden", 403)]
+    assert codes(await ask(staff, ADD, sku="a/b", name="Cup")) == [("validation_failed", 422)]
+    first = await eventually(
+        lambda: data(reader, PAGE, prefix=prefix), until=lambda found: found["stockItems"]["pageInfo"]["hasNextPage"]
+    )
+    rest_page = await data(reader, PAGE, prefix=prefix, after=first["stockItems"]["pageInfo"]["endCursor"])
+    assert [each["sku"][-1] for page in (first, rest_page) for each in nodes(page["stockItems"])] == ["a", "b", "c"]
 
 
 async def test_movements_are_listed_last_first_for_staff(staff: httpx.AsyncClient) -> None:

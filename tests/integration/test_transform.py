@@ -17,6 +17,7 @@ from prometheus_client import REGISTRY
 from bounded_contexts.operations import module as door
 from headwater.web import application
 from headwater.wiring import House
+from headwater.wiring_sagas import saga_operations
 from infra import tracing
 from infra.access_tokens import SharedKeyTokens
 from infra.group_operations import GroupOperations
@@ -185,7 +186,7 @@ async def test_operators_see_members_and_lag_and_auditors_what_became_of_each_re
     echo_module = Module("messaging", transforms=(echoing(GROUP),))
     operations = GroupOperations(own_house.kafka, [echo_module], own_house.groups)
     outcomes = Outcomes(own_house.kafka, lambda: [echo_module], own_house.groups)
-    own_house.modules = (door.module(operations),)
+    own_house.modules = (door.module(operations, saga_operations(own_house), own_house.opaque_tokens),)
     operator = client_of(application(own_house, {"web"}, Health(("web",), {})), tokens, uuid4(), ("operator",))
     await publish(own_house, keys=1, each=3)
     (raw, *_) = await records(own_house, "messages")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -20,16 +21,15 @@ class PostgresConnections:
         self._signals = PostgresSignals(database)
 
     async def of_user(self, user: UUID, limit: int) -> list[OpenSocket]:
-        query = (
-            sa.select(session.c.sid, session.c.user_id, session.c.node, session.c.connected_at)
-            .join(node, node.c.node == session.c.node)
-            .where(session.c.user_id == user, session.c.ended_at.is_(None))
-            .where(node.c.seen_at > datetime.now(UTC) - LEASE)
-            .order_by(session.c.connected_at, session.c.sid)
-            .limit(limit)
-        )
+        columns = (session.c.sid, session.c.user_id, session.c.node, session.c.connected_at)
+        query = _open(user, *columns).order_by(session.c.connected_at, session.c.sid).limit(limit)
         async with self._database.transaction() as connection:
             return [OpenSocket(*row) for row in await connection.execute(query)]
+
+    async def count(self, user: UUID, beside: UUID) -> int:
+        query = _open(user, sa.func.count()).where(session.c.node != beside)
+        async with self._database.transaction() as connection:
+            return int((await connection.execute(query)).scalar_one())
 
     async def end(self, user: UUID, sid: str | None, reason: str) -> None:
         await self._signals.send(Disconnection(user, sid, reason))
@@ -39,3 +39,14 @@ class PostgresConnections:
 
     async def take(self, user: UUID, sid: str | None, channels: Sequence[str], reason: str) -> None:
         await self._signals.send(ChannelsTaken(user, sid, tuple(channels), reason))
+
+
+def _open(user: UUID, *columns: Any) -> sa.Select[Any]:
+    """Select of the user's sockets on nodes that are there."""
+    return (
+        sa.select(*columns)
+        .select_from(session)
+        .join(node, node.c.node == session.c.node)
+        .where(session.c.user_id == user, session.c.ended_at.is_(None))
+        .where(node.c.seen_at > datetime.now(UTC) - LEASE)
+    )

@@ -3,19 +3,22 @@
 import asyncio
 import secrets
 from collections.abc import Coroutine, Mapping
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import parse_qs
 
+import msgspec
 import structlog
 from starlette.types import Receive, Scope, Send
 
 from bounded_contexts.realtime.adapters import packets
 from bounded_contexts.realtime.adapters.connection import Kind, Listener, Refusal
-from bounded_contexts.realtime.adapters.engine_io import EngineIO, refuse
+from bounded_contexts.realtime.adapters.engine_io import EngineIO, address_of, refuse
 from bounded_contexts.realtime.adapters.engine_socket import EngineSocket
 from bounded_contexts.realtime.adapters.packets import Malformed, Packet, Received
-from bounded_contexts.realtime.adapters.wheel import Wheel
+from bounded_contexts.realtime.adapters.strangers import Strangers
 from bounded_contexts.realtime.application.limits import Limits
-from infra.problems import problem
+from infra.problems import CONTENT_TYPE, problem
 from infra.server import transport_of
 
 KINDS: Mapping[str, Kind] = {
@@ -85,7 +88,7 @@ class Engine:
         self.io = EngineIO(self, limits)
         self.is_open = False  # until then clients are told to try again
         self._warned = False
-        self.strangers = Wheel(connect_s, EngineSocket.hang_up)  # who have joined no namespace yet
+        self.strangers = Strangers(limits.strangers_per_address, connect_s, EngineSocket.hang_up)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def open(self) -> None:
@@ -108,9 +111,13 @@ class Engine:
         task.add_done_callback(self._finished)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self.is_open and b"sid=" not in scope.get("query_string", b""):
+        is_new = not parse_qs(str(scope.get("query_string", b""), "latin-1")).get("sid")
+        if is_new and not self.is_open:
             # Clients take it for a connection that failed, and try again.
             await refuse(scope, send, 503, b"not ready")
+        elif is_new and not self.strangers.has_room(address_of(scope)):
+            document = problem(429, "too_many_connections", "too many from there have not signed in, or in vain")
+            await refuse(scope, send, 429, msgspec.json.encode(document), CONTENT_TYPE)
         else:
             await self.io(scope, receive, send)
 
@@ -176,9 +183,11 @@ class Engine:
         try:
             session = await self._listener.admit(sid, auth, self._kinds[namespace], socket.address)
         except Refusal as refused:
-            if refused.document["status"] == 503:
+            if refused.document["status"] == HTTPStatus.SERVICE_UNAVAILABLE:
                 socket.hang_up()  # clients come back by themselves, which they do not after a refusal
                 return
+            if refused.document["status"] == HTTPStatus.UNAUTHORIZED:
+                self.strangers.refuse(socket.address)
             self._refuse(socket, namespace, {"message": refused.message, "data": refused.document})
         except Exception:
             log.exception("realtime.admit_failed")
@@ -196,7 +205,7 @@ class Engine:
             client.joining.discard(namespace)
 
     def _refuse(self, socket: EngineSocket, namespace: str, why: Mapping[str, Any]) -> None:
-        if socket.outbox.is_full:  # it asks on and reads no answer
+        if socket.outbox.is_full or not self.strangers.has_room(socket.address):  # it asks on, whatever is answered
             socket.cut()
         socket.send(packets.refusal(namespace, why))
 

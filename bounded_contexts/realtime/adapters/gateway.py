@@ -10,7 +10,6 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -23,6 +22,7 @@ from bounded_contexts.realtime.adapters.catch_up import CatchUp
 from bounded_contexts.realtime.adapters.channel_changes import ChannelChanges
 from bounded_contexts.realtime.adapters.commands import Asked, CommandLine, SessionCommand, of_its_user
 from bounded_contexts.realtime.adapters.connection import GRACE_S, Connection, Kind, Refusal
+from bounded_contexts.realtime.adapters.elsewhere import Elsewhere
 from bounded_contexts.realtime.adapters.engine import Engine
 from bounded_contexts.realtime.adapters.graph_sockets import GraphSession
 from bounded_contexts.realtime.adapters.past_in_turns import PastInTurns
@@ -101,6 +101,7 @@ class ChatGateway:
         self._recent = Recent(self._limits.recent_records, self._limits.recent_bytes)
         self._erased = ErasedMessages()
         self._notes = SessionNotes(ports.sessions, self._recent)
+        self._elsewhere = Elsewhere(ports.connections, self._notes.node, self._limits)
         past = PastInTurns(ports.past, self._limits)
         self._catch_up = CatchUp(self._recent, self._erased, past, self._notes.began, self._seal, self._limits)
         self._sessions: dict[str, Session] = {}  # by Socket.IO id
@@ -206,11 +207,12 @@ class ChatGateway:
         """Let a client in by its token. Raise `Refusal` with a problem document."""
         try:
             session = await self._session_of(Auth.model_validate(auth or {}), KINDS[kind], address)
+            elsewhere = await self._elsewhere.count(session)
         except HeadwaterError as error:
             raise _refusal(of_error(error)) from None
         except ValidationError as error:
             raise _refusal(of_validation(error)) from None
-        self._require_room(session)
+        self._require_room(session, elsewhere)
         self._of_user.setdefault(session.id, set()).add(session)
         self._sessions[sid] = session
         self._nobody.clear()
@@ -315,7 +317,7 @@ class ChatGateway:
             if not listening:
                 return
             self._run = Run(listening)
-        metrics.DELAY.observe(_age_s(recorded.time))
+        metrics.DELAY.observe(metrics.age_s(recorded.time))
         with tracing.processing(FEED, recorded, name="deliver") as span:
             span.set("headwater.realtime.sockets", len(self._run.sessions))
             self._run.add(entry, packets.completed(entry.text, self._seal(self._recent.reached)))
@@ -331,11 +333,14 @@ class ChatGateway:
                 session.lag(entry, copied(self._recent.reached))
                 self.asgi.spawn(self._catch_up.follow(session))
 
-    def _require_room(self, session: Session) -> None:
+    def _require_room(self, session: Session, elsewhere: int) -> None:
         """Raise `Refusal` where too many are open: of the user, or without login of the address or at all."""
         count, is_public = len(self._of_user.get(session.id, ())), session.is_public
         if count >= (self._limits.connections_per_address if is_public else self._limits.connections_per_user):
             raise _refusal(problem(429, "too_many_connections", f"{count} sockets of yours are open here"))
+        most = self._limits.connections_per_user_everywhere
+        if most and not is_public and count + elsewhere >= most:
+            raise _refusal(problem(429, "too_many_connections", f"{count + elsewhere} sockets of yours are open"))
         if is_public and self._public >= self._limits.public_connections:
             raise _refusal(problem(429, "too_many_connections", "too many are open without login"))
         self._public += is_public
@@ -384,14 +389,6 @@ class ChatGateway:
 
     def _seal(self, offsets: Offsets) -> str:
         return seal_feed(self._tokens, offsets)
-
-
-def _age_s(time: str) -> float:
-    """Headers are written by anybody: what is no time is as if it were now."""
-    try:
-        return max((datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds(), 0.0)
-    except (ValueError, TypeError):
-        return 0.0
 
 
 def _refusal(document: dict[str, Any]) -> Refusal:

@@ -24,7 +24,7 @@ class SessionNotes:
     def __init__(self, sessions: SessionLog, recent: Recent) -> None:
         self._log = sessions
         self._recent = recent
-        self._node = uuid4()
+        self.node = uuid4()
         self._open: dict[str, tuple[Session, datetime]] = {}
         self._untold: set[str] = set()  # of those
         self._lagging: set[str] = set()  # of those, as they were told last
@@ -63,7 +63,7 @@ class SessionNotes:
         self._untold, self._lagging = set(), lagging
         notes = list(self._waiting.values())[:PAGE]
         try:
-            await self._log.note(self._node, copied(self._recent.reached), notes)
+            await self._log.note(self.node, copied(self._recent.reached), notes)
         except Exception as error:  # whatever it is, deliveries go on
             log.warning("realtime.sessions_not_noted", error=str(error), waiting=len(self._waiting))
             return

@@ -17,7 +17,9 @@ class Limits:
     commands_per_s: float = 50.0
     commands_burst: int = 100
     connections_per_user: int = 50  # on this node
+    connections_per_user_everywhere: int = 0  # on all nodes; 0: as many as they allow together
     connections_per_address: int = 100  # of clients without login, on this node
+    strangers_per_address: int = 5_000  # that have joined nothing yet, and tokens refused of late, on this node
     channels: int = 100  # of UI updates, of one socket
     allowed_origins: frozenset[str] = frozenset()  # beside the own one; `*` allows all
     heartbeat_s: float = 25  # between pings

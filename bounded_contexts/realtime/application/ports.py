@@ -119,6 +119,10 @@ class Connections(Protocol):
         """Return a user's, oldest first."""
         ...
 
+    async def count(self, user: UUID, beside: UUID) -> int:
+        """Return how many a user has on other nodes than the one, as far as those have told."""
+        ...
+
     async def end(self, user: UUID, sid: str | None, reason: str) -> None:
         """Have every node end the user's sockets, or the one of them."""
         ...
