@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 from headwater import settings_docs
 from headwater.audit_cli import audit
 from headwater.console import Json, loaded, out, print_json, show, tell, told
+from headwater.events_cli import events, relay
 from headwater.groups_cli import dlq, groups, replay
 from headwater.identity_cli import keys, users
 from headwater.proxy_cli import proxy_config
@@ -36,6 +37,8 @@ schemas = typer.Typer(no_args_is_help=True, help="The Avro schemas and the class
 app.add_typer(stack)
 app.add_typer(schemas, name="schemas")
 app.add_typer(audit, name="audit")
+app.add_typer(events, name="events")
+app.add_typer(relay, name="relay")
 app.add_typer(groups, name="groups")
 app.add_typer(dlq, name="dlq")
 app.add_typer(sagas, name="sagas")

@@ -1,8 +1,9 @@
 """What single commands do with a part of the house, and let go of."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
@@ -31,10 +32,13 @@ from headwater.wiring import (
 from headwater.wiring_identity import signing_keys
 from headwater.wiring_sagas import saga_operations
 from infra.avro import Codec
+from infra.event_verification import Report, Verification
 from infra.group_operations import GroupOperations
+from infra.kafka_producer import KafkaProducer
 from infra.kafka_reader import KafkaReader
 from infra.rebuild import Rebuild
 from infra.sagas.operations import SagaOperations
+from infra.topic_refill import Refill
 from schemas.catalogue import EVENTS
 from shared_kernel.decider import state_of
 from shared_kernel.errors import NotFound, Refused
@@ -149,3 +153,50 @@ async def with_rebuild(settings: Settings, group: str, work: Callable[[Rebuild],
         await house.codec.registry.close()
         for database in (owner, *house.databases.values()):
             await database.close()
+
+
+async def verify_events(
+    settings: Settings, contexts: Collection[str], told: Callable[[str, str, int, int], None]
+) -> list[Report]:
+    """Return how the event stores of these contexts, or of all, stand to their topics. Raise `NotFound` for one without."""
+    known = [module.name for module in build(settings).modules if module.has_outbox]
+    if unknown := sorted(set(contexts) - {*known}):
+        raise NotFound("context_not_found", f"{unknown[0]} stores no events; {', '.join(known)} do")
+    reports = []
+    for name in contexts or known:
+        database = context_database(settings, name, name, patient=True)
+        try:
+            look = Verification(database, name, kafka_config(settings), _topics(), partial(told, name))
+            reports.append(await look.run())
+        finally:
+            await database.close()
+    return [report for report in reports if report]
+
+
+async def refill_topic(
+    settings: Settings, context: str, topic: str, told: Callable[[int, int], None], *, again: bool
+) -> tuple[int, list[str]]:
+    """Fill the topic from the context's event store; return how many events that were, and which groups read it."""
+    modules = build(settings).modules
+    owned = {each.name for module in modules if module.name == context for each in module.topics}
+    if topic not in owned:
+        raise NotFound(
+            "topic_not_found", f"{context} owns no topic {topic}; its own are {', '.join(sorted(owned)) or 'none'}"
+        )
+    groups = [group.group for module in modules for group in module.groups if topic in group.topics]
+    groups += [module.recorder.group for module in modules if module.recorder and topic in module.recorder.topics]
+    types = [name for name, place in _topics().items() if place == topic]
+    database = context_database(settings, context, context, patient=True)
+    producer = KafkaProducer(kafka_config(settings), linger_ms=5)
+    producer.start()
+    try:
+        count = await Refill(database, context, kafka_config(settings), producer).run(topic, types, told, again=again)
+    finally:
+        await producer.close()
+        await database.close()
+    return count, groups
+
+
+def _topics() -> dict[str, str]:
+    """Return where the events of each type belong."""
+    return {event.NAME: event.TOPIC for event in EVENTS}

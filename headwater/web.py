@@ -25,6 +25,7 @@ from infra.asyncapi import asyncapi_document
 from infra.health import Health, StartupGate, health_routes
 from infra.http import open_to_all, require_policies
 from infra.http_errors import install
+from infra.http_head import HeadAsGet
 from infra.http_metrics import Measured, Routes
 from infra.http_tracing import Traced
 from infra.metrics import metrics_routes
@@ -84,7 +85,7 @@ def application(house: House, roles: Collection[str], health: Health) -> ASGIApp
     require_policies(app)
     elsewhere = (offer.routes for _, offer in table if house.gateway.is_forwarded(offer.context))
     routes = Routes(app, chain.from_iterable(elsewhere))
-    served: ASGIApp = RequestContext(StartupGate(app, health), house.access_tokens)
+    served: ASGIApp = HeadAsGet(RequestContext(StartupGate(app, health), house.access_tokens))
     if house.settings.cors_origins:
         served = CORSMiddleware(
             served,

@@ -199,7 +199,7 @@ def build(settings: Settings, rebuilt: str | None = None) -> House:
         module_of_identity(settings, accounts, keys),
         _messaging(house, talk, people),
         _notifications(house, people),
-        module_of_ordering(house),
+        module_of_ordering(house, accounts.directory, people),
         module_of_inventory(house),
         module_of_payments(house),
     )

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NewType, TypeVar
 from uuid import UUID
 
 import strawberry
@@ -21,6 +21,8 @@ from shared_kernel.permissions import SCOPES
 
 FIRST = 20  # of a list, where nobody says how many
 MOST = 200
+
+Money = NewType("Money", int)  # minor units; GraphQL's own Int ends at 32 bits
 
 T = TypeVar("T")
 K = TypeVar("K")

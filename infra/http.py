@@ -290,6 +290,20 @@ def not_in_future(as_of: datetime) -> datetime:
 AsOf = Annotated[datetime | None, Depends(earlier)]
 
 
+def if_match(
+    if_match: Annotated[
+        str | None, Header(max_length=40, description="The `ETag` the change is for; another is 412.")
+    ] = None,
+) -> int | None:
+    """Return the version a change is for. Raise `Refused` for what is no ETag of ours."""
+    if if_match is None or if_match == "*":
+        return None
+    if not (found := re.fullmatch(r'"(\d{1,9})"', if_match)):
+        raise Refused("invalid_if_match", 'an ETag as it was given, such as "3"')
+    return int(found[1])
+
+
+IfMatch = Annotated[int | None, Depends(if_match)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str | None, Query(max_length=4096)]
 

@@ -98,10 +98,11 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
 
 
 def _methods(request: Request) -> set[str]:
-    """Return the methods of every route of the request's path; Starlette names those of the first."""
+    """Return the methods of every route of the request's path; Starlette names those of the first. Where GET is, HEAD is."""
     routes = iter_route_contexts(request.app.routes)
     found = (route.methods or () for route in routes if route.matches(request.scope)[0] is not Match.NONE)
-    return {method for methods in found for method in methods} or STATIC
+    methods = {method for methods in found for method in methods} or STATIC
+    return methods | STATIC if "GET" in methods else methods
 
 
 async def _on_unexpected(_: Request, error: Exception) -> JSONResponse:

@@ -32,11 +32,16 @@ PATIENCE_S = 10 * 365 * 86_400  # with another relay: as long as it lives
 NEXT = """
 with sent as (delete from {schema}.outbox where id = any($1))
 select id, topic, key, body, headers::text from {schema}.outbox
-where id not in (select unnest($2::bigint[])) order by id limit $3"""
+where id not in (select unnest($1::bigint[] || $2::bigint[])) order by id limit $3"""
 
 _headers = msgspec.json.Decoder(list[tuple[str, str]]).decode
 
 log = structlog.get_logger()
+
+
+def relay_lock(schema: str) -> int:
+    """Return the advisory lock of whoever sends the context's events."""
+    return zlib.crc32(f"outbox {schema}".encode())
 
 
 class _Batch(NamedTuple):
@@ -55,7 +60,7 @@ class OutboxRelay:
         self._schema = schema
         self._producer = producer
         self._next = NEXT.format(schema=schema)
-        self._lock = zlib.crc32(f"outbox {schema}".encode())
+        self._lock = relay_lock(schema)
         self.sending = False  # whether this process holds the lock
         sample(self)
 
@@ -94,7 +99,7 @@ class OutboxRelay:
         sent: Sequence[int] = ()  # ids of rows that are to be deleted
         under_way: deque[_Batch] = deque()
         while True:
-            known = [*sent, *(row["id"] for row in rows), *(id_ for batch in under_way for id_ in batch.ids)]
+            known = [*(row["id"] for row in rows), *(id_ for batch in under_way for id_ in batch.ids)]
             reading = asyncio.create_task(connection.fetch(self._next, sent, known, BATCH))
             try:
                 await asyncio.sleep(0)  # the question goes out before the loop is busy with the rows

@@ -14,8 +14,8 @@ SERVICE = "service"  # of programs with an account of their own; nobody is grant
 ROLES: Mapping[str, frozenset[str]] = {
     USER: frozenset({"identity:change:own", "identity:erase:own"}),
     "moderator": frozenset({"messaging:former"}),
-    "staff": frozenset({"inventory:manage"}),
     "operator": frozenset({"operations:groups", "operations:sagas"}),
+    "staff": frozenset({"inventory:manage", "ordering:read", "ordering:fulfil"}),
     "auditor": frozenset({"audit:read", "identity:list"}),
     "admin": frozenset(
         {
@@ -31,6 +31,8 @@ ROLES: Mapping[str, frozenset[str]] = {
             "messaging:erase",
             "operations:groups",
             "operations:sagas",
+            "ordering:read",
+            "ordering:fulfil",
             "audit:read",
             "realtime:publish",
             "realtime:keys",
@@ -40,7 +42,7 @@ ROLES: Mapping[str, frozenset[str]] = {
 }
 # What a key or a service account is limited to: the first word of a route's path, and whether it changes anything. Signing in,
 # keys and service accounts themselves are for people.
-RESOURCES = ("admin", "audit", "conversations", "me", "messages", "notifications", "stock-items", "users")
+RESOURCES = ("admin", "audit", "conversations", "me", "messages", "notifications", "orders", "stock-items", "users")
 PUBLISH = "realtime:publish"  # a scope as well: to every channel, and with `:GLOB` behind it to those that fit
 CONNECTIONS = "realtime:connections"  # a permission, and a scope of service accounts
 GRANT_CHANNELS = "realtime:grant"  # make channel tokens, which API keys may not; `:GLOB` as with `PUBLISH`

@@ -11,11 +11,20 @@ from bounded_contexts.notifications.application.ports import Ports
 from infra.graph import Users
 from schemas.messaging.events import MessageDeleted, MessageEdited, MessageErased, MessageSent
 from schemas.notifications.events import NotificationsRead
+from schemas.ordering.events import OrderCancelled, OrderConfirmed, OrderRejected, OrderReturned, OrderShipped
 from shared_kernel.module import Consumer, Count, Module, Topic, on, on_batch
 
 NAME = "notifications"
 INBOX = "notifications.inbox"
 WAIT = timedelta(milliseconds=100)  # for more events to a transaction: a notification is not read at once
+RAISED = ("notifications_raised", "Entries raised in somebody's inbox; a repeat counts again.")
+ORDER_NEWS: tuple[type[reactions.OrderNews], ...] = (
+    OrderConfirmed,
+    OrderRejected,
+    OrderShipped,
+    OrderCancelled,
+    OrderReturned,
+)
 READ_MODEL = ("entry", "mark", "mark_all")
 MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
 
@@ -35,18 +44,15 @@ def module(ports: Ports, users: Users) -> Module:
                     on(MessageEdited, partial(reactions.message_edited, ports=ports)),
                     on(MessageDeleted, partial(reactions.message_deleted, ports=ports)),
                     on(MessageErased, partial(reactions.message_erased, ports=ports)),
+                    *(on(event, partial(reactions.order_changed, ports=ports)) for event in ORDER_NEWS),
                     on(NotificationsRead, partial(reactions.notifications_read, ports=ports)),
                 ),
                 does="files notifications in the inbox of each recipient",
                 batch_wait=WAIT,
                 read_model=READ_MODEL,
                 counts=(
-                    Count(
-                        "notifications_raised",
-                        "Entries raised in somebody's inbox; a repeat counts again.",
-                        MessageSent,
-                        lambda sent: len(sent.recipient_ids),
-                    ),
+                    Count(*RAISED, MessageSent, lambda sent: len(sent.recipient_ids)),
+                    *(Count(*RAISED, event) for event in ORDER_NEWS),
                 ),
             ),
         ),

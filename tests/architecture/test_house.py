@@ -23,8 +23,10 @@ GROUPS = {
     "inventory.commands": ["stock-commands"],
     "inventory.stock": ["reservations", "stock"],
     "messaging.history": ["conversations", "messages"],
-    "notifications.inbox": ["messages", "notifications"],
-    "realtime.rules": ["notifications"],
+    "notifications.inbox": ["messages", "notifications", "orders"],
+    "ordering.commands": ["order-commands"],
+    "ordering.orders": ["orders", "users"],
+    "realtime.rules": ["notifications", "orders"],
     "sagas": ["orders", "payments", "reservations"],
 }
 # Tables that outlive a rebuild: what they say holds for events read again, or is kept once.
@@ -75,6 +77,8 @@ ROLES = (
     "identity.mail",
     "messaging.history",
     "notifications.inbox",
+    "ordering.commands",
+    "ordering.orders",
     "inventory.commands",
     "inventory.stock",
     "realtime.rules",

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +77,7 @@ async def campaign(installation: Installation, directory: Path, seed: int, secon
     """Let it run under load and faults for so long, then heal and check."""
     path = directory / f"history-{seed}.jsonl"
     history = History(path)
-    async with _rest(installation) as rest:
+    async with clients(installation) as rest:
         load = Load([str(uuid4()) for _ in range(USERS)], rest, history, seed)
         recovery = Recovery(installation, rest, history)
         await load.start_groups()
@@ -117,19 +117,25 @@ async def _under_fire(load: Load, havoc: Havoc, faults: list[Fault], seconds: fl
     begun = monotonic()
     stop = asyncio.Event()
     talking = asyncio.create_task(load.run(rate, stop))
+    try:
+        await strike(havoc, faults)
+        await asyncio.sleep(max(0.0, begun + seconds - monotonic()))
+    finally:
+        stop.set()
+        await talking
+    return monotonic() - begun
+
+
+async def strike(havoc: Havoc, faults: Iterable[Fault]) -> None:
+    """Commit the faults when they are due, and return when the last one is over."""
+    begun = monotonic()
 
     async def one(fault: Fault) -> None:
         await asyncio.sleep(begun + fault.at - monotonic())
         if havoc.current < AT_ONCE:  # else nothing would be tested but that nothing works
             await havoc.commit(fault)
 
-    try:
-        await asyncio.gather(*(one(fault) for fault in faults))
-        await asyncio.sleep(max(0.0, begun + seconds - monotonic()))
-    finally:
-        stop.set()
-        await talking
-    return monotonic() - begun
+    await asyncio.gather(*(one(fault) for fault in faults))
 
 
 async def _watch(installation: Installation, moments: list[Moment]) -> None:
@@ -193,21 +199,21 @@ def _listener(installation: Installation, user: str, seed: int) -> Listener:
 
 
 @asynccontextmanager
-async def _rest(installation: Installation) -> AsyncIterator[Rest]:
-    """Return the REST client of a user, always the same one."""
-    clients: dict[str, httpx.AsyncClient] = {}
+async def clients(installation: Installation, roles: Mapping[str, Sequence[str]] | None = None) -> AsyncIterator[Rest]:
+    """Return the REST client of a user, always the same one; some have roles."""
+    opened: dict[str, httpx.AsyncClient] = {}
 
     def of(user: str) -> httpx.AsyncClient:
-        if user not in clients:
-            headers = {"authorization": f"Bearer {installation.stack.token(user)}"}
+        if user not in opened:
+            headers = {"authorization": f"Bearer {installation.stack.token(user, *(roles or {}).get(user, ()))}"}
             url = f"{installation.stack.url}/api/v1"
-            clients[user] = httpx.AsyncClient(base_url=url, headers=headers, timeout=REQUEST_S)
-        return clients[user]
+            opened[user] = httpx.AsyncClient(base_url=url, headers=headers, timeout=REQUEST_S)
+        return opened[user]
 
     try:
         yield of
     finally:
-        for each in clients.values():
+        for each in opened.values():
             await each.aclose()
 
 

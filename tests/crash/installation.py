@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -58,12 +58,13 @@ class ServersBehindProxies(LocalServers):
 class Installation:
     """What runs, by name: `kafka`, `postgres`, `registry`, and the processes of `headwater up`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, scale: Sequence[str] = SCALE) -> None:
         self.ports = Ports(kafka=free_port(), database=free_port(), registry=free_port())
         self.proxies = dict(zip(LINKS, (free_port(), free_port()), strict=True))
         self.servers = ServersBehindProxies(directory / "servers", self.ports, self.proxies[Kafka.name])
         self.stack = Stack(directory)
         self._directory = directory
+        self._scale = scale
         self._proxy: subprocess.Popen[bytes] | None = None
 
     @property
@@ -118,7 +119,7 @@ class Installation:
             self._start_proxy()
             self.servers.start()
             with log.open("wb") as output:
-                options = [word for each in SCALE for word in ("--scale", each)]
+                options = [word for each in self._scale for word in ("--scale", each)]
                 up = subprocess.Popen(
                     (*HEADWATER, "up", *options), env=self._environment(), stdout=output, stderr=subprocess.STDOUT
                 )

@@ -85,10 +85,24 @@ class Client:
         *,
         insists: bool = True,
     ) -> tuple[Outcome, httpx.Response | None]:
-        await self._history.intent(kind, name, self.user, target)
-        outcome, answer = await _asked(request, insists)
-        await self._history.answer(name, outcome)
-        return outcome, answer
+        return await noted(self._history, kind, name, self.user, target, request, insists=insists)
+
+
+async def noted(
+    history: History,
+    kind: Kind,
+    name: str,
+    actor: str,
+    target: str,
+    request: Callable[[], Awaitable[httpx.Response]],
+    *,
+    insists: bool = True,
+) -> tuple[Outcome, httpx.Response | None]:
+    """Note what is asked, ask it, and note what became of it. Return that, and the answer if it was a success."""
+    await history.intent(kind, name, actor, target)
+    outcome, answer = await _asked(request, insists)
+    await history.answer(name, outcome)
+    return outcome, answer
 
 
 async def _asked(

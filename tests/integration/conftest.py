@@ -12,6 +12,7 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 from pydantic import SecretStr
+from sqlalchemy import make_url
 from starlette.types import ASGIApp
 
 from bounded_contexts.identity.adapters import passwords
@@ -22,7 +23,9 @@ from infra.access_tokens import SharedKeyTokens
 from infra.consumer import ConsumerRunner
 from infra.feed import FeedRunner
 from infra.health import Health
+from infra.migrations import role_name
 from infra.outbox_relay import OutboxRelay
+from infra.postgres import Database
 from shared_kernel.errors import Unavailable
 from tests.conftest import settings_for
 from tests.mailbox import Mailbox, mail_server
@@ -72,6 +75,53 @@ async def house_of_its_own(servers: Servers, **more: Any) -> AsyncIterator[House
     yield house
     await house.close()
     await asyncio.to_thread(delete_topics, house.kafka)
+
+
+@asynccontextmanager
+async def house_on_its_own_database(servers: Servers) -> AsyncIterator[tuple[House, Database]]:
+    """Connect a house whose topics and database nobody else has; lend the database's owner, too."""
+    name = f"own_{uuid4().hex[:12]}"
+    server = Database(servers.database_url, pool_size=1)
+    async with server.driver() as connection:
+        await connection.execute(f"create database {name}")
+    url = make_url(servers.database_url).set(database=name).render_as_string(hide_password=False)
+    settings = settings_for(servers, f"{name}.").model_copy(update={"database_url": SecretStr(url)})
+    await wiring.migrate_all(settings)
+    await wiring.make_topics(settings)
+    house, owner = wiring.build(settings), Database(url)
+    await house.start()
+    yield house, owner
+    await house.close()
+    await owner.close()
+    await asyncio.to_thread(delete_topics, house.kafka)
+    async with server.driver() as connection:
+        await connection.execute(f"drop database {name} with (force)")
+        for context in wiring.MIGRATIONS:
+            await connection.execute(f"drop role if exists {role_name(name, context)}")
+    await server.close()
+
+
+@asynccontextmanager
+async def running(house: House, *contexts: str) -> AsyncIterator[None]:
+    """Run the consumer groups and relays of these contexts while the block lasts."""
+    work = [
+        ConsumerRunner(consumer, house.broker, house.codec, house.groups[module.name], house.bulk).run()
+        for module in house.modules
+        for consumer in module.consumers
+        if module.name in contexts
+    ]
+    work += [
+        OutboxRelay(house.databases[module.name], module.name, house.bulk).run()
+        for module in house.modules
+        if module.name in contexts and module.has_outbox
+    ]
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @asynccontextmanager

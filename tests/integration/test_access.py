@@ -36,6 +36,7 @@ ME = "/api/v1/me"
 SERVICES = "/api/v1/service-accounts"
 SAGAS = "/api/v1/admin/sagas"
 CONNECTIONS = "/api/v1/realtime/connections"
+ORDERS = "/api/v1/orders"
 ROUTES = {
     "GET /": Access(OPEN),
     "GET /health/live": Access(OPEN),
@@ -114,6 +115,14 @@ ROUTES = {
     "GET /api/v1/notifications": Access(USER),
     "GET /api/v1/notifications/counts": Access(USER),
     "POST /api/v1/notifications:mark": Access(USER, {}),
+    f"POST {ORDERS}": Access(USER, {}),
+    f"GET {ORDERS}": Access(USER),
+    f"GET {ORDERS}/buyers": Access("ordering:read"),
+    f"GET {ORDERS}/{{order_id:uuid}}": Access(USER),
+    f"GET {ORDERS}/{{order_id:uuid}}/history": Access(USER),
+    f"POST {ORDERS}/{{order_id:uuid}}:cancel": Access(USER),
+    f"POST {ORDERS}/{{order_id:uuid}}:ship": Access("ordering:fulfil"),
+    f"POST {ORDERS}/{{order_id:uuid}}:return": Access("ordering:fulfil"),
     "POST /api/v1/stock-items": Access("inventory:manage", {"sku": "x", "name": "x"}),
     "GET /api/v1/stock-items": Access(USER),
     "GET /api/v1/stock-items/{sku:sku}": Access(USER),
@@ -167,6 +176,7 @@ VALUES = {
     "conversation_id:uuid": SOMEBODY,
     "member_id:uuid": SOMEBODY,
     "message_id:uuid": SOMEBODY,
+    "order_id:uuid": SOMEBODY,
     "message_id": SOMEBODY,
     "correlation_id": "nothing",
     "sku:sku": "no-item",

@@ -218,7 +218,7 @@ class TestReading:
         ]
 
         assert [answer.status_code for answer in answers] == [405, 405, 404, 404]
-        assert [answer.headers["allow"] for answer in answers[:2]] == ["PUT", "GET"]
+        assert [answer.headers["allow"] for answer in answers[:2]] == ["PUT", "GET, HEAD"]
         assert [answer.json()["code"] for answer in answers[2:]] == ["not_found"] * 2
 
 

@@ -8,20 +8,16 @@ from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
-from pydantic import SecretStr
-from sqlalchemy import make_url
 
 from bounded_contexts.messaging.domain.conversation import ConversationEvent
-from headwater import wiring
 from headwater.wiring import House
 from infra.event_store_postgres import PostgresEventStore
 from infra.kafka_reader import KafkaReader, Raw
 from infra.outbox_metrics import watch_outbox
 from infra.outbox_relay import OutboxRelay
-from infra.postgres import Database
 from schemas.messaging.events import ConversationRenamed, ConversationStarted
 from shared_kernel.causation import Cause, because
-from tests.conftest import settings_for
+from tests.integration.conftest import house_on_its_own_database
 from tests.integration.test_metrics import until, value
 from tests.probes import during, eventually
 from tests.servers import Servers
@@ -36,22 +32,8 @@ WRITERS, EVENTS_EACH, SLOW = 16, 25, 4
 @pytest.fixture(scope="module")
 async def house(servers: Servers) -> AsyncIterator[House]:
     """A house with a database of its own: the other tests' relay holds the lock of theirs."""
-    name = f"relay_{uuid4().hex[:12]}"
-    server = Database(servers.database_url, pool_size=1)
-    async with server.driver() as connection:
-        await connection.execute(f"create database {name}")
-    url = make_url(servers.database_url).set(database=name).render_as_string(hide_password=False)
-    settings = settings_for(servers, f"{name}.").model_copy(update={"database_url": SecretStr(url)})
-    await wiring.migrate_all(settings)
-    await wiring.make_topics(settings)
-    await wiring.register_schemas(settings)
-    house = wiring.build(settings)
-    await house.start()
-    yield house
-    await house.close()
-    async with server.driver() as connection:
-        await connection.execute(f"drop database {name} with (force)")
-    await server.close()
+    async with house_on_its_own_database(servers) as (house, _):
+        yield house
 
 
 @pytest.fixture

@@ -13,21 +13,16 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from pydantic import SecretStr
-from sqlalchemy import make_url
 
-from headwater import wiring
 from headwater.web import application
 from headwater.wiring import House
 from infra.access_tokens import SharedKeyTokens
 from infra.consumer import ConsumerRunner
 from infra.health import Health
 from infra.kafka_log import KafkaLog
-from infra.migrations import role_name
 from infra.outbox_relay import OutboxRelay
 from infra.postgres import Database
-from tests.conftest import settings_for
-from tests.integration.conftest import WAIT, client_of, send
+from tests.integration.conftest import WAIT, client_of, house_on_its_own_database, send
 from tests.integration.nodes import delete_records, message
 from tests.integration.test_group_operations import command, environment
 from tests.probes import eventually
@@ -152,25 +147,8 @@ async def inbox(api: httpx.AsyncClient) -> list[dict[str, Any]]:
 
 @pytest.fixture
 async def town(servers: Servers, tokens: SharedKeyTokens) -> AsyncIterator[Town]:
-    name = f"rebuild_{uuid4().hex[:12]}"
-    server = Database(servers.database_url)
-    async with server.driver() as connection:
-        await connection.execute(f"create database {name}")
-    url = make_url(servers.database_url).set(database=name).render_as_string(hide_password=False)
-    owner = Database(url)
-    settings = settings_for(servers, f"r{uuid4().hex[:8]}.").model_copy(update={"database_url": SecretStr(url)})
-    await wiring.migrate_all(settings)
-    await wiring.make_topics(settings)
-    house = wiring.build(settings)
-    await house.start()
-    yield Town(house, owner, tokens)
-    await house.close()
-    await owner.close()
-    async with server.driver() as connection:
-        await connection.execute(f"drop database {name} with (force)")
-        for context in wiring.MIGRATIONS:
-            await connection.execute(f"drop role if exists {role_name(name, context)}")
-    await server.close()
+    async with house_on_its_own_database(servers) as (house, owner):
+        yield Town(house, owner, tokens)
 
 
 @pytest.fixture

@@ -244,7 +244,9 @@ class TestProblems:
         assert problem(answer)["code"] == "method_not_allowed"
         assert answer.headers["allow"] == "POST"
 
-    @pytest.mark.parametrize(("path", "allowed"), [("/numbers/1", "GET, PUT"), ("/numbers/last", "DELETE, GET, PUT")])
+    @pytest.mark.parametrize(
+        ("path", "allowed"), [("/numbers/1", "GET, HEAD, PUT"), ("/numbers/last", "DELETE, GET, HEAD, PUT")]
+    )
     async def test_all_routes_of_the_path_are_named(self, api: httpx.AsyncClient, path: str, allowed: str) -> None:
         answer = await api.post(path)
 

@@ -14,6 +14,7 @@ from bounded_contexts.notifications.application.commands import mark_read
 from bounded_contexts.notifications.application.ports import Entry, InboxItem, Ports
 from bounded_contexts.notifications.application.reactions import (
     PREVIEW_LIMIT,
+    OrderNews,
     entries_of,
     message_deleted,
     message_edited,
@@ -21,11 +22,13 @@ from bounded_contexts.notifications.application.reactions import (
     messages_sent,
     notification_id,
     notifications_read,
+    order_changed,
     preview_of,
 )
 from infra.memory import MemoryLog
 from schemas.messaging.events import MessageDeleted, MessageEdited, MessageErased, MessageSent
 from schemas.notifications.events import NotificationsRead
+from schemas.ordering.events import OrderCancelled, OrderConfirmed, OrderRejected, OrderReturned, OrderShipped
 from shared_kernel.errors import NotFound
 from shared_kernel.events import Position
 
@@ -42,6 +45,10 @@ SENT = MessageSent(
     body="Hello\n there",
     sent_at=NOW,
 )
+
+ORDER = UUID(int=10)
+OF_ORDER: dict[str, Any] = {"order_id": ORDER, "buyer_id": BOB}
+CONFIRMED = OrderConfirmed(**OF_ORDER, total_minor=900, currency="EUR", payment_id=UUID(int=11), confirmed_at=NOW)
 
 
 @dataclass
@@ -169,6 +176,56 @@ class TestReactions:
         await notifications_read(seen, world.ports)
 
         assert world.inbox.asked == [("read", BOB, (MESSAGE,), NOW, NOW)]
+
+
+class TestOrders:
+    @pytest.mark.parametrize(
+        ("event", "kind", "actor", "preview"),
+        [
+            (CONFIRMED, "order.confirmed", None, "Your order is confirmed"),
+            (
+                OrderRejected(**OF_ORDER, reason="out_of_stock", rejected_at=NOW),
+                "order.rejected",
+                None,
+                "Your order was rejected: out_of_stock",
+            ),
+            (
+                OrderShipped(**OF_ORDER, carrier="DHL", tracking_code="JD1", shipped_by=EVE, shipped_at=NOW),
+                "order.shipped",
+                EVE,
+                "Your order was shipped DHL JD1",
+            ),
+            (
+                OrderCancelled(**OF_ORDER, cancelled_by=BOB, reason="private", cancelled_at=NOW),
+                "order.cancelled",
+                BOB,
+                "Your order was cancelled",
+            ),
+            (
+                OrderReturned(**OF_ORDER, returned_by=EVE, reason="private", returned_at=NOW),
+                "order.returned",
+                EVE,
+                "Your order has come back",
+            ),
+        ],
+        ids=lambda value: value if isinstance(value, str) and "." in value else "",
+    )
+    async def test_the_buyer_is_told_what_becomes_of_an_order(
+        self, world: World, event: OrderNews, kind: str, actor: UUID | None, preview: str
+    ) -> None:
+        await order_changed(event, world.ports)
+
+        (entry,) = world.inbox.entries.values()
+        assert (entry.recipient_id, entry.kind, entry.actor_id, entry.preview) == (BOB, kind, actor, preview)
+        assert (entry.cause_id, entry.conversation_id, entry.raised_at) == (ORDER, None, NOW)
+
+    async def test_an_event_that_comes_again_raises_one_entry_and_another_event_another(self, world: World) -> None:
+        shipped = OrderShipped(**OF_ORDER, shipped_by=EVE, shipped_at=NOW)
+
+        for event in (CONFIRMED, CONFIRMED, shipped, CONFIRMED):
+            await order_changed(event, world.ports)
+
+        assert len(world.inbox.entries) == 2
 
 
 class TestMarkingRead:

@@ -12,6 +12,15 @@ from bounded_contexts.realtime.application.publishing import PublishPorts
 from bounded_contexts.realtime.application.rules import RULES, Rule, handlers
 from schemas.messaging.events import MessageSent
 from schemas.notifications.events import NotificationsRead
+from schemas.ordering.events import (
+    OrderCancellationRequested,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderPlaced,
+    OrderRejected,
+    OrderReturned,
+    OrderShipped,
+)
 from schemas.realtime.events import UiUpdatePublished
 from shared_kernel.causation import Cause, because
 from shared_kernel.errors import Refused
@@ -20,6 +29,17 @@ from shared_kernel.events import Event, Position
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ANN, ONE = UUID(int=1), UUID(int=2)
 READ = NotificationsRead(recipient_id=ANN, notification_ids=(ONE,), all_until=NOW, read_at=NOW)
+
+OF_ORDER: dict[str, Any] = {"order_id": ONE, "buyer_id": ANN}
+OF_ORDERS: list[tuple[Event, str, str | None]] = [
+    (OrderPlaced(**OF_ORDER, lines=(), total_minor=1, currency="EUR", placed_at=NOW), "placed", None),
+    (OrderCancellationRequested(**OF_ORDER, requested_by=ANN, reason="private", requested_at=NOW), "cancelling", None),
+    (OrderConfirmed(**OF_ORDER, total_minor=1, currency="EUR", payment_id=ONE, confirmed_at=NOW), "confirmed", None),
+    (OrderRejected(**OF_ORDER, reason="out_of_stock", rejected_at=NOW), "rejected", "out_of_stock"),
+    (OrderShipped(**OF_ORDER, shipped_by=ONE, shipped_at=NOW), "shipped", None),
+    (OrderCancelled(**OF_ORDER, cancelled_by=ANN, reason="private", cancelled_at=NOW), "cancelled", None),
+    (OrderReturned(**OF_ORDER, returned_by=ONE, reason="private", returned_at=NOW), "returned", None),
+]
 
 
 def now(_: Any) -> datetime:
@@ -37,7 +57,7 @@ class Log:
 
 async def shown(*rules: Rule, event: Event = READ, record: str = "record") -> list[UiUpdatePublished]:
     log = Log()
-    (handler,) = handlers(rules, PublishPorts(log, lambda: NOW))
+    (handler,) = [each for each in handlers(rules, PublishPorts(log, lambda: NOW)) if each.event is type(event)]
     with because(Cause("flow", record)):
         await handler.call(event)
     return log.updates
@@ -52,6 +72,20 @@ async def test_what_is_read_on_one_device_is_told_to_the_others() -> None:
         "type": "notifications.read",
         "notification_ids": [str(ONE)],
         "all_until": "2026-01-02T03:04:05Z",
+    }
+
+
+@pytest.mark.parametrize(("event", "status", "reason"), OF_ORDERS, ids=[status for _, status, _ in OF_ORDERS])
+async def test_a_buyer_is_shown_every_step_of_an_order(event: Event, status: str, reason: str | None) -> None:
+    (update,) = await shown(*RULES, event=event)
+
+    assert (update.channel, update.is_public, update.published_by) == (f"user:{ANN}", False, f"rule:order-{status}")
+    assert json.loads(update.payload) == {
+        "type": "order",
+        "order_id": str(ONE),
+        "status": status,
+        "reason": reason,
+        "at": "2026-01-02T03:04:05Z",
     }
 
 

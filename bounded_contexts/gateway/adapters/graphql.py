@@ -31,7 +31,7 @@ from strawberry.tools import merge_types
 
 from bounded_contexts.gateway.adapters.query_limits import TOKENS, weight
 from infra.access_tokens import User
-from infra.graph import Context, Part, Scoped
+from infra.graph import Context, Money, Part, Scoped
 from infra.http import Moment
 from infra.opaque import OpaqueTokens
 from infra.problems import of_error, of_validation, problem
@@ -85,7 +85,7 @@ class Graph:
             query=merge_types("Query", tuple(each.query for each in parts if each.query)),
             mutation=merge_types("Mutation", tuple(each.mutation for each in parts if each.mutation)),
             subscription=merge_types("Subscription", tuple(each.subscription for each in parts if each.subscription)),
-            config=StrawberryConfig(scalar_map={datetime: DATE_TIME}),
+            config=StrawberryConfig(scalar_map={datetime: DATE_TIME, Money: MONEY}),
         )
         self._core = self._schema._schema
         for type_ in (self._core.query_type, self._core.mutation_type):
@@ -232,4 +232,18 @@ DATE_TIME = strawberry.scalar(
     specified_by_url="https://datatracker.ietf.org/doc/html/rfc3339",
     serialize=_serialized,
     parse_value=moment.validate_python,
+)
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("a whole number of minor units")
+    return value
+
+
+MONEY = strawberry.scalar(
+    name="Money",
+    description="A whole number of minor units, such as cents: 64 bits.",
+    serialize=_whole,
+    parse_value=_whole,
 )

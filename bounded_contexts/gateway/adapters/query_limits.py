@@ -21,7 +21,9 @@ from graphql import (
     TypeMetaFieldDef,
     VariableNode,
     get_named_type,
+    get_nullable_type,
     is_introspection_type,
+    is_list_type,
 )
 
 from infra.graph import FIRST, MOST
@@ -160,6 +162,8 @@ class _Measure:
             times = LENGTHS.get(name, 1)
         elif known and "first" in known.args:
             times = self._first(field)
+        elif known and name != "edges" and is_list_type(get_nullable_type(known.type)):
+            times = FIRST  # of `edges` there are as many as were asked for; of others nobody has said how many
         return Size(1 + times * below.cost, 1 + below.depth)
 
     def _introspection(self, field: FieldNode, inside: frozenset[str]) -> Size:

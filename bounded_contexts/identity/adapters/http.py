@@ -1,12 +1,11 @@
 """REST face of identity: users, oneself, the keys of tokens."""
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Depends, Header, Response
+from fastapi import APIRouter, Depends, Response
 
 from bounded_contexts.identity.adapters.bodies import (
     HappeningPage,
@@ -48,6 +47,7 @@ from infra.access_tokens import KEYS_LIFESPAN_S, User
 from infra.http import (
     AsOf,
     Cursor,
+    IfMatch,
     Limit,
     MinPosition,
     NextPage,
@@ -59,27 +59,10 @@ from infra.http import (
     seal_place,
     wait_until_stored,
 )
-from shared_kernel.errors import Refused
 from shared_kernel.permissions import USER, permissions, require
 
 USERS = "users"
 SECURITY = "security-events"
-
-
-def if_match(
-    if_match: Annotated[
-        str | None, Header(max_length=40, description="The `ETag` the change is for; another is 412.")
-    ] = None,
-) -> int | None:
-    """Return the version a change is for. Raise `Refused` for what is no ETag of ours."""
-    if if_match is None or if_match == "*":
-        return None
-    if not (found := re.fullmatch(r'"(\d{1,9})"', if_match)):
-        raise Refused("invalid_if_match", 'an ETag as it was given, such as "3"')
-    return int(found[1])
-
-
-IfMatch = Annotated[int | None, Depends(if_match)]
 
 
 def router(

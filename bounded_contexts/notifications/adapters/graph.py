@@ -40,16 +40,17 @@ def graph(ports: Ports, users: Users) -> Part:
     class Notification:
         id: UUID
         kind: str
-        message_id: UUID
-        conversation_id: UUID
-        actor_id: UUID
+        message_id: UUID | None = strawberry.field(description="Of kind `message.received`.")
+        conversation_id: UUID | None = strawberry.field(description="Of kind `message.received`.")
+        order_id: UUID | None = strawberry.field(description="Of kinds `order.…`.")
+        actor_id: UUID | None = strawberry.field(description="Null where the house did it.")
         preview: str
         created_at: datetime
         read_at: datetime | None
 
         @scoped("users:read", graphql_type=users.type)
         async def actor(self, info: Info) -> Any:
-            return await users.one(info.context, self.actor_id)
+            return await users.one(info.context, self.actor_id) if self.actor_id else None
 
     def shown(item: InboxItem) -> Notification:
         return Notification(**dict(notification_answer(item)))

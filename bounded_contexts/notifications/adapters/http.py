@@ -30,10 +30,11 @@ from infra.http import (
 
 class NotificationAnswer(BaseModel):
     id: UUID
-    kind: str
-    message_id: UUID
-    conversation_id: UUID
-    actor_id: UUID
+    kind: Annotated[str, Field(description="What happened (docs/notifications.md).", examples=["message.received"])]
+    message_id: Annotated[UUID | None, Field(description="Of kind `message.received`.")]
+    conversation_id: Annotated[UUID | None, Field(description="Of kind `message.received`.")]
+    order_id: Annotated[UUID | None, Field(description="Of kinds `order.…`.")]
+    actor_id: Annotated[UUID | None, Field(description="Null where the house did it: fulfilment.")]
     preview: str
     created_at: datetime
     read_at: datetime | None
@@ -121,8 +122,9 @@ def notification_answer(item: InboxItem) -> NotificationAnswer:
     return NotificationAnswer(
         id=item.notification_id,
         kind=item.kind,
-        message_id=item.cause_id,
+        message_id=item.cause_id if item.conversation_id else None,
         conversation_id=item.conversation_id,
+        order_id=None if item.conversation_id else item.cause_id,
         actor_id=item.actor_id,
         preview=item.preview,
         created_at=item.raised_at,

@@ -15,10 +15,10 @@ class Entry:
 
     notification_id: UUID  # follows from the event and the recipient
     recipient_id: UUID
-    kind: str  # message.received
-    cause_id: UUID  # the message
-    conversation_id: UUID
-    actor_id: UUID
+    kind: str  # message.received, order.confirmed …: docs/notifications.md
+    cause_id: UUID  # the message or the order
+    conversation_id: UUID | None  # of a message
+    actor_id: UUID | None  # None: nobody, the house itself
     preview: str  # at most PREVIEW_LIMIT characters
     raised_at: datetime
 

@@ -1,13 +1,17 @@
 """What other contexts' events mean for somebody's inbox."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from uuid import UUID, uuid5
 
 from bounded_contexts.notifications.application.ports import Entry, Ports
 from schemas.messaging.events import MessageDeleted, MessageEdited, MessageErased, MessageSent
 from schemas.notifications.events import NotificationsRead
+from schemas.ordering.events import OrderCancelled, OrderConfirmed, OrderRejected, OrderReturned, OrderShipped
 
 PREVIEW_LIMIT = 120  # characters
+
+OrderNews = OrderConfirmed | OrderRejected | OrderShipped | OrderCancelled | OrderReturned
 
 
 async def messages_sent(messages: Sequence[MessageSent], ports: Ports) -> None:
@@ -32,6 +36,11 @@ async def message_erased(erasure: MessageErased, ports: Ports) -> None:
     await ports.inbox_writer.withdrawn(erasure.message_id, erasure.erased_at)
 
 
+async def order_changed(event: OrderNews, ports: Ports) -> None:
+    """Tell the buyer."""
+    await ports.inbox_writer.raised([entry_of(event)])
+
+
 async def notifications_read(seen: NotificationsRead, ports: Ports) -> None:
     """Mark them."""
     await ports.inbox_writer.read(seen.recipient_id, seen.notification_ids, seen.all_until, seen.read_at)
@@ -50,6 +59,37 @@ def entries_of(message: MessageSent) -> Iterator[Entry]:
             preview=preview_of(message.body),
             raised_at=message.sent_at,
         )
+
+
+def entry_of(event: OrderNews) -> Entry:
+    """Return the entry of an order's event. Its id follows from order and kind, of which there is one, so that a repeat raises
+    none."""
+    kind, actor, text, at = _news(event)
+    return Entry(
+        notification_id=notification_id(uuid5(event.order_id, kind), event.buyer_id),
+        recipient_id=event.buyer_id,
+        kind=kind,
+        cause_id=event.order_id,
+        conversation_id=None,
+        actor_id=actor,
+        preview=preview_of(text),
+        raised_at=at,
+    )
+
+
+def _news(event: OrderNews) -> tuple[str, UUID | None, str, datetime]:
+    match event:
+        case OrderConfirmed():
+            return "order.confirmed", None, "Your order is confirmed", event.confirmed_at
+        case OrderRejected():
+            return "order.rejected", None, f"Your order was rejected: {event.reason}", event.rejected_at
+        case OrderShipped():
+            parcel = [text for text in (event.carrier, event.tracking_code) if text]
+            return "order.shipped", event.shipped_by, " ".join(["Your order was shipped", *parcel]), event.shipped_at
+        case OrderCancelled():
+            return "order.cancelled", event.cancelled_by, "Your order was cancelled", event.cancelled_at
+        case OrderReturned():
+            return "order.returned", event.returned_by, "Your order has come back", event.returned_at
 
 
 def notification_id(cause: UUID, recipient: UUID) -> UUID:

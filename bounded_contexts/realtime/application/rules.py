@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from bounded_contexts.realtime.application.channels import EVERYWHERE, USER
@@ -17,6 +18,15 @@ from bounded_contexts.realtime.application.publishing import (
 )
 from bounded_contexts.realtime.application.reactions import rfc3339
 from schemas.notifications.events import NotificationsRead
+from schemas.ordering.events import (
+    OrderCancellationRequested,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderPlaced,
+    OrderRejected,
+    OrderReturned,
+    OrderShipped,
+)
 from schemas.realtime.events import UiUpdatePublished
 from shared_kernel.causation import current_cause
 from shared_kernel.events import Event
@@ -54,9 +64,30 @@ def _which_are_read(seen: NotificationsRead) -> dict[str, Any]:
     }
 
 
+def _to_buyer(event: Any) -> Iterator[str]:
+    yield f"{USER}{event.buyer_id}"
+
+
+def _order_rule(event: type[Event], status: str, moment: str) -> Rule:
+    """Show the buyer that an order has come into the status; `moment` is the field that says when."""
+
+    def payload(of: Any) -> dict[str, Any]:
+        at, reason = getattr(of, moment), of.reason if isinstance(of, OrderRejected) else None
+        return {"type": "order", "order_id": str(of.order_id), "status": status, "reason": reason, "at": rfc3339(at)}
+
+    return Rule(f"order-{status}", event, attrgetter(moment), _to_buyer, payload)
+
+
 RULES = (
     # What somebody has read on one device is no longer new on the others.
     Rule("notifications-read", NotificationsRead, lambda seen: seen.read_at, _seen_elsewhere, _which_are_read),
+    _order_rule(OrderPlaced, "placed", "placed_at"),
+    _order_rule(OrderCancellationRequested, "cancelling", "requested_at"),
+    _order_rule(OrderConfirmed, "confirmed", "confirmed_at"),
+    _order_rule(OrderRejected, "rejected", "rejected_at"),
+    _order_rule(OrderShipped, "shipped", "shipped_at"),
+    _order_rule(OrderCancelled, "cancelled", "cancelled_at"),
+    _order_rule(OrderReturned, "returned", "returned_at"),
 )
 
 

@@ -1,0 +1,1 @@
+"""What people, sagas and events can make the context do."""
