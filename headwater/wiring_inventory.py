@@ -7,9 +7,10 @@ from bounded_contexts.inventory.adapters.reservations_postgres import PostgresRe
 from bounded_contexts.inventory.adapters.stock_postgres import PostgresStock
 from bounded_contexts.inventory.application.ports import Ports
 from bounded_contexts.inventory.domain.reservation import ReservationEvent
-from bounded_contexts.inventory.domain.stock_item import StockEvent
+from bounded_contexts.inventory.domain.stock_item import StockEvent, StockItem
 from headwater.given import Given
 from infra.event_store_postgres import PostgresEventStore
+from infra.state_store_postgres import PostgresStateStore
 from shared_kernel.module import Module
 
 
@@ -24,7 +25,7 @@ def ports_of_inventory(given: Given) -> Ports:
     database, codec = given.databases[name], given.codec
     stock = PostgresStock(database)
     return Ports(
-        items=PostgresEventStore[StockEvent](database, name, codec, StockEvent),
+        items=PostgresStateStore[StockItem, StockEvent](database, name, codec, StockItem, form=1, of=StockEvent),
         reservations=PostgresEventStore[ReservationEvent](database, name, codec, ReservationEvent),
         both=PostgresEventStore[StockEvent | ReservationEvent](database, name, codec),
         stock_writer=stock,

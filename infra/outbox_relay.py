@@ -61,6 +61,7 @@ class OutboxRelay:
         self._producer = producer
         self._next = NEXT.format(schema=schema)
         self._lock = relay_lock(schema)
+        self._relayed = RELAYED.labels(schema)  # at 0 from the beginning: a rate takes two values
         self.sending = False  # whether this process holds the lock
         sample(self)
 
@@ -129,7 +130,7 @@ class OutboxRelay:
         with batch.spans:
             await batch.sent
         crash_point("relay.after-acknowledgement")
-        RELAYED.labels(self._schema).inc(len(batch.ids))
+        self._relayed.inc(len(batch.ids))
         return batch.ids
 
 

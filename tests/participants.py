@@ -143,6 +143,14 @@ class Participants:
         await self._log.publish(event)
 
     async def _deliver(self, commands: Sequence[Recorded]) -> None:
+        """Do what is asked: of one order in its order, of all at once."""
+        orders: dict[UUID, list[Recorded]] = {}
+        for recorded in commands:
+            command: Any = recorded.event
+            orders.setdefault(command.order_id, []).append(recorded)
+        await asyncio.gather(*map(self._do_all, orders.values()))
+
+    async def _do_all(self, commands: Sequence[Recorded]) -> None:
         for recorded in commands:
             command: Any = recorded.event
             self.heard.append((command.order_id, type(command).__name__))

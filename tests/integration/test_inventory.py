@@ -12,8 +12,10 @@ import pytest
 
 from bounded_contexts.inventory.adapters.stock_postgres import PostgresStock
 from bounded_contexts.inventory.application import commands
+from bounded_contexts.inventory.domain.identity import item_stream
 from headwater.wiring_inventory import ports_of_inventory
 from infra.access_tokens import SharedKeyTokens
+from infra.state_store_postgres import KEEP_EVERY
 from schemas.inventory.events import (
     CommitStock,
     ReleaseStock,
@@ -112,6 +114,25 @@ async def test_expiry_and_commit_at_once_leave_units_sold_or_free(shop: Shop) ->
     sold, freed = await shop.recorded(UnitsCommitted), await shop.recorded(UnitsReleased)
     assert sold + freed == 20
     assert await shop.units("CUP") == (freed, 0, sold)
+
+
+async def test_the_state_of_a_popular_item_is_kept_and_decided_on(shop: Shop) -> None:
+    await shop.stocked("CUP", 100)
+    ports = ports_of_inventory(shop.house)
+
+    for _ in range(KEEP_EVERY // 2):
+        order = uuid4()
+        await commands.reserve(reserve(order, line("CUP")), ports)
+        await commands.release(ReleaseStock(order_id=order, asked_at=datetime.now(UTC)), ports)
+    (kept,) = await eventually(lambda: shop.rows("snapshot"))
+    await commands.reserve(reserve(uuid4(), line("CUP", 3)), ports)
+
+    assert kept["stream"] == item_stream("CUP")
+    assert kept["version"] >= KEEP_EVERY
+    assert await shop.units("CUP") == (97, 3, 0)
+    async with shop.owner.driver() as connection:
+        await connection.execute("delete from inventory.snapshot")
+    assert await shop.units("CUP") == (97, 3, 0)
 
 
 async def fill(shop: Shop) -> None:

@@ -21,7 +21,7 @@ from tests.probes import during, eventually
 from tests.saga_role import running_sagas
 from tests.servers import Servers
 
-PATIENT = timedelta(seconds=60)  # the participants are slow
+PATIENT = timedelta(minutes=10)  # the participants are slow
 
 
 @pytest.fixture(scope="module")
@@ -172,16 +172,18 @@ async def test_a_paused_group_fires_no_timer_and_puts_them_off(
 async def test_many_orders_at_once_come_to_one_end_each_with_two_members(
     own: Small, participants: Participants, connection: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    orders = [uuid4() for _ in range(200)]
+    orders = [uuid4() for _ in range(100)]
     async with running_sagas(own.house, PATIENT), running_sagas(own.house, PATIENT):
         await asyncio.gather(
             *(participants.place(order, *(("CommitStock",) if n % 5 == 0 else ())) for n, order in enumerate(orders))
         )
         ended = "select count(*) from sagas.saga where key = any($1) and ended_at is not null"
-        await eventually(lambda: connection.fetchval(ended, orders), until=lambda count: count == len(orders))
+        await eventually(
+            lambda: connection.fetchval(ended, orders), until=lambda count: count == len(orders), within=90
+        )
 
     worlds = [participants.worlds[order] for order in orders]
-    assert [world.order for world in worlds].count("rejected") == 40
+    assert [world.order for world in worlds].count("rejected") == 20
     assert all(world.is_clean == (world.order == "rejected") for world in worlds)
     assert await connection.fetchval("select count(*) from sagas.dead_letter") == 0
 
