@@ -36,7 +36,7 @@ KEPT = {
     "messaging": ("erasure",),
     "audit": ("record", "root"),
     "payments": ("webhook",),
-    "realtime": ("node", "presence", "session", "publish_key", "signed_request"),
+    "realtime": ("node", "presence", "recovery", "session", "publish_key", "signed_request"),
     "identity": (
         "address",
         "credential",
