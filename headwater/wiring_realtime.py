@@ -11,6 +11,7 @@ from bounded_contexts.messaging.application.members import members_for
 from bounded_contexts.messaging.application.ports import Ports as MessagingPorts
 from bounded_contexts.realtime import module as realtime
 from bounded_contexts.realtime.adapters.connections_postgres import PostgresConnections
+from bounded_contexts.realtime.adapters.occupancy_postgres import PostgresOccupancy
 from bounded_contexts.realtime.adapters.past_kafka import KafkaPast
 from bounded_contexts.realtime.adapters.presence_postgres import PostgresPresences
 from bounded_contexts.realtime.adapters.recovery_postgres import PostgresKeptChannels
@@ -20,7 +21,7 @@ from bounded_contexts.realtime.application.limits import Limits, origins
 from bounded_contexts.realtime.application.ports import Ports
 from bounded_contexts.realtime.application.publishing import PublishPorts
 from headwater.settings import Settings
-from headwater.wiring_publishing import key_ports, time_tokens
+from headwater.wiring_publishing import key_ports, time_tokens, webhook_ports
 from infra.access_tokens import AccessTokens
 from infra.avro import Codec
 from infra.kafka_client import KafkaConfig
@@ -59,6 +60,7 @@ def ports_of_realtime(given: Given, talk: MessagingPorts, commands: Mapping[str,
         contacts=talk.conversations.contacts,
         connections=PostgresConnections(database),
         kept_channels=PostgresKeptChannels(database),
+        occupancy=PostgresOccupancy(database),
     )
 
 
@@ -89,6 +91,7 @@ def module_of_realtime(
         graph.subscription,
         PublishPorts(KafkaLog(given.commands, given.codec), partial(datetime.now, UTC)),
         key_ports(settings, given.databases[realtime.NAME], given.codec, accounts),
+        webhook_ports(settings, given.databases[realtime.NAME], accounts),
         time_tokens(settings),
         with_demo=settings.mode == "development",
     )

@@ -38,6 +38,7 @@ ROLES: Mapping[str, frozenset[str]] = {
             "realtime:publish",
             "realtime:keys",
             "realtime:connections",
+            "realtime:webhooks",
         }
     ),
 }

@@ -21,14 +21,16 @@ from bounded_contexts.realtime.application.reactions import SUMMARIES
 from bounded_contexts.realtime.application.rules import RULES, handlers
 from bounded_contexts.realtime.application.time_tokens import TimeTokens
 from bounded_contexts.realtime.application.updates import HEARD
+from bounded_contexts.realtime.application.webhooks import WebhookPorts
 from infra.access_tokens import AccessTokens
 from infra.opaque import OpaqueTokens
 from infra.revocations import Revocations
-from shared_kernel.module import Consumer, Feed, Module, Topic
+from shared_kernel.module import Chore, Consumer, Feed, Module, Topic
 
 NAME = "realtime"
 RULES_GROUP = "realtime.rules"
 EVENTS_AT_ONCE = 64  # of rules, each waiting for the broker
+LOOK = timedelta(seconds=1)  # for what webhooks are to be told
 RETENTION = timedelta(days=7)  # of updates: for how long a client may stay away and miss none
 MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
 ABOUT_THE_SESSION = {
@@ -62,6 +64,7 @@ def module(
     subscribe: Subscribe,
     publishing: PublishPorts,
     keys: KeyPorts,
+    webhooks: WebhookPorts,
     time_tokens: TimeTokens | None,
     *,
     with_demo: bool,
@@ -73,7 +76,7 @@ def module(
         name=NAME,
         topics=(Topic("ui-updates", retention=RETENTION), Topic("publish-keys")),
         feed=Feed(FEED, HEARD, gateway.deliver, gateway.reached, limits.lookback_records),
-        router=router(publishing, keys, ports.connections),
+        router=router(publishing, keys, ports.connections, webhooks),
         consumers=(
             Consumer(
                 RULES_GROUP,
@@ -82,6 +85,10 @@ def module(
                 lanes=EVENTS_AT_ONCE,
                 has_outside_effects=True,  # who looks at a screen would be shown the past
             ),
+        ),
+        chores=(
+            Chore(RULES_GROUP, "notes for webhooks who came and went", LOOK, webhooks.tell_changes),
+            Chore(RULES_GROUP, "sends what waits for webhooks", LOOK, webhooks.deliver),
         ),
         feed_router=event_routes(gateway, limits),
         root_router=_root_routes(publishing, time_tokens, with_demo=with_demo),

@@ -20,6 +20,7 @@ from tests.integration.conftest import client_of
 OPEN, USER = "open to all", "signed in"
 SOMEBODY, SOMETHING = str(UUID(int=1)), {"email": "somebody@example.org", "name": "x"}
 TEXT = {"body": "x", "client_id": "x"}
+WEBHOOK = {"url": "ftp://example.org", "kinds": ["channel.occupied"]}
 OF_CHANNELS = {"user_id": SOMEBODY, "channels": ["news"]}
 
 
@@ -150,6 +151,9 @@ ROUTES = {
     "POST /api/v1/realtime/keys": Access("realtime:keys", {"name": "x", "channels": ["*"]}),
     "POST /api/v1/realtime/keys/{key_id:uuid}/secrets": Access("realtime:keys"),
     "DELETE /api/v1/realtime/keys/{key_id:uuid}": Access("realtime:keys"),
+    "GET /api/v1/realtime/webhooks": Access("realtime:webhooks"),
+    "POST /api/v1/realtime/webhooks": Access("realtime:webhooks", WEBHOOK),
+    "DELETE /api/v1/realtime/webhooks/{webhook_id:uuid}": Access("realtime:webhooks"),
     f"GET {CONNECTIONS}": Access("realtime:connections"),
     f"POST {CONNECTIONS}/disconnect": Access("realtime:connections", {"user_id": SOMEBODY}),
     f"POST {CONNECTIONS}/subscribe": Access("realtime:connections", OF_CHANNELS),
@@ -171,6 +175,7 @@ VALUES = {
     "user_id:uuid": SOMEBODY,
     "session_id:uuid": SOMEBODY,
     "key_id:uuid": SOMEBODY,
+    "webhook_id:uuid": SOMEBODY,
     "account_id:uuid": SOMEBODY,
     "secret_id:uuid": SOMEBODY,
     "login_id:uuid": SOMEBODY,

@@ -25,6 +25,7 @@ from bounded_contexts.realtime.adapters.connection import GRACE_S, Connection, K
 from bounded_contexts.realtime.adapters.elsewhere import Elsewhere
 from bounded_contexts.realtime.adapters.engine import Engine
 from bounded_contexts.realtime.adapters.graph_sockets import GraphSession
+from bounded_contexts.realtime.adapters.occupied_channels import OccupiedChannels
 from bounded_contexts.realtime.adapters.past_in_turns import PastInTurns
 from bounded_contexts.realtime.adapters.plain import PlainSession, PlainSockets
 from bounded_contexts.realtime.adapters.presences import Presences
@@ -127,6 +128,7 @@ class ChatGateway:
         self.asgi = Engine(self, self._limits)
         self._recoveries = Recoveries(tokens, ports.kept_channels)
         self.ui = UiUpdates(past, tokens, self._recoveries, self._limits, self.asgi.spawn)
+        self._occupied = OccupiedChannels(ports.occupancy, self._notes.node, self.ui.occupied)
         self._changes = ChannelChanges(self._of_user, self.ui, tokens)
         self.plain = PlainSockets(self, self.asgi, self._limits)
         sample(self)
@@ -149,6 +151,7 @@ class ChatGateway:
             self._recent.begin(offsets)
             self._begun = True
             self.asgi.spawn(self._notes.run())
+            self.asgi.spawn(self._occupied.run())
             self._live = [
                 asyncio.create_task(each)
                 for each in (self._ports.signals.hear(self._heard), self._presences.run(), self._expiry.run())
@@ -198,6 +201,7 @@ class ChatGateway:
         self._typists.close()
         self.asgi.end()
         await self._notes.tell()
+        await self._occupied.tell()
 
     def connections(self, user: UUID) -> int:
         """Return how many sockets of the user are open on this node."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 from bounded_contexts.realtime.adapters.channel_tokens import channel_token_routes
 from bounded_contexts.realtime.adapters.http_connections import connection_routes
 from bounded_contexts.realtime.adapters.http_keys import key_routes
+from bounded_contexts.realtime.adapters.http_webhooks import webhook_routes
 from bounded_contexts.realtime.adapters.signed_requests import SignedRequest, who_signed
 from bounded_contexts.realtime.application.channels import named
 from bounded_contexts.realtime.application.ports import Connections
@@ -24,6 +25,7 @@ from bounded_contexts.realtime.application.publishing import (
     publish,
     publisher,
 )
+from bounded_contexts.realtime.application.webhooks import WebhookPorts
 from infra.access_tokens import User
 from infra.http import Body, Tokens, problems, seal_position
 from infra.opaque import OpaqueTokens
@@ -88,7 +90,7 @@ class Publishings(BaseModel):
     updates: list[PublishedAnswer]  # in the order of the request
 
 
-def router(ports: PublishPorts, keys: KeyPorts, connections: Connections) -> APIRouter:
+def router(ports: PublishPorts, keys: KeyPorts, connections: Connections, webhooks: WebhookPorts) -> APIRouter:
     """Return the routes under /api/v1/realtime."""
     routes = APIRouter(prefix="/realtime", tags=["realtime"], responses=problems(401, 403, 409, 422, 503))
     asked_by = who_signed(keys)
@@ -111,6 +113,7 @@ def router(ports: PublishPorts, keys: KeyPorts, connections: Connections) -> API
             return answer(await publish(updates, asker.publisher, ports), tokens)
 
     routes.include_router(key_routes(keys))
+    routes.include_router(webhook_routes(webhooks))
     routes.include_router(connection_routes(connections))
     routes.include_router(channel_token_routes())
     return routes

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from bounded_contexts.realtime.adapters.presence_postgres import seen
 from bounded_contexts.realtime.adapters.recovery_postgres import old_recoveries
 from bounded_contexts.realtime.adapters.signals_postgres import PostgresSignals
-from bounded_contexts.realtime.adapters.tables import node, session
+from bounded_contexts.realtime.adapters.tables import node, occupied, session
 from bounded_contexts.realtime.application.ports import SessionNote
 from bounded_contexts.realtime.application.reactions import delivery_of
 from bounded_contexts.realtime.application.signals import PresenceChanged, in_parts
@@ -87,6 +87,7 @@ class PostgresSessions:
             await connection.execute(
                 sa.delete(session).where(sa.or_(session.c.ended_at < before, session.c.node.in_(silent)))
             )
+            await connection.execute(sa.delete(occupied).where(occupied.c.node.in_(silent)))
             await connection.execute(sa.delete(node).where(node.c.seen_at < before))
             await connection.execute(old_recoveries())
 

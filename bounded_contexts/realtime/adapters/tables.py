@@ -63,3 +63,45 @@ signed_request = sa.Table(
     sa.Column("request_id", sa.Text, primary_key=True),
     sa.Column("seen_at", Moment, nullable=False, index=True),
 )
+occupied = sa.Table(
+    "occupied",
+    metadata,
+    sa.Column("node", sa.Uuid, primary_key=True),
+    sa.Column("subject", sa.Text, primary_key=True),  # a channel that sockets of the node have subscribed to
+)
+webhook_subject = sa.Table(
+    "webhook_subject",
+    metadata,
+    sa.Column("subject", sa.Text, primary_key=True),  # a channel or a user
+    sa.Column("is_told", sa.Boolean, nullable=False),  # to be here
+    sa.Column("differs_since", Moment),  # from what is; null: it does not
+)
+webhook = sa.Table(
+    "webhook",
+    metadata,
+    sa.Column("webhook_id", sa.Uuid, primary_key=True),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("kinds", ARRAY(sa.Text), nullable=False),
+    sa.Column("channels", ARRAY(sa.Text), nullable=False),  # globs
+    sa.Column("sealed", sa.LargeBinary, nullable=False),  # the secret
+    sa.Column("made_by", sa.Uuid, nullable=False),
+    sa.Column("made_at", Moment, nullable=False),
+    sa.Column("given_up", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("delivered_at", Moment),
+    sa.Column("last_error", sa.Text),
+    sa.Column("failed_at", Moment),
+)
+webhook_delivery = sa.Table(
+    "webhook_delivery",
+    metadata,
+    sa.Column("nth", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("delivery_id", sa.Uuid, nullable=False, unique=True),
+    sa.Column("webhook_id", sa.Uuid, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("made_at", Moment, nullable=False),
+    sa.Column("due_at", Moment, nullable=False),  # while one is sent: when another process may
+    sa.Index("webhook_delivery_due", "webhook_id", "due_at"),
+    sa.Index("webhook_delivery_order", "webhook_id", "subject", "nth"),
+)

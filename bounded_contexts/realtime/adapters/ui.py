@@ -5,7 +5,7 @@ them is behind, the positions that the socket is told are its, so that the newes
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -83,6 +83,11 @@ class UiUpdates:
                 LAGGED.inc()
                 each.lag(entry, copied(self._recent.reached))
                 self._spawn(self.catch_up.follow(each))
+
+    @property
+    def occupied(self) -> Collection[Channel]:
+        """Return a view of the channels that have subscribers."""
+        return self._subscribed.keys()
 
     def begun(self, offsets: Offsets) -> None:
         """Hear where reading begins."""

@@ -136,6 +136,14 @@ class Connections(Protocol):
         ...
 
 
+class Occupancy(Protocol):
+    """Which channels sockets of which nodes have subscribed to."""
+
+    async def change(self, node: UUID, came: Sequence[str], left: Sequence[str]) -> None:
+        """Store what has changed of a node's; may be repeated. Raise `Unavailable`."""
+        ...
+
+
 # Takes a user and others; returns those of them who are in a conversation with the user. Raises `Unavailable`.
 Contacts = Callable[[UUID, Sequence[UUID]], Awaitable[frozenset[UUID]]]
 # Takes a conversation and one of its members; returns them all. Raises `NotFound` for who is none, `Unavailable`.
@@ -153,3 +161,4 @@ class Ports:
     contacts: Contacts
     connections: Connections
     kept_channels: KeptChannels
+    occupancy: Occupancy
