@@ -13,6 +13,7 @@ from bounded_contexts.realtime import module as realtime
 from bounded_contexts.realtime.adapters.connections_postgres import PostgresConnections
 from bounded_contexts.realtime.adapters.past_kafka import KafkaPast
 from bounded_contexts.realtime.adapters.presence_postgres import PostgresPresences
+from bounded_contexts.realtime.adapters.recovery_postgres import PostgresKeptChannels
 from bounded_contexts.realtime.adapters.sessions_postgres import PostgresSessions
 from bounded_contexts.realtime.adapters.signals_postgres import PostgresSignals
 from bounded_contexts.realtime.application.limits import Limits, origins
@@ -57,6 +58,7 @@ def ports_of_realtime(given: Given, talk: MessagingPorts, commands: Mapping[str,
         presences=PostgresPresences(database),
         contacts=talk.conversations.contacts,
         connections=PostgresConnections(database),
+        kept_channels=PostgresKeptChannels(database),
     )
 
 

@@ -33,7 +33,7 @@ GROUPS = {
 KEPT = {
     "messaging": ("erasure",),
     "audit": ("record", "root"),
-    "realtime": ("node", "presence", "session", "publish_key", "signed_request"),
+    "realtime": ("node", "presence", "recovery", "session", "publish_key", "signed_request"),
     "identity": (
         "address",
         "credential",

@@ -246,7 +246,7 @@ class Device:
     def bodies(self) -> list[str]:
         return [event["data"]["body"] for event in self.events if event["type"] == "message.created"]
 
-    async def _heard(self, name: str, event: dict[str, Any]) -> None:
+    async def _heard(self, name: str, event: dict[str, Any], *_offset: str) -> None:
         if name.startswith(("session.", "server.", "resync.", "auth.", "typing.", "presence.")):
             self.about.append((name, event))
         else:

@@ -5,6 +5,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -43,8 +44,9 @@ class Namespaces:
         self._auth: dict[str, Any] = {}
         self._connections: dict[str, Connection] = {}
 
-    async def admit(self, sid: str, auth: Any, _kind: Kind = "chat", _address: str = "") -> None:
+    async def admit(self, sid: str, auth: Any, _kind: Kind = "chat", _address: str = "") -> SimpleNamespace:
         self._auth[sid] = auth or {}
+        return SimpleNamespace(pid=None)
 
     def joined(self, connection: Connection) -> None:
         self._connections[connection.sid] = connection

@@ -1,11 +1,15 @@
 """UI updates, what a node remembers of channels and what it tells of positions: step by step."""
 
 import asyncio
+from typing import Any
 from uuid import uuid4
 
+from bounded_contexts.realtime.adapters.anonymous import anonymous
 from bounded_contexts.realtime.adapters.outbox import Outbox
 from bounded_contexts.realtime.adapters.past_in_turns import PastInTurns
-from bounded_contexts.realtime.adapters.ui import TOPIC, UiSession, UiUpdates, anonymous
+from bounded_contexts.realtime.adapters.recovery import Recoveries
+from bounded_contexts.realtime.adapters.ui import TOPIC, UiUpdates
+from bounded_contexts.realtime.adapters.ui_sessions import UiSession
 from bounded_contexts.realtime.adapters.wishes import Subscribing
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.own_messages import OwnMessages
@@ -28,7 +32,10 @@ class Nothing:
 
 
 def test_while_a_channel_is_behind_the_socket_is_told_its_position() -> None:
-    ui = UiUpdates(PastInTurns(Nothing(), Limits()), TOKENS, Limits(), lambda work: work.close())  # type: ignore[arg-type]  # nothing is read
+    nothing: Any = Nothing()
+    ui = UiUpdates(
+        PastInTurns(nothing, Limits()), TOKENS, Recoveries(TOKENS, nothing), Limits(), lambda work: work.close()
+    )
     ui.begun({TOPIC: {0: 0, 1: 0}})
     ui.reached(ENDS)
     socket = UiSession(anonymous("127.0.0.1"), None, False, OwnMessages(uuid4()), Wire(10))

@@ -69,6 +69,25 @@ class CatchUp:
         self._moved.set()
         self._moved.clear()
 
+    async def can_resume(self, session: Session, position: Offsets) -> bool:
+        """Return whether what follows the position is kept, without sending any of it. Raise `Unavailable`."""
+        if not await self._is_reached(position):
+            return False
+        wanted = self._recent.within(position)
+        missing = self._recent.missing(wanted)
+        if not missing or missing > self._limits.past_records:
+            return not missing
+        try:
+            async with (
+                asyncio.timeout(PAST_S),
+                self._past.turn(session.id, id(session)),
+                aclosing(self._past.read(wanted)) as stretches,
+            ):
+                await anext(stretches)
+        except (NotKept, TimeoutError, Crowded):
+            return False
+        return True
+
     async def resume(self, session: Session, position: Offsets) -> None:
         """Send what the session has missed since the position, or say that it has to load everything anew."""
         try:

@@ -8,7 +8,8 @@ import structlog
 
 from bounded_contexts.realtime.adapters.channel_tokens import sealed
 from bounded_contexts.realtime.adapters.session import Session
-from bounded_contexts.realtime.adapters.ui import UiSession, UiUpdates
+from bounded_contexts.realtime.adapters.ui import UiUpdates
+from bounded_contexts.realtime.adapters.ui_sessions import UiSession
 from bounded_contexts.realtime.adapters.wishes import Subscribing
 from bounded_contexts.realtime.application.reactions import Recipient
 from bounded_contexts.realtime.application.signals import ChannelsGiven, ChannelsTaken
@@ -32,12 +33,14 @@ class ChannelChanges:
                     self._ui.subscribe(socket, (Subscribing(channel=channel, token=token, **begin),))
                 except HeadwaterError as error:
                     log.info("realtime.channel_not_given", user=str(given.user_id), channel=channel, code=error.code)
+            self._ui.keep(socket)
 
     def take(self, taken: ChannelsTaken) -> None:
         """End subscriptions; a client that may have the channel may subscribe again."""
         for socket in self._sockets(taken.user_id, taken.sid):
             for channel in taken.channels:
                 self._ui.unsubscribe(socket, channel, taken.reason)
+            self._ui.keep(socket)
 
     def _sockets(self, user: UUID, sid: str | None) -> list[UiSession]:
         return [

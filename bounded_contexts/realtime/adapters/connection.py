@@ -49,7 +49,8 @@ class Listener(Protocol):
     """Whom sessions are for."""
 
     async def admit(self, sid: str, auth: Any, kind: Kind = "chat", address: str = "") -> Any:
-        """Return the session of a client that wants to join, from that address. Raise `Refusal`."""
+        """Return the session of a client that wants to join, from that address. Raise `Refusal`; one with status 503 is for a
+        client that had better come again."""
         ...
 
     def joined(self, connection: Connection) -> None:

@@ -181,8 +181,11 @@ class Engine:
         sid = secrets.token_urlsafe(15)
         client: Client = socket.state
         try:
-            await self._listener.admit(sid, auth, self._kinds[namespace], socket.address)
+            session = await self._listener.admit(sid, auth, self._kinds[namespace], socket.address)
         except Refusal as refused:
+            if refused.document["status"] == HTTPStatus.SERVICE_UNAVAILABLE:
+                socket.hang_up()  # clients come back by themselves, which they do not after a refusal
+                return
             if refused.document["status"] == HTTPStatus.UNAUTHORIZED:
                 self.strangers.refuse(socket.address)
             self._refuse(socket, namespace, {"message": refused.message, "data": refused.document})
@@ -196,7 +199,7 @@ class Engine:
                 return
             connection = client.connections[namespace] = EngineConnection(self, socket, namespace, sid)
             self.strangers.remove(socket)
-            socket.send(packets.welcome(namespace, sid))
+            socket.send(packets.welcome(namespace, sid, session.pid))
             self._listener.joined(connection)
         finally:
             client.joining.discard(namespace)

@@ -10,14 +10,14 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from bounded_contexts.realtime.adapters import metrics, packets
+from bounded_contexts.realtime.adapters.anonymous import anonymous
 from bounded_contexts.realtime.adapters.catch_up import CatchUp
 from bounded_contexts.realtime.adapters.channel_changes import ChannelChanges
 from bounded_contexts.realtime.adapters.commands import Asked, CommandLine, SessionCommand, of_its_user
@@ -28,14 +28,16 @@ from bounded_contexts.realtime.adapters.graph_sockets import GraphSession
 from bounded_contexts.realtime.adapters.past_in_turns import PastInTurns
 from bounded_contexts.realtime.adapters.plain import PlainSession, PlainSockets
 from bounded_contexts.realtime.adapters.presences import Presences
+from bounded_contexts.realtime.adapters.recovery import Auth, Recoveries
 from bounded_contexts.realtime.adapters.run import Run
 from bounded_contexts.realtime.adapters.session import Session
 from bounded_contexts.realtime.adapters.session_notes import SessionNotes
 from bounded_contexts.realtime.adapters.token_expiry import TokenExpiry
 from bounded_contexts.realtime.adapters.typists import Typists
 from bounded_contexts.realtime.adapters.ui import TOPIC as UPDATES
-from bounded_contexts.realtime.adapters.ui import PublicSession, UiSession, UiUpdates, anonymous
+from bounded_contexts.realtime.adapters.ui import UiUpdates
 from bounded_contexts.realtime.adapters.ui_frames import EventsSession, PageSession, PlainPublicSession, PlainUiSession
+from bounded_contexts.realtime.adapters.ui_sessions import PublicSession, UiSession
 from bounded_contexts.realtime.application.erased import ErasedMessages
 from bounded_contexts.realtime.application.limits import Limits
 from bounded_contexts.realtime.application.own_messages import OwnMessages
@@ -73,17 +75,8 @@ KINDS: Mapping[Kind, type[Session]] = {
     "plain-ui": PlainUiSession,
     "plain-public": PlainPublicSession,
 }
+RECOVERED = (Session, UiSession, PublicSession)  # what of them speaks Socket.IO
 RETURNS_PER_S = 200  # clients that are sent to other nodes in a second when this one stops
-
-
-class Auth(BaseModel):
-    """What a client says when it connects; unknown fields are for other versions."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
-
-    token: str | None = None
-    position: str | None = Field(None, max_length=4096)
-    echo: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +125,8 @@ class ChatGateway:
         self._begun = self._closing = False
         self._nobody = asyncio.Event()
         self.asgi = Engine(self, self._limits)
-        self.ui = UiUpdates(past, tokens, self._limits, self.asgi.spawn)
+        self._recoveries = Recoveries(tokens, ports.kept_channels)
+        self.ui = UiUpdates(past, tokens, self._recoveries, self._limits, self.asgi.spawn)
         self._changes = ChannelChanges(self._of_user, self.ui, tokens)
         self.plain = PlainSockets(self, self.asgi, self._limits)
         sample(self)
@@ -238,13 +232,18 @@ class ChatGateway:
         self._expiry.watch(session)
         if session.begins_at_once:
             self.began(connection.sid)
-        elif isinstance(session, UiSession) and session.is_listed:
-            self._notes.began(connection.sid, session)
+        elif isinstance(session, UiSession):
+            if session.is_listed:
+                self._notes.began(connection.sid, session)
+            if session.recovery:
+                self.ui.take_up(session, session.recovery)
 
     def began(self, sid: str) -> None:
         """Begin to send, from now or from the client's position on."""
         session = self._sessions[sid]
-        if session.position is None:
+        if session.recovery and session.recovery.is_lost:
+            self._catch_up.start_over(session)
+        elif session.position is None:
             self._catch_up.start(session)
         else:
             self.asgi.spawn(self._catch_up.resume(session, session.position))
@@ -264,7 +263,7 @@ class ChatGateway:
         self._notes.ended(sid)
         session.end()
         self._presences.left(session)
-        self._public -= isinstance(session, UiSession) and session.is_public
+        self._public -= session.is_public
         others = self._of_user[session.id]
         others.discard(session)
         if not others:
@@ -318,7 +317,7 @@ class ChatGateway:
             if not listening:
                 return
             self._run = Run(listening)
-        metrics.DELAY.observe(_age_s(recorded.time))
+        metrics.DELAY.observe(metrics.age_s(recorded.time))
         with tracing.processing(FEED, recorded, name="deliver") as span:
             span.set("headwater.realtime.sockets", len(self._run.sessions))
             self._run.add(entry, packets.completed(entry.text, self._seal(self._recent.reached)))
@@ -336,7 +335,7 @@ class ChatGateway:
 
     def _require_room(self, session: Session, elsewhere: int) -> None:
         """Raise `Refusal` where too many are open: of the user, or without login of the address or at all."""
-        count, is_public = len(self._of_user.get(session.id, ())), isinstance(session, UiSession) and session.is_public
+        count, is_public = len(self._of_user.get(session.id, ())), session.is_public
         if count >= (self._limits.connections_per_address if is_public else self._limits.connections_per_user):
             raise _refusal(problem(429, "too_many_connections", f"{count} sockets of yours are open here"))
         most = self._limits.connections_per_user_everywhere
@@ -350,9 +349,20 @@ class ChatGateway:
         user = await self._user_of(auth, kind, address)
         position = open_feed(self._tokens, auth.position) if auth.position is not None else None
         session = kind(user, position, auth.echo, OwnMessages(user.id))
-        if auth.token and not (isinstance(session, UiSession) and session.is_public):
+        if auth.token and not (session.is_public):
             self._expiry.note(session, auth.token)
+        if auth.recovery and kind in RECOVERED:
+            await self._recover(session, auth)
         return session
+
+    async def _recover(self, session: Session, auth: Auth) -> None:
+        """Have the session go on where the client's former one was, if that can be."""
+        has_channels = isinstance(session, UiSession)
+        can_resume = partial((self.ui.catch_up if has_channels else self._catch_up).can_resume, session)
+        place = session.namespace if session.is_public else f"{session.namespace} {session.id}"
+        session.recovery = found = await self._recoveries.begin(auth, place, can_resume, has_channels=has_channels)
+        if found.is_lost or found.position is not None:
+            session.position = found.position
 
     async def _user_of(self, auth: Auth, kind: type[Session], address: str) -> User:
         if kind.takes_login == "never" or (kind.takes_login == "perhaps" and auth.token is None):
@@ -379,14 +389,6 @@ class ChatGateway:
 
     def _seal(self, offsets: Offsets) -> str:
         return seal_feed(self._tokens, offsets)
-
-
-def _age_s(time: str) -> float:
-    """Headers are written by anybody: what is no time is as if it were now."""
-    try:
-        return max((datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds(), 0.0)
-    except (ValueError, TypeError):
-        return 0.0
 
 
 def _refusal(document: dict[str, Any]) -> Refusal:

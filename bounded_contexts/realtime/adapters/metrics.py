@@ -1,5 +1,7 @@
 """Figures of this node's sockets."""
 
+from datetime import UTC, datetime
+
 from prometheus_client import Counter, Histogram
 
 from infra.metrics import LATENCY_S, SampledCounter, SampledGauge
@@ -19,3 +21,11 @@ COMMANDS = Histogram(
     "headwater_realtime_command_duration_seconds", "From taking a client's command to its answer.",
     ("command", "outcome"), buckets=LATENCY_S,
 )  # fmt: skip
+
+
+def age_s(time: str) -> float:
+    """Return how long ago it was, by an event's header. Anybody writes those: what is no time is as if it were now."""
+    try:
+        return max((datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds(), 0.0)
+    except (ValueError, TypeError):
+        return 0.0

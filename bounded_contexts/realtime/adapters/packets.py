@@ -20,6 +20,7 @@ from shared_kernel.events import Recorded
 NAMESPACE, UI, PUBLIC = "/chat", "/ui", "/ui-public"
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = "0123456"  # Socket.IO
 OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = "0123456"  # Engine.IO
+OFFSET = "offset"  # a packet's form with it, among its answers
 MOST_ATTACHMENTS = 10  # of one packet, as in the reference's parser
 
 # Type, number of attachments, namespace, id of an ack, JSON.
@@ -130,7 +131,17 @@ def completed(opened: str, position: str) -> Packet:
 
 def notice(name: str, data: Mapping[str, Any], namespace: str = NAMESPACE) -> Packet:
     """Return a packet about the session itself."""
-    return _packet(f'{EVENT}{namespace},["{name}",{_json(data)}]')
+    return Packet(f'{MESSAGE}{EVENT}{namespace},["{name}",{_json(data)}]', data.get("position", ""))
+
+
+def with_offset(packet: Packet) -> Packet:
+    """Return an event with its position as one more argument: what a client that is to be recovered asks to go on from."""
+    if not packet.position:
+        return packet
+    if OFFSET not in packet.answers:
+        packet.answers[OFFSET] = Packet(f'{packet.text[:-1]},"{packet.position}"]', packet.position)
+    found: Packet = packet.answers[OFFSET]
+    return found
 
 
 def ack(number: int, answer: Mapping[str, Any], namespace: str = NAMESPACE) -> Packet:
@@ -138,9 +149,9 @@ def ack(number: int, answer: Mapping[str, Any], namespace: str = NAMESPACE) -> P
     return _packet(f"{ACK}{namespace},{number}[{_json(answer)}]")
 
 
-def welcome(namespace: str, sid: str) -> Packet:
-    """Return the packet that lets a client into a namespace."""
-    return _packet(f"{CONNECT}{_named(namespace)}{_json({'sid': sid})}")
+def welcome(namespace: str, sid: str, pid: str | None = None) -> Packet:
+    """Return the packet that lets a client into a namespace; `pid` is that of one that may be recovered."""
+    return _packet(f"{CONNECT}{_named(namespace)}{_json({'sid': sid} | ({'pid': pid} if pid else {}))}")
 
 
 def refusal(namespace: str, why: Mapping[str, Any]) -> Packet:

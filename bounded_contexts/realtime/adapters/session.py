@@ -11,6 +11,7 @@ from uuid import UUID
 from bounded_contexts.realtime.adapters import packets
 from bounded_contexts.realtime.adapters.connection import Connection
 from bounded_contexts.realtime.adapters.metrics import DELIVERIES
+from bounded_contexts.realtime.adapters.recovery import Recovery
 from bounded_contexts.realtime.application.own_messages import OwnMessages
 from bounded_contexts.realtime.application.reactions import Recipient
 from bounded_contexts.realtime.application.recent import Entry, Reading
@@ -25,6 +26,7 @@ class Session:
     begins_at_once: ClassVar[bool] = True  # to listen, when the client knows it is in
     takes_login: ClassVar[Literal["always", "perhaps", "never"]] = "always"  # whether the client says who it is
 
+    namespace: ClassVar[str] = packets.NAMESPACE
     hears_all: ClassVar[bool] = True  # of what is due to it, as it is
 
     user: User
@@ -42,10 +44,21 @@ class Session:
     replayed: set[str] = field(default_factory=set)  # while not live: ids of events that came from the past
     expiry: asyncio.TimerHandle | None = None
     key: str = ""  # that has signed the token, where it says so
+    recovery: Recovery | None = None  # of a client that wants to be recovered
 
     @property
     def id(self) -> UUID:
         return self.user.id
+
+    @property
+    def pid(self) -> str | None:
+        """Return what a client that is to be recovered is known by on all nodes."""
+        return self.recovery.pid if self.recovery else None
+
+    @property
+    def is_public(self) -> bool:
+        """Return whether it hears public updates, and no others."""
+        return False
 
     @property
     def recipients(self) -> Collection[Recipient]:
@@ -68,7 +81,11 @@ class Session:
     def say(self, name: str, data: Mapping[str, Any]) -> None:
         """Tell the client something about the session."""
         if self.connection and not self.ended:
-            self.connection.send(packets.notice(name, data))
+            self.connection.send(self.heard(packets.notice(name, data, self.namespace)))
+
+    def heard(self, packet: Any) -> Any:
+        """Return a Socket.IO packet as the client reads it."""
+        return packet if self.recovery is None else packets.with_offset(packet)
 
     def whisper(self, name: str, data: Mapping[str, Any]) -> bool:
         """Tell the client what it can do without. Return False, and do nothing, before it has begun and while it is slow."""
@@ -80,13 +97,13 @@ class Session:
     def answer(self, number: int, outcome: Mapping[str, Any]) -> None:
         """Answer what the client asked as `number`. Raise `TypeError` for data that JSON has no form for."""
         if self.connection and not self.ended:
-            self.connection.send(packets.ack(number, outcome))
+            self.connection.send(packets.ack(number, outcome, self.namespace))
 
     def offer(self, entry: Entry, packet: Any) -> bool:
         """Queue a delivery unless it is the socket's own message. Return False, and do nothing, when there is no room."""
         if not self.echo and self.own.take(entry.delivery):
             return True
-        if self.connection is None or not self.connection.outbox.offer(packet):
+        if self.connection is None or not self.connection.outbox.offer(self.heard(packet)):
             return False
         DELIVERIES.count += 1
         return True
@@ -96,6 +113,7 @@ class Session:
         connection = self.connection
         if (
             self.hears_all
+            and self.recovery is None
             and connection is not None
             and (self.echo or self.own.is_idle)
             and connection.outbox.offer_all(packets, size)

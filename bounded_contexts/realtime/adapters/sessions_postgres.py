@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from bounded_contexts.realtime.adapters.presence_postgres import seen
+from bounded_contexts.realtime.adapters.recovery_postgres import old_recoveries
 from bounded_contexts.realtime.adapters.signals_postgres import PostgresSignals
 from bounded_contexts.realtime.adapters.tables import node, session
 from bounded_contexts.realtime.application.ports import SessionNote
@@ -87,6 +88,7 @@ class PostgresSessions:
                 sa.delete(session).where(sa.or_(session.c.ended_at < before, session.c.node.in_(silent)))
             )
             await connection.execute(sa.delete(node).where(node.c.seen_at < before))
+            await connection.execute(old_recoveries())
 
     async def nodes(self) -> int:
         """Return how many nodes have been heard of just now."""

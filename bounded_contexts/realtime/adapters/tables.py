@@ -36,6 +36,13 @@ presence = sa.Table(
     sa.Column("visible_to", sa.Text, nullable=False, server_default="everybody"),
     sa.Column("seen_at", Moment),  # when the last socket ended, or when they became invisible
 )
+recovery = sa.Table(
+    "recovery",
+    metadata,
+    sa.Column("pid", sa.Text, primary_key=True),
+    sa.Column("channels", JSONB, nullable=False),  # name → until when the right to it lasts; null: as long as it does
+    sa.Column("kept_at", Moment, nullable=False, index=True),
+)
 publish_key = sa.Table(
     "publish_key",
     metadata,

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from bounded_contexts.realtime.adapters import packets
-from bounded_contexts.realtime.adapters.ui import UiSession
+from bounded_contexts.realtime.adapters.ui_sessions import UiSession
 from bounded_contexts.realtime.application.recent import Entry
 
 

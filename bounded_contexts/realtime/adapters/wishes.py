@@ -1,6 +1,6 @@
 """What a client asks about channels; unknown fields are for other versions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,7 +32,7 @@ class SubscribingToMany(BaseModel):
 
     channels: Annotated[list[Name], Field(min_length=1, max_length=MOST_AT_ONCE)]
     position: Position = None
-    tokens: dict[str, Token] = {}
+    tokens: Mapping[str, Token] = {}
 
     def wishes(self) -> Iterator[Subscribing]:
         """Yield a wish for each channel, once. Only what was said is set in it."""

@@ -91,6 +91,19 @@ class PresenceStore(Protocol):
         ...
 
 
+class KeptChannels(Protocol):
+    """The channels of sockets that may be taken up by another node, each with the end of the right to it, None without one.
+    Both raise `Unavailable`."""
+
+    async def keep(self, pid: str, channels: Mapping[str, datetime | None]) -> None:
+        """Store them in place of the former ones."""
+        ...
+
+    async def of(self, pid: str) -> Mapping[str, datetime | None] | None:
+        """Return them, None if none were stored, or too long ago."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class OpenSocket:
     sid: str
@@ -139,3 +152,4 @@ class Ports:
     presences: PresenceStore
     contacts: Contacts
     connections: Connections
+    kept_channels: KeptChannels

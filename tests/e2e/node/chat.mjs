@@ -1,12 +1,13 @@
 // The official client, driven by lines of JSON on standard input; what happens is told as lines of JSON on standard output.
 //
-// In:  {"do": "connect", "id", "url", "token", "position"?, "echo"?, "transports"?, "reconnection"?}
+// In:  {"do": "connect", "id", "url", "namespace"?, "token", "position"?, "echo"?, "transports"?, "reconnection"?, "recovery"?}
 //      {"do": "emit", "id", "event", "data", "ref"}       answered by {"what": "ack", "ref", "answer"}
 //      {"do": "drop", "id"}                               the connection breaks, as networks do
+//      {"do": "move", "id", "url"}                        the next connection goes there
 //      {"do": "disconnect", "id"}, {"do": "reconnect", "id"}, {"do": "exit"}
 // Out: {"what": "connected" | "refused" | "disconnected" | "event" | "ack" | "transport", "id", …}
 //
-// A client that comes back asks for what follows the last position it has seen.
+// A client that comes back asks for what follows the last position it has seen, or leaves that to the library (`recovery`).
 import { createInterface } from "node:readline";
 import { io } from "socket.io-client";
 
@@ -16,10 +17,10 @@ function tell(what, id, more = {}) {
   process.stdout.write(JSON.stringify({ what, id, ...more }) + "\n");
 }
 
-function connect({ id, url, token, position, echo, transports, reconnection = false }) {
+function connect({ id, url, namespace = "/chat", token, position, echo, transports, reconnection = false, recovery }) {
   let last = position;
-  const socket = io(url + "/chat", {
-    auth: (give) => give({ token, echo, ...(last ? { position: last } : {}) }),
+  const socket = io(url + namespace, {
+    auth: (give) => give({ token, echo, ...(recovery ? { recovery } : last ? { position: last } : {}) }),
     forceNew: true,
     reconnection,
     reconnectionDelay: 50,
@@ -30,7 +31,7 @@ function connect({ id, url, token, position, echo, transports, reconnection = fa
     tell("transport", id, { transport: engine.transport.name });
     engine.on("upgrade", ({ name }) => tell("transport", id, { transport: name }));
   });
-  socket.on("connect", () => tell("connected", id, { sid: socket.id }));
+  socket.on("connect", () => tell("connected", id, { sid: socket.id, recovered: socket.recovered }));
   socket.on("connect_error", (error) => tell("refused", id, { message: error.message, data: error.data ?? null }));
   socket.on("disconnect", (reason) => tell("disconnected", id, { reason }));
   socket.onAny((name, ...args) => {
@@ -48,6 +49,7 @@ const commands = {
     });
   },
   drop: ({ id }) => sockets.get(id).io.engine.close(),
+  move: ({ id, url }) => (sockets.get(id).io.uri = url),
   disconnect: ({ id }) => sockets.get(id).disconnect(),
   reconnect: ({ id }) => sockets.get(id).connect(),
   exit() {
