@@ -71,6 +71,16 @@ def provider(url: str) -> tuple[str, str, str]:
     return issuer, unquote(parts.username), unquote(parts.password)
 
 
+def payment_provider(url: str) -> Address:
+    """Return the address in the base URL of a payment provider. Raise `ValueError` saying what to write."""
+    parts = _split(url)
+    is_plain = parts is not None and parts.scheme == "http" and parts.hostname in LOOPBACK
+    is_guarded = parts is not None and (parts.scheme == "https" or is_plain)
+    if not parts or not is_guarded or not parts.hostname or set(url) & {"?", "#", "@"} or not url.isprintable():
+        raise ValueError("write https://host/path, without a key in it; http on loopback only")
+    return parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+
+
 def without_password(url: str) -> str:
     """Return the URL without the password in it, and without its query, which may hold another."""
     scheme, slashes, rest = url.partition("://")

@@ -19,6 +19,7 @@ from headwater.console import Json, loaded, out, print_json, show, tell, told
 from headwater.events_cli import events, relay
 from headwater.groups_cli import dlq, groups, replay
 from headwater.identity_cli import keys, users
+from headwater.payments_cli import payment_provider
 from headwater.proxy_cli import proxy_config
 from headwater.rebuild_cli import rebuild
 from headwater.sagas_cli import sagas
@@ -47,6 +48,7 @@ app.add_typer(keys, name="keys")
 app.command()(replay)
 app.command()(rebuild)
 app.command("proxy-config")(proxy_config)
+app.command("payment-provider")(payment_provider)
 
 
 def _print_version(asked: bool) -> None:

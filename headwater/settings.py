@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from headwater import addresses, certificates
+from headwater.settings_payments import PaymentSettings
 from infra import crash_points
 
 T = TypeVar("T")
@@ -40,7 +41,7 @@ def required(value: T | None, name: str) -> T:
     return value
 
 
-class Settings(BaseSettings):
+class Settings(PaymentSettings):
     """What a process may be told from outside. Sizes are bytes, times seconds, unless the name says otherwise."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
@@ -108,9 +109,7 @@ class Settings(BaseSettings):
     )
     schema_registry_username: str | None = Field(None, description="Basic authentication at the registry.")
     schema_registry_password: SecretStr | None = Field(None, description="Basic authentication at the registry.")
-    schema_registry_ca_file: Path | None = Field(
-        None, description="PEM file of the authority that signed the registry."
-    )
+    schema_registry_ca_file: Path | None = Field(None, description="PEM file of the authority behind the registry.")
 
     redis_url: SecretStr | None = Field(
         None,

@@ -22,7 +22,9 @@ def documents() -> dict[Path, str]:
 def table() -> list[dict[str, str]]:
     """Return every setting as it stands in documentation."""
     rows = []
-    for name, field in Settings.model_fields.items():
+    # Those of single contexts, which pydantic has first, stand behind.
+    fields = sorted(Settings.model_fields.items(), key=lambda each: each[0] not in Settings.__annotations__)
+    for name, field in fields:
         if name in FAMILIES.values():
             continue
         default = "" if field.default is None else str(field.default)

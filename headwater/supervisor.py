@@ -37,6 +37,7 @@ from shared_kernel.errors import HeadwaterError
 PROGRAM: tuple[str, ...] = (sys.executable, "-m", "headwater")  # tests put a stub here
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("headwater", "sagas", "bounded_contexts", "infra", "shared_kernel", "schemas")
+PAYMENT_PROVIDER = "payment-provider"  # the simulated one
 READY_PATH = "/health/ready"
 READY_S = 90.0
 WATCH_S = 0.25
@@ -72,10 +73,22 @@ def _missing(settings: Settings, stack: Stack) -> dict[str, str | SecretStr]:
         "database_url": SecretStr(stack.database_url) if stack.database_url else None,
         "schema_registry_url": stack.schema_registry_url,
         "secret_key": SecretStr(stack.secret_key),
+        **_of_payments(stack),
     }
     if settings.mode == "development" and not settings.jwt_jwks_url:
         known["jwt_hs256_secret"] = SecretStr(stack.jwt_hs256_secret)
     return {name: value for name, value in known.items() if value is not None and not getattr(settings, name)}
+
+
+def _of_payments(stack: Stack) -> dict[str, str | SecretStr]:
+    """Return what leads to the simulated payment provider, where there is one."""
+    if stack.payment_provider_url is None:
+        return {}
+    return {
+        "payment_provider_url": stack.payment_provider_url,
+        "payment_provider_key": SecretStr(stack.payment_provider_key),
+        "payment_webhook_secret": SecretStr(stack.payment_webhook_secret),
+    }
 
 
 class Supervisor:
@@ -163,6 +176,8 @@ class Supervisor:
             None if settings.schema_registry_url else _local(settings.local_registry_port, "registry"),
         )
         self._role_ports = {role.name: public if role == self._public else free_port() for role in self._roles}
+        if settings.mode == "development" and not settings.payment_provider_url:
+            self._role_ports[PAYMENT_PROVIDER] = free_port()
         return ports
 
     @property
@@ -178,6 +193,9 @@ class Supervisor:
             kafka_bootstrap_servers=settings.kafka_bootstrap_servers or servers.url(Kafka.name),
             database_url=database,
             schema_registry_url=settings.schema_registry_url or servers.url(Registry.name),
+            payment_provider_url=f"http://{LOOPBACK}:{self._role_ports[PAYMENT_PROVIDER]}"
+            if PAYMENT_PROVIDER in self._role_ports
+            else None,
             processes=self._processes(),
         )
 
@@ -203,10 +221,12 @@ class Supervisor:
 
     def _start_roles(self) -> None:
         self._nursery.wait(self._stopping)
-        for role in self._roles:
-            log, start = self._home.log(role.name), self._nursery.start
-            child = Child(role.name, partial(self._command, role), log, ROLE_PATIENCE_S, start)
-            self._children[role.name] = child
+        commands: dict[str, Callable[[], Command]] = {role.name: partial(self._command, role) for role in self._roles}
+        if PAYMENT_PROVIDER in self._role_ports:
+            commands = {PAYMENT_PROVIDER: self._payment_provider, **commands}
+        for name, command in commands.items():
+            child = Child(name, command, self._home.log(name), ROLE_PATIENCE_S, self._nursery.start)
+            self._children[name] = child
             child.start()
         self._write(replace(self._stack, processes=self._processes()))
 
@@ -220,6 +240,13 @@ class Supervisor:
             **self._upstreams(role),
             **self._trusted(role),
         }
+        return Command(run, Path.cwd(), {f"{PREFIX}{name.upper()}": _plain(value) for name, value in values.items()})
+
+    def _payment_provider(self) -> Command:
+        ledger = str(self._home.directory / "payments" / "ledger.jsonl")
+        port, webhooks = str(self._role_ports[PAYMENT_PROVIDER]), f"{self._stack.url}/api/v1/payments/webhooks"
+        run = ("payment-provider", "--port", port, "--ledger", ledger, "--webhooks", webhooks)
+        values = _of_payments(self._stack) | {"home": str(self._home.directory)}
         return Command(run, Path.cwd(), {f"{PREFIX}{name.upper()}": _plain(value) for name, value in values.items()})
 
     def _upstreams(self, role: RoleProcess) -> dict[str, str]:

@@ -34,6 +34,7 @@ ROLES: Mapping[str, frozenset[str]] = {
             "ordering:read",
             "ordering:fulfil",
             "audit:read",
+            "payments:read",
             "realtime:publish",
             "realtime:keys",
             "realtime:connections",
@@ -42,7 +43,18 @@ ROLES: Mapping[str, frozenset[str]] = {
 }
 # What a key or a service account is limited to: the first word of a route's path, and whether it changes anything. Signing in,
 # keys and service accounts themselves are for people.
-RESOURCES = ("admin", "audit", "conversations", "me", "messages", "notifications", "orders", "stock-items", "users")
+RESOURCES = (
+    "admin",
+    "audit",
+    "conversations",
+    "me",
+    "messages",
+    "notifications",
+    "orders",
+    "payments",
+    "stock-items",
+    "users",
+)
 PUBLISH = "realtime:publish"  # a scope as well: to every channel, and with `:GLOB` behind it to those that fit
 CONNECTIONS = "realtime:connections"  # a permission, and a scope of service accounts
 GRANT_CHANNELS = "realtime:grant"  # make channel tokens, which API keys may not; `:GLOB` as with `PUBLISH`

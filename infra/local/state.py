@@ -15,8 +15,9 @@ from pathlib import Path
 import msgspec
 
 from infra.local.errors import StackError
+from infra.webhooks import shown
 
-OWN = ("kafka", "postgres", "registry", "history", "logs", "stack.json")  # what `empty` may delete
+OWN = ("kafka", "postgres", "registry", "history", "payments", "logs", "stack.json")  # what `empty` may delete
 PRIVATE = 0o700
 ANOTHER_HOME = "set HEADWATER_HOME to a directory that you may write"
 LEFTOVERS_S = 10.0
@@ -41,6 +42,10 @@ def _secret() -> str:
     return secrets.token_urlsafe(48)
 
 
+def _webhook_secret() -> str:
+    return shown(secrets.token_bytes(32))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
     """What `stack.json` says. Secrets are made once and kept; the rest is true while the supervisor runs."""
@@ -49,12 +54,15 @@ class Stack:
     jwt_hs256_secret: str = field(default_factory=_secret, repr=False)
     database_password: str = field(default_factory=_secret, repr=False)
     registry_password: str = field(default_factory=_secret, repr=False)
+    payment_provider_key: str = field(default_factory=_secret, repr=False)
+    payment_webhook_secret: str = field(default_factory=_webhook_secret, repr=False)
     supervisor: Process | None = None
     is_ready: bool = False
     url: str | None = None
     kafka_bootstrap_servers: str | None = None
     database_url: str | None = field(default=None, repr=False)
     schema_registry_url: str | None = None
+    payment_provider_url: str | None = None
     processes: tuple[Process, ...] = ()
 
     @property
@@ -68,6 +76,8 @@ class Stack:
             jwt_hs256_secret=self.jwt_hs256_secret,
             database_password=self.database_password,
             registry_password=self.registry_password,
+            payment_provider_key=self.payment_provider_key,
+            payment_webhook_secret=self.payment_webhook_secret,
         )
 
 

@@ -171,6 +171,41 @@ class PaymentCaptureDeclined:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentCaptureRequested:
+    """The provider is about to be asked to take the held amount; whether it did is not known before the next event."""
+
+    NAME: ClassVar[str] = "headwater.payments.PaymentCaptureRequested"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "payments"
+    KEY: ClassVar[str] = "order_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "private"
+    SCHEMA: ClassVar[str] = "payments/payment_capture_requested.1.avsc"
+
+    # Follows from the order: an order has one payment.
+    payment_id: UUID
+    order_id: UUID
+    requested_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "payment_id": str(self.payment_id),
+            "order_id": str(self.order_id),
+            "requested_at": micros(self.requested_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return what Avro decoded."""
+        return cls(
+            payment_id=uuid_of(record["payment_id"]),
+            order_id=uuid_of(record["order_id"]),
+            requested_at=moment(record["requested_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentCaptured:
     """The amount was taken."""
 
@@ -249,6 +284,41 @@ class PaymentDeclined:
             order_id=uuid_of(record["order_id"]),
             reason=record["reason"],
             declined_at=moment(record["declined_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentRefundRequested:
+    """The provider is about to be asked to give back what was taken; whether it was taken may not be known yet."""
+
+    NAME: ClassVar[str] = "headwater.payments.PaymentRefundRequested"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "payments"
+    KEY: ClassVar[str] = "order_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "private"
+    SCHEMA: ClassVar[str] = "payments/payment_refund_requested.1.avsc"
+
+    # Follows from the order: an order has one payment.
+    payment_id: UUID
+    order_id: UUID
+    requested_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "payment_id": str(self.payment_id),
+            "order_id": str(self.order_id),
+            "requested_at": micros(self.requested_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return what Avro decoded."""
+        return cls(
+            payment_id=uuid_of(record["payment_id"]),
+            order_id=uuid_of(record["order_id"]),
+            requested_at=moment(record["requested_at"]),
         )
 
 
@@ -341,6 +411,41 @@ class PaymentRequested:
             buyer_id=uuid_of(record["buyer_id"]),
             amount_minor=record["amount_minor"],
             currency=record["currency"],
+            requested_at=moment(record["requested_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentVoidRequested:
+    """The provider is about to be asked to hold nothing any more; what it held may not be known yet."""
+
+    NAME: ClassVar[str] = "headwater.payments.PaymentVoidRequested"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "payments"
+    KEY: ClassVar[str] = "order_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "private"
+    SCHEMA: ClassVar[str] = "payments/payment_void_requested.1.avsc"
+
+    # Follows from the order: an order has one payment.
+    payment_id: UUID
+    order_id: UUID
+    requested_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "payment_id": str(self.payment_id),
+            "order_id": str(self.order_id),
+            "requested_at": micros(self.requested_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return what Avro decoded."""
+        return cls(
+            payment_id=uuid_of(record["payment_id"]),
+            order_id=uuid_of(record["order_id"]),
             requested_at=moment(record["requested_at"]),
         )
 

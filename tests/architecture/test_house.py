@@ -26,6 +26,8 @@ GROUPS = {
     "notifications.inbox": ["messages", "notifications", "orders"],
     "ordering.commands": ["order-commands"],
     "ordering.orders": ["orders", "users"],
+    "payments.commands": ["payment-commands"],
+    "payments.payments": ["payments"],
     "realtime.rules": ["notifications", "orders"],
     "sagas": ["orders", "payments", "reservations"],
 }
@@ -33,6 +35,7 @@ GROUPS = {
 KEPT = {
     "messaging": ("erasure",),
     "audit": ("record", "root"),
+    "payments": ("webhook",),
     "realtime": ("node", "presence", "recovery", "session", "publish_key", "signed_request"),
     "identity": (
         "address",
@@ -81,6 +84,8 @@ ROLES = (
     "ordering.orders",
     "inventory.commands",
     "inventory.stock",
+    "payments.commands",
+    "payments.payments",
     "realtime.rules",
     "sagas",
     "audit.log",

@@ -128,6 +128,8 @@ ROUTES = {
     "GET /api/v1/stock-items/{sku:sku}": Access(USER),
     "POST /api/v1/stock-items/{sku:sku}:receive": Access("inventory:manage", {"quantity": 1}),
     "GET /api/v1/stock-items/{sku:sku}/movements": Access("inventory:manage"),
+    "GET /api/v1/payments": Access("payments:read"),
+    "GET /api/v1/payments/{order_id:uuid}": Access(USER),
     "POST /graphql": Access(USER, {}),
     "GET /api/v1/audit/trace/{correlation_id}": Access("audit:read"),
     "GET /api/v1/audit/messages/{message_id}/trace": Access("audit:read"),
@@ -185,13 +187,15 @@ VALUES = {
     "role": "moderator",
 }
 # The monitoring's own token (tests/e2e/test_observability.py), a program's secret (test_service_accounts.py), the token of an
-# older UI service (test_time_tokens.py), and what only programs may (test_realtime_events.py).
+# older UI service (test_time_tokens.py), what only programs may (test_realtime_events.py), and what the payment provider signs
+# (test_payments_rest.py).
 NOT_HERE = {
     "GET /metrics",
     "POST /oauth2/token",
     "POST /update",
     "POST /publish",
     "POST /api/v1/realtime/channel-tokens",
+    "POST /api/v1/payments/webhooks",
 }
 SWITCHED_ON = {"compat_routes": True, "compat_time_token": True, "time_token_secret": SecretStr("x")}
 

@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 from starlette.types import ASGIApp
 
-from bounded_contexts.realtime.application.signatures import content, signature
+from bounded_contexts.realtime.application.signatures import content
 from headwater.wiring import House
+from infra.webhooks import signature
 from tests.integration.serving import served
 from tests.integration.test_publishing import records_of
 from tests.integration.test_signed_publishing import made

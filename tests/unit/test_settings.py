@@ -15,6 +15,7 @@ from headwater import addresses
 from headwater.environment import load
 from headwater.settings import PREFIX, SECRETS, SettingsError, secrets_of
 from headwater.settings_docs import table
+from infra.webhooks import shown
 
 SECRET = "s3cr3t-" * 6
 SHORT = "t00-short"
@@ -41,7 +42,12 @@ def value(secret: SecretStr | None) -> str:
 
 
 def secret_for(name: str) -> str:
-    return {"database_url": DATABASE, "redis_url": f"redis://:{SECRET}@redis"}.get(name, SECRET)
+    special = {
+        "database_url": DATABASE,
+        "redis_url": f"redis://:{SECRET}@redis",
+        "payment_webhook_secret": shown(SECRET.encode()),
+    }
+    return special.get(name, SECRET)
 
 
 def test_an_empty_environment_is_development_on_the_loopback_address() -> None:

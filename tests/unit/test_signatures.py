@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from bounded_contexts.realtime.application.signatures import content, is_signed, new_secret, shown, signature
+from bounded_contexts.realtime.application.signatures import content, new_secret
 from bounded_contexts.realtime.domain.publish_key import (
     FORMER_HOLDS,
     INITIAL,
@@ -19,6 +19,7 @@ from bounded_contexts.realtime.domain.publish_key import (
     decide,
     evolve,
 )
+from infra.webhooks import is_signed, shown, signature
 from schemas.realtime.events import PublishKeyMade, PublishKeyRevoked, PublishKeyRotated
 from shared_kernel.errors import Forbidden, NotFound
 

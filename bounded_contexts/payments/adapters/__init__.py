@@ -1,0 +1,1 @@
+"""Where the context meets HTTP, sockets, tables and files."""

@@ -9,10 +9,10 @@ from pydantic import BaseModel, Field, Strict, StringConstraints
 
 from bounded_contexts.realtime.application import publish_keys
 from bounded_contexts.realtime.application.publish_keys import KeyPorts, ListedKey
-from bounded_contexts.realtime.application.signatures import shown
 from bounded_contexts.realtime.domain.publish_key import PERMISSION, Asker, MakeKey, RevokeKey, RotateKey
 from infra.access_tokens import User
 from infra.http import Body, SignedIn, problems
+from infra.webhooks import shown
 from shared_kernel.permissions import require
 
 Name = Annotated[

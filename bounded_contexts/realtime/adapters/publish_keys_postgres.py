@@ -14,9 +14,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from bounded_contexts.realtime.adapters.tables import publish_key, signed_request
 from bounded_contexts.realtime.application.publish_keys import ListedKey, SigningKey
-from bounded_contexts.realtime.application.signatures import TOLERANCE
 from infra import secret_keys
 from infra.postgres import Database
+from infra.webhooks import TOLERANCE
 from shared_kernel.errors import Taken
 
 FRESH_S = 5.0  # a key is looked up again after that: so long one that was revoked may hold

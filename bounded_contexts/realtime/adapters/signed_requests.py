@@ -13,6 +13,7 @@ from bounded_contexts.realtime.application.publish_keys import KeyPorts, Signing
 from bounded_contexts.realtime.application.publishing import Publisher
 from infra.access_tokens import Unauthenticated, User
 from infra.http import PerhapsKnown, anybody, count_key
+from infra.webhooks import TOLERANCE, is_signed
 from shared_kernel.causation import identify
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")  # no dot: it would move the border to the timestamp
@@ -51,7 +52,7 @@ def who_signed(ports: KeyPorts) -> Callable[..., Awaitable[User | SignedRequest]
             key = await _signing_key(x_key_id, ports)
             id_, at, given = webhook_id or "", webhook_timestamp or "", webhook_signature or ""
             await _require_signature(request, key, id_, at, given)
-            if abs(ports.now().timestamp() - int(at)) > signatures.TOLERANCE.total_seconds():
+            if abs(ports.now().timestamp() - int(at)) > TOLERANCE.total_seconds():
                 raise Unauthenticated("stale_timestamp", "webhook-timestamp is more than five minutes from our clock")
         except Unauthenticated:
             await anybody(request)  # what fails is counted by address
@@ -79,5 +80,5 @@ async def _require_signature(request: Request, key: SigningKey, id_: str, timest
     query = request.scope["query_string"]
     target = request.scope["raw_path"] + (b"?" + query if query else b"")
     signed = signatures.content(request.method, target.decode("latin-1"), id_, timestamp, await request.body())
-    if not signatures.is_signed(signed, given, key.secrets):
+    if not is_signed(signed, given, key.secrets):
         raise Unauthenticated("invalid_signature", "key or signature is wrong")

@@ -1,0 +1,1 @@
+"""What people and events can make the context do."""

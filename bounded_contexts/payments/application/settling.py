@@ -1,0 +1,96 @@
+"""Ask the provider for what is due, until nothing is or its answer is not known.
+
+Whoever was killed in between is followed by another who asks again, with the same keys: the saga's command is delivered again,
+and `resolve` looks for what nobody is at any more.
+"""
+
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from bounded_contexts.payments.application.commands import ask, settle
+from bounded_contexts.payments.application.ports import Instruction, Ports, Statement, Unknown
+from bounded_contexts.payments.domain import payment
+from bounded_contexts.payments.domain.commands import (
+    Command,
+    Declined,
+    Done,
+    Outcome,
+    Step,
+    payment_id_of,
+    step_id,
+)
+from bounded_contexts.payments.domain.payment import Payment, due
+from shared_kernel.decider import state_of
+
+OVERDUE = timedelta(seconds=10)  # longer than a call with its retries takes
+PAGE = 100  # payments looked for at once
+
+log = structlog.get_logger()
+
+
+async def hear(command: Command, ports: Ports) -> None:
+    """Do what a saga asks. Where the provider does not answer, the command is heard all the same, and `resolve` goes on: the
+    undo that a saga asks for when it has waited long enough must not queue behind the do."""
+    state = await ask(command, ports)
+    await _pursue(payment_id_of(command.order_id), state, ports)
+
+
+async def resolve(ports: Ports) -> None:
+    """Find out what has become of the payments that have waited for the provider for a while. Safe to repeat, and to do by
+    several at once."""
+    since, after = ports.now() - OVERDUE, None
+    while ids := await ports.payments.waiting(since, PAGE, after):
+        for id_ in ids:
+            if not await _resolved(id_, ports):
+                return  # the provider is away: it will be for the others, too
+        after = ids[-1]
+
+
+async def _resolved(payment_id: UUID, ports: Ports) -> bool:
+    """Return whether the provider was reached."""
+    state, _ = await state_of(payment, ports.store, payment_id)
+    if (step := due(state)) is None:
+        return True
+    # Looked up first: a provider forgets keys after a while, and would take an old request for a new one.
+    statement = await ports.provider.look_up(payment_id)
+    if isinstance(statement, Unknown):
+        log.warning("payments.provider_away", payment_id=str(payment_id), why=statement.why)
+        return False
+    if statement and (outcome := outcome_of(step, statement)):
+        state = await settle(payment_id, step, outcome, ports)
+    await _pursue(payment_id, state, ports)
+    return True
+
+
+async def _pursue(payment_id: UUID, state: Payment, ports: Ports) -> None:
+    while step := due(state):
+        outcome = await ports.provider.ask(_instruction(payment_id, step, state))
+        if isinstance(outcome, Unknown):
+            log.warning("payments.outcome_unknown", payment_id=str(payment_id), step=step, why=outcome.why)
+            return
+        if step == "refund" and isinstance(outcome, Declined):
+            log.error("payments.refund_declined", payment_id=str(payment_id), reason=outcome.reason)
+            return
+        state = await settle(payment_id, step, outcome, ports)
+
+
+def _instruction(payment_id: UUID, step: Step, state: Payment) -> Instruction:
+    return Instruction(step, payment_id, step_id(payment_id, step), state.amount_minor, state.currency or "")
+
+
+def outcome_of(step: Step, statement: Statement) -> Outcome | None:
+    """Return what a payment in this state says about the step, None if the step has not happened yet."""
+    done = Done(statement.reference)
+    match step, statement.state:
+        case "authorize", "declined":
+            return Declined(statement.reason)
+        case ("authorize", _) | ("capture", "captured" | "refunded") | ("void", "voided") | ("refund", "refunded"):
+            return done
+        case "capture", "voided":
+            return Declined("voided_before")
+        case "void", "captured" | "refunded":
+            return Declined("already_captured")
+        case _:
+            return None

@@ -1,0 +1,59 @@
+"""What the simulated payment provider tells its customer by itself: signed by Standard Webhooks, repeated until it is taken."""
+
+import asyncio
+from time import time
+
+import httpx
+
+from infra.local.payment_faults import Faults
+from infra.webhooks import signature
+
+ATTEMPTS = 5
+PAUSE_S = 0.5  # before the second attempt, doubling
+TIMEOUT_S = 5.0
+TAKEN = (409, 413)  # with 2xx: asking again would not help
+
+Event = tuple[str, bytes]  # id and body
+
+
+class Webhooks:
+    """Sends in the background, each event by itself: they may overtake each other."""
+
+    def __init__(self, url: str, secret: bytes) -> None:
+        self._url = url
+        self._secret = secret
+        self._held: Event | None = None  # until the next one has gone before it
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def send(self, event: Event, faults: Faults) -> None:
+        """Have the event sent, as often and in the order that is asked for."""
+        if faults.webhooks_reversed and self._held is None:
+            self._held = event
+            return
+        held, self._held = self._held, None
+        task = asyncio.create_task(self._deliver([event, held] if held else [event], faults.webhook_copies))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _deliver(self, events: list[Event], copies: int) -> None:
+        async with httpx.AsyncClient(timeout=TIMEOUT_S) as client:
+            for event in events:
+                for _ in range(copies):
+                    await self._insist(client, *event)
+
+    async def _insist(self, client: httpx.AsyncClient, id_: str, body: bytes) -> None:
+        for attempt in range(ATTEMPTS):
+            at = str(int(time()))
+            headers = {
+                "content-type": "application/json",
+                "webhook-id": id_,
+                "webhook-timestamp": at,
+                "webhook-signature": signature(self._secret, f"{id_}.{at}.".encode() + body),
+            }
+            try:
+                answer = await client.post(self._url, content=body, headers=headers)
+                if answer.is_success or answer.status_code in TAKEN:
+                    return
+            except httpx.HTTPError:
+                pass  # as if it had refused
+            await asyncio.sleep(PAUSE_S * 2**attempt)

@@ -1,0 +1,235 @@
+"""Payments whatever happens: commands, silences, crashes and webhooks in any order; the money is where the events say, and
+nothing was done twice."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import UUID
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bounded_contexts.payments.adapters.provider_http import known_reason
+from bounded_contexts.payments.application.ports import Instruction, Listed, Ports, Statement, Status, Unknown
+from bounded_contexts.payments.application.settling import hear, resolve
+from bounded_contexts.payments.application.telling import Told, told
+from bounded_contexts.payments.domain.commands import Command, Declined, Done, Outcome, payment_id_of
+from bounded_contexts.payments.domain.payment import INITIAL, PaymentEvent, due, evolve
+from infra.local.payment_ledger import Ledger, Line, Request
+from infra.memory import MemoryEventStore
+from schemas.payments.events import (
+    AuthorizePayment,
+    CapturePayment,
+    PaymentAuthorized,
+    PaymentCaptured,
+    PaymentCaptureDeclined,
+    PaymentDeclined,
+    PaymentRefunded,
+    PaymentVoided,
+    RefundPayment,
+    VoidPayment,
+)
+from shared_kernel.events import Position
+
+ORDER, BUYER, AMOUNT = UUID(int=1), UUID(int=2), 1250
+PAYMENT = payment_id_of(ORDER)
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+COMMANDS: dict[str, Command] = {
+    "authorize": AuthorizePayment(order_id=ORDER, buyer_id=BUYER, amount_minor=AMOUNT, currency="EUR", asked_at=NOW),
+    "capture": CapturePayment(order_id=ORDER, asked_at=NOW),
+    "void": VoidPayment(order_id=ORDER, asked_at=NOW),
+    "refund": RefundPayment(order_id=ORDER, asked_at=NOW),
+}
+ANSWERS: dict[str, tuple[type[PaymentEvent], ...]] = {
+    "authorize": (PaymentAuthorized, PaymentDeclined),
+    "capture": (PaymentCaptured, PaymentCaptureDeclined),
+    "void": (PaymentVoided,),
+    "refund": (PaymentRefunded,),
+}
+
+
+class Killed(BaseException):
+    """The process has died here."""
+
+
+class Store(MemoryEventStore[PaymentEvent]):
+    """Events of a process that may die before or after it has written."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: NOW)
+        self.deaths: list[str] = []  # for the appends to come: before, after, or no
+
+    async def append_all(self, appends: Sequence[tuple[UUID, int, Sequence[PaymentEvent]]]) -> None:
+        death = self.deaths.pop(0) if self.deaths else "no"
+        if death == "before":
+            raise Killed
+        await super().append_all(appends)
+        if death == "after":
+            raise Killed
+
+
+class Provider:
+    """The ledger of the simulated provider, whose answers are lost as often as one likes."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.moods: list[str] = []  # for the requests to come: refuse, lost, decline, sound
+        self.events: list[Line] = []
+
+    async def ask(self, instruction: Instruction) -> Outcome | Unknown:
+        mood = self.moods.pop(0) if self.moods else "sound"
+        if mood == "refuse":
+            return Unknown(mood)
+        key, of = str(instruction.key), str(instruction.payment_id)
+        request = Request(key, instruction.step, of, instruction.amount_minor, instruction.currency)
+        line, is_new = self.ledger.apply(
+            request, decline=mood == "decline" and instruction.step in ("authorize", "capture")
+        )
+        if is_new and line.status != 409:
+            self.events.append(line)
+        if mood == "lost":
+            return Unknown(mood)
+        if line.status in (200, 201):
+            return Done(line.id)
+        if instruction.step == "void" and line.state not in ("captured", "refunded"):
+            return Done(line.id)
+        return Declined(known_reason(line.reason))
+
+    async def look_up(self, payment_id: UUID) -> Statement | Unknown | None:
+        if (self.moods.pop(0) if self.moods else "sound") == "refuse":
+            return Unknown("refuse")
+        line = self.ledger.payment(str(payment_id))
+        return Statement(line.id, line.state, line.reason) if line else None
+
+
+class Nothing:
+    """What the rest of the context would keep: here the one payment waits as long as it does."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._heard: set[tuple[str, int]] = set()
+
+    async def changed(self, event: PaymentEvent) -> None: ...
+
+    async def of_order(self, order_id: UUID) -> Listed | None:
+        return None
+
+    async def page(self, limit: int, before: tuple[datetime, UUID] | None, status: Status | None) -> list[Listed]:
+        return []
+
+    async def waiting(self, since: datetime, limit: int, after: UUID | None) -> list[UUID]:
+        return [PAYMENT] if after is None else []
+
+    async def first(self, event_id: str, attempted_at: int, now: datetime) -> bool:
+        before = len(self._heard)
+        self._heard.add((event_id, attempted_at))
+        return len(self._heard) > before
+
+    async def reached(self, position: Position, timeout_s: float) -> bool:
+        return True
+
+
+class World:
+    def __init__(self, directory: Path) -> None:
+        self.store = Store()
+        self.provider = Provider(Ledger(directory / "ledger.jsonl"))
+        rest = Nothing(self.store)
+        self.asked: set[str] = set()
+        self.attempt = 0
+        self.ports = Ports(
+            store=self.store,
+            provider=self.provider,
+            payment_writer=rest,
+            payments=rest,
+            heard=rest,
+            stored=rest,
+            now=lambda: NOW + timedelta(seconds=1),
+        )
+
+    async def do(self, action: tuple[str, Any]) -> None:
+        kind, what = action
+        try:
+            if kind == "command":
+                self.asked.add(what)  # delivered again at the end, if it died: consumers are at least once
+                await hear(COMMANDS[what], self.ports)
+            elif kind == "webhook" and self.provider.events:
+                await self.tell(self.provider.events[what % len(self.provider.events)])
+            elif kind == "resolve":
+                await resolve(self.ports)
+        except Killed:
+            pass
+
+    async def tell(self, line: Line) -> None:
+        self.attempt += 1
+        statement = Statement(line.id, line.state, known_reason(line.reason))
+        news = Told(UUID(line.request.reference), line.request.amount, line.request.currency, statement)
+        await told(line.request.key, self.attempt, news, self.ports)
+
+    async def events(self) -> list[PaymentEvent]:
+        return list((await self.store.load(PAYMENT))[0])
+
+
+actions = st.lists(
+    st.one_of(
+        st.tuples(st.just("command"), st.sampled_from(sorted(COMMANDS))),
+        st.tuples(st.just("webhook"), st.integers(0, 5)),
+        st.tuples(st.just("resolve"), st.none()),
+    ),
+    max_size=12,
+)
+# Mostly as a saga asks, so that there is something to undo; anything may come in between and after.
+begun = st.sampled_from(["", "authorize", "authorize capture", "authorize capture refund", "authorize void"])
+moods = st.lists(st.sampled_from(["sound", "refuse", "lost", "decline"]), max_size=20)
+deaths = st.lists(st.sampled_from(["no", "no", "before", "after"]), max_size=12)
+
+
+@settings(max_examples=300, deadline=None)
+@given(begun=begun, actions=actions, moods=moods, deaths=deaths)
+def test_money_is_conserved_and_every_command_answered_whatever_happens(
+    begun: str, actions: list[tuple[str, Any]], moods: list[str], deaths: list[str]
+) -> None:
+    first = [("command", name) for name in begun.split()]
+    asyncio.run(_story([*first, *actions], moods, deaths))
+
+
+async def _story(actions: list[tuple[str, Any]], moods: list[str], deaths: list[str]) -> None:
+    with TemporaryDirectory() as directory:
+        world = World(Path(directory))
+        world.provider.moods, world.store.deaths = list(moods), list(deaths)
+        for action in actions:
+            await world.do(action)
+        world.provider.moods, world.store.deaths = [], []
+        for name in sorted(world.asked):
+            await world.do(("command", name))
+        await resolve(world.ports)
+
+        events = await world.events()
+        _check(world, events)
+        world.provider.ledger.close()
+
+
+def _check(world: World, events: list[PaymentEvent]) -> None:
+    state = INITIAL
+    for event in events:
+        state = evolve(state, event)
+    kinds = Counter(type(event) for event in events)
+    lines = list(world.provider.ledger.lines())
+    done = Counter(line.request.operation for line in lines if line.status in (200, 201))
+    captured = sum(event.amount_minor for event in events if isinstance(event, PaymentCaptured))
+    returned = sum(event.amount_minor for event in events if isinstance(event, PaymentRefunded))
+
+    assert due(state) is None
+    assert max(kinds.values(), default=0) <= 1
+    assert max(done.values(), default=0) <= 1
+    assert (captured, returned) == (AMOUNT * done["capture"], AMOUNT * done["refund"])
+    for name in world.asked:
+        assert sum(kinds[kind] for kind in ANSWERS[name]) == 1, name
+    last = world.provider.ledger.payment(str(PAYMENT))
+    if "void" in world.asked:
+        assert last is None or last.state != "authorized"
+    if "refund" in world.asked:
+        assert captured == returned
