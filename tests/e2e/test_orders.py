@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import Stack
+from tests.integration.channels import UI, Screen
 from tests.probes import eventually
 
 PRICE = 450  # minor units
@@ -101,6 +102,45 @@ async def test_an_order_is_confirmed_when_its_stock_is_sold_and_its_money_is_tak
     await shop.paid(confirmed, "authorize", "capture")
     history = (await shop.buyer.get(f"/orders/{order}/history")).raise_for_status().json()["data"]
     assert [each["type"] for each in history] == ["OrderPlaced", "OrderConfirmed"]
+
+
+async def test_the_buyer_hears_each_status_live_and_finds_one_entry_of_each_in_the_inbox(
+    stack: Stack, shop: Shop
+) -> None:
+    channel = f"user:{shop.buyer_id}"
+    url = f"http://127.0.0.1:{stack.process('realtime.delivery.1')['port']}"
+    screen = Screen(url, {"token": stack.token(shop.buyer_id)}, (UI,))
+    await screen.connect()
+    try:
+        await screen.subscribe(channel)
+        order, dear = await shop.place(), await shop.place(quantity=1, price=DECLINED)
+        await shop.settled(order, "confirmed")
+        await shop.settled(dear, "rejected")
+        await shop.do(order, "ship", carrier="Post", tracking_code="JD014")
+        await shop.do(order, "return", reason="It was coffee")
+
+        def heard(id_: str) -> list[tuple[str, str | None]]:
+            return [(each["status"], each["reason"]) for each in screen.payloads(channel) if each["order_id"] == id_]
+
+        async def count() -> int:
+            return len(heard(order)) + len(heard(dear))
+
+        await eventually(count, until=lambda found: found >= 6)
+    finally:
+        await screen.client.disconnect()
+
+    async def filed() -> list[tuple[str, str]]:
+        entries = (await shop.buyer.get("/notifications")).raise_for_status().json()["data"]
+        return sorted((entry["kind"], entry["order_id"]) for entry in entries)
+
+    assert [status for status, _ in heard(order)] == ["placed", "confirmed", "shipped", "returned"]
+    assert heard(dear) == [("placed", None), ("rejected", "payment_declined")]
+    assert await eventually(filed, until=lambda entries: len(entries) >= 4) == [
+        ("order.confirmed", order),
+        ("order.rejected", dear),
+        ("order.returned", order),
+        ("order.shipped", order),
+    ]
 
 
 async def test_an_order_of_more_than_there_is_is_rejected(shop: Shop) -> None:
