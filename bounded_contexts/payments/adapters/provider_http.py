@@ -24,6 +24,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 
 from bounded_contexts.payments.application.ports import Instruction, Statement, Unknown
 from bounded_contexts.payments.domain.commands import Declined, Done, Outcome
+from infra import tracing
 from infra.circuit_breaker import CircuitBreaker, Refusing
 from infra.metrics import LATENCY_S
 
@@ -78,6 +79,7 @@ class HttpProvider:
 
     def __init__(self, url: str, key: str, patience: Patience) -> None:
         self._url = url.rstrip("/")
+        self._server = _server(httpx.URL(url))
         self._headers = {"Authorization": f"Bearer {key}", "Accept-Encoding": "identity"}
         self._patience = patience
         self._client: httpx.AsyncClient | None = None
@@ -144,19 +146,30 @@ class HttpProvider:
     async def _attempt(self, method: str, path: str, request: Mapping[str, Any]) -> "tuple[int, Answer | None]":
         """Ask once. Raise `ProviderAway` or `Refusing`."""
         async with self.breaker.call():
-            body = b""
             try:
-                async with (
-                    asyncio.timeout(self._patience.attempt_s),
-                    self._connected().stream(method, self._url + path, **request) as answer,
-                ):
-                    async for part in answer.aiter_raw():
-                        body += part
-                        if len(body) > LIMIT:
-                            raise ProviderAway(f"more than {LIMIT} bytes")
+                status, body = await self._received(method, path, request)
             except (httpx.HTTPError, TimeoutError) as error:
                 raise ProviderAway(type(error).__name__) from error
-            return answer.status_code, _read(answer.status_code, body)
+            return status, _read(status, body)
+
+    async def _received(self, method: str, path: str, request: Mapping[str, Any]) -> tuple[int, bytes]:
+        """Return status and body, in a span that the provider is told of."""
+        url = self._url + path
+        with tracing.calling(method, {"url.full": url, **self._server}) as span:
+            headers = {**request.get("headers", {}), **tracing.onward(span)}
+            body = b""
+            async with (
+                asyncio.timeout(self._patience.attempt_s),
+                self._connected().stream(method, url, **{**request, "headers": headers}) as answer,
+            ):
+                span.set("http.response.status_code", answer.status_code)
+                async for part in answer.aiter_raw():
+                    body += part
+                    if len(body) > LIMIT:
+                        raise ProviderAway(f"more than {LIMIT} bytes")
+            if answer.is_error:
+                span.failed(str(answer.status_code))
+            return answer.status_code, body
 
     def _connected(self) -> httpx.AsyncClient:
         if self._client is None:
@@ -174,6 +187,10 @@ class NoProvider:
 
     async def look_up(self, payment_id: UUID) -> Statement | Unknown | None:
         return Unknown("there is no provider")
+
+
+def _server(url: httpx.URL) -> dict[str, tracing.Value]:
+    return {"server.address": url.host, "server.port": url.port or (443 if url.scheme == "https" else 80)}
 
 
 @cache
