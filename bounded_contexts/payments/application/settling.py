@@ -86,7 +86,12 @@ def outcome_of(step: Step, statement: Statement) -> Outcome | None:
     match step, statement.state:
         case "authorize", "declined":
             return Declined(statement.reason)
-        case ("authorize", _) | ("capture", "captured" | "refunded") | ("void", "voided") | ("refund", "refunded"):
+        case (
+            ("authorize", _)
+            | ("capture", "captured" | "refunded")
+            | ("void", "voided" | "declined")
+            | ("refund", "refunded")
+        ):
             return done
         case "capture", "voided":
             return Declined("voided_before")
