@@ -106,6 +106,8 @@ class Provider:
         line = self.ledger.payment(str(payment_id))
         return Statement(line.id, line.state, line.reason) if line else None
 
+    async def close(self) -> None: ...
+
 
 class Nothing:
     """What the rest of the context would keep: here the one payment waits as long as it does."""

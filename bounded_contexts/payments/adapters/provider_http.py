@@ -177,6 +177,9 @@ class NoProvider:
     async def look_up(self, payment_id: UUID) -> Statement | Unknown | None:
         return Unknown("there is no provider")
 
+    async def close(self) -> None:
+        """There is nothing to let go of."""
+
 
 @cache
 def _trust() -> ssl.SSLContext:
