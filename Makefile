@@ -4,7 +4,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --frozen
 SOURCES := headwater sagas bounded_contexts infra shared_kernel schemas tests
 
-.PHONY: up dev install lint check test fuzz crash bench unit format schemas docs clean
+.PHONY: up dev install lint check test fuzz crash crash-orders bench unit format schemas docs clean
 
 up: install  ## start everything on this machine and stay in the foreground
 	@$(RUN) headwater up
@@ -41,6 +41,9 @@ fuzz: install  ## every operation with EXAMPLES=100 more odd requests each (CONT
 
 crash: install  ## five seeds of the crash regime, within twenty minutes (docs/reliability.md)
 	$(RUN) python -m tests.crash.campaign --seeds 5 --seconds 90
+
+crash-orders: install  ## 2,000 orders while whatever they need is killed, within ten minutes (docs/reliability.md)
+	$(RUN) python -m tests.crash.orders --orders 2000 --clients 16 --seconds 120 --seed $(or $(SEED),1)
 
 bench: $(UV)  ## the hot paths beside their peers within five minutes (docs/performance.md); BENCH="--only post" for one
 	UV_PROJECT_ENVIRONMENT=.tools/bench $(RUN) --no-dev --group bench python -m tests.load.bench $(BENCH)

@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 from headwater import settings_docs
 from headwater.audit_cli import audit
 from headwater.console import Json, loaded, out, print_json, show, tell, told
+from headwater.convert_cli import convert
 from headwater.events_cli import events, relay
 from headwater.groups_cli import dlq, groups, replay
 from headwater.identity_cli import keys, users
@@ -45,6 +46,7 @@ app.add_typer(dlq, name="dlq")
 app.add_typer(sagas, name="sagas")
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
+app.command()(convert)
 app.command()(replay)
 app.command()(rebuild)
 app.command("proxy-config")(proxy_config)

@@ -152,6 +152,9 @@ class House:
         await asyncio.gather(self.commands.close(), self.bulk.close())
         await self.codec.registry.close()
         await self.gateway.close()
+        for module in self.modules:
+            if module.close:
+                await module.close()
         for database in self.databases.values():
             await database.close()
         if self.redis:

@@ -6,7 +6,9 @@ not come back was not at the expected version: that append is a conflict, the ot
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import UnionType
@@ -54,6 +56,10 @@ with given as (
 select id from stored
 """
 
+LOCK = """
+select pg_advisory_xact_lock(hashtextextended(stream, 0)) from (select unnest($1::text[]) as stream order by 1) as ordered
+"""
+
 
 @dataclass(slots=True)
 class _Append:
@@ -75,6 +81,7 @@ class PostgresEventStore(Generic[E]):
         self._load = LOAD.format(schema=schema)
         self._load_as_of = LOAD_AS_OF.format(schema=schema)
         self._append = APPEND.format(schema=schema)
+        self._gathered: ContextVar[list[_Append] | None] = ContextVar("gathered", default=None)
         self._waiting: list[_Append] = []
         self._flusher: asyncio.Task[None] | None = None
 
@@ -99,6 +106,9 @@ class PostgresEventStore(Generic[E]):
         append = self._prepared(appends)
         if not append.ids:
             return
+        if (gathered := self._gathered.get()) is not None:
+            gathered.append(append)
+            return
         if self._database.in_transaction:
             await self._join(append)
             return
@@ -106,6 +116,25 @@ class PostgresEventStore(Generic[E]):
         if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush())
         await append.done
+
+    async def lock(self, streams: Collection[UUID]) -> None:
+        """Have the streams to oneself, among those who lock them, until the surrounding transaction ends. All take them in
+        one order, so that nobody waits in a circle who locks once in a transaction."""
+        async with self._database.transaction() as connection:
+            await connection.exec_driver_sql(LOCK, ([str(stream) for stream in streams],))
+
+    @asynccontextmanager
+    async def gathering(self) -> AsyncIterator[None]:
+        """Have what the block appends stored by one statement at its end, in the surrounding transaction, each event with the
+        cause it was appended for. Raise `Conflict` then if a stream has moved on: the transaction is to be given up."""
+        gathered: list[_Append] = []
+        token = self._gathered.set(gathered)
+        try:
+            yield
+        finally:
+            self._gathered.reset(token)
+        if gathered:
+            await self._join(_merged(gathered))
 
     def _prepared(self, appends: Sequence[tuple[UUID, int, Sequence[E]]]) -> _Append:
         now = datetime.now(UTC)
@@ -179,6 +208,13 @@ class PostgresEventStore(Generic[E]):
             await transaction.rollback()
         rest = [append for append in group if append not in halves]
         return await self._write_whole(rest) if rest else set()
+
+
+def _merged(appends: Sequence[_Append]) -> _Append:
+    """Return them as one, in which each stream goes on from where the first of them found it."""
+    rows = [row for append in appends for row in append.rows]
+    firsts = {row[0]: row[-1] for row in reversed(rows)}
+    return _Append([(*row[:-1], firsts[row[0]]) for row in rows], [id_ for append in appends for id_ in append.ids])
 
 
 def _tell(append: _Append, stored: set[UUID]) -> None:

@@ -161,6 +161,21 @@ def serving(name: str, attributes: Mapping[str, Value], parent: str | None = Non
     return _started(name, SpanKind.SERVER, attributes, parent)
 
 
+def calling(method: str, attributes: Mapping[str, Value]) -> Span:
+    """Return the span of a request to somebody else's server, within what runs now."""
+    cause = current_cause()
+    attributes = {"http.request.method": method, **attributes}
+    return _started(method, SpanKind.CLIENT, attributes, cause.traceparent if cause else None)
+
+
+def onward(span: Span) -> dict[str, str]:
+    """Return the header by which a request of this span goes on in its trace. Without a span it is the traceparent that came
+    with what runs now, if that is one: records are written by anybody."""
+    cause = current_cause()
+    context = parsed(span.traceparent or (cause.traceparent if cause else None))
+    return {"traceparent": _written(context)} if context else {}
+
+
 def sending(topic: str, event_id: UUID | str, parent: str | None, key: str = "") -> Span:
     """Return the span of handing a record to the broker, its acknowledgement included."""
     if not keeps(parent):

@@ -9,6 +9,7 @@ from bounded_contexts.inventory.adapters.http import router
 from bounded_contexts.inventory.application import commands
 from bounded_contexts.inventory.application.expiry import expire_due
 from bounded_contexts.inventory.application.ports import Ports
+from bounded_contexts.inventory.application.together import batch
 from schemas.inventory.events import (
     CommitStock,
     ReleaseStock,
@@ -51,9 +52,8 @@ def module(ports: Ports) -> Module:
                     on(ReturnStock, partial(commands.take_back, ports=ports)),
                 ),
                 does="holds, sells and frees stock for orders",
-                # Whoever writes to an item has it until the transaction ends. Two that had several, in whatever order
-                # their commands came, could wait for each other.
-                batch_size=1,
+                batch_size=100,  # items are locked until the last of them is decided on
+                together=partial(batch, ports=ports),
             ),
             Consumer(
                 STOCK,

@@ -84,5 +84,6 @@ def module(ports: Ports, lanes: int, webhook_secret: bytes | None) -> Module:
                 ),
             ),
         ),
+        close=ports.provider.close,
         chores=(Chore(COMMANDS, "resolves payments of no known outcome", LOOK, partial(resolve, ports=ports)),),
     )

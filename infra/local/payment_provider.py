@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from infra.local.payment_faults import Faults, faults_of
 from infra.local.payment_ledger import OPERATIONS, KeyReused, Ledger, Line, NoSuchPayment, Request
-from infra.local.payment_webhooks import Webhooks
+from infra.local.payment_webhooks import Event, Webhooks
 
 HANG_S = 120.0  # longer than anybody waits
 
@@ -72,7 +72,7 @@ class PaymentProvider:
         except NoSuchPayment:
             return _error(404, "there is no such payment")
         if self._webhooks and is_new and line.status != 409:
-            self._webhooks.send(_event(line), self._faults)
+            self._webhooks.send(_event(line, http.headers.get("traceparent", "")), self._faults)
         if fault == "late":
             await asyncio.sleep(self._faults.late_s)
         return _error(500, "out of order") if fault == "lost" else JSONResponse(_shown(line), line.status)
@@ -112,11 +112,11 @@ def serve(port: int, ledger: Path, key: str, webhook_url: str | None, webhook_se
     uvicorn.run(provider.application(), host="127.0.0.1", port=port, log_level="warning", timeout_graceful_shutdown=1)
 
 
-def _event(line: Line) -> tuple[str, bytes]:
-    """Return the event's id, the same for one operation for ever, and its body."""
+def _event(line: Line, traceparent: str) -> Event:
+    """Return the event of an operation that was asked for in this trace. Its id is the same for one operation for ever."""
     id_ = f"evt_{uuid5(NAMESPACE_URL, line.request.key).hex}"
     event: Mapping[str, object] = {"type": f"payment.{line.state}", "data": _shown(line)}
-    return id_, json.dumps(event).encode()
+    return Event(id_, json.dumps(event).encode(), traceparent)
 
 
 def _shown(line: Line) -> dict[str, object]:

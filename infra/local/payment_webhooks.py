@@ -2,6 +2,7 @@
 
 import asyncio
 from time import time
+from typing import NamedTuple
 
 import httpx
 
@@ -13,7 +14,13 @@ PAUSE_S = 0.5  # before the second attempt, doubling
 TIMEOUT_S = 5.0
 TAKEN = (409, 413)  # with 2xx: asking again would not help
 
-Event = tuple[str, bytes]  # id and body
+
+class Event(NamedTuple):
+    """What happened, and in which trace: a webhook may be heard before the answer, and what follows belongs to the same order."""
+
+    id: str
+    body: bytes
+    traceparent: str  # empty outside of any trace
 
 
 class Webhooks:
@@ -39,19 +46,21 @@ class Webhooks:
         async with httpx.AsyncClient(timeout=TIMEOUT_S) as client:
             for event in events:
                 for _ in range(copies):
-                    await self._insist(client, *event)
+                    await self._insist(client, event)
 
-    async def _insist(self, client: httpx.AsyncClient, id_: str, body: bytes) -> None:
+    async def _insist(self, client: httpx.AsyncClient, event: Event) -> None:
         for attempt in range(ATTEMPTS):
             at = str(int(time()))
             headers = {
                 "content-type": "application/json",
-                "webhook-id": id_,
+                "webhook-id": event.id,
                 "webhook-timestamp": at,
-                "webhook-signature": signature(self._secret, f"{id_}.{at}.".encode() + body),
+                "webhook-signature": signature(self._secret, f"{event.id}.{at}.".encode() + event.body),
             }
+            if event.traceparent:
+                headers["traceparent"] = event.traceparent
             try:
-                answer = await client.post(self._url, content=body, headers=headers)
+                answer = await client.post(self._url, content=event.body, headers=headers)
                 if answer.is_success or answer.status_code in TAKEN:
                     return
             except httpx.HTTPError:

@@ -11,6 +11,7 @@ from headwater.wiring import House
 from infra.event_store_postgres import PostgresEventStore
 from infra.memory import MemoryEventStore
 from schemas.messaging.events import ConversationRenamed, ConversationStarted
+from shared_kernel.causation import Cause, because
 from shared_kernel.errors import Conflict
 from shared_kernel.events import AtomicEventStore
 
@@ -150,3 +151,39 @@ class TestPostgresEventStore(EventStoreContract):
     @pytest.fixture
     def store(self, house: House) -> Store:
         return PostgresEventStore(house.databases["messaging"], "messaging", house.codec)
+
+    async def test_what_a_block_gathers_is_stored_at_its_end_each_with_its_cause(self, house: House) -> None:
+        database, stream = house.databases["messaging"], uuid4()
+        store: PostgresEventStore[ConversationEvent] = PostgresEventStore(database, "messaging", house.codec)
+        first, second = started(stream), renamed(stream, "b")
+
+        async with database.transaction():
+            async with store.gathering():
+                with because(Cause("one", "1")):
+                    await store.append(stream, 0, (first,))
+                with because(Cause("other", "2")):
+                    await store.append(stream, 1, (second,))
+                assert (await store.load(stream))[1] == 0
+            assert tuple((await store.load(stream))[0]) == (first, second)
+
+        async with database.driver() as connection:
+            rows = await connection.fetch(
+                "select headers::text as h from messaging.event where stream = $1 order by version", stream
+            )
+        assert ["one" in row["h"] for row in rows] == [True, False]
+        assert ["other" in row["h"] for row in rows] == [False, True]
+
+    async def test_a_block_of_which_one_stream_has_moved_on_stores_nothing(self, house: House) -> None:
+        database, stream, other = house.databases["messaging"], uuid4(), uuid4()
+        store: PostgresEventStore[ConversationEvent] = PostgresEventStore(database, "messaging", house.codec)
+        await store.append(stream, 0, (started(stream),))
+
+        async def both() -> None:
+            async with database.transaction(), store.gathering():
+                await store.append(other, 0, (started(other),))
+                await store.append(stream, 0, (renamed(stream, "b"),))
+
+        with pytest.raises(Conflict):
+            await both()
+
+        assert [(await store.load(each))[1] for each in (stream, other)] == [1, 0]

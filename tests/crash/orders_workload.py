@@ -43,7 +43,7 @@ class Shop:
         self._history = history
         self._seed = seed
         self._prices = count(FIRST_PRICE)
-        self._receipts = count(1)
+        self._received: set[int] = set()
         self._afterwards: set[asyncio.Task[None]] = set()
 
     async def open(self, orders: int) -> None:
@@ -144,7 +144,9 @@ class Shop:
 
     async def _receive(self, sku: str, quantity: int) -> None:
         """Book units; no two receipts are of the same size, so that each is known by it."""
-        quantity += next(self._receipts)
+        while quantity in self._received:
+            quantity += 1
+        self._received.add(quantity)
         name = f"receive {quantity}"
         path, body = f"/stock-items/{sku}:receive", {"quantity": quantity}
         headers = {"Idempotency-Key": name}

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import subprocess
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ from tests.probes import eventually
 
 pytestmark = pytest.mark.connected
 
-SERVER, PRODUCER, CONSUMER = 2, 4, 5  # opentelemetry.proto.trace.v1.Span.SpanKind
+SERVER, CLIENT, PRODUCER, CONSUMER = 2, 3, 4, 5  # opentelemetry.proto.trace.v1.Span.SpanKind
 CLIENT_SPAN = "00f067aa0ba902b7"
 POST = "POST /api/v1/messages"
 MANY = 200
@@ -113,6 +114,52 @@ async def test_a_decision_keeps_its_trace_through_the_outbox(observed: Stack, re
     assert spans["process conversations"].parent_id == send.span_id
 
 
+async def test_an_order_is_one_trace_from_the_request_over_the_provider_to_its_confirmation(
+    observed: Stack, receiver: Receiver
+) -> None:
+    trace_id, sku = uuid4().hex, f"tea-{uuid4().hex[:8]}"
+    staff = {"authorization": f"Bearer {observed.token(uuid4(), 'staff')}"}
+    async with client(observed, uuid4()) as api:
+        (await api.post("/stock-items", json={"sku": sku, "name": "Tea"}, headers=staff)).raise_for_status()
+        (await api.post(f"/stock-items/{sku}:receive", json={"quantity": 1}, headers=staff)).raise_for_status()
+        lines = [{"sku": sku, "quantity": 1, "unit_price_minor": 450}]
+        body = {"currency": "EUR", "lines": lines}
+        answer = await api.post("/orders", json=body, headers=traceparent(trace_id))
+        assert answer.status_code == 201, answer.text
+
+    def heard() -> Counter[tuple[str, str]]:
+        """Count which group has dealt with records of which topic."""
+        spans = [span for span in receiver.trace(trace_id) if span.kind == CONSUMER]
+        of = ("messaging.consumer.group.name", "messaging.destination.name")
+        return Counter((str(span.attributes[of[0]]), str(span.attributes[of[1]])) for span in spans)
+
+    def orphans() -> list[str]:
+        spans = receiver.trace(trace_id)
+        known = {span.span_id for span in spans} | {CLIENT_SPAN}
+        return [span.name for span in spans if span.parent_id not in known]
+
+    def webhooks() -> list[Received]:
+        """Return those of the provider, which may come before its answers and then cause what follows."""
+        return [span for span in receiver.trace(trace_id) if span.name == "POST /api/v1/payments/webhooks"]
+
+    await until(lambda: heard()["ordering.orders", "orders"] == 2 and len(webhooks()) >= 2, within=90)
+    await until(lambda: orphans() == [])
+
+    assert heard()["ordering.commands", "order-commands"] == 1
+    assert heard()["inventory.commands", "stock-commands"] == 2
+    spans = receiver.trace(trace_id)
+    calls = [span for span in spans if span.kind == CLIENT]
+    answered = {
+        (call.attributes["url.full"].rpartition("/")[2], call.attributes["http.response.status_code"])
+        for call in calls
+        if not call.failed
+    }
+    assert answered == {("payments", 201), ("capture", 200)}
+    asked = {span.span_id for span in spans if span.name == "process payment-commands"}
+    assert {call.parent_id for call in calls} <= asked
+    assert {each.parent_id for each in webhooks()} <= {call.span_id for call in calls}
+
+
 async def test_a_command_over_a_socket_begins_a_trace(observed: Stack, receiver: Receiver) -> None:
     ann, bob = uuid4(), uuid4()
 
@@ -177,11 +224,11 @@ async def spans_of(receiver: Receiver, trace_id: str, count: int) -> list[Receiv
     return found
 
 
-async def until(is_so: Callable[[], bool]) -> None:
+async def until(is_so: Callable[[], bool], within: float = 45.0) -> None:
     async def asked() -> bool:
         return is_so()
 
-    await eventually(asked)
+    await eventually(asked, within=within)
 
 
 @asynccontextmanager

@@ -72,17 +72,17 @@ async def test_64_buyers_of_the_last_10_get_exactly_10_between_two_processes(sho
 @pytest.mark.parametrize("point", ["batch.after-position", "batch.before-commit", "batch.after-commit"])
 async def test_a_process_that_is_killed_round_its_commit_has_each_effect_once(shop: Shop, point: str) -> None:
     await shop.stocked("CUP", 100)
-    orders = [uuid4() for _ in range(12)]
+    orders = [uuid4() for _ in range(24)]
     await shop.send(*(reserve(order, line("CUP", 3)) for order in orders))
 
-    async with shop.process(COMMANDS, HEADWATER_CRASH_AT=f"{point}:4") as doomed:
+    async with shop.process(COMMANDS, HEADWATER_CRASH_AT=f"{point}:2") as doomed:
         assert await asyncio.wait_for(doomed.wait(), 120) == -9
     assert await shop.recorded(StockReserved) < len(orders)
     async with shop.process(COMMANDS):
         await eventually(lambda: shop.recorded(StockReserved), within=120, until=lambda count: count == len(orders))
 
     assert await shop.recorded(UnitsReserved) == len(orders)
-    assert await shop.units("CUP") == (100 - 36, 36, 0)
+    assert await shop.units("CUP") == (100 - 72, 72, 0)
 
 
 async def test_what_expires_is_freed_once_by_two_processes(shop: Shop) -> None:

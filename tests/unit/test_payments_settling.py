@@ -4,6 +4,7 @@ nothing was done twice."""
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -104,6 +105,8 @@ class Provider:
             return Unknown("refuse")
         line = self.ledger.payment(str(payment_id))
         return Statement(line.id, line.state, line.reason) if line else None
+
+    async def close(self) -> None: ...
 
 
 class Nothing:
@@ -233,3 +236,30 @@ def _check(world: World, events: list[PaymentEvent]) -> None:
         assert last is None or last.state != "authorized"
     if "refund" in world.asked:
         assert captured == returned
+
+
+class Others(Nothing):
+    """More payments that wait than one."""
+
+    def __init__(self, store: Store, ids: Sequence[UUID]) -> None:
+        super().__init__(store)
+        self._ids = sorted(ids)
+
+    async def waiting(self, since: datetime, limit: int, after: UUID | None) -> list[UUID]:
+        return [id_ for id_ in self._ids if after is None or id_ > after][:limit]
+
+
+async def test_a_payment_that_is_never_answered_holds_up_no_other(tmp_path: Path) -> None:
+    world, orders = World(tmp_path), [UUID(int=number) for number in range(1, 6)]
+    ids = sorted(payment_id_of(order) for order in orders)
+    world.ports = replace(world.ports, payments=Others(world.store, ids))
+    world.provider.moods = ["refuse"] * (len(orders) + 1)  # each that is asked for, then the first that is looked up
+    for order in orders:
+        asked = AuthorizePayment(order_id=order, buyer_id=BUYER, amount_minor=AMOUNT, currency="EUR", asked_at=NOW)
+        await hear(asked, world.ports)
+
+    await resolve(world.ports)
+
+    last = [(await world.store.load(id_))[0][-1] for id_ in ids]
+    assert [isinstance(event, PaymentAuthorized) for event in last] == [False, True, True, True, True]
+    world.provider.ledger.close()

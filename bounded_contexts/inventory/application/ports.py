@@ -1,6 +1,7 @@
 """What inventory needs from the outside."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
@@ -93,11 +94,23 @@ class Reservations(Protocol):
         ...
 
 
+class BothStore(AtomicEventStore[StockEvent | ReservationEvent], Protocol):
+    """The streams of items and reservations, for what is decided on together. Both blocks are for inside a transaction."""
+
+    async def lock(self, streams: Collection[UUID]) -> None:
+        """Have the streams to oneself, among those who lock them, until the transaction ends; once in each."""
+        ...
+
+    def gathering(self) -> AbstractAsyncContextManager[object]:
+        """Store what the block appends at its end. Raise `Conflict` then, after which the transaction is given up."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     items: EventStore[StockEvent]
     reservations: EventStore[ReservationEvent]
-    both: AtomicEventStore[StockEvent | ReservationEvent]  # the same streams, for what is one decision
+    both: BothStore
     stock_writer: StockWriter
     stock: Stock
     held: Reservations

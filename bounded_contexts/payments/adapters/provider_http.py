@@ -23,7 +23,9 @@ from prometheus_client import Histogram
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from bounded_contexts.payments.application.ports import Instruction, Statement, Unknown
-from bounded_contexts.payments.domain.commands import Declined, Done, Outcome
+from bounded_contexts.payments.application.settling import outcome_of
+from bounded_contexts.payments.domain.commands import Declined, Outcome
+from infra import tracing
 from infra.circuit_breaker import CircuitBreaker, Refusing
 from infra.metrics import LATENCY_S
 
@@ -36,6 +38,7 @@ FAILURES = 5  # in a row
 OPEN_S = 5.0
 PROBES = 2
 LIMIT = 64 * 1024  # bytes of an answer
+NOT_TAKEN = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)  # a request that it does not take, now or later
 REASONS = frozenset({"insufficient_funds", "card_declined", "invalid_amount", "expired"})
 
 ASKED = Histogram(
@@ -78,6 +81,7 @@ class HttpProvider:
 
     def __init__(self, url: str, key: str, patience: Patience) -> None:
         self._url = url.rstrip("/")
+        self._server = _server(httpx.URL(url))
         self._headers = {"Authorization": f"Bearer {key}", "Accept-Encoding": "identity"}
         self._patience = patience
         self._client: httpx.AsyncClient | None = None
@@ -144,19 +148,30 @@ class HttpProvider:
     async def _attempt(self, method: str, path: str, request: Mapping[str, Any]) -> "tuple[int, Answer | None]":
         """Ask once. Raise `ProviderAway` or `Refusing`."""
         async with self.breaker.call():
-            body = b""
             try:
-                async with (
-                    asyncio.timeout(self._patience.attempt_s),
-                    self._connected().stream(method, self._url + path, **request) as answer,
-                ):
-                    async for part in answer.aiter_raw():
-                        body += part
-                        if len(body) > LIMIT:
-                            raise ProviderAway(f"more than {LIMIT} bytes")
+                status, body = await self._received(method, path, request)
             except (httpx.HTTPError, TimeoutError) as error:
                 raise ProviderAway(type(error).__name__) from error
-            return answer.status_code, _read(answer.status_code, body)
+            return status, _read(status, body)
+
+    async def _received(self, method: str, path: str, request: Mapping[str, Any]) -> tuple[int, bytes]:
+        """Return status and body, in a span that the provider is told of."""
+        url = self._url + path
+        with tracing.calling(method, {"url.full": url, **self._server}) as span:
+            headers = {**request.get("headers", {}), **tracing.onward(span)}
+            body = b""
+            async with (
+                asyncio.timeout(self._patience.attempt_s),
+                self._connected().stream(method, url, **{**request, "headers": headers}) as answer,
+            ):
+                span.set("http.response.status_code", answer.status_code)
+                async for part in answer.aiter_raw():
+                    body += part
+                    if len(body) > LIMIT:
+                        raise ProviderAway(f"more than {LIMIT} bytes")
+            if answer.is_error:
+                span.failed(str(answer.status_code))
+            return answer.status_code, body
 
     def _connected(self) -> httpx.AsyncClient:
         if self._client is None:
@@ -175,6 +190,13 @@ class NoProvider:
     async def look_up(self, payment_id: UUID) -> Statement | Unknown | None:
         return Unknown("there is no provider")
 
+    async def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+def _server(url: httpx.URL) -> dict[str, tracing.Value]:
+    return {"server.address": url.host, "server.port": url.port or (443 if url.scheme == "https" else 80)}
+
 
 @cache
 def _trust() -> ssl.SSLContext:
@@ -184,7 +206,7 @@ def _trust() -> ssl.SSLContext:
 
 def _read(status: int, body: bytes) -> Answer | None:
     """Return the payment in the answer. Raise `ProviderAway` for an answer that says nothing clear."""
-    if status == HTTPStatus.NOT_FOUND:
+    if status == HTTPStatus.NOT_FOUND or status in NOT_TAKEN:
         return None
     if status not in (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.CONFLICT):
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
@@ -197,19 +219,23 @@ def _read(status: int, body: bytes) -> Answer | None:
 
 
 def _outcome(instruction: Instruction, answer: "tuple[int, Answer | None]") -> Outcome | Unknown:
-    """Return what the answer says of the step: done with 200 and 201, else what the payment's state has made impossible."""
+    """Return what the answer says of the step. The payment's state decides: a step is not done because a status says so, and a
+    provider that has forgotten a key refuses what it did itself."""
     status, found = answer
     if found is None:
-        return Unknown("the provider does not know the payment")
+        if instruction.step == "authorize" and status in NOT_TAKEN:
+            return Declined("invalid_amount")
+        return Unknown(f"status {status}, and no payment")
     same = (found.reference, found.amount, found.currency)
     if same != (instruction.payment_id, instruction.amount_minor, instruction.currency):
         log.error("payments.provider_disagrees", payment_id=str(instruction.payment_id), step=instruction.step)
         return Unknown("the provider speaks of another payment or amount")
-    if status in (HTTPStatus.OK, HTTPStatus.CREATED):
-        return Done(found.id)
-    if instruction.step == "void" and found.state not in ("captured", "refunded"):
-        return Done(found.id)  # nothing is held
-    return Declined("voided_before" if found.state == "voided" else known_reason(found.reason))
+    reason = known_reason(found.reason)
+    if outcome := outcome_of(instruction.step, Statement(found.id, found.state, reason)):
+        return outcome
+    if status in (HTTPStatus.OK, HTTPStatus.CREATED) or instruction.step == "void":
+        return Unknown(f"status {status}, and the payment is {found.state}")
+    return Declined("voided_before" if found.state == "voided" else reason)
 
 
 def known_reason(given: str) -> str:

@@ -52,6 +52,10 @@ class PaymentProvider(Protocol):
         """Return what the provider knows of the payment, None if it was never asked for it. Changes nothing."""
         ...
 
+    async def close(self) -> None:
+        """Let go of the connections."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:

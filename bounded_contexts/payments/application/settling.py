@@ -26,6 +26,7 @@ from shared_kernel.decider import state_of
 
 OVERDUE = timedelta(seconds=10)  # longer than a call with its retries takes
 PAGE = 100  # payments looked for at once
+AWAY = 20  # payments in a row that the provider says nothing of: more than have a circuit breaker open
 
 log = structlog.get_logger()
 
@@ -40,23 +41,25 @@ async def hear(command: Command, ports: Ports) -> None:
 async def resolve(ports: Ports) -> None:
     """Find out what has become of the payments that have waited for the provider for a while. Safe to repeat, and to do by
     several at once."""
-    since, after = ports.now() - OVERDUE, None
+    since, after, silent = ports.now() - OVERDUE, None, 0
     while ids := await ports.payments.waiting(since, PAGE, after):
         for id_ in ids:
-            if not await _resolved(id_, ports):
-                return  # the provider is away: it will be for the others, too
+            # One that is never answered must not hold up the others; where nobody is, the provider is away.
+            silent = 0 if await _resolved(id_, ports) else silent + 1
+            if silent == AWAY:
+                return
         after = ids[-1]
 
 
 async def _resolved(payment_id: UUID, ports: Ports) -> bool:
-    """Return whether the provider was reached."""
+    """Return whether the provider has said what it knows."""
     state, _ = await state_of(payment, ports.store, payment_id)
     if (step := due(state)) is None:
         return True
     # Looked up first: a provider forgets keys after a while, and would take an old request for a new one.
     statement = await ports.provider.look_up(payment_id)
     if isinstance(statement, Unknown):
-        log.warning("payments.provider_away", payment_id=str(payment_id), why=statement.why)
+        log.warning("payments.not_looked_up", payment_id=str(payment_id), why=statement.why)
         return False
     if statement and (outcome := outcome_of(step, statement)):
         state = await settle(payment_id, step, outcome, ports)
@@ -86,7 +89,12 @@ def outcome_of(step: Step, statement: Statement) -> Outcome | None:
     match step, statement.state:
         case "authorize", "declined":
             return Declined(statement.reason)
-        case ("authorize", _) | ("capture", "captured" | "refunded") | ("void", "voided") | ("refund", "refunded"):
+        case (
+            ("authorize", _)
+            | ("capture", "captured" | "refunded")
+            | ("void", "voided" | "declined")
+            | ("refund", "refunded")
+        ):
             return done
         case "capture", "voided":
             return Declined("voided_before")

@@ -1,0 +1,143 @@
+"""What a reader and a writer are given, and what they are."""
+
+import codecs
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
+from bounded_contexts.documents.domain.fitting import Fitting
+from bounded_contexts.documents.domain.limits import Limits
+from bounded_contexts.documents.domain.losses import Losses
+from bounded_contexts.documents.domain.options import Options
+from bounded_contexts.documents.domain.values import Document
+
+CHUNK = 256 * 1024  # bytes that are read, parsed and written at a time
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """One conversion: what was asked, what it may take, what it loses."""
+
+    options: Options = field(default_factory=Options)
+    limits: Limits = field(default_factory=Limits)
+    losses: Losses = field(default_factory=Losses)
+
+    def fitting(self, holds: frozenset[str]) -> Fitting:
+        """Return what makes values fit for a format."""
+        return Fitting(holds, self.losses, lossless=self.options.lossless, depth=self.limits.depth)
+
+
+Read = Callable[[BinaryIO, Conversion], Document]
+# Yields what is to be written, in pieces; nothing is kept that has been yielded.
+Write = Callable[[Document, Conversion], Iterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format as the table in docs/documents.md has it."""
+
+    name: str
+    title: str
+    media_type: str
+    other_media_types: tuple[str, ...]
+    extensions: tuple[str, ...]
+    kinds: frozenset[str]  # of values that it holds by itself
+    read: Read
+    write: Write
+    streams_in: bool  # whether reading takes memory for a record, not for the document
+    streams_out: bool
+    is_text: bool = True
+
+
+def utf8(source: BinaryIO, conversion: Conversion) -> Iterator[bytes]:
+    """Yield the text of the source as UTF-8 without a mark, in pieces. Raise `Unreadable` for bytes that are none of its
+    charset, with their offset, and `TooLarge`."""
+    pieces = pieces_of(source, conversion.limits.input_bytes)
+    head = b""
+    for piece in pieces:
+        head += piece
+        if len(head) >= 4:
+            break
+    charset, skip = _charset(head, conversion.options.charset)
+    conversion.losses.notes["charset"] = charset
+    decoder = _decoder(charset)
+    seen = skip
+    rest = head[skip:]
+    while True:
+        final = not rest
+        try:
+            text = decoder.decode(rest, final)
+        except UnicodeDecodeError as error:
+            held = len(error.object) - len(rest)
+            at = seen - held + error.start
+            raise Unreadable("bad_charset", f"bytes that are no {charset}", offset=at) from None
+        if text:
+            yield text.encode()
+        if final:
+            return
+        seen += len(rest)
+        rest = next(pieces, b"")
+
+
+def pieces_of(source: BinaryIO, limit: int) -> Iterator[bytes]:
+    total = 0
+    while piece := source.read(CHUNK):
+        total += len(piece)
+        if total > limit:
+            raise TooLarge("input_bytes", limit)
+        yield piece
+
+
+def _charset(head: bytes, asked: str | None) -> tuple[str, int]:
+    for mark, charset in MARKS:
+        if head.startswith(mark) and (asked is None or _same(asked, charset)):
+            return charset, len(mark)
+    return asked or "utf-8", 0
+
+
+def _same(asked: str, charset: str) -> bool:
+    return charset.startswith(asked.lower().replace("_", "-"))
+
+
+def _decoder(charset: str) -> codecs.IncrementalDecoder:
+    try:
+        info = codecs.lookup(charset)
+        if not info._is_text_encoding:  # rot13, hex: codecs that are no charsets
+            raise LookupError(charset)
+        return info.incrementaldecoder("strict")
+    except LookupError:
+        raise Unreadable("unknown_charset", f"{charset} is no charset") from None
+
+
+def encoded(pieces: Iterable[str], conversion: Conversion) -> Iterator[bytes]:
+    """Yield the text in the charset that was asked for. Raise `Unreadable` for a character that it lacks."""
+    charset = conversion.options.output_charset
+    try:
+        encoder = codecs.getincrementalencoder(charset)("strict")
+    except LookupError:
+        raise Unreadable("unknown_charset", f"{charset} is no charset") from None
+    if conversion.options.mark and charset.lower().replace("_", "-").startswith("utf-8"):
+        yield codecs.BOM_UTF8
+    for piece in pieces:
+        try:
+            yield encoder.encode(piece)
+        except UnicodeEncodeError as error:
+            raise Unreadable("bad_charset", f"{charset} has no character {error.object[error.start]!r}") from None
+
+
+def whole(pieces: Iterable[bytes], limit: int) -> bytes:
+    """Return all of it. Raise `TooLarge` past the limit in bytes."""
+    buffer = bytearray()
+    for piece in pieces:
+        buffer += piece
+        if len(buffer) > limit:
+            raise TooLarge("item_bytes", limit)
+    return bytes(buffer)

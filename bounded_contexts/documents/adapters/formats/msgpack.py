@@ -1,0 +1,236 @@
+"""MessagePack: one value, or several behind each other. An array at the top is read element by element."""
+
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import chain
+from typing import Any, BinaryIO, Final
+
+import msgpack
+
+from bounded_contexts.documents.adapters.formats.conversion import CHUNK, Conversion, Format, pieces_of
+from bounded_contexts.documents.adapters.formats.json import merged
+from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
+from bounded_contexts.documents.domain.values import Document, Records, Single, Tagged, Value
+
+KINDS: Final = frozenset(
+    {
+        "null",
+        "boolean",
+        "integer",
+        "unsigned",
+        "float",
+        "not finite",
+        "string",
+        "bytes",
+        "datetime",
+        "list",
+        "map",
+        "key",
+    }
+)
+SPOOLED: Final = 4 << 20  # bytes of elements that wait in memory for their number; more of them wait in a file
+BATCH: Final = 1_000
+EXTENSION: Final = "msgpack:"  # and the number of its type, in `Tagged`
+TIMESTAMPS: Final = re.compile(rb"[\xd6\xd7]\xff|\xc7\x0c\xff")  # how they begin
+
+
+class _Source:
+    """Feeds the parser and knows how much it has taken."""
+
+    def __init__(self, source: BinaryIO, conversion: Conversion) -> None:
+        limit = conversion.limits.item_bytes
+        duplicates = conversion.options.duplicates
+        self._pieces = pieces_of(source, conversion.limits.input_bytes)
+        self._parser = msgpack.Unpacker(
+            object_pairs_hook=lambda pairs: _map(pairs, duplicates),
+            ext_hook=_extension,
+            strict_map_key=False,
+            max_buffer_size=limit + 2 * CHUNK,
+            **{f"max_{kind}_len": limit for kind in ("str", "bin", "array", "map", "ext")},
+        )
+        self._fed = 0
+        self._end = b""
+        self._has_times = False  # whether there may have been one: only then they are looked for
+        self._limit = limit
+        self._depth = conversion.limits.depth
+
+    def feed(self) -> bytes:
+        """Hand over the next piece and return it; empty at the end."""
+        piece = next(self._pieces, b"")
+        self._has_times = self._has_times or TIMESTAMPS.search(self._end + piece) is not None
+        self._end = piece[-2:]
+        self._parser.feed(piece)
+        self._fed += len(piece)
+        return piece
+
+    def next(self, read: Any) -> Any:
+        """Return what `read` reads, or raise `EOFError` when the input has ended between two values."""
+        before = self._parser.tell()
+        while True:
+            try:
+                return read()
+            except msgpack.OutOfData:
+                if self._fed - before > self._limit + CHUNK:
+                    raise TooLarge("item_bytes", self._limit) from None
+                if not self.feed():
+                    if self._fed == before:
+                        raise EOFError from None
+                    raise Unreadable("bad_msgpack", "a value ends too early", offset=self._fed) from None
+            except msgpack.StackError:
+                raise TooLarge("depth", self._depth) from None
+            except UnicodeDecodeError:
+                raise Unreadable("bad_charset", "a text that is no UTF-8 begins here", offset=before) from None
+            except Unreadable as error:
+                raise Unreadable(error.code, error.detail, offset=before) from None
+            except (ValueError, msgpack.UnpackException) as error:
+                raise Unreadable("bad_msgpack", str(error) or "no MessagePack", offset=before) from None
+
+    @property
+    def value(self) -> Any:
+        """Return what reads one value."""
+        return self._one
+
+    def _one(self) -> Value:
+        value = self._parser.unpack()
+        return _with_times(value) if self._has_times else value
+
+    @property
+    def header(self) -> Any:
+        """Return what reads how long an array is."""
+        return self._parser.read_array_header
+
+
+def _map(pairs: list[tuple[Any, Value]], duplicates: Any) -> dict[Any, Value]:
+    try:
+        keys = dict(pairs)
+    except TypeError:
+        raise Unreadable("bad_key", "a key that is a list or a map") from None
+    return keys if len(keys) == len(pairs) else merged(pairs, duplicates)
+
+
+def _extension(code: int, data: bytes) -> Value:
+    return Tagged(f"{EXTENSION}{code}", data)
+
+
+def _with_times(value: Value) -> Value:
+    if isinstance(value, dict):
+        return {_with_times(key): _with_times(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_with_times(each) for each in value]
+    return _moment(value) if isinstance(value, msgpack.Timestamp) else value
+
+
+def _moment(stamp: Any) -> Value:
+    try:
+        if stamp.nanoseconds % 1000 == 0:
+            return datetime.fromtimestamp(stamp.seconds, UTC).replace(microsecond=stamp.nanoseconds // 1000)
+    except (ValueError, OverflowError, OSError):
+        pass  # beyond the calendar
+    return Tagged(f"{EXTENSION}-1", stamp.to_bytes())
+
+
+def read(source: BinaryIO, conversion: Conversion) -> Document:
+    """Read an array's elements, several values behind each other, or one."""
+    given = _Source(source, conversion)
+    head = given.feed()
+    if not head:
+        raise Unreadable("bad_msgpack", "there is no value", offset=0)
+    if 0x90 <= head[0] <= 0x9F or head[0] in (0xDC, 0xDD):
+        return Records(_array(given, given.next(given.header)))
+    first = given.next(given.value)
+    try:
+        second = given.next(given.value)
+    except EOFError:
+        return Single(first)
+    return Records(chain(([first, second],), _rest(given)))
+
+
+def _array(given: _Source, length: int) -> Iterator[Sequence[Value]]:
+    for start in range(0, length, BATCH):
+        try:
+            yield [given.next(given.value) for _ in range(start, min(start + BATCH, length))]
+        except EOFError:
+            raise Unreadable("bad_msgpack", f"an array of {length} elements ends too early") from None
+    try:
+        given.next(given.value)
+    except EOFError:
+        return
+    raise Unreadable("bad_msgpack", "something follows the array")
+
+
+def _rest(given: _Source) -> Iterator[Sequence[Value]]:
+    while True:
+        batch: list[Value] = []
+        try:
+            while len(batch) < BATCH:
+                batch.append(given.next(given.value))
+        except EOFError:
+            yield batch
+            return
+        yield batch
+
+
+def write(document: Document, conversion: Conversion) -> Iterator[bytes]:
+    """Write one value; records as an array, whose length comes first: they wait until it is known."""
+    pack = _packing(conversion)
+    if isinstance(document, Single):
+        yield pack(document.value, "")
+        return
+    count = 0
+    with tempfile.SpooledTemporaryFile(SPOOLED) as spool:
+        for batch in document.batches:
+            spool.write(b"".join([pack(value, f"/{count + index}") for index, value in enumerate(batch)]))
+            count += len(batch)
+        yield msgpack.Packer().pack_array_header(count)
+        spool.seek(0)
+        while piece := spool.read(CHUNK):
+            yield piece
+
+
+def _packing(conversion: Conversion) -> Any:
+    packer = msgpack.Packer(datetime=True, default=_of_tag)
+    fitting = conversion.fitting(KINDS)
+
+    def pack(value: Value, pointer: str) -> bytes:
+        if conversion.options.sort_keys or conversion.options.lossless:
+            fitted = fitting.fit(value, pointer)
+            return bytes(packer.pack(_sorted(fitted) if conversion.options.sort_keys else fitted))
+        try:
+            return bytes(packer.pack(value))
+        except (TypeError, ValueError, OverflowError):  # a kind that it lacks: its place is looked for
+            packer.reset()
+            return bytes(packer.pack(fitting.fit(value, pointer)))
+
+    return pack
+
+
+def _of_tag(value: Value) -> Value:
+    if isinstance(value, Decimal) and Decimal(repr(near := float(value))) == value:
+        return near
+    if isinstance(value, Tagged) and value.tag.startswith(EXTENSION):
+        return msgpack.ExtType(int(value.tag.removeprefix(EXTENSION)), value.value)
+    raise TypeError(type(value))
+
+
+def _sorted(value: Value) -> Value:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value, key=lambda key: (type(key).__name__, key))}
+    return [_sorted(each) for each in value] if isinstance(value, list) else value
+
+
+MSGPACK: Final = Format(
+    name="msgpack",
+    title="MessagePack",
+    media_type="application/vnd.msgpack",
+    other_media_types=("application/msgpack", "application/x-msgpack"),
+    extensions=("msgpack", "mpk"),
+    kinds=KINDS,
+    read=read,
+    write=write,
+    streams_in=True,
+    streams_out=True,
+    is_text=False,
+)

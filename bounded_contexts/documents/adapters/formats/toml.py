@@ -1,0 +1,86 @@
+"""TOML 1.0 by the standard library, exact in its numbers; 1.1 by rtoml, whose numbers are binary."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, BinaryIO, Final
+
+import rtoml
+import tomli_w
+
+from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format, encoded, utf8, whole
+from bounded_contexts.documents.adapters.formats.tables import single
+from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
+from bounded_contexts.documents.domain.fitting import MARK
+from bounded_contexts.documents.domain.values import Document, Single, Value
+
+KINDS: Final = frozenset(
+    {"boolean", "integer", "decimal", "float", "not finite", "string", "datetime", "date", "time", "list", "map"}
+)
+WRAPPED: Final = "items"  # the key of a document that is no map
+_AT = re.compile(r"at line (\d+), column (\d+)")
+
+
+def read(source: BinaryIO, conversion: Conversion) -> Document:
+    """Read one document."""
+    text = whole(utf8(source, conversion), conversion.limits.item_bytes).decode()
+    try:
+        if conversion.options.toml == "1.0":
+            value: Any = tomllib.loads(text, parse_float=_number)
+        else:
+            value = rtoml.loads(text)
+    except RecursionError:
+        raise TooLarge("depth", conversion.limits.depth) from None
+    except ValueError as error:  # both libraries' errors are one
+        why = str(error)
+        at = _AT.search(why)
+        line, column = (int(at[1]), int(at[2])) if at else (None, None)
+        raise Unreadable("bad_toml", why.splitlines()[0].split(" (at")[0], line=line, column=column) from None
+    return Single(value)
+
+
+def _number(text: str) -> Decimal | float:
+    text = text.replace("_", "")
+    return float(text) if text.lstrip("+-") in ("inf", "nan") else Decimal(text)
+
+
+def write(document: Document, conversion: Conversion) -> Iterator[bytes]:
+    """Write one document, which is a map; another value is wrapped into one."""
+    value = single(document, conversion.limits.rows)
+    lossless = conversion.options.lossless
+    if not isinstance(value, dict):
+        if not lossless:
+            conversion.losses.add(
+                "wrapped", "", f"the format begins with a map: the document is at the key {WRAPPED!r}"
+            )
+        fitted: Value = {f"{MARK}value" if lossless else WRAPPED: _without_nulls(value, conversion)}
+    else:
+        fitted = _without_nulls(value, conversion)
+    if conversion.options.sort_keys:
+        fitted = _sorted(fitted)
+    return encoded((tomli_w.dumps(fitted),), conversion)
+
+
+def _without_nulls(value: Value, conversion: Conversion) -> Value:
+    return conversion.fitting(KINDS).fit(value)
+
+
+def _sorted(value: Value) -> Value:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(each) for each in value] if isinstance(value, list) else value
+
+
+TOML: Final = Format(
+    name="toml",
+    title="TOML",
+    media_type="application/toml",
+    other_media_types=("text/toml",),
+    extensions=("toml",),
+    kinds=KINDS,
+    read=read,
+    write=write,
+    streams_in=False,
+    streams_out=False,
+)

@@ -1,0 +1,184 @@
+"""Workbooks (ECMA-376) of one sheet, written row by row into the packed file: memory does not grow with rows.
+
+Texts are texts and never formulas. A cell holds 15 digits of a number; numbers with more are texts, and reported.
+"""
+
+import re
+import zipfile
+from collections.abc import Iterator
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Final
+from xml.sax.saxutils import escape, quoteattr
+
+from bounded_contexts.documents.adapters.formats.conversion import Conversion
+from bounded_contexts.documents.adapters.formats.tables import Cells, flat_rows
+from bounded_contexts.documents.domain.errors import TooLarge
+from bounded_contexts.documents.domain.values import Document, Value
+
+ROWS: Final = 1_048_576
+COLUMNS: Final = 16_384
+CHARACTERS: Final = 32_767
+DIGITS: Final = 15
+SHEET: Final = "Sheet1"
+LONG_AGO: Final = (1980, 1, 1, 0, 0, 0)  # of every part, so that the same document is the same bytes
+_UNWRITTEN = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
+_MAIN: Final = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+_OFFICE: Final = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_PACKAGE: Final = "http://schemas.openxmlformats.org/package/2006"
+_TYPE: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+_HEAD: Final = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
+DATE, MOMENT, TIME = 1, 2, 3  # styles
+_PARTS: Final = {
+    "[Content_Types].xml": f'<Types xmlns="{_PACKAGE}/content-types">'
+    '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+    '<Default Extension="xml" ContentType="application/xml"/>'
+    f'<Override PartName="/xl/workbook.xml" ContentType="{_TYPE}.sheet.main+xml"/>'
+    f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{_TYPE}.worksheet+xml"/>'
+    f'<Override PartName="/xl/styles.xml" ContentType="{_TYPE}.styles+xml"/></Types>',
+    "_rels/.rels": f'<Relationships xmlns="{_PACKAGE}/relationships">'
+    f'<Relationship Id="rId1" Type="{_OFFICE}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+    "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{_PACKAGE}/relationships">'
+    f'<Relationship Id="rId1" Type="{_OFFICE}/worksheet" Target="worksheets/sheet1.xml"/>'
+    f'<Relationship Id="rId2" Type="{_OFFICE}/styles" Target="styles.xml"/></Relationships>',
+    "xl/styles.xml": f'<styleSheet xmlns="{_MAIN}">'
+    '<numFmts count="3"><numFmt numFmtId="164" formatCode="yyyy\\-mm\\-dd"/>'
+    '<numFmt numFmtId="165" formatCode="yyyy\\-mm\\-dd\\ hh:mm:ss"/><numFmt numFmtId="166" formatCode="hh:mm:ss"/></numFmts>'
+    '<fonts count="1"><font><sz val="11"/><name val="Calibri"/></font></fonts>'
+    '<fills count="2"><fill><patternFill patternType="none"/></fill><fill><patternFill patternType="gray125"/></fill></fills>'
+    '<borders count="1"><border/></borders><cellStyleXfs count="1"><xf/></cellStyleXfs>'
+    '<cellXfs count="4"><xf/>'
+    + "".join([f'<xf numFmtId="{number}" applyNumberFormat="1"/>' for number in (164, 165, 166)])
+    + '</cellXfs><cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles></styleSheet>',
+}
+
+
+def write(document: Document, conversion: Conversion) -> Iterator[bytes]:
+    """Write a workbook of one sheet."""
+    table = flat_rows(document, conversion, _TypedCells(conversion))
+    if len(table.columns) > COLUMNS:
+        raise TooLarge("columns", COLUMNS)
+    letters = [_letters(number) for number in range(len(table.columns))]
+    sink = _Sink()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as package:  # type: ignore[call-overload]
+        for name, text in {**_PARTS, "xl/workbook.xml": _workbook(conversion.options.sheet or SHEET)}.items():
+            package.writestr(_entry(name), _HEAD + text)
+        with package.open(_entry("xl/worksheets/sheet1.xml"), "w", force_zip64=True) as sheet:
+            sheet.write(f'{_HEAD}<worksheet xmlns="{_MAIN}"><sheetData>'.encode())
+            number = 0
+            if conversion.options.header == "yes":
+                number = 1
+                sheet.write(_row(letters, [_text(name) for name in table.columns], 1))
+            for rows in table.batches:
+                written = []
+                for row in rows:
+                    number += 1
+                    written.append(_row(letters, row, number))
+                if number > ROWS:
+                    raise TooLarge("rows", ROWS)
+                sheet.write(b"".join(written))
+                yield sink.taken()
+            sheet.write(b"</sheetData></worksheet>")
+    yield sink.taken()
+
+
+def _row(letters: list[str], cells: list[str], number: int) -> bytes:
+    inner = [f'<c r="{letter}{number}"{cell}' for letter, cell in zip(letters, cells, strict=True) if cell]
+    return f'<row r="{number}">{"".join(inner)}</row>'.encode()
+
+
+class _TypedCells(Cells):
+    """Cells as they stand in a sheet, behind their reference."""
+
+    def _written(self, flat: dict[str, Value], number: int) -> dict[str, str]:
+        if self._conversion.options.lossless:
+            return {name: _text(text) for name, text in super()._written(flat, number).items()}
+        for name, value in flat.items():
+            flat[name] = _text(value) if type(value) is str else self._typed(value, number, name)
+        return flat
+
+    def _typed(self, value: Value, number: int, name: str) -> str:
+        if value is None:
+            return ""
+        if isinstance(value, bool):
+            return f' t="b"><v>{int(value)}</v></c>'
+        if isinstance(value, int | float | Decimal) and (digits := _number(value)):
+            return f"><v>{digits}</v></c>"
+        if isinstance(value, date | time) and (cell := _moment(value)):
+            return cell
+        if isinstance(value, int | float | Decimal):
+            self._conversion.losses.add("number_as_text", f"/{number}/{name}", "more digits than a cell holds")
+        return _text(self._lossy(value, number, name))
+
+
+def _number(value: int | float | Decimal) -> str:
+    if isinstance(value, int):
+        return str(value) if abs(value) < 10**DIGITS else ""
+    exact = Decimal(repr(value)) if isinstance(value, float) else value
+    if not exact.is_finite() or len(exact.normalize().as_tuple().digits) > DIGITS or abs(exact.adjusted()) > 300:
+        return ""
+    return str(exact)
+
+
+def _moment(value: date | time) -> str:
+    if isinstance(value, time):
+        days = (value.hour * 3600 + value.minute * 60 + value.second + value.microsecond / 1e6) / 86_400
+        return f' s="{TIME}"><v>{days!r}</v></c>'
+    day = value.toordinal() - 693_594
+    if day < 61:
+        return ""  # before March 1900, where workbooks count a day that never was
+    if not isinstance(value, datetime):
+        return f' s="{DATE}"><v>{day}</v></c>'
+    if value.tzinfo is not None or value.microsecond % 1000:
+        return ""
+    seconds = value.hour * 3600 + value.minute * 60 + value.second + value.microsecond / 1e6
+    return f' s="{MOMENT}"><v>{day + seconds / 86_400!r}</v></c>'
+
+
+def _text(text: str) -> str:
+    if len(text) > CHARACTERS:
+        raise TooLarge("cell_characters", CHARACTERS)
+    safe = _UNWRITTEN.sub(lambda match: f"_x{ord(match[0]):04X}_", text)
+    return f' t="inlineStr"><is><t xml:space="preserve">{escape(safe)}</t></is></c>'
+
+
+def _letters(number: int) -> str:
+    letters = ""
+    number += 1
+    while number:
+        number, rest = divmod(number - 1, 26)
+        letters = chr(65 + rest) + letters
+    return letters
+
+
+def _workbook(sheet: str) -> str:
+    name = re.sub(r"[\[\]:*?/\\]", "_", sheet)[:31].strip("'") or SHEET
+    return (
+        f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets><sheet name={quoteattr(name)} sheetId="1" r:id="rId1"/>'
+        "</sheets></workbook>"
+    )
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, LONG_AGO)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    return entry
+
+
+class _Sink:
+    """Where the packed file goes: what has been written is taken and forgotten."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        pass
+
+    def taken(self) -> bytes:
+        """Return what has been written since the last time."""
+        parts, self._parts = self._parts, []
+        return b"".join(parts)

@@ -1,0 +1,311 @@
+"""XML 1.0 as values, by libxml2, without document types: nothing is fetched, nothing is expanded.
+
+An element is the text in it, if it has neither attributes nor elements; else a map of its attributes (`@name`), its elements by
+name (a list where there are several of one name, or the name is among `lists`) and its text (`#text`). Where text and elements
+alternate, `#content` is the list of both in their order. `xsi:nil` is null. Keys that are no names are escaped as `_x0020_`.
+
+The root is opened. If its first two elements have one name and it has no attributes, its elements are records and are read one by
+one: another name among them, or text, is an error then, not a loss.
+
+With `lossless` every element says its kind in an attribute and keys that are no names stand in another, so it reads back exactly.
+"""
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, BinaryIO, Final, NoReturn
+
+import msgspec
+from lxml import etree
+
+from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format, pieces_of
+from bounded_contexts.documents.adapters.formats.xml_write import ESCAPED, OWN, SCHEMA, write
+from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
+from bounded_contexts.documents.domain.fitting import restored
+from bounded_contexts.documents.domain.inference import inferred_within
+from bounded_contexts.documents.domain.values import Document, Records, Single, Value
+
+KINDS: Final = frozenset({"string"})
+BATCH: Final = 500  # records
+NIL: Final = f"{{{SCHEMA}}}nil"
+KIND: Final = f"{{{OWN}}}kind"
+KEY: Final = f"{{{OWN}}}key"
+
+
+class _Pieces:
+    """The source as the parser wants it: its beginning can be read again."""
+
+    def __init__(self, source: BinaryIO, limit: int) -> None:
+        self._pieces = pieces_of(source, limit)
+        self._begin: list[bytes] | None = []
+        self._again: Iterator[bytes] = iter(())
+
+    def read(self, _: int = -1) -> bytes:
+        piece = next(self._again, b"")
+        if piece:
+            return piece
+        piece = next(self._pieces, b"")
+        if self._begin is not None:
+            self._begin.append(piece)
+        return piece
+
+    def rewind(self) -> None:
+        """Begin anew, once."""
+        self._again, self._begin = iter(self._begin or ()), None
+
+
+def read(source: BinaryIO, conversion: Conversion) -> Document:
+    """Read the root's elements as records, or the root as one value."""
+    pieces = _Pieces(source, conversion.limits.input_bytes)
+    root, row = _shape(pieces, conversion)
+    pieces.rewind()
+    if row is None:
+        return Single(_Reading(conversion).whole(_events(pieces, conversion, ("end", "start-ns"), None)))
+    exact = conversion.options.restored
+    conversion.losses.notes |= {"root": _local(root), "row": _local(row)}
+    events = _events(pieces, conversion, ("end", "start-ns"), row.tag)
+    return Records(_Reading(conversion).records(events, exact=exact))
+
+
+def _shape(pieces: _Pieces, conversion: Conversion) -> tuple[Any, Any]:
+    """Return the root and the first record; None for it if the root is one value."""
+    root: Any = None
+    found: list[Any] = []
+    for event, element in _events(pieces, conversion, ("start", "end"), None):
+        if root is None:
+            root = element
+            if root.getroottree().docinfo.doctype:
+                raise Unreadable("dtd_not_allowed", "a document type may not stand in what others send", line=1)
+        elif event == "end" and element.getparent() is root:
+            found.append(element)
+            if conversion.options.restored or len(found) == 2:
+                break
+    if conversion.options.restored and root.get(KIND) is not None:
+        return root, found[0] if found and root.get(KIND) == "list" else None
+    alike = len(found) == 2 and found[0].tag == found[1].tag
+    return root, found[0] if alike and not root.attrib and not _has_text(root) else None
+
+
+def _events(
+    pieces: _Pieces, conversion: Conversion, events: tuple[str, ...], tag: str | None
+) -> Iterator[tuple[str, Any]]:
+    """Yield the parser's events. Raise `Unreadable` for what is no XML."""
+    try:
+        yield from etree.iterparse(
+            pieces,
+            events=events,
+            tag=tag,
+            encoding=conversion.options.charset,
+            resolve_entities=False,
+            no_network=True,
+            load_dtd=False,
+            huge_tree=False,
+            remove_comments=True,
+            remove_pis=True,
+        )
+    except etree.XMLSyntaxError as error:
+        _refuse(error, conversion)
+
+
+def _refuse(error: "etree.XMLSyntaxError", conversion: Conversion) -> NoReturn:
+    why = (error.msg or "no XML").split(", line ")[0]
+    if "depth" in why.lower():
+        raise TooLarge("depth", conversion.limits.depth) from None
+    line, column = error.position
+    raise Unreadable("bad_xml", why, line=line, column=column) from None
+
+
+class _Reading:
+    """Turns elements into values as soon as they have ended."""
+
+    def __init__(self, conversion: Conversion) -> None:
+        self._options = conversion.options
+        self._depth = conversion.limits.depth
+        self._lists = frozenset(conversion.options.lists)
+        self._names: dict[tuple[str, str | None], str] = {}
+        self._declares = False  # whether an element may declare a namespace: looked for only then, since it is dear
+
+    def whole(self, events: Iterator[tuple[str, Any]]) -> Value:
+        """Return the root as a map of its one name."""
+        root: Any = None
+        for event, element in events:
+            if event == "start-ns":
+                self._declares = True
+            else:
+                root = element
+        if self._options.restored and root.get(KIND) is not None:
+            return restored(_exactly(root))
+        return {self._name(root): self._typed(self._value(root, 1))}
+
+    def records(self, events: Iterator[tuple[str, Any]], *, exact: bool) -> Iterator[list[Value]]:
+        """Yield the root's elements. Raise `Unreadable` where another one or a text is among them."""
+        batch: list[Value] = []
+        root: Any = None
+        for event, element in events:
+            if event == "start-ns":
+                self._declares = True
+                continue
+            parent = element.getparent()
+            if root is None:
+                root = element.getroottree().getroot()
+            if parent is not root:
+                continue
+            batch.append(restored(_exactly(element)) if exact else self._typed(self._value(element, 1)))
+            before = element.getprevious()
+            if before is not None:
+                self._alone(before, element)
+                root.remove(before)
+                if root[0] is not element:
+                    self._alone(root[0], element)
+            if len(batch) >= BATCH:
+                yield batch
+                batch = []
+        for other in root:  # what has not been looked at as the one before a record
+            self._alone(other, root[0])
+        yield batch
+
+    def _alone(self, other: Any, element: Any) -> None:
+        if other.tag != element.tag or (other.tail and not other.tail.isspace()):
+            raise Unreadable(
+                "mixed_records", f"<{_local(other)}> or a text beside <{_local(element)}>", line=other.sourceline
+            )
+
+    def _typed(self, value: Value) -> Value:
+        inference = self._options.inference
+        return value if inference == "off" else inferred_within(value, inference)
+
+    def _value(self, element: Any, depth: int) -> Value:
+        if not len(element) and not element.attrib and not (self._declares and _declared(element)):
+            return element.text or ""
+        if depth > self._depth:
+            raise TooLarge("depth", self._depth)
+        if element.get(NIL) in ("true", "1") and not len(element):
+            return None
+        found = self._attributes(element)
+        if len(element) and _has_text(element):
+            found["#content"] = self._content(element, depth)
+            return found
+        for child in element:
+            self._add(found, self._name(child), self._value(child, depth + 1))
+        if not len(element) and element.text:
+            found[self._options.text] = element.text
+        return found
+
+    def _add(self, found: dict[str, Value], name: str, value: Value) -> None:
+        if name not in found:
+            found[name] = [value] if name in self._lists else value
+        elif type(found[name]) is _Several or name in self._lists:
+            found[name].append(value)
+        else:
+            found[name] = _Several((found[name], value))
+
+    def _content(self, element: Any, depth: int) -> list[Value]:
+        parts: list[Value] = [element.text] if element.text else []
+        for child in element:
+            parts.append({self._name(child): self._value(child, depth + 1)})
+            if child.tail:
+                parts.append(child.tail)
+        return parts
+
+    def _attributes(self, element: Any) -> dict[str, Value]:
+        sign = self._options.attributes
+        found: dict[str, Value] = {}
+        if self._declares and self._options.namespaces == "keep":
+            for prefix, uri in _declared(element):
+                found[f"{sign}xmlns:{prefix}" if prefix else f"{sign}xmlns"] = uri
+        for tag, value in element.attrib.items():
+            name = sign + self._named(tag, element.nsmap)
+            if name in found:
+                raise Unreadable("duplicate_key", f"two attributes are {name!r}", line=element.sourceline)
+            found[name] = value
+        return found
+
+    def _name(self, element: Any) -> str:
+        known = element.tag, element.prefix
+        name = self._names.get(known)
+        if name is None:
+            local = _unescaped(_local(element))
+            kept = self._options.namespaces == "keep" and element.prefix
+            name = self._names[known] = f"{element.prefix}:{local}" if kept else self._named(element.tag, {})
+        return name
+
+    def _named(self, tag: str, prefixes: dict[str | None, str]) -> str:
+        if tag[0] != "{":
+            return _unescaped(tag)
+        if self._options.namespaces == "expand":
+            return tag
+        qualified = etree.QName(tag)
+        local = _unescaped(qualified.localname)
+        if self._options.namespaces == "strip":
+            return local
+        prefix = next((prefix for prefix, uri in prefixes.items() if uri == qualified.namespace and prefix), None)
+        if prefix is None and qualified.namespace == "http://www.w3.org/XML/1998/namespace":
+            prefix = "xml"
+        return f"{prefix}:{local}" if prefix else local
+
+
+class _Several(list[Value]):
+    """Elements of one name: a list that an element, which is a list by itself, is not taken for."""
+
+
+def _has_text(element: Any) -> bool:
+    if element.text and not element.text.isspace():
+        return True
+    return any(child.tail and not child.tail.isspace() for child in element)
+
+
+def _declared(element: Any) -> list[tuple[str | None, str]]:
+    parent = element.getparent()
+    above = parent.nsmap if parent is not None else {}
+    here = element.nsmap
+    return [] if here == above else [pair for pair in here.items() if above.get(pair[0]) != pair[1]]
+
+
+def _exactly(element: Any) -> Value:
+    kind = element.get(KIND, "string")
+    if kind == "map":
+        return {_key(child): _exactly(child) for child in element}
+    if kind == "list":
+        return [_exactly(child) for child in element]
+    text = element.text or ""
+    try:
+        return (
+            text
+            if kind == "string"
+            else msgspec.json.decode(text)
+            if kind != "decimal"
+            else json.loads(text, parse_float=_decimal)
+        )
+    except ValueError:
+        raise Unreadable("bad_mark", f"no {kind}", line=element.sourceline) from None
+
+
+def _key(element: Any) -> str:
+    key = element.get(KEY)
+    return _local(element) if key is None else str(msgspec.json.decode(key))
+
+
+def _decimal(text: str) -> Value:
+    return Decimal(text)
+
+
+def _local(element: Any) -> str:
+    return str(etree.QName(element).localname)
+
+
+def _unescaped(name: str) -> str:
+    return ESCAPED.sub(lambda match: chr(int(match[1], 16)), name) if "_x" in name else name
+
+
+XML: Final = Format(
+    name="xml",
+    title="XML",
+    media_type="application/xml",
+    other_media_types=("text/xml",),
+    extensions=("xml",),
+    kinds=KINDS,
+    read=read,
+    write=write,
+    streams_in=True,
+    streams_out=True,
+)

@@ -1,0 +1,44 @@
+"""Why a conversion ends: what is wrong with the input, and where it is."""
+
+from collections.abc import Mapping
+
+from shared_kernel.errors import Refused
+
+QUOTED = 40  # characters of the input that an error repeats at most
+
+
+class Unreadable(Refused):
+    """The input is not what its format says. `more` has what is known of the place: line and column (from 1), byte offset
+    (from 0), JSON Pointer, cell."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        line: int | None = None,
+        column: int | None = None,
+        offset: int | None = None,
+        pointer: str | None = None,
+        cell: str | None = None,
+    ) -> None:
+        super().__init__(code, detail)
+        known = {"line": line, "column": column, "offset": offset, "pointer": pointer, "cell": cell}
+        self.more: Mapping[str, str] = {name: str(value) for name, value in known.items() if value is not None}
+
+
+class Unwritable(Refused):
+    """The target format cannot hold the document at all."""
+
+
+class TooLarge(Refused):
+    """A limit on sizes was passed; `more` names the limit."""
+
+    def __init__(self, limit: str, allowed: int) -> None:
+        super().__init__("limit_exceeded", f"more than {allowed} {limit.replace('_', ' ')}")
+        self.more = {"limit": limit, "allowed": str(allowed)}
+
+
+def quoted(text: str) -> str:
+    """Return the text as an error may repeat it."""
+    return repr(text if len(text) <= QUOTED else text[: QUOTED - 1] + "…")

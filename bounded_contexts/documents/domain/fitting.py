@@ -1,0 +1,163 @@
+"""Make a value fit for a format that lacks some kinds: in a way that reads back, or with a loss reported for each leaf."""
+
+import base64
+from collections.abc import Callable
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Final
+
+from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
+from bounded_contexts.documents.domain.losses import Losses
+from bounded_contexts.documents.domain.values import Tagged, Value, escaped, kind
+
+MARK: Final = (
+    "$"  # begins the one key of a map that stands for a kind the format lacks; a key of the data's own gets another
+)
+INT64: Final = range(-(2**63), 2**63)
+UINT64: Final = range(2**64)
+
+
+class Fitting:
+    """Fits values for one target. `holds` are the kinds that it has itself; a kind it lacks has `instead`."""
+
+    def __init__(self, holds: frozenset[str], losses: Losses, *, lossless: bool, depth: int) -> None:
+        self._holds = holds
+        self._losses = losses
+        self._lossless = lossless
+        self._depth = depth
+
+    def fit(self, value: Value, pointer: str = "", depth: int = 0) -> Value:
+        """Return the value in kinds that the target holds. Raise `TooLarge` for one that is too deep."""
+        if depth > self._depth:
+            raise TooLarge("depth", self._depth)
+        if isinstance(value, dict):
+            return self._map(value, pointer, depth)
+        if isinstance(value, list):
+            return [self.fit(each, f"{pointer}/{index}", depth + 1) for index, each in enumerate(value)]
+        if self._is_held(value):
+            return value
+        return self._marked(value, pointer, depth) if self._lossless else self._instead(value, pointer, depth)
+
+    def _is_held(self, value: Value) -> bool:
+        name = kind(value)
+        if name == "integer" and "integer" in self._holds:
+            return "big integer" in self._holds or value in INT64 or (value in UINT64 and "unsigned" in self._holds)
+        if name == "float" and "float" in self._holds:
+            return "not finite" in self._holds or value - value == 0
+        return name in self._holds
+
+    def _map(self, value: dict[Value, Value], pointer: str, depth: int) -> Value:
+        if self._lossless and "key" not in self._holds and not all(type(key) is str for key in value):
+            pairs = [[self.fit(key, pointer, depth + 2), each] for key, each in value.items()]
+            return {f"{MARK}map": [[key, self.fit(each, pointer, depth + 2)] for key, each in pairs]}
+        fitted: dict[Value, Value] = {}
+        for key, each in value.items():
+            place = f"{pointer}/{escaped(str(key))}"
+            name = self._key(key, place)
+            if name in fitted:
+                raise Unreadable("duplicate_key", "two keys are the same text", pointer=place)
+            if each is None and "null" not in self._holds and not self._lossless:
+                self._losses.add("null_dropped", place, "the format has no null")
+                continue
+            fitted[name] = self.fit(each, place, depth + 1)
+        return fitted
+
+    def _key(self, key: Value, place: str) -> Value:
+        if type(key) is str:
+            return MARK + key if self._lossless and key.startswith(MARK) else key
+        if "key" in self._holds:
+            return key
+        self._losses.add("key_as_text", place, f"the key was of kind {kind(key)}")
+        return as_text(key)
+
+    def _marked(self, value: Value, pointer: str, depth: int) -> Value:
+        if isinstance(value, Tagged):
+            return {f"{MARK}tag": value.tag, f"{MARK}value": self.fit(value.value, pointer, depth + 1)}
+        return {MARK + kind(value): as_text(value)}
+
+    def _instead(self, value: Value, pointer: str, depth: int) -> Value:
+        if isinstance(value, Tagged):
+            self._losses.add("tag_dropped", pointer, f"the value was of type {value.tag}")
+            return self.fit(value.value, pointer, depth)
+        if isinstance(value, Decimal) and "float" in self._holds:
+            near = float(value)
+            if near - near == 0:
+                if Decimal(repr(near)) != value:
+                    self._losses.add("decimal_rounded", pointer, "more digits than a binary number has")
+                return near
+        if isinstance(value, float) and "decimal" in self._holds and value - value == 0:
+            return Decimal(repr(value))
+        self._losses.add(f"{kind(value)}_as_text", pointer, f"the format has no such {kind(value)}")
+        return as_text(value)
+
+
+def as_text(value: Value) -> str:
+    """Return a scalar as text that says the same."""
+    return TEXTS.get(type(value), str)(value)
+
+
+def _number(value: float | Decimal) -> str:
+    return {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}.get(
+        text := repr(value) if isinstance(value, float) else str(value), text
+    )
+
+
+TEXTS: Final[dict[type, Callable[[Value], str]]] = {
+    type(None): lambda _: "",
+    bool: lambda value: "true" if value else "false",
+    float: _number,
+    Decimal: _number,
+    bytes: lambda value: base64.b64encode(value).decode(),
+    datetime: lambda value: value.isoformat().replace("+00:00", "Z"),
+    date: date.isoformat,
+    time: time.isoformat,
+}
+
+
+def restored(value: Value, pointer: str = "") -> Value:
+    """Return what `Fitting` has made of it with `lossless`, as it was. Raise `Unreadable` for marks that it does not write."""
+    if isinstance(value, list):
+        return [restored(each, f"{pointer}/{index}") for index, each in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    marks = [key for key in value if isinstance(key, str) and key.startswith(MARK) and not key.startswith(MARK * 2)]
+    if marks:
+        return _of_mark(value, pointer)
+    return {
+        key[1:] if isinstance(key, str) and key.startswith(MARK * 2) else key: restored(
+            each, f"{pointer}/{escaped(str(key))}"
+        )
+        for key, each in value.items()
+    }
+
+
+def _of_mark(value: dict[str, Value], pointer: str) -> Value:
+    try:
+        match list(value.items()):
+            case [("$tag", str(tag)), ("$value", inner)] | [("$value", inner), ("$tag", str(tag))]:
+                return Tagged(tag, restored(inner, pointer))
+            case [("$value", inner)]:
+                return restored(inner, pointer)
+            case [("$map", list(pairs))]:
+                return {restored(key): restored(each, pointer) for key, each in pairs}
+            case [(mark, str(text))] if mark in PARSERS:
+                return PARSERS[mark](text)
+    except (ValueError, ArithmeticError, TypeError):
+        pass
+    raise Unreadable(
+        "bad_mark", "a key that begins with $ means a kind of value; write $$ for a key of your own", pointer=pointer
+    )
+
+
+PARSERS: Final[dict[str, Callable[[str], Value]]] = {
+    "$null": lambda _: None,
+    "$boolean": {"true": True, "false": False}.__getitem__,
+    "$integer": int,
+    "$decimal": Decimal,
+    "$float": float,
+    "$string": str,
+    "$bytes": lambda text: base64.b64decode(text, validate=True),
+    "$datetime": datetime.fromisoformat,
+    "$date": date.fromisoformat,
+    "$time": time.fromisoformat,
+}

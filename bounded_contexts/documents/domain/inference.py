@@ -1,0 +1,99 @@
+"""Texts of formats without kinds: what they may stand for.
+
+`safe` takes only what is written back exactly as it stood: `12` and `1.50`, not `007`, `1e3` or `+1`. `full` takes whatever
+a person would read as a number, a truth value or a time.
+"""
+
+import re
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Final
+
+from bounded_contexts.documents.domain.errors import Unreadable, quoted
+from bounded_contexts.documents.domain.options import Inference
+from bounded_contexts.documents.domain.values import Value
+
+INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,3999})")
+DECIMAL: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,3999})\.[0-9]{1,3999}")
+LOOSE: Final = re.compile(r"[+-]?(?:[0-9]{1,4000}\.?[0-9]{0,4000}|\.[0-9]{1,4000})(?:[eE][+-]?[0-9]{1,9})?")
+DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
+DATETIME: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)?")
+TIME: Final = re.compile(r"\d\d:\d\d:\d\d(?:\.\d{1,6})?")
+SAFE: Final[dict[str, Value]] = {"true": True, "false": False}
+FULL: Final[dict[str, Value]] = {
+    **dict.fromkeys(("true", "yes", "on"), True),
+    **dict.fromkeys(("false", "no", "off"), False),
+    **dict.fromkeys(("", "null", "none", "na", "n/a", "nan")),
+}
+_FIRST: Final = frozenset("-0123456789tf")  # of every text that `safe` takes
+
+
+def inferred(text: str, inference: Inference) -> Value:
+    """Return what the text stands for, or the text."""
+    if inference == "safe":
+        if not text or text[0] not in _FIRST:
+            return text
+        return _exact(text)
+    return _loose(text.strip()) if inference == "full" else text
+
+
+def inferred_within(value: Value, inference: Inference) -> Value:
+    """Return the value with every text in it as `inferred` has it."""
+    if type(value) is str:
+        return inferred(value, inference)
+    if type(value) is dict:
+        return {key: inferred_within(each, inference) for key, each in value.items()}
+    return [inferred_within(each, inference) for each in value] if isinstance(value, list) else value
+
+
+def _exact(text: str) -> Value:
+    if INTEGER.fullmatch(text):
+        return int(text) if text != "-0" else text
+    if DECIMAL.fullmatch(text):
+        return Decimal(text)
+    return SAFE.get(text, text)
+
+
+def _loose(text: str) -> Value:
+    if (word := text.lower()) in FULL:
+        return FULL[word]
+    if LOOSE.fullmatch(text):
+        number = Decimal(text)
+        return int(number) if "." not in text and "e" not in word else number
+    return _moment(text)
+
+
+def _moment(text: str) -> Value:
+    try:
+        if DATETIME.fullmatch(text):
+            return datetime.fromisoformat(text)
+        if DATE.fullmatch(text):
+            return date.fromisoformat(text)
+        if TIME.fullmatch(text):
+            return time.fromisoformat(text)
+    except ValueError:
+        return text  # 2026-02-30
+    return text
+
+
+def as_kind(text: str, kind: str, place: str) -> Value:
+    """Return the text as that kind of value; the empty text as null. Raise `Unreadable` for one that is none."""
+    if kind == "string":
+        return text
+    if not text:
+        return None
+    value = _loose(text.strip())
+    if type(value) in KINDS[kind]:
+        return Decimal(value) if kind == "decimal" else value
+    raise Unreadable("wrong_type", f"{quoted(text)} is no {kind}", cell=place)
+
+
+KINDS: Final[dict[str, tuple[type, ...]]] = {
+    "integer": (int,),
+    "decimal": (int, Decimal),
+    "boolean": (bool,),
+    "datetime": (datetime,),
+    "date": (date,),
+    "time": (time,),
+    "string": (str,),
+}

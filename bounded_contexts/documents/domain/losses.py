@@ -1,0 +1,35 @@
+"""What a conversion changed: counted in full, told for the first ones."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+TOLD = 20  # with their places; every further one is counted only
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """One leaf that reads back as something else."""
+
+    code: str  # docs/documents.md
+    pointer: str  # where it was in the source: JSON Pointer
+    detail: str
+
+
+@dataclass(slots=True)
+class Losses:
+    """The losses of one conversion, and what was guessed rather than read."""
+
+    counts: Counter[str] = field(default_factory=Counter)  # by code
+    first: list[Loss] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)  # what was found out: dialect, charset, inferred types
+
+    def add(self, code: str, pointer: str, detail: str) -> None:
+        """Count a loss; tell of it while there are few."""
+        self.counts[code] += 1
+        if len(self.first) < TOLD:
+            self.first.append(Loss(code, pointer, detail))
+
+    @property
+    def total(self) -> int:
+        """Return how many there were."""
+        return self.counts.total()

@@ -1,0 +1,97 @@
+"""What can be asked of a conversion. One name means one thing in every format; docs/documents.md has the table."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
+
+from shared_kernel.errors import Malformed
+
+TYPES: Final = ("integer", "decimal", "boolean", "datetime", "date", "time", "string")
+Duplicates = Literal["error", "first", "last", "list"]
+Inference = Literal["off", "safe", "full"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The defaults refuse what would lose something in silence, and guess nothing."""
+
+    # of both sides
+    lossless: bool = (
+        False  # write kinds that a format lacks as {"$kind": text}, and cells so that they read back exactly
+    )
+    restored: bool = False  # the input was written so
+    nested: bool = False  # flat names like `a.b[0]` stand for values in each other, where a flat format is read
+    charset: str | None = None  # of the input, where it is text; None: by byte order mark, else UTF-8
+    # reading
+    duplicates: Duplicates = "error"  # what a second key of the same name does
+    inference: Inference = "off"  # whether texts of untyped formats become numbers, booleans, nulls and times
+    types: tuple[tuple[str, str], ...] = ()  # (column, kind) that are known better than inference knows
+    # writing
+    pretty: bool = False
+    sort_keys: bool = False
+    output_charset: str = "utf-8"
+    columns: tuple[str, ...] = ()  # of flat formats; others are left out and reported. Empty: all there are
+    # CSV, TSV
+    delimiter: str | None = None
+    quote: str = '"'
+    escape: str | None = None
+    header: Literal["yes", "no"] = "yes"
+    skip_rows: int = 0
+    comment: str | None = None
+    trim: bool = False
+    ragged: Literal["error", "pad"] = "error"
+    null_text: str | None = None  # a cell that reads as null; None: none does
+    newline: Literal["lf", "crlf"] = "crlf"
+    quoting: Literal["minimal", "all"] = "minimal"
+    mark: bool = False  # begin with a byte order mark
+    formula: Literal["keep", "escape", "reject"] = (
+        "keep"  # texts that spreadsheet programs would run: = + - @ tab return
+    )
+    # XML
+    root: str = "root"
+    row: str = "row"
+    attributes: str = "@"  # prefix of keys that are attributes
+    text: str = "#text"
+    namespaces: Literal["keep", "expand", "strip"] = "keep"
+    lists: tuple[str, ...] = ()  # element names that are lists even where there is one
+    # TOML
+    toml: Literal["1.0", "1.1"] = "1.0"
+    # XLSX
+    sheet: str | None = None  # name, or index from 0; None: the first when reading, "Sheet1" when writing
+
+
+def options_of(given: Mapping[str, str]) -> Options:
+    """Return the options as texts say them. Raise `Malformed` for names and values that there are none of."""
+    kinds = get_type_hints(Options)
+    found: dict[str, Any] = {}
+    for name, text in given.items():
+        if name not in kinds:
+            raise Malformed("unknown_option", f"{name[:40]!r} is none of {', '.join(kinds)}")
+        found[name] = _meant(name, kinds[name], text)
+    for name in ("delimiter", "quote", "escape", "comment"):
+        if found.get(name) is not None and len(found[name]) != 1:
+            raise Malformed("bad_option", f"{name} is one character")
+    return Options(**found)
+
+
+def _meant(name: str, kind: Any, text: str) -> Any:
+    if name == "types":
+        pairs = tuple(tuple(each.rsplit(":", 1)) for each in text.split(","))
+        if not all(len(pair) == 2 and pair[1] in TYPES for pair in pairs):
+            raise Malformed("bad_option", f"types is column:kind, comma-separated; kinds are {', '.join(TYPES)}")
+        return pairs
+    if kind is bool:
+        if text not in ("true", "false"):
+            raise Malformed("bad_option", f"{name} is true or false")
+        return text == "true"
+    if kind is int:
+        if not text.isdecimal() or len(text) > 9:
+            raise Malformed("bad_option", f"{name} is a number, 0 or more")
+        return int(text)
+    if get_origin(kind) is Literal:
+        if text not in get_args(kind):
+            raise Malformed("bad_option", f"{name} is one of {', '.join(get_args(kind))}")
+        return text
+    if get_origin(kind) is tuple:
+        return tuple(text.split(","))
+    return {"\\t": "\t", "tab": "\t"}.get(text, text)

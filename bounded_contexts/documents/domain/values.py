@@ -1,0 +1,81 @@
+"""The value model between all formats: exact, ordered, and no larger than JSON, YAML, TOML and MsgPack together.
+
+A `Value` is None, bool, int of any size, Decimal (a number as it was written, digits and exponent), float (a binary number, of
+formats that have them), str, bytes, datetime (aware, or local without a zone), date, time (local), Tagged, a list of
+values, or a dict from scalars to values in its order.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any, Final
+
+Value = Any  # recursive types of this size slow type checkers down and tell readers nothing new
+
+SCALARS: Final = (type(None), bool, int, Decimal, float, str, bytes, datetime, date, time)
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """A value of a type that only its format knows: a MsgPack extension, a cell's error."""
+
+    tag: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """A document that is one value, in memory as a whole."""
+
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """A document that is a sequence of values, read while it is written. `batches` can be walked once."""
+
+    batches: Iterator[Sequence[Value]]
+    columns: tuple[str, ...] | None = None  # known beforehand, of formats that say them first
+
+
+Document = Single | Records
+
+
+def kind(value: Value) -> str:
+    """Return the kind of value by its name in warnings and documentation."""
+    return KINDS.get(type(value), "tagged")
+
+
+KINDS: Final[dict[type, str]] = {
+    type(None): "null",
+    bool: "boolean",
+    int: "integer",
+    Decimal: "decimal",
+    float: "float",
+    str: "string",
+    bytes: "bytes",
+    datetime: "datetime",
+    date: "date",
+    time: "time",
+    list: "list",
+    dict: "map",
+    Tagged: "tagged",
+}
+
+
+def leaves(value: Value, pointer: str = "") -> Iterator[tuple[str, Value]]:
+    """Yield each leaf with its JSON Pointer (RFC 6901); empty lists and maps are leaves."""
+    if isinstance(value, dict) and value:
+        for key, each in value.items():
+            yield from leaves(each, f"{pointer}/{escaped(str(key))}")
+    elif isinstance(value, list) and value:
+        for index, each in enumerate(value):
+            yield from leaves(each, f"{pointer}/{index}")
+    else:
+        yield pointer, value
+
+
+def escaped(key: str) -> str:
+    """Return the key as a token of a JSON Pointer."""
+    return key.replace("~", "~0").replace("/", "~1")
