@@ -1,12 +1,11 @@
 """Webhooks: who is told by signed requests which channels became occupied or vacated, and which users came or went."""
 
+import json
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 from uuid import UUID
-
-import msgspec
 
 from bounded_contexts.realtime.application import signatures
 from bounded_contexts.realtime.application.channels import checked_globs, fits
@@ -163,7 +162,7 @@ def body_of(change: Change) -> str:
     """Return what endpoints are sent, as JSON."""
     what, _, name = change.subject.partition(":")
     data = {"user_id": name} if what == USER else {"channel": name, "public": what == PUBLIC_CHANNEL}
-    return msgspec.json.encode({"type": _kind(change), "timestamp": change.at.isoformat(), "data": data}).decode()
+    return json.dumps({"type": _kind(change), "timestamp": change.at.isoformat(), "data": data}, separators=(",", ":"))
 
 
 def wait_s(attempts: int, chance: float) -> float:
