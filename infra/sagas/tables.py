@@ -12,7 +12,7 @@ saga = sa.Table(
     metadata,
     sa.Column("id", sa.Uuid, primary_key=True),  # follows from definition and key
     sa.Column("definition", sa.Text, nullable=False),
-    sa.Column("key", sa.Uuid, nullable=False, index=True),
+    sa.Column("key", sa.Uuid, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("phase", sa.Text, nullable=False),
     sa.Column("parked", sa.Text),  # why it waits for an operator
@@ -25,6 +25,7 @@ saga = sa.Table(
     sa.Column("changed_at", Moment, nullable=False),
     sa.Column("stuck_at", Moment, nullable=False),  # from then on it is late, if it is open
     sa.Column("ended_at", Moment),
+    sa.Index("ix_saga_key", "key"),
     sa.Index("saga_started", "started_at", "id"),
     sa.Index("saga_open", "definition", "started_at", postgresql_where=sa.text("ended_at is null")),
 )

@@ -545,6 +545,12 @@ class TestAttacks:
             ("query=%7Bme%7Bid%7D%7D", "application/x-www-form-urlencoded", 415, "unsupported_media_type"),
             ('{"query": 7}', "application/json", 422, "validation_failed"),
             ("{}", "application/json", 422, "validation_failed"),
+            (
+                '{"query": "{ me { id } }", "variables": {"a": ["\\ud800"]}}',
+                "application/json",
+                422,
+                "validation_failed",
+            ),
             ('{"query": "%s"}' % ("x" * 20_001), "application/json", 422, "validation_failed"),
             ('{"query": "%s"}' % ("x" * (1 << 20)), "application/json", 413, "payload_too_large"),
             ('{"query": "{ me { id } }", "variables": %s}' % ("[" * 60_000), "application/json", 400, "bad_request"),

@@ -370,6 +370,7 @@ async def test_graphql_says_and_does_the_same(staff: httpx.AsyncClient, client: 
     assert codes(await ask(reader, ADD, sku=f"{prefix}d", name="Cup")) == [("forbidden", 403)]
     assert codes(await ask(reader, RECEIVE, input=receipt)) == [("forbidden", 403)]
     assert codes(await ask(staff, ADD, sku="a/b", name="Cup")) == [("validation_failed", 422)]
+    assert codes(await ask(reader, PAGE, prefix="\0")) == [("validation_failed", 422)]
     first = await eventually(
         lambda: data(reader, PAGE, prefix=prefix), until=lambda found: found["stockItems"]["pageInfo"]["hasNextPage"]
     )

@@ -17,13 +17,17 @@ from sqlalchemy.exc import ProgrammingError
 
 from bounded_contexts.audit.adapters.tables import metadata as audit_tables
 from bounded_contexts.identity.adapters.tables import metadata as identity_tables
+from bounded_contexts.inventory.adapters.tables import metadata as inventory_tables
 from bounded_contexts.messaging.adapters.tables import metadata as messaging_tables
 from bounded_contexts.notifications.adapters.tables import metadata as notifications_tables
+from bounded_contexts.ordering.adapters.tables import metadata as ordering_tables
+from bounded_contexts.payments.adapters.tables import metadata as payments_tables
 from bounded_contexts.realtime.adapters.tables import metadata as realtime_tables
 from headwater import wiring
 from headwater.settings import SettingsError
 from infra.migrations import ContextSchema, migrate, role_name, role_password, role_url
 from infra.postgres import Database
+from infra.sagas.tables import metadata as saga_tables
 from shared_kernel.errors import Unavailable
 from tests.conftest import SECRET, settings_for
 from tests.servers import Servers
@@ -45,6 +49,10 @@ TABLES = {
         ("messaging", messaging_tables),
         ("notifications", notifications_tables),
         ("realtime", realtime_tables),
+        ("ordering", ordering_tables),
+        ("inventory", inventory_tables),
+        ("payments", payments_tables),
+        ("sagas", saga_tables),
     )
 }
 SHARED = {
@@ -55,6 +63,7 @@ SHARED = {
     "group_member",
     "paused_group",
     "handled",
+    "snapshot",
     "alembic_version",
 }  # infra's own, made by its functions
 SCHEMAS = [
@@ -241,7 +250,7 @@ async def test_a_context_may_have_its_own_database(owner: Database, servers: Ser
         await migrate(owner, schemas, SECRET)
 
         assert {schema for schema, _ in await tables(own)} == {"messaging"}
-        assert {schema for schema, _ in await tables(owner)} == {"audit", "identity", "notifications", "realtime"}
+        assert {schema for schema, _ in await tables(owner)} == set(TABLES) - {"messaging"}
     async with owner.driver() as connection:
         await connection.execute(f"drop database {name} with (force)")
 

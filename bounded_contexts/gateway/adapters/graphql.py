@@ -25,7 +25,7 @@ from graphql import (
     validate,
 )
 from graphql.validation import recommended_rules
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 
@@ -46,6 +46,15 @@ log = structlog.get_logger()
 moment: TypeAdapter[datetime] = TypeAdapter(Moment)
 
 
+def _is_text(variables: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the variables. Raise `ValueError` where half of a surrogate pair is among them, which no event can carry."""
+    try:
+        msgspec.json.encode(variables)
+    except UnicodeEncodeError:
+        raise ValueError("lone surrogates are not text") from None
+    return variables
+
+
 class Operation(BaseModel):
     """A GraphQL request. Unknown fields are for other servers."""
 
@@ -53,7 +62,7 @@ class Operation(BaseModel):
 
     query: Annotated[str, Field(min_length=1, max_length=TEXT_LIMIT, examples=["{ me { name } }"])]
     operation_name: Annotated[str | None, Field(alias="operationName", max_length=200)] = None
-    variables: dict[str, Any] | None = None
+    variables: Annotated[dict[str, Any] | None, AfterValidator(_is_text)] = None
 
 
 @dataclass(frozen=True, slots=True)

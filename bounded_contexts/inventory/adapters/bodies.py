@@ -13,6 +13,8 @@ from infra.http import Body, NextPage
 # What stands in a path as it is. No `.` at the start: `..` would lead elsewhere.
 SKU = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
+PREFIX = r"^[A-Za-z0-9._-]*$"  # of SKUs
+
 Sku = Annotated[
     str,
     Field(
@@ -32,6 +34,10 @@ class NewItem(Body):
 
 class Receipt(Body):
     quantity: Annotated[StrictInt, Field(ge=1, le=RECEIPT_LIMIT, description="Units.", examples=[100])]
+
+
+class Begin(Body):
+    prefix: Annotated[str, Field(max_length=SKU_LIMIT, pattern=PREFIX)]
 
 
 class ItemAnswer(BaseModel):

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import strawberry
 
-from bounded_contexts.inventory.adapters.bodies import NewItem, Receipt, decided_answer, item_answer
+from bounded_contexts.inventory.adapters.bodies import Begin, NewItem, Receipt, decided_answer, item_answer
 from bounded_contexts.inventory.adapters.http import ITEMS
 from bounded_contexts.inventory.application.commands import change_item
 from bounded_contexts.inventory.application.items import known_item
@@ -48,9 +48,10 @@ def graph(ports: Ports) -> Part:
         async def stock_items(
             self, info: Info, first: int = FIRST, after: str | None = None, prefix: str = ""
         ) -> Connection[StockItem] | None:
-            tokens, of = info.context.tokens, f"{ITEMS}:{prefix}"
+            begins = Begin.model_validate({"prefix": prefix}).prefix
+            tokens, of = info.context.tokens, f"{ITEMS}:{begins}"
             begin = tokens.open("cursor", after, of) if after else None
-            found = await ports.stock.page(checked(first) + 1, prefix, begin)
+            found = await ports.stock.page(checked(first) + 1, begins, begin)
             nodes = [
                 (StockItem(**item_answer(each).model_dump()), tokens.seal("cursor", each.sku, of))
                 for each in found[:first]

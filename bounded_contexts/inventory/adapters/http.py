@@ -10,6 +10,7 @@ from fastapi import APIRouter, Header, Path, Query, Response
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from bounded_contexts.inventory.adapters.bodies import (
+    PREFIX,
     SKU,
     ItemAnswer,
     ItemPage,
@@ -58,7 +59,7 @@ IdempotencyKey = Annotated[
     str | None, Header(min_length=1, max_length=128, description="The same key is the same receipt.")
 ]
 Prefix = Annotated[
-    str, Query(max_length=SKU_LIMIT, pattern=r"^[A-Za-z0-9._-]*$", description="What the SKUs begin with; case counts.")
+    str, Query(max_length=SKU_LIMIT, pattern=PREFIX, description="What the SKUs begin with; case counts.")
 ]
 
 

@@ -73,7 +73,7 @@ def saga_router(sagas: SagaOperations, tokens: OpaqueTokens) -> APIRouter:
 
     @routes.get("")
     async def list_sagas(
-        saga: Annotated[str | None, Query(max_length=100)] = None,
+        saga: Annotated[str | None, Query(pattern=r"^[a-z_]{1,100}$")] = None,
         state: State | None = None,
         stuck: Annotated[bool, Query(description="Only those that are stuck.")] = False,
         order_id: UUID | None = None,

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from bounded_contexts.payments.adapters.provider_http import known_reason
-from bounded_contexts.payments.application.ports import Ports, Statement
+from bounded_contexts.payments.application.ports import REFERENCE, Ports, Statement
 from bounded_contexts.payments.application.telling import Told, told
 from infra.access_tokens import Unauthenticated
 from infra.http import anybody, open_to_all, problems
@@ -26,7 +26,7 @@ Signature = Annotated[str, Header(max_length=1000, description="`v1,<base64>` of
 class ProviderPayment(BaseModel):
     """A payment as the provider has it; what else it says is not read."""
 
-    id: str
+    id: Annotated[str, Field(pattern=REFERENCE)]
     reference: UUID
     state: Literal["authorized", "declined", "captured", "voided", "refunded"]
     amount: int

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import httpx
@@ -22,7 +22,7 @@ from limits.strategies import MovingWindowRateLimiter
 from prometheus_client import Histogram
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
-from bounded_contexts.payments.application.ports import Instruction, Statement, Unknown
+from bounded_contexts.payments.application.ports import REFERENCE, Instruction, Statement, Unknown
 from bounded_contexts.payments.application.settling import outcome_of
 from bounded_contexts.payments.domain.commands import Declined, Outcome
 from infra import tracing
@@ -64,7 +64,7 @@ class Patience:
 class Answer(msgspec.Struct, frozen=True):
     """A payment as the provider writes it."""
 
-    id: str
+    id: Annotated[str, msgspec.Meta(pattern=REFERENCE)]
     reference: UUID  # our id of the payment
     state: Literal["authorized", "declined", "captured", "voided", "refunded"]
     amount: int

@@ -13,6 +13,9 @@ from shared_kernel.events import EventStore, Position
 Status = Literal["requested", "authorized", "declined", "captured", "voided", "refunded"]
 
 
+REFERENCE = r"^[!-~]{1,200}$"  # what a provider may call a payment
+
+
 @dataclass(frozen=True, slots=True)
 class Instruction:
     """One step of a payment, as the provider is asked for it."""
