@@ -13,8 +13,6 @@ from typing import Any, Final
 
 Value = Any  # recursive types of this size slow type checkers down and tell readers nothing new
 
-SCALARS: Final = (type(None), bool, int, Decimal, float, str, bytes, datetime, date, time)
-
 
 @dataclass(frozen=True, slots=True)
 class Tagged:
@@ -64,18 +62,13 @@ KINDS: Final[dict[type, str]] = {
 }
 
 
-def leaves(value: Value, pointer: str = "") -> Iterator[tuple[str, Value]]:
-    """Yield each leaf with its JSON Pointer (RFC 6901); empty lists and maps are leaves."""
-    if isinstance(value, dict) and value:
-        for key, each in value.items():
-            yield from leaves(each, f"{pointer}/{escaped(str(key))}")
-    elif isinstance(value, list) and value:
-        for index, each in enumerate(value):
-            yield from leaves(each, f"{pointer}/{index}")
-    else:
-        yield pointer, value
-
-
 def escaped(key: str) -> str:
     """Return the key as a token of a JSON Pointer."""
     return key.replace("~", "~0").replace("/", "~1")
+
+
+def in_order(value: Value) -> Value:
+    """Return the value with the keys of every map in order, kind by kind."""
+    if isinstance(value, dict):
+        return {key: in_order(value[key]) for key in sorted(value, key=lambda key: (type(key).__name__, key))}
+    return [in_order(each) for each in value] if isinstance(value, list) else value

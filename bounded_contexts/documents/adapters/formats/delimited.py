@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import BinaryIO, Final
 
 from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format, encoded, utf8
@@ -39,15 +39,10 @@ def reader(delimiter: str) -> Callable[[BinaryIO, Conversion], Document]:
             return Records(iter(()), columns=())
         names = first if options.header == "yes" else [f"column{number}" for number in range(1, len(first) + 1)]
         _check_names(names, conversion)
-        body = found if options.header == "yes" else _again(first, found)
+        body = found if options.header == "yes" else chain([first], found)
         return nested(_records(names, body, rows, conversion), tuple(names), conversion)
 
     return read
-
-
-def _again(first: list[str], rest: Iterator[list[str]]) -> Iterator[list[str]]:
-    yield first
-    yield from rest
 
 
 def _lines(source: BinaryIO, conversion: Conversion) -> Iterator[str]:

@@ -13,7 +13,7 @@ import msgpack
 from bounded_contexts.documents.adapters.formats.conversion import CHUNK, Conversion, Format, pieces_of
 from bounded_contexts.documents.adapters.formats.json import merged
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
-from bounded_contexts.documents.domain.values import Document, Records, Single, Tagged, Value
+from bounded_contexts.documents.domain.values import Document, Records, Single, Tagged, Value, in_order
 
 KINDS: Final = frozenset(
     {
@@ -197,7 +197,7 @@ def _packing(conversion: Conversion) -> Any:
     def pack(value: Value, pointer: str) -> bytes:
         if conversion.options.sort_keys or conversion.options.lossless:
             fitted = fitting.fit(value, pointer)
-            return bytes(packer.pack(_sorted(fitted) if conversion.options.sort_keys else fitted))
+            return bytes(packer.pack(in_order(fitted) if conversion.options.sort_keys else fitted))
         try:
             return bytes(packer.pack(value))
         except (TypeError, ValueError, OverflowError):  # a kind that it lacks: its place is looked for
@@ -213,12 +213,6 @@ def _of_tag(value: Value) -> Value:
     if isinstance(value, Tagged) and value.tag.startswith(EXTENSION):
         return msgpack.ExtType(int(value.tag.removeprefix(EXTENSION)), value.value)
     raise TypeError(type(value))
-
-
-def _sorted(value: Value) -> Value:
-    if isinstance(value, dict):
-        return {key: _sorted(value[key]) for key in sorted(value, key=lambda key: (type(key).__name__, key))}
-    return [_sorted(each) for each in value] if isinstance(value, list) else value
 
 
 MSGPACK: Final = Format(

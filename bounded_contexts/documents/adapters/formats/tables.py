@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import islice
 from typing import IO, Final
 
 import msgspec
@@ -217,13 +216,6 @@ def _structured(
         return
     for batch in _typed(batches, conversion):
         yield [unflattened((paths[name], cell) for name, cell in row.items()) for row in batch]
-
-
-def chunks(values: Sequence[Value], size: int = BATCH) -> Iterator[list[Value]]:
-    """Yield the values, so many at a time."""
-    each = iter(values)
-    while batch := list(islice(each, size)):
-        yield batch
 
 
 def single(document: Document, limit: int) -> Value:

@@ -13,7 +13,7 @@ from bounded_contexts.documents.adapters.formats.conversion import Conversion, F
 from bounded_contexts.documents.adapters.formats.tables import single
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.fitting import MARK
-from bounded_contexts.documents.domain.values import Document, Single, Value
+from bounded_contexts.documents.domain.values import Document, Single, Value, in_order
 
 KINDS: Final = frozenset(
     {"boolean", "integer", "decimal", "float", "not finite", "string", "datetime", "date", "time", "list", "map"}
@@ -48,28 +48,18 @@ def _number(text: str) -> Decimal | float:
 def write(document: Document, conversion: Conversion) -> Iterator[bytes]:
     """Write one document, which is a map; another value is wrapped into one."""
     value = single(document, conversion.limits.rows)
-    lossless = conversion.options.lossless
+    fit, lossless = conversion.fitting(KINDS).fit, conversion.options.lossless
     if not isinstance(value, dict):
         if not lossless:
             conversion.losses.add(
                 "wrapped", "", f"the format begins with a map: the document is at the key {WRAPPED!r}"
             )
-        fitted: Value = {f"{MARK}value" if lossless else WRAPPED: _without_nulls(value, conversion)}
+        fitted: Value = {f"{MARK}value" if lossless else WRAPPED: fit(value)}
     else:
-        fitted = _without_nulls(value, conversion)
+        fitted = fit(value)
     if conversion.options.sort_keys:
-        fitted = _sorted(fitted)
+        fitted = in_order(fitted)
     return encoded((tomli_w.dumps(fitted),), conversion)
-
-
-def _without_nulls(value: Value, conversion: Conversion) -> Value:
-    return conversion.fitting(KINDS).fit(value)
-
-
-def _sorted(value: Value) -> Value:
-    if isinstance(value, dict):
-        return {key: _sorted(value[key]) for key in sorted(value)}
-    return [_sorted(each) for each in value] if isinstance(value, list) else value
 
 
 TOML: Final = Format(

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from itertools import islice
+from itertools import chain, islice
 from typing import IO, Any, BinaryIO, Final
 from xml.parsers import expat
 
@@ -45,7 +45,7 @@ def read(source: BinaryIO, conversion: Conversion) -> Document:
         names = [as_text(cell) if cell is not None else f"column{number}" for number, cell in enumerate(first, start=1)]
     else:
         names = [f"column{number}" for number in range(1, len(first) + 1)]
-        rows = _again(first, rows)
+        rows = chain([first], rows)
     if len(set(names)) < len(names):
         raise Unreadable("duplicate_key", "two columns have one name", cell="1")
     batches = _records(names, rows, conversion)
@@ -63,11 +63,6 @@ def _opened(spool: IO[bytes], conversion: Conversion) -> "_Workbook":
     except Exception:
         spool.close()
         raise
-
-
-def _again(first: list[Value], rest: Iterator[list[Value]]) -> Iterator[list[Value]]:
-    yield first
-    yield from rest
 
 
 def _records(names: list[str], rows: Iterator[list[Value]], conversion: Conversion) -> Iterator[list[dict[str, Value]]]:

@@ -274,7 +274,7 @@ def _exactly(element: Any) -> Value:
             if kind == "string"
             else msgspec.json.decode(text)
             if kind != "decimal"
-            else json.loads(text, parse_float=_decimal)
+            else json.loads(text, parse_float=Decimal)
         )
     except ValueError:
         raise Unreadable("bad_mark", f"no {kind}", line=element.sourceline) from None
@@ -283,10 +283,6 @@ def _exactly(element: Any) -> Value:
 def _key(element: Any) -> str:
     key = element.get(KEY)
     return _local(element) if key is None else str(msgspec.json.decode(key))
-
-
-def _decimal(text: str) -> Value:
-    return Decimal(text)
 
 
 def _local(element: Any) -> str:
