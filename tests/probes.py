@@ -14,7 +14,7 @@ LOOK_AGAIN_S = 0.02
 async def eventually(
     ask: Callable[[], Awaitable[T]],
     *,
-    within: float = 45.0,
+    within: float = 120.0,
     until: Callable[[T], bool] = bool,
     every: float = LOOK_AGAIN_S,
 ) -> T:

@@ -59,6 +59,16 @@ def run(
 
 
 @app.command()
+def payment_provider(
+    port: Annotated[int, typer.Option()],
+    ledger: Annotated[Path, typer.Option()],
+    webhooks: Annotated[str, typer.Option()],
+) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    HTTPServer(("127.0.0.1", port), Ready).serve_forever()
+
+
+@app.command()
 def nursery(connection: int) -> None:
     app(forks(connection))
 

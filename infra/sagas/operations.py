@@ -107,8 +107,9 @@ class SagaOperations:
             return [SagaView(**row._mapping) for row in rows]
 
     async def detail(self, id_: UUID) -> SagaDetail:
-        """Return one saga. Raise `NotFound`."""
+        """Return one saga as it was at one moment. Raise `NotFound`."""
         async with self._database.transaction() as connection:
+            await connection.execute(sa.text("set transaction isolation level repeatable read, read only"))
             found = (await connection.execute(sa.select(*COLUMNS, saga.c.data).where(saga.c.id == id_))).first()
             if found is None:
                 raise NotFound("saga_not_found", f"there is no saga {id_}")

@@ -136,14 +136,12 @@ class Rig(ABC):
     async def buried(self, count: int) -> list[Letter]:
         """Return the dead letters once there are so many, or more."""
         return await eventually(
-            lambda: self.letters.chosen(self.full_name, Choice()), within=20, until=lambda found: len(found) >= count
+            lambda: self.letters.chosen(self.full_name, Choice()), until=lambda found: len(found) >= count
         )
 
     async def emptied(self) -> None:
         """Return when no dead letter is left."""
-        await eventually(
-            lambda: self.letters.count(self.full_name, Choice()), within=20, until=lambda letters: letters == 0
-        )
+        await eventually(lambda: self.letters.count(self.full_name, Choice()), until=lambda letters: letters == 0)
 
     async def stands(self, ends: dict[tuple[str, int], int]) -> None:
         """Return when the group has stored that it is there."""
@@ -372,7 +370,7 @@ class Handling:
         async def count() -> int:
             return self.begun.count(name)
 
-        await eventually(count, within=20, until=lambda found: found >= times)
+        await eventually(count, until=lambda found: found >= times)
 
 
 def replayed(first: int, end: int) -> Callable[[Progress], Progress]:

@@ -33,7 +33,7 @@ async def until(look: Callable[[], float], wanted: Callable[[float], bool]) -> f
     async def ask() -> float:
         return look()
 
-    return await eventually(ask, within=20, until=wanted)
+    return await eventually(ask, until=wanted)
 
 
 class FiguresContract:

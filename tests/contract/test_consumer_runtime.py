@@ -68,7 +68,7 @@ async def seen(look: Callable[[], T], until: Callable[[T], bool] = bool) -> T:
     async def ask() -> T:
         return look()
 
-    return await eventually(ask, within=20, until=until)
+    return await eventually(ask, until=until)
 
 
 class MovesContract:
@@ -521,7 +521,7 @@ class FailuresContract:
             async def attempts() -> list[int]:
                 return [each.attempts for each in await rig.letters.chosen(rig.full_name, Choice(limit=3))]
 
-            await eventually(attempts, until=lambda found: found[0] == 2, within=20)
+            await eventually(attempts, until=lambda found: found[0] == 2)
 
         assert everything + behind == letters
         assert len(everything) == 10
@@ -566,7 +566,7 @@ class FailuresContract:
             await rig.letters.discard(rig.full_name, Choice(key=str(key_of("k0"))))
             await later
             await rig.publish("k0/10")
-            await eventually(rig.effects, until=lambda found: "k0/10" in found, within=5)
+            await eventually(rig.effects, until=lambda found: "k0/10" in found)
             done = await rig.effects()
             assert await rig.letters.count(rig.full_name, Choice()) == 0
 

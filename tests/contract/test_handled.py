@@ -112,9 +112,7 @@ async def noted(rig: Rig, positions: list[Position], count: int | None = None) -
     """Return the rows the records are in, once there are so many, all unless told."""
     places = [(*rig.partition(each.partition), each.offset) for each in positions]
     wanted = len(places) if count is None else count
-    found = await eventually(
-        lambda: rig.store.handled.of(rig.group, places), within=20, until=lambda found: len(found) >= wanted
-    )
+    found = await eventually(lambda: rig.store.handled.of(rig.group, places), until=lambda found: len(found) >= wanted)
     return [found.get(place) for place in places]
 
 

@@ -159,7 +159,14 @@ def test_every_request_to_stop_ends_all_children_even_when_repeated(
     supervisor.send_signal(request_to_stop)
 
     assert supervisor.wait(LIMIT_S) == 0
-    assert [child.name for child in children] == ["web", "work", "relay", "messaging.history.1", "messaging.history.2"]
+    assert [child.name for child in children] == [
+        "payment-provider",
+        "web",
+        "work",
+        "relay",
+        "messaging.history.1",
+        "messaging.history.2",
+    ]
     assert not any(child.is_running for child in children)
 
 

@@ -221,7 +221,7 @@ async def test_what_was_acknowledged_survives_the_death_of_web_and_of_history(st
         async def more() -> bool:
             return len(acknowledged) > than + 50
 
-        await eventually(more, within=60)
+        await eventually(more)
 
     for victim in ("messaging.history.1", "web", "messaging.history.2", "work", "web"):
         await going_on(len(acknowledged))
@@ -233,7 +233,7 @@ async def test_what_was_acknowledged_survives_the_death_of_web_and_of_history(st
     async def stored() -> list[dict[str, Any]]:
         return await history(api(people[0]), conversation)
 
-    found = await eventually(stored, within=60, until=lambda messages: len(messages) >= len(acknowledged))
+    found = await eventually(stored, until=lambda messages: len(messages) >= len(acknowledged))
     counted = Counter(message["client_id"] for message in found)
     assert [client_id for client_id in acknowledged if counted[client_id] != 1] == []
     assert [client_id for client_id, count in counted.items() if count > 1] == []

@@ -142,7 +142,7 @@ async def test_an_order_is_one_trace_from_the_request_over_the_provider_to_its_c
         """Return those of the provider, which may come before its answers and then cause what follows."""
         return [span for span in receiver.trace(trace_id) if span.name == "POST /api/v1/payments/webhooks"]
 
-    await until(lambda: heard()["ordering.orders", "orders"] == 2 and len(webhooks()) >= 2, within=90)
+    await until(lambda: heard()["ordering.orders", "orders"] == 2 and len(webhooks()) >= 2)
     await until(lambda: orphans() == [])
 
     assert heard()["ordering.commands", "order-commands"] == 1
@@ -309,7 +309,7 @@ async def test_every_query_of_the_dashboards_and_every_metric_of_the_alerts_is_t
 async def eventually_found(api: httpx.AsyncClient, expression: str) -> list[dict[str, Any]]:
     """Return what the query finds, which may need two scrapes."""
     try:
-        return await eventually(lambda: query(api, expression), within=15)
+        return await eventually(lambda: query(api, expression))
     except AssertionError:
         return []
 

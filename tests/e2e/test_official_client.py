@@ -42,7 +42,7 @@ class OfficialClient:
         async def found() -> list[dict[str, Any]]:
             return [each for each in self.told if each["what"] == what]
 
-        return await eventually(found, within=30, until=lambda each: len(each) >= count)
+        return await eventually(found, until=lambda each: len(each) >= count)
 
     def bodies(self) -> list[str]:
         events = [

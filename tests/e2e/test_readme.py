@@ -113,7 +113,7 @@ def test_the_first_message_goes_its_way(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=START_S,
         check=False,
     )
 
@@ -130,7 +130,9 @@ def test_the_printed_lines_send_a_message_too(clone: Path, environment: dict[str
     assert first.startswith("TOKEN=")
 
     command = ("bash", "-euo", "pipefail", "-c", first + second)
-    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, cwd=clone, env=environment, capture_output=True, text=True, timeout=START_S, check=False
+    )
 
     assert json.loads(done.stdout)["status"] == "accepted", done.stderr
 
@@ -154,7 +156,7 @@ def test_every_command_of_the_table_runs(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=START_S,
         check=False,
     )
 

@@ -78,7 +78,7 @@ class Screen:
 
     async def ask(self, name: str, payload: Any, namespace: str | None = None) -> Any:
         """Emit and return the ack."""
-        return await self.client.call(name, payload, namespace=namespace or self._namespaces[0], timeout=20)
+        return await self.client.call(name, payload, namespace=namespace or self._namespaces[0], timeout=60)
 
     async def subscribe(self, channel: str, namespace: str | None = None, **more: Any) -> dict[str, Any]:
         """Subscribe and return what is told of that."""

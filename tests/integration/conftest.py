@@ -187,7 +187,7 @@ async def app(web_house: House, web_app: ASGIApp) -> AsyncIterator[ASGIApp]:
     """The web role, which hears of revocations."""
     runner = FeedRunner(web_house.revocations.feed, web_house.kafka, web_house.codec)
     async with during(runner.run()):
-        await asyncio.wait_for(runner.ready.wait(), 20)
+        await asyncio.wait_for(runner.ready.wait(), 60)
         yield web_app
 
 

@@ -149,7 +149,7 @@ async def raw(port: int, *parts: bytes) -> bytes:
             for part in parts:
                 writer.write(part)
                 await writer.drain()
-            while piece := await asyncio.wait_for(reader.read(65_536), 20):
+            while piece := await asyncio.wait_for(reader.read(65_536), 60):
                 found += piece
     finally:
         writer.close()

@@ -111,7 +111,7 @@ async def node(
     )
     reading = asyncio.create_task(runner.run())
     try:
-        await asyncio.wait_for(runner.ready.wait(), 20)
+        await asyncio.wait_for(runner.ready.wait(), 60)
         async with _served(gateway) as url:
             yield Node(url, gateway)
     finally:
@@ -168,7 +168,7 @@ async def role_process(settings: Settings, *roles: str, **other: Any) -> AsyncIt
     reading = [asyncio.create_task(each.run()) for each in (runner, hearing)]
     try:
         for each in (runner, hearing):
-            await asyncio.wait_for(each.ready.wait(), 20)
+            await asyncio.wait_for(each.ready.wait(), 60)
         config = server_config(house, {module.feed.name, *roles}, Health((module.feed.name, *roles), {}))
         async with served(config, module.drain) as url:
             yield url
@@ -196,7 +196,7 @@ class Device:
         """Connect and wait for what the gateway says to that; `refusal` is what it says when it does not let us in."""
         with contextlib.suppress(socketio.exceptions.ConnectionError):
             await self.client.connect(
-                self._url, namespaces=[CHAT], auth=self._auth, transports=self._transports, wait_timeout=10
+                self._url, namespaces=[CHAT], auth=self._auth, transports=self._transports, wait_timeout=60
             )
 
         async def answered() -> bool:
@@ -207,7 +207,7 @@ class Device:
 
     async def ask(self, name: str, payload: Any = None) -> Any:
         """Emit and return the ack."""
-        return await self.client.call(name, payload, namespace=CHAT, timeout=20)
+        return await self.client.call(name, payload, namespace=CHAT, timeout=60)
 
     async def hears(self, *bodies: str) -> None:
         """Wait until these are the messages heard, in this order and none else."""

@@ -241,7 +241,7 @@ async def test_reading_stops_when_the_client_has_gone(
         await anext(answer.aiter_lines())
         assert reader.open_now == 1
 
-    await eventually(lambda: asyncio.sleep(0, reader.open_now), within=5, until=lambda count: count == 0)
+    await eventually(lambda: asyncio.sleep(0, reader.open_now), until=lambda count: count == 0)
     assert reader.fetched < 8000
 
 
@@ -268,7 +268,7 @@ async def test_a_client_that_does_not_read_holds_the_reading_up(
     await eventually(stands_still)
     assert reader.fetched < 4000
     lazy.close()
-    await eventually(lambda: asyncio.sleep(0, reader.open_now), within=5, until=lambda count: count == 0)
+    await eventually(lambda: asyncio.sleep(0, reader.open_now), until=lambda count: count == 0)
 
 
 async def test_only_so_many_are_read_at_once(own_house: House, api: httpx.AsyncClient) -> None:

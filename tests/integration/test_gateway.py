@@ -159,9 +159,9 @@ class TestBodies:
         writer.write(
             f"POST {MESSAGES} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n".encode()
         )
-        told = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+        told = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
         writer.write(b"abc")
-        found = await asyncio.wait_for(reader.readuntil(b"abc"), 20)
+        found = await asyncio.wait_for(reader.readuntil(b"abc"), 60)
         writer.close()
 
         assert told.startswith(b"HTTP/1.1 100 ")
@@ -182,9 +182,9 @@ class TestBodies:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(f"POST {MESSAGES} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n".encode())
         writer.write(b"3\r\none\r\n")
-        await asyncio.wait_for(heard.wait(), 20)  # before the rest is there
+        await asyncio.wait_for(heard.wait(), 60)  # before the rest is there
         writer.write(b"3\r\ntwo\r\n0\r\n\r\n")
-        found = await asyncio.wait_for(reader.readuntil(b"done"), 20)
+        found = await asyncio.wait_for(reader.readuntil(b"done"), 60)
         writer.close()
 
         assert found.startswith(b"HTTP/1.1 200 ")
@@ -202,9 +202,9 @@ class TestBodies:
         there.handle = telling
         async with api.stream("GET", MESSAGES) as found:
             pieces = found.aiter_raw()
-            assert await asyncio.wait_for(anext(pieces), 20) == b"data: 1\n\n"
+            assert await asyncio.wait_for(anext(pieces), 60) == b"data: 1\n\n"
             go_on.set()
-            assert await asyncio.wait_for(anext(pieces), 20) == b"data: 2\n\n"
+            assert await asyncio.wait_for(anext(pieces), 60) == b"data: 2\n\n"
             assert found.headers["content-type"] == "text/event-stream"
 
     async def test_a_client_that_does_not_read_slows_the_upstream_down(self) -> None:

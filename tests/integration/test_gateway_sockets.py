@@ -170,7 +170,7 @@ async def test_nobody_there_is_a_bad_gateway() -> None:
 
 async def test_pings_are_answered_here_and_limits_of_messages_and_fragments_hold(there: Upstream, url: str) -> None:
     async with connect(url) as client:
-        await asyncio.wait_for(await client.ping(), 20)
+        await asyncio.wait_for(await client.ping(), 60)
         await client.send("x" * SOCKET_PACKET_LIMIT)
         assert len(await client.recv()) == SOCKET_PACKET_LIMIT
         await client.send("x" * (SOCKET_PACKET_LIMIT + 1))

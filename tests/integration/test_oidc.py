@@ -49,7 +49,7 @@ async def app(web_house: House, provider: OpenIdProvider) -> AsyncIterator[Any]:
     async with altered(web_house, cors_origins="https://app.example", oidc_providers=providers) as house:
         runner = FeedRunner(house.revocations.feed, house.kafka, house.codec)
         async with during(runner.run()):
-            await asyncio.wait_for(runner.ready.wait(), 20)
+            await asyncio.wait_for(runner.ready.wait(), 60)
             yield application(house, {"web"}, Health(("web",), {}))
 
 

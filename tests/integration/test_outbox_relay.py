@@ -104,7 +104,7 @@ async def kill_the_relays_connection(house: House, killed: set[int]) -> None:
             killed.add(pid)
             return bool(await connection.scalar(sa.text(f"select pg_terminate_backend({pid})")))
 
-    await eventually(kill, within=5)
+    await eventually(kill)
 
 
 async def is_sending(relay: OutboxRelay) -> bool:
@@ -210,7 +210,7 @@ async def test_the_waiting_relay_takes_over_at_once(house: House, store: Store) 
         await heard(house, [stream], 2)
         waited = not second.sending
         await first.__aexit__(None, None, None)
-        await eventually(lambda: is_sending(second), within=5)
+        await eventually(lambda: is_sending(second))
         await append_one_by_one(store, events_of(stream, 4)[2:], version=2)
         records = await heard(house, [stream], 4)
 
@@ -296,7 +296,7 @@ async def test_of_two_relays_the_other_goes_on_when_ones_connection_is_killed(ho
         await eventually(lambda: is_sending(first))
         async with relaying(house) as second:
             await kill_the_relays_connection(house, set())
-            await eventually(lambda: is_sending(second), within=5)
+            await eventually(lambda: is_sending(second))
             await append_one_by_one(store, events_of(stream, 5))
             records = await heard(house, [stream], 5)
 

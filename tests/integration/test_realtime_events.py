@@ -78,7 +78,7 @@ class Stream:
     async def take(self, name: str = "update") -> Any:
         """Return the data of the next event, which must have this name."""
         event: dict[str, str] = {}
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             async for line in self._lines:
                 if not line and event:
                     break
@@ -285,7 +285,7 @@ async def test_the_older_sockets_tell_payloads_as_they_were_published(
         await publisher.say(channel, {"a": [1, 2]})
         await publisher.say(channel, {"b": "ü"}, is_public=True)
         await publisher.say("default", "to all", is_public=True)
-        heard = [await asyncio.wait_for(each.recv(), 20) for each in (public, private, default)]
+        heard = [await asyncio.wait_for(each.recv(), 60) for each in (public, private, default)]
     assert [json.loads(each) for each in heard] == [{"b": "ü"}, {"a": [1, 2]}, "to all"]
 
 

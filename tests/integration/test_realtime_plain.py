@@ -247,7 +247,7 @@ async def test_a_client_that_stops_reading_is_cut_while_the_others_hear_all(hous
         async def left() -> int:
             return (await count(node, house, stalled))[str(stalled)]
 
-        await eventually(left, within=15, until=lambda number: number == 0)
+        await eventually(left, until=lambda number: number == 0)
         stuck.transport.abort()
     assert heard == bodies
 
@@ -268,7 +268,7 @@ async def test_a_client_is_pinged(house: House, node: str, monkeypatch: pytest.M
         async def pings() -> int:
             return connection.pings
 
-        await eventually(pings, within=5, until=lambda number: number >= 3)
+        await eventually(pings, until=lambda number: number >= 3)
 
 
 async def test_a_node_that_stops_says_so_and_closes(house: House, settings: Settings) -> None:

@@ -96,5 +96,5 @@ async def test_a_session_that_never_polls_is_gone_after_the_ping_timeout(
     async def left() -> int:
         return held(gateway)
 
-    await eventually(left, within=10, until=lambda count: count == 0)
+    await eventually(left, until=lambda count: count == 0)
     assert (await browser.post(path, content="3")).status_code == 400

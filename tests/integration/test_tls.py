@@ -19,7 +19,7 @@ from headwater.environment import load
 from headwater.roles import checks
 from headwater.settings import Settings, SettingsError
 from headwater.wiring import House
-from infra import kafka_client, topics
+from infra import kafka_client, postgres, topics
 from infra.access_tokens import SharedKeyTokens
 from infra.consumer import ConsumerRunner
 from infra.health import Health
@@ -34,7 +34,7 @@ from tests.integration.conftest import rest_client
 from tests.integration.tls_servers import SCRAM_USER, TlsServers, tls_servers
 from tests.probes import eventually
 
-PATIENCE_S = 30.0  # on a busy machine
+PATIENCE_S = 60.0  # on a busy machine
 WRONG = "wr0ng-passw0rd"
 
 Environment = dict[str, str]
@@ -236,7 +236,7 @@ async def test_a_process_that_the_broker_refuses_is_not_ready_and_logs_why_once(
             return [str(line["error"]) for line in logs if line["event"] == "kafka.refused"]
 
         try:
-            (refused,) = await eventually(refusals, within=20)
+            (refused,) = await eventually(refusals)
         finally:
             await house.close()
 
@@ -260,7 +260,11 @@ DATABASE = {
 
 
 @pytest.mark.parametrize(("wrong", "words"), DATABASE.values(), ids=DATABASE, indirect=["wrong"])
-async def test_the_database_refuses_and_the_cause_is_told(secure: House, wrong: Settings, words: str) -> None:
+async def test_the_database_refuses_and_the_cause_is_told(
+    secure: House, wrong: Settings, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "CONNECT_TIMEOUT_S", PATIENCE_S)  # what is told, not how soon a busy machine tells it
+
     assert re.match(f"(database_unavailable:|the database refuses us) .*{words}", await refusal(wrong))
 
 

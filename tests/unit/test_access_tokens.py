@@ -309,7 +309,7 @@ class TestKeySet:
 
         assert [await code() for _ in range(3)] == ["", "", ""]
         assert asked == 1
-        assert await eventually(code, within=5) == "unauthenticated"
+        assert await eventually(code) == "unauthenticated"
 
     async def test_a_set_that_is_away_does_not_hide_another(self, tokens: KeySetTokens) -> None:
         async def away() -> dict[str, Any]:
