@@ -42,7 +42,7 @@ fuzz: install  ## every operation with EXAMPLES=100 more odd requests each (CONT
 crash: install  ## five seeds of the crash regime, within twenty minutes (docs/reliability.md)
 	$(RUN) python -m tests.crash.campaign --seeds 5 --seconds 90
 
-crash-orders: install  ## 2,000 orders while whatever they need is killed, within ten minutes (docs/reliability.md)
+crash-orders: install  ## 2,000 orders while whatever they need is killed, a quarter of an hour (docs/reliability.md)
 	$(RUN) python -m tests.crash.orders --orders 2000 --clients 16 --seconds 120 --seed $(or $(SEED),1)
 
 bench: $(UV)  ## the hot paths beside their peers within five minutes (docs/performance.md); BENCH="--only post" for one

@@ -29,6 +29,7 @@ class Webhooks:
     def __init__(self, url: str, secret: bytes) -> None:
         self._url = url
         self._secret = secret
+        self._client: httpx.AsyncClient | None = None  # one for all: to make one takes 30 ms
         self._held: Event | None = None  # until the next one has gone before it
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -43,10 +44,11 @@ class Webhooks:
         task.add_done_callback(self._tasks.discard)
 
     async def _deliver(self, events: list[Event], copies: int) -> None:
-        async with httpx.AsyncClient(timeout=TIMEOUT_S) as client:
-            for event in events:
-                for _ in range(copies):
-                    await self._insist(client, event)
+        if self._client is None:
+            self._client = httpx.AsyncClient(timeout=TIMEOUT_S)
+        for event in events:
+            for _ in range(copies):
+                await self._insist(self._client, event)
 
     async def _insist(self, client: httpx.AsyncClient, event: Event) -> None:
         for attempt in range(ATTEMPTS):

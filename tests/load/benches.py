@@ -27,6 +27,7 @@ class Scale:
     seconds: float = 1.5  # of calls and requests
     clients: int = 1_000
     delivery_s: float = 5.0
+    orders_s: float = 6.0
     warm_s: float = 6.0  # the broker's code is compiled meanwhile, at the cost of everybody else
 
 
@@ -158,6 +159,16 @@ async def deliver(field: Field, scale: Scale) -> list[Line]:
     return [Line("POST to socket at 200/s, p99 ms", "none", p99, None, p99, goal, p99 < goal, note=note)]
 
 
+async def orders(field: Field, scale: Scale) -> list[Line]:
+    """From POST to confirmation."""
+    async with field.stack() as port:
+        took = await field.turn(Side("ordering.through_the_saga", {"port": port, "seconds": scale.orders_s}))
+    placed = {"rate": took["placed_rate"]}
+    times = took["p50_ms"] / took["answered_p50_ms"]
+    note = f"p50 {took['p50_ms']:.0f} ms, p99 {took['p99_ms']:.0f} ms; p50 is {times:.0f} times the answer's"
+    return [at_least(0.1, "orders through the saga, 16 buyers", "orders placed, not waited for", took, placed, note)]
+
+
 async def fan_out(field: Field, scale: Scale) -> list[Line]:
     """One event to many sockets."""
     clients, figures = scale.clients, dict[str, list[Figures]]()
@@ -196,6 +207,20 @@ async def signing_in(field: Field, scale: Scale) -> list[Line]:
 
 BENCHES: Mapping[str, Callable[[Field, Scale], Awaitable[list[Line]]]] = {
     each.__name__: each
-    for each in (batch, keyed, waiting, store, publish, append, relay, post, read, deliver, fan_out, signing_in)
+    for each in (
+        batch,
+        keyed,
+        waiting,
+        store,
+        publish,
+        append,
+        relay,
+        post,
+        read,
+        deliver,
+        orders,
+        fan_out,
+        signing_in,
+    )
 }
 READING = {"batch", "keyed", "waiting", "store"}  # what needs records on the topic

@@ -28,6 +28,7 @@ from tests.servers import Servers
 ROOT = Path(__file__).parents[2]
 TURN_S = 60.0  # a side that takes longer hangs
 START_S = 60.0
+STACK_PREFIX = "stack."  # of the topics of `headwater up`
 Figures = dict[str, float]
 
 
@@ -78,7 +79,7 @@ class Field:
         """Run `headwater up` on these servers while the block lasts; yield its port."""
         port = free_port()
         with tempfile.TemporaryDirectory() as directory:
-            own = {f"{PREFIX}HOME": directory, f"{PREFIX}PORT": str(port), f"{PREFIX}TOPIC_PREFIX": "stack."}
+            own = {f"{PREFIX}HOME": directory, f"{PREFIX}PORT": str(port), f"{PREFIX}TOPIC_PREFIX": STACK_PREFIX}
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "headwater", "up", env={**self.environment, **own}, cwd=ROOT,
                 stdout=asyncio.subprocess.DEVNULL,

@@ -22,6 +22,7 @@ class Connection(asyncio.Protocol):
     """One keep-alive connection, one request at a time."""
 
     transport: asyncio.Transport
+    body = b""  # of the last answer
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -38,7 +39,7 @@ class Connection(asyncio.Protocol):
             return
         length = LENGTH.search(self._buffer, 0, head)
         if len(self._buffer) >= head + len(HEAD_END) + int(length[1] if length else 0) and self._answer:
-            status, self._buffer = int(self._buffer[9:12]), b""
+            status, self.body, self._buffer = int(self._buffer[9:12]), self._buffer[head + len(HEAD_END) :], b""
             self._answer.set_result(status)
 
     async def ask(self, sent: bytes) -> int:
