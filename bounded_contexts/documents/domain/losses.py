@@ -35,6 +35,11 @@ class Losses:
         return Losses(self.counts, self.first, self.notes, self._within + pointer)
 
     @property
+    def are_told(self) -> bool:
+        """Return whether further ones are only counted."""
+        return len(self.first) >= TOLD
+
+    @property
     def total(self) -> int:
         """Return how many there were."""
         return self.counts.total()

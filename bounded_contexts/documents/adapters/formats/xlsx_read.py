@@ -10,7 +10,8 @@ from typing import IO, BinaryIO, Final, TypeVar
 from xml.parsers import expat
 
 from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format, pieces_of
-from bounded_contexts.documents.adapters.formats.tables import check_names, keyed, levelled, nested, single
+from bounded_contexts.documents.adapters.formats.rows import check_names, keyed, levelled, nested
+from bounded_contexts.documents.adapters.formats.tables import single
 from bounded_contexts.documents.adapters.formats.xlsx_cells import COLUMNS, Area, area_of
 from bounded_contexts.documents.adapters.formats.xlsx_package import SheetPart, Workbook
 from bounded_contexts.documents.adapters.formats.xlsx_sheet import Row, Sheet
@@ -95,14 +96,14 @@ def _table(rows: Iterator[list[Value]], conversion: Conversion) -> Document:
 
 def _records(names: list[str], rows: Iterator[list[Value]], conversion: Conversion) -> Iterator[list[dict[str, Value]]]:
     width, empty = len(names), "" if conversion.options.restored else None
-    record = keyed(names, conversion)
+    records = keyed(names, conversion)
     while batch := list(islice(rows, BATCH)):
         for row in batch:
             while len(row) > width and row[-1] is None:
                 row.pop()
             row += [None] * (width - len(row))
         kept = levelled(batch, width, conversion)
-        yield [record([empty if cell is None else cell for cell in row]) for row in kept]
+        yield records([[empty if cell is None else cell for cell in row] for row in kept])
 
 
 def _closing(book: Workbook, rows: Iterable[_Read]) -> Iterator[_Read]:
