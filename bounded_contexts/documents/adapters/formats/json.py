@@ -24,6 +24,10 @@ GUESSES: Final = 4
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _encode_sorted = msgspec.json.Encoder(decimal_format="number", order="sorted").encode
+# What is left of a text by which its depth is seen: every bracket as a square one, and the quotes that others stand in.
+_SHAPE: Final = bytes.maketrans(b"{}", b"[]")
+_SHAPELESS: Final = bytes(set(range(256)) - set(b'[]{}"'))
+_TEXTS = re.compile(rb'"[^"]*"')
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},"]', re.DOTALL)
 _AT = re.compile(r"byte (\d+)")
 _MINUS_ZERO = re.compile(rb"-0(?![.0-9eE])")
@@ -106,7 +110,7 @@ def _cut(buffer: bytearray, conversion: Conversion, place: _Place) -> tuple[int,
         end = comma + len(closing)
         try:
             elements = _decode(b"[" + buffer[:end] + b"]")
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, RecursionError, ArithmeticError):
             continue
         _check(bytes(buffer[:end]), elements, place, conversion, 0)
         return end + 1, _deduplicated(b"[" + bytes(buffer[:end]) + b"]", elements, place, conversion, 1)
@@ -143,6 +147,8 @@ def _parsed(text: bytes, place: _Place, conversion: Conversion, before: int) -> 
         value = _decode(text)
     except RecursionError:
         raise TooLarge("depth", conversion.limits.depth) from None
+    except ArithmeticError:  # 1e9999999999999999999
+        place.refuse(text[before:], 0, "a number whose exponent has too many digits", "number_too_long")
     except msgspec.DecodeError as error:
         _refuse(text, error, place, before)
     _check(text, value, place, conversion, before)
@@ -159,12 +165,28 @@ def _refuse(text: bytes, error: msgspec.DecodeError, place: _Place, before: int)
 
 
 def _check(text: bytes, value: Value, place: _Place, conversion: Conversion, before: int) -> None:
-    """Refuse what the parser takes and cannot be written again."""
+    """Refuse what the parser takes and is too deep, or cannot be written again."""
+    if _is_deeper(text, conversion.limits.depth + before):
+        raise TooLarge("depth", conversion.limits.depth)
     if b"\\ud" in text or b"\\uD" in text:
         try:
             _encode(value)
         except UnicodeEncodeError:
             place.refuse(text[before:], 0, "half of a surrogate pair stands alone", "bad_charset")
+
+
+def _is_deeper(text: bytes, limit: int) -> bool:
+    """Return whether more than `limit` lists and maps stand in each other. The text is known to be JSON."""
+    if b"\\" in text:
+        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    shape = text.translate(_SHAPE, _SHAPELESS).replace(b'""', b"")
+    if b'"' in shape:
+        shape = _TEXTS.sub(b"", shape)
+    for _ in range(limit):
+        if not shape:
+            return False
+        shape = shape.replace(b"[]", b"")
+    return bool(shape)
 
 
 def _deduplicated(text: bytes, value: Any, place: _Place, conversion: Conversion, before: int) -> Any:
@@ -235,7 +257,7 @@ def _of_lines(text: bytes, place: _Place, conversion: Conversion) -> list[Value]
             values = _deduplicated(together, values, place, conversion, 1)
             place.pass_(text)
             return values
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, ArithmeticError):
         pass
     found = []
     for line in text.splitlines(keepends=True):  # one of them is wrong: say which
