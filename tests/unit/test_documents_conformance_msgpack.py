@@ -38,7 +38,8 @@ FORMS: dict[str, tuple[Any, ...]] = {  # of each value: every way it may be writ
 }  # fmt: skip
 NOT_READ = (
     *("c1", "91", "9201", "81", "8101", "a2c3", "d902c3", "da00", "db000000", "c4", "c402ff", "ca3f0000", "cf00"),
-    *("d1ff", "d4", "d410", "c7", "c7ff0001", "dc0001", "dd00000001", "de0001", "df00000001a1", "ddffffffff", "dfffffffff", "dbffffffff", "c6ffffffff"),
+    *("d1ff", "d4", "d410"),
+    *("c7", "c7ff0001", "dc0001", "dd00000001", "de0001", "df00000001a1", "ddffffffff", "dfffffffff", "dbffffffff", "c6ffffffff"),
     *("a1ff", "a3eda080", "d902ff00", "8190c0", "8180c0", "82a161 01 a161 02", "d6ff", "9101 02"),
 )  # fmt: skip
 
