@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import NoReturn
 import msgspec
 import structlog
 
+from infra.metrics import Sample, SampledGauge, sample
 from infra.worker_frames import FAILED, HEADER, LENGTH, LIMIT, PACKET, PIECE, RESULT, TOLD_BYTES, Ended, Fork, Kill
 from shared_kernel.errors import Unavailable
 
@@ -27,6 +28,7 @@ RECEIVED = 256 * 1024  # bytes that are asked for at a time
 INHERITED = ("PATH", "PYTHONPATH", "LANG", "LC_ALL")  # of the environment; the rest is full of secrets
 END_S = 10.0  # that the forking process may take to end when asked
 
+WORKERS = SampledGauge("headwater_workers", "Workers that have a task, and those that wait for one.", ("work", "state"))
 _news = msgspec.msgpack.Decoder(Ended)
 log = structlog.get_logger()
 
@@ -90,6 +92,12 @@ class WorkerPool:
         self._workers: dict[int, _Worker] = {}  # that live, as far as we know
         self._spare: deque[_Worker] = deque()
         self._number = 0
+        sample(self)
+
+    def samples(self) -> Iterable[Sample]:
+        """Yield the pool's figures."""
+        yield WORKERS, (self._work, "busy"), self.busy
+        yield WORKERS, (self._work, "spare"), len(self._spare)
 
     @property
     def alive(self) -> int:

@@ -16,7 +16,7 @@ from tests.probes import eventually
 
 PIECE = bytes(range(256)) * 1024
 TASK = TaskLimits(memory_bytes=200 << 20, file_bytes=1 << 20, cpu_s=60, total_s=120)
-POOL = PoolLimits(at_once=2, waiting=1, wait_s=60, spare=1)
+POOL = PoolLimits(at_once=2, waiting=4, wait_s=60, spare=1)
 
 
 @asynccontextmanager
