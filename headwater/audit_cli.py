@@ -5,16 +5,18 @@ import logging
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.progress import Progress, TaskID
 
-from bounded_contexts.audit.application.verify import Report
-from bounded_contexts.audit.domain.root import Root
 from headwater.console import Json, err, loaded, out, print_json, told, unheard
 from headwater.settings import Settings
 from shared_kernel.errors import Refused
+
+if TYPE_CHECKING:
+    from bounded_contexts.audit.application.verify import Report
+    from bounded_contexts.audit.domain.root import Root
 
 audit = typer.Typer(no_args_is_help=True, help="What happened, from the topics themselves.")
 
@@ -108,7 +110,7 @@ def _zoned(moment: datetime | None) -> datetime | None:
         raise Refused("invalid_time", "the time is beyond the calendar") from None
 
 
-def _tell(report: Report, as_json: bool) -> None:
+def _tell(report: "Report", as_json: bool) -> None:
     broken = [
         {"topic": topic, "partition": partition, "offset": each.offset, "kind": each.kind, "detail": each.detail}
         for (topic, partition), each in report.broken.items()
@@ -131,7 +133,7 @@ def _tell(report: Report, as_json: bool) -> None:
     out.print(f"{seen}: {verdict}", soft_wrap=True)
 
 
-async def _seal(settings: Settings) -> Root | None:
+async def _seal(settings: Settings) -> "Root | None":
     from bounded_contexts.audit.application.seal import seal
     from headwater import tasks
 
@@ -141,7 +143,7 @@ async def _seal(settings: Settings) -> Root | None:
 
 async def _verify(
     settings: Settings, topic: str | None, trusted: list[bytes], roots: list[str], bar: Progress
-) -> Report:
+) -> "Report":
     from bounded_contexts.audit.application.verify import verify
     from headwater import tasks
 

@@ -1,13 +1,15 @@
 """The commands about event stores and what the relay makes of them: `events verify`, `relay rebuild`."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from headwater.console import Json, err, loaded, out, plain, print_json, told
-from infra.event_verification import Report
+
+if TYPE_CHECKING:
+    from infra.event_verification import Report
 
 events = typer.Typer(no_args_is_help=True, help="The events that contexts have stored.")
 relay = typer.Typer(no_args_is_help=True, help="What is stored, on its way to the topics.")
@@ -68,7 +70,7 @@ def rebuild(
         out.print(f"groups that stand on the former one: {', '.join(groups) or 'none'}")
 
 
-def _tell(report: Report) -> None:
+def _tell(report: "Report") -> None:
     for each in report.findings:
         out.print(f"{report.context}: {each.kind}: {plain(each.detail)}", style="red", markup=False)
     if (more := report.counts.total() - len(report.findings)) > 0:
@@ -79,7 +81,7 @@ def _tell(report: Report) -> None:
     out.print(f"{report.context}: {seen}, {until}: {verdict}", soft_wrap=True)
 
 
-def _json(report: Report) -> dict[str, Any]:
+def _json(report: "Report") -> dict[str, Any]:
     counted = ("context", "moment", "streams", "events", "records", "waiting", "repeats", "holds")
     found = [{"kind": each.kind, "detail": each.detail} for each in report.findings]
     return {name: getattr(report, name) for name in counted} | {"counts": report.counts, "findings": found}

@@ -4,16 +4,17 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from headwater.console import Json, err, loaded, out, plain, show, told
-from infra.dead_letters import Choice, Letter
-from infra.group_control import MemberReport
-from infra.group_operations import GroupOperations, GroupView, Move
 from shared_kernel.errors import NotFound, Refused
+
+if TYPE_CHECKING:
+    from infra.dead_letters import Choice, Letter
+    from infra.group_operations import GroupOperations, GroupView, Move
 
 ERROR_SHOWN = 200  # characters; `dlq show` has the rest
 T = TypeVar("T")
@@ -87,8 +88,9 @@ def list_letters(
     as_json: Json = False,
 ) -> None:
     """List dead letters, in the order of their partitions."""
+    from infra.dead_letters import Choice
 
-    async def page(operations: GroupOperations) -> tuple[list[Letter], int]:
+    async def page(operations: "GroupOperations") -> "tuple[list[Letter], int]":
         choice = Choice(None, key, type, after, limit)
         letters = await operations.letters(group, choice)
         behind = replace(choice, after=letters[-1].id) if letters else choice
@@ -104,6 +106,8 @@ def list_letters(
 @dlq.command("show")
 def show_letter(group: Group, id: Annotated[str, typer.Argument(help="TOPIC/PARTITION/OFFSET.")]) -> None:  # noqa: A002
     """Print one dead letter: why, its headers, its bytes in hexadecimal, the stack."""
+    from infra.dead_letters import Choice
+
     with told():
         found = _with_groups(lambda operations: operations.letters(group, Choice(id)))
         if not found:
@@ -134,7 +138,7 @@ def redrive(
             out.print(f"{count} letter(s) are meant; others with their keys would come along")
             return
 
-        async def asked_for(operations: GroupOperations) -> int:
+        async def asked_for(operations: "GroupOperations") -> int:
             await _some(operations, group, choice)
             return await operations.redrive(group, choice)
 
@@ -195,7 +199,7 @@ def replay(
             _with_groups(lambda operations: _watch(operations, group, moves))
 
 
-async def _watch(operations: GroupOperations, group: str, moves: list[Move]) -> None:
+async def _watch(operations: "GroupOperations", group: str, moves: "list[Move]") -> None:
     """Show the replay's progress until it is done."""
     goals = {(move.topic, move.partition): move for move in moves}
     columns = (TextColumn(group), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -212,26 +216,32 @@ async def _watch(operations: GroupOperations, group: str, moves: list[Move]) -> 
             await asyncio.sleep(WATCH_S)
 
 
-def _with_groups(work: Callable[[GroupOperations], Awaitable[T]]) -> T:
+def _with_groups(work: "Callable[[GroupOperations], Awaitable[T]]") -> T:
     from headwater import tasks
 
     return asyncio.run(tasks.with_groups(loaded(), work))
 
 
-def _choice(id: str | None, key: str | None, type: str | None, everything: bool) -> Choice:  # noqa: A002
+def _choice(id: str | None, key: str | None, type: str | None, everything: bool) -> "Choice":  # noqa: A002
+    from infra.dead_letters import Choice
+
     if everything == any(each is not None for each in (id, key, type)):
         raise Refused("nothing_chosen", "say which letters: --id, --key, --type, or --all alone")
     return Choice(id, key, type)
 
 
-async def _some(operations: GroupOperations, group: str, choice: Choice) -> int:
+async def _some(operations: "GroupOperations", group: str, choice: "Choice") -> int:
     """Return how many letters are meant. Raise `NotFound` for none: whoever names some expects them to be there."""
+    from infra.dead_letters import Choice
+
     if not (count := await operations.count_letters(group, choice)) and choice != Choice():
         raise NotFound("letter_not_found", f"{group} has no such dead letter")
     return count
 
 
-def _row(view: GroupView) -> dict[str, object]:
+def _row(view: "GroupView") -> dict[str, object]:
+    from infra.group_control import MemberReport
+
     workloads = [each.workload for each in view.members if isinstance(each, MemberReport)]
     return {
         "group": view.group,
@@ -245,7 +255,7 @@ def _row(view: GroupView) -> dict[str, object]:
     }
 
 
-def _letter_row(letter: Letter) -> dict[str, object]:
+def _letter_row(letter: "Letter") -> dict[str, object]:
     return {
         "id": letter.id,
         "type": letter.type,
@@ -257,7 +267,7 @@ def _letter_row(letter: Letter) -> dict[str, object]:
     }
 
 
-def _move_row(move: Move) -> dict[str, object]:
+def _move_row(move: "Move") -> dict[str, object]:
     return {
         "topic": move.topic,
         "partition": move.partition,

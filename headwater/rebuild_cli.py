@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
@@ -10,7 +10,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from headwater.console import err, loaded, out, told
 from headwater.groups_cli import DryRun, Group
-from infra.rebuild import Stage
+
+if TYPE_CHECKING:
+    from infra.rebuild import Stage
 
 
 def rebuild(
@@ -36,7 +38,7 @@ def rebuild(
         with Progress(*columns, TimeElapsedColumn(), console=err) as progress:
             task = progress.add_task("rebuild", total=None, rate=0)
 
-            def show(stage: Stage) -> None:
+            def show(stage: "Stage") -> None:
                 elapsed = progress.tasks[0].elapsed or 0
                 rate = round(stage.done / elapsed) if elapsed else 0
                 progress.update(task, completed=stage.done, total=stage.total, rate=rate)

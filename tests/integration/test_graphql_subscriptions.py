@@ -33,7 +33,7 @@ from tests.npm import installed
 from tests.probes import eventually
 
 PROTOCOL = Subprotocol("graphql-transport-ws")
-ANSWERED_S = 20
+ANSWERED_S = 60
 MOST = 3
 EVENTS = (
     "subscription ($of: UUID) { messageEvents(conversationId: $of) { kind messageId body actorId clientId position } }"

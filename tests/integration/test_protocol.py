@@ -19,7 +19,7 @@ from tests.integration.protocol_server import protocol_server
 
 BARE, SOCKETS = "/engine.io/", "/socket.io/"
 POLLING, WEBSOCKET = "?EIO=4&transport=polling", "?EIO=4&transport=websocket"
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")

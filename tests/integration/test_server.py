@@ -23,8 +23,8 @@ HANDSHAKE = (
     b"sec-websocket-version: 13\r\nsec-websocket-key: bm90IHZlcnkgcmFuZG9tIQ==\r\n\r\n"
 )
 LATE_S = 0.2
-STUCK_S = 10
-IDLE_S = 30
+STUCK_S = 60
+IDLE_S = 120
 
 
 class Impatient(LimitedHttp):

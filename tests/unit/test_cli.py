@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -68,6 +69,15 @@ def test_every_option_and_argument_says_what_it_is_for(path: tuple[str, ...]) ->
     silent = [each.name for each in ALL[path].params if not getattr(each, "help", None)]
 
     assert silent == []
+
+
+def test_no_command_waits_for_what_only_others_need() -> None:
+    heavy = ("fastapi", "sqlalchemy", "alembic", "aiokafka", "bounded_contexts")
+    asked = f"import sys, headwater.cli; print(sorted(set(sys.modules) & set({heavy})))"
+
+    done = subprocess.run((sys.executable, "-c", asked), capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"
 
 
 def test_without_a_command_the_commands_are_listed() -> None:

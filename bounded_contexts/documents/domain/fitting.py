@@ -96,17 +96,15 @@ def as_text(value: Value) -> str:
     return TEXTS.get(type(value), str)(value)
 
 
-def _number(value: float | Decimal) -> str:
-    return {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}.get(
-        text := repr(value) if isinstance(value, float) else str(value), text
-    )
+def _number(value: float) -> str:
+    return {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}.get(text := repr(value), text)
 
 
 TEXTS: Final[dict[type, Callable[[Value], str]]] = {
     type(None): lambda _: "",
-    bool: lambda value: "true" if value else "false",
+    bool: {True: "true", False: "false"}.__getitem__,
     float: _number,
-    Decimal: _number,
+    Decimal: str,
     bytes: lambda value: base64.b64encode(value).decode(),
     datetime: lambda value: value.isoformat().replace("+00:00", "Z"),
     date: date.isoformat,

@@ -24,7 +24,7 @@ class Flattener:
     """Flattens records that are alike: names are made once for all of them."""
 
     def __init__(self, depth: int) -> None:
-        self._depth = depth
+        self.depth = depth
         self._names: dict[tuple[str | None, Value], str] = {}
 
     def flat(self, record: Value) -> dict[str, Value]:
@@ -37,13 +37,18 @@ class Flattener:
             self._list(record, "", row, 1)
         return row
 
+    def name(self, prefix: str | None, key: Value) -> str:
+        """Return what the key's value is called within what `prefix` names; None for the record itself."""
+        name = self._names.get((prefix, key))
+        if name is None:
+            step = _SPECIAL.sub(_escaped, str(key)) or EMPTY
+            name = self._names[prefix, key] = step if prefix is None else f"{prefix}.{step}"
+        return name
+
     def _map(self, record: dict[Value, Value], prefix: str | None, row: dict[str, Value], depth: int) -> None:
         names = self._names
         for key, value in record.items():
-            name = names.get((prefix, key))
-            if name is None:
-                step = _SPECIAL.sub(_escaped, str(key)) or EMPTY
-                name = names[prefix, key] = step if prefix is None else f"{prefix}.{step}"
+            name = names.get((prefix, key)) or self.name(prefix, key)
             if (type(value) is dict or type(value) is list) and value:
                 self._inner(value, name, row, depth)
             elif name in row:
@@ -60,8 +65,8 @@ class Flattener:
                 row[name] = value
 
     def _inner(self, value: Value, name: str, row: dict[str, Value], depth: int) -> None:
-        if depth >= self._depth:
-            raise TooLarge("depth", self._depth)
+        if depth >= self.depth:
+            raise TooLarge("depth", self.depth)
         if type(value) is dict:
             self._map(value, name, row, depth + 1)
         else:
@@ -101,12 +106,15 @@ class _Node(dict[str | int, Value]):
     """Something with parts, as long as it is not known whether it is a map or a list."""
 
 
-def unflattened(row: Iterable[tuple[Path, Value]]) -> Value:
-    """Return the nested value of the cells. Raise `Unreadable` where two cells contradict each other, or a list has gaps."""
+def unflattened(row: Iterable[tuple[Path, Value]], depth: int) -> Value:
+    """Return the nested value of the cells. Raise `Unreadable` where two cells contradict each other, or a list has gaps,
+    and `TooLarge` for a path of more than `depth` steps."""
     root = _Node()
     for path, value in row:
         if not path:
             return value
+        if len(path) > depth:
+            raise TooLarge("depth", depth)
         node = root
         for step in path[:-1]:
             inner = node.setdefault(step, _Node())

@@ -30,6 +30,11 @@ class Losses:
             self.first.append(Loss(code, pointer, detail))
 
     @property
+    def are_told(self) -> bool:
+        """Return whether further ones are only counted."""
+        return len(self.first) >= TOLD
+
+    @property
     def total(self) -> int:
         """Return how many there were."""
         return self.counts.total()

@@ -12,7 +12,9 @@ from bounded_contexts.documents.domain.losses import Losses
 from bounded_contexts.documents.domain.options import Options
 from bounded_contexts.documents.domain.values import Document
 
-CHUNK = 256 * 1024  # bytes that are read, parsed and written at a time
+CHUNK = (
+    64 * 1024
+)  # bytes that are read, parsed and written at a time: what comes of them stays in the processor's cache
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from typing import BinaryIO, Final
@@ -111,39 +112,57 @@ def writer(delimiter: str) -> Callable[[Document, Conversion], Iterator[bytes]]:
     """Return what writes cells with this delimiter, unless another is asked for."""
 
     def write(document: Document, conversion: Conversion) -> Iterator[bytes]:
-        return encoded(_text(flat_rows(document, conversion, Cells(conversion)), conversion, delimiter), conversion)
+        cells = QuotedCells(conversion, conversion.options.delimiter or delimiter)
+        return encoded(_text(flat_rows(document, conversion, cells), cells, conversion.options), conversion)
 
     return write
 
 
-def _text(table: Table, conversion: Conversion, delimiter: str) -> Iterator[str]:
-    options = conversion.options
-    buffer = io.StringIO(newline="")
-    out = csv.writer(
-        buffer,
-        lineterminator="\n" if options.newline == "lf" else "\r\n",
-        quoting=csv.QUOTE_ALL if options.quoting == "all" else csv.QUOTE_MINIMAL,
-        **_dialect(options, delimiter),  # type: ignore[arg-type]
-    )
+class QuotedCells(Cells):
+    """Cells as they stand between delimiters."""
+
+    def __init__(self, conversion: Conversion, delimiter: str) -> None:
+        super().__init__(conversion)
+        options = conversion.options
+        self.delimiter = delimiter
+        self._quote = quote = options.quote
+        self._escape = options.escape or quote
+        self._quotes_all = options.quoting == "all"
+        self._formula = options.formula
+        self._special = re.compile("[\r\n" + re.escape(delimiter + quote + self._escape) + "]")
+
+    def finished(self, texts: Sequence[str]) -> Sequence[str]:
+        if self._formula != "keep" and any(text.startswith(RISKY) for text in texts):
+            if self._formula == "reject":
+                raise Unwritable("formula", "a cell begins as formulas do")
+            texts = ["'" + text if text.startswith(RISKY) else text for text in texts]
+        if self._quotes_all:
+            return [self._quoted(text) for text in texts]
+        search = self._special.search
+        if search("".join(texts)):
+            return [self._quoted(text) if search(text) else text for text in texts]
+        return texts
+
+    def _quoted(self, text: str) -> str:
+        quote, escape = self._quote, self._escape
+        if escape != quote:
+            text = text.replace(escape, escape + escape)
+        return f"{quote}{text.replace(quote, escape + quote)}{quote}"
+
+
+def _text(table: Table, cells: QuotedCells, options: Options) -> Iterator[str]:
+    join, ending = cells.delimiter.join, "\n" if options.newline == "lf" else "\r\n"
     if options.header == "yes" and table.columns:
-        out.writerow(_harmless([list(table.columns)], options)[0])
+        yield _line(cells.finished(table.columns), cells, options) + ending
+    needs_quotes = options.quoting == "all" or len(table.columns) == 1  # an empty line were no row
     for rows in table.batches:
-        out.writerows(_harmless(rows, options))
-        yield buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
-    yield buffer.getvalue()
+        lines = [_line(row, cells, options) for row in rows] if needs_quotes else map(join, rows)
+        yield ending.join(chain(lines, ("",)))
 
 
-def _harmless(rows: Sequence[list[str]], options: Options) -> Sequence[list[str]]:
-    """Return the cells so that no spreadsheet program runs one, if that was asked for."""
-    if options.formula == "keep":
-        return rows
-    if options.formula == "reject":
-        if any(cell.startswith(RISKY) for row in rows for cell in row):
-            raise Unwritable("formula", "a cell begins as formulas do")
-        return rows
-    return [["'" + cell if cell.startswith(RISKY) else cell for cell in row] for row in rows]
+def _line(row: Sequence[str], cells: QuotedCells, options: Options) -> str:
+    empty = options.quote * 2 if options.quoting == "all" or len(row) == 1 else ""
+    return cells.delimiter.join([cell or empty for cell in row])
 
 
 CSV: Final = Format(

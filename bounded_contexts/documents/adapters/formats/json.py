@@ -1,4 +1,4 @@
-"""JSON (RFC 8259) and lines of it. An array is read and written element by element, in pieces of 256 KiB.
+"""JSON (RFC 8259) and lines of it. An array is read and written element by element, in pieces of 64 KiB.
 
 msgspec parses; where elements end it is asked: a prefix of the array that ends behind an element is an array itself, any
 other is none. Only when a few guesses fail are brackets counted.
@@ -24,6 +24,10 @@ GUESSES: Final = 4
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _encode_sorted = msgspec.json.Encoder(decimal_format="number", order="sorted").encode
+# What is left of a text by which its depth is seen: every bracket as a square one, and the quotes that others stand in.
+_SHAPE: Final = bytes.maketrans(b"{}", b"[]")
+_SHAPELESS: Final = bytes(set(range(256)) - set(b'[]{}"'))
+_TEXTS = re.compile(rb'"[^"]*"')
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},"]', re.DOTALL)
 _AT = re.compile(r"byte (\d+)")
 _MINUS_ZERO = re.compile(rb"-0(?![.0-9eE])")
@@ -37,12 +41,12 @@ class _Place:
         self.line = 1
         self.column = 1
 
-    def pass_(self, text: bytes | bytearray | memoryview) -> None:
-        text = bytes(text)
-        self.offset += len(text)
-        lines = text.count(b"\n")
+    def pass_(self, text: bytes | bytearray, length: int | None = None) -> None:
+        length = len(text) if length is None else length
+        self.offset += length
+        lines = text.count(b"\n", 0, length)
         self.line += lines
-        self.column = len(text) - text.rfind(b"\n") if lines else self.column + len(text)
+        self.column = length - text.rfind(b"\n", 0, length) if lines else self.column + length
 
     def refuse(self, text: bytes, at: int, why: str, code: str = "bad_json") -> NoReturn:
         self.pass_(text[:at])
@@ -80,7 +84,7 @@ def _elements(
             if found is None:
                 enough *= 2
                 break
-            place.pass_(buffer[:cut])
+            place.pass_(buffer, cut)
             del buffer[:cut]
             after_comma, enough = True, CHUNK
             yield found
@@ -104,12 +108,12 @@ def _cut(buffer: bytearray, conversion: Conversion, place: _Place) -> tuple[int,
         if comma < 0:
             break
         end = comma + len(closing)
+        text = b"".join((b"[", memoryview(buffer)[:end], b"]"))
         try:
-            elements = _decode(b"[" + buffer[:end] + b"]")
-        except (msgspec.DecodeError, RecursionError):
+            elements = _decode(text)
+        except (msgspec.DecodeError, RecursionError, ArithmeticError):
             continue
-        _check(bytes(buffer[:end]), elements, place, conversion, 0)
-        return end + 1, _deduplicated(b"[" + bytes(buffer[:end]) + b"]", elements, place, conversion, 1)
+        return end + 1, _checked(text, elements, place, conversion, 1)
     end = _last_comma(buffer, conversion.limits.depth)
     if end < 0:
         return 0, None
@@ -143,10 +147,11 @@ def _parsed(text: bytes, place: _Place, conversion: Conversion, before: int) -> 
         value = _decode(text)
     except RecursionError:
         raise TooLarge("depth", conversion.limits.depth) from None
+    except ArithmeticError:  # 1e9999999999999999999
+        place.refuse(text[before:], 0, "a number whose exponent has too many digits", "number_too_long")
     except msgspec.DecodeError as error:
         _refuse(text, error, place, before)
-    _check(text, value, place, conversion, before)
-    return _deduplicated(text, value, place, conversion, before)
+    return _checked(text, value, place, conversion, before)
 
 
 def _refuse(text: bytes, error: msgspec.DecodeError, place: _Place, before: int) -> NoReturn:
@@ -158,21 +163,35 @@ def _refuse(text: bytes, error: msgspec.DecodeError, place: _Place, before: int)
     place.refuse(text[before:], max(0, at - before), "the text ends too early" if "truncated" in why else reason)
 
 
-def _check(text: bytes, value: Value, place: _Place, conversion: Conversion, before: int) -> None:
-    """Refuse what the parser takes and cannot be written again."""
-    if b"\\ud" in text or b"\\uD" in text:
-        try:
-            _encode(value)
-        except UnicodeEncodeError:
-            place.refuse(text[before:], 0, "half of a surrogate pair stands alone", "bad_charset")
+def _is_deeper(text: bytes, limit: int) -> bool:
+    """Return whether more than `limit` lists and maps stand in each other. The text is known to be JSON."""
+    if b"\\" in text:
+        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    shape = text.translate(_SHAPE, _SHAPELESS).replace(b'""', b"")
+    if b'"' in shape:
+        shape = _TEXTS.sub(b"", shape)
+    for _ in range(limit):
+        if not shape:
+            return False
+        shape = shape.replace(b"[]", b"")
+    return bool(shape)
 
 
-def _deduplicated(text: bytes, value: Any, place: _Place, conversion: Conversion, before: int) -> Any:
-    """Return the value with second keys treated as asked, and `-0` as it was.
+def _checked(text: bytes, value: Any, place: _Place, conversion: Conversion, before: int) -> Any:
+    """Return the value with second keys treated as asked, and `-0` as it was; refuse what is too deep or cannot be written again.
 
-    The parser keeps the last of equal keys. So there were some exactly if writing the value gives fewer colons; escaped
-    ones would count as none."""
-    if b"\\u003" not in text and text.count(b":") == _encode(value).count(b":") and not _MINUS_ZERO.search(text):
+    The parser keeps the last of equal keys. If writing the value gives the text again, there were none, and nothing else was
+    lost. In a text that is spaced otherwise there were some exactly if fewer colons come back; escaped ones would count as none.
+    """
+    if _is_deeper(text, conversion.limits.depth + before):
+        raise TooLarge("depth", conversion.limits.depth)
+    try:
+        again = _encode(value)
+    except UnicodeEncodeError:
+        place.refuse(text[before:], 0, "half of a surrogate pair stands alone", "bad_charset")
+    if again == text or (
+        text.count(b":") == again.count(b":") and b"\\u003" not in text and not _MINUS_ZERO.search(text)
+    ):
         return value
     duplicates = conversion.options.duplicates
 
@@ -231,11 +250,10 @@ def _of_lines(text: bytes, place: _Place, conversion: Conversion) -> list[Value]
     try:
         values: list[Value] = _decode(together)
         if len(values) == len(lines):
-            _check(together, values, place, conversion, 1)
-            values = _deduplicated(together, values, place, conversion, 1)
+            values = _checked(together, values, place, conversion, 1)
             place.pass_(text)
             return values
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, ArithmeticError):
         pass
     found = []
     for line in text.splitlines(keepends=True):  # one of them is wrong: say which

@@ -9,17 +9,20 @@ else stands as JSON, and an empty cell means that the record lacks the name.
 """
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain
 from typing import IO, Final
 
 import msgspec
 
 from bounded_contexts.documents.adapters.formats.conversion import Conversion
 from bounded_contexts.documents.adapters.formats.json import KINDS as JSON_KINDS
+from bounded_contexts.documents.adapters.formats.spreading import MISSING, Declined, Missing, spread
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
-from bounded_contexts.documents.domain.fitting import as_text, restored
+from bounded_contexts.documents.domain.fitting import TEXTS, as_text, restored
 from bounded_contexts.documents.domain.flattening import WHOLE, Flattener, steps, unflattened
 from bounded_contexts.documents.domain.inference import as_kind, inferred
 from bounded_contexts.documents.domain.losses import Losses
@@ -28,6 +31,24 @@ from bounded_contexts.documents.domain.values import Document, Records, Single, 
 ALONE: Final = "value"  # the column of records that are no maps and no lists, or empty
 SPOOLED: Final = 4 << 20  # bytes of rows that wait in memory; more of them wait in a file
 BATCH: Final = 1_000  # rows
+CELLS: Final = 250_000  # that are in memory at once, empty ones included
+FEW: Final = 16  # records that are not alike
+# How kinds stand in cells, and what that loses; others are rare, and go one by one.
+IN_CELLS: Final[dict[type, Callable[[Value], str]]] = {
+    Missing: lambda _: "",
+    str: str,
+    int: str,
+    dict: lambda _: "{}",
+    list: lambda _: "[]",
+    **{kind: TEXTS[kind] for kind in (type(None), bool, float, Decimal)},
+}
+CODES: Final = {
+    "kind_as_text": frozenset({bool, int, float, Decimal}),
+    "null_as_text": frozenset({type(None)}),
+    "empty_as_text": frozenset({dict, list}),
+}
+PLAIN: Final = frozenset(IN_CELLS)
+STRING: Final = frozenset({str})
 _cells = msgspec.msgpack.Encoder().encode
 _rows = msgspec.msgpack.Decoder(list[list[str]]).decode
 _decoded = msgspec.json.Decoder(float_hook=Decimal).decode
@@ -39,7 +60,7 @@ class Table:
     """Rows of one width."""
 
     columns: tuple[str, ...]
-    batches: Iterator[Sequence[list[str]]]
+    batches: Iterator[Sequence[Sequence[str]]]
 
 
 def records_of(document: Document, losses: Losses) -> Iterator[Sequence[Value]]:
@@ -65,48 +86,67 @@ def flat_rows(document: Document, conversion: Conversion, cells: "Cells") -> Tab
 
 def _of_asked(
     document: Document, conversion: Conversion, columns: tuple[str, ...], cells: "Cells"
-) -> Iterator[Sequence[list[str]]]:
-    known = frozenset(columns)
-    for row in cells.rows(document):
-        found = []
-        for record in row:
-            for name in record.keys() - known:
-                conversion.losses.add("column_left_out", name, "not among the columns asked for")
-            found.append([record.get(name, "") for name in columns])
-        yield found
+) -> Iterator[Sequence[Sequence[str]]]:
+    for block in cells.blocks(document, frozenset(columns)):
+        yield block.rows(columns)
 
 
 def _of_all(document: Document, conversion: Conversion, cells: "Cells") -> Table:
-    columns: dict[str, int] = {}
+    columns: dict[str, None] = {}
     spool: IO[bytes] = tempfile.SpooledTemporaryFile(SPOOLED)  # noqa: SIM115 – closed when the rows have been read
     try:
-        for rows in cells.rows(document):
-            packed = _cells([_row(record, columns, conversion.limits.columns) for record in rows])
-            spool.write(len(packed).to_bytes(4, "big") + packed)
+        for block in cells.blocks(document):
+            columns.update(dict.fromkeys(block.names))
+            if len(columns) > conversion.limits.columns:
+                raise TooLarge("columns", conversion.limits.columns)
+            for part in block.parts(len(columns)):
+                packed = _cells(part.rows(columns))
+                spool.write(len(packed).to_bytes(4, "big") + packed)
     except BaseException:
         spool.close()
         raise
     return Table(tuple(columns), _spooled(spool, len(columns)))
 
 
-def _row(record: dict[str, str], columns: dict[str, int], limit: int) -> list[str]:
-    if record.keys() - columns.keys():
-        for name in record:
-            columns.setdefault(name, len(columns))
-        if len(columns) > limit:
-            raise TooLarge("columns", limit)
-    return [record.get(name, "") for name in columns]
-
-
 def _spooled(spool: IO[bytes], width: int) -> Iterator[Sequence[list[str]]]:
     with spool:
         spool.seek(0)
+        at_once = max(1, CELLS // max(1, width))
         while size := spool.read(4):
             rows = _rows(spool.read(int.from_bytes(size, "big")))
-            for row in rows:
-                if len(row) < width:
-                    row += [""] * (width - len(row))
-            yield rows
+            if len(rows[0]) == width:
+                yield rows
+                continue
+            for start in range(0, len(rows), at_once):
+                yield [row + [""] * (width - len(row)) for row in rows[start : start + at_once]]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The cells of some records, by name: an empty one where a record lacks the name."""
+
+    cells: dict[str, Sequence[str]]
+    height: int
+
+    @property
+    def names(self) -> Iterable[str]:
+        """Return the names in the order in which they come up, record by record."""
+        return self.cells
+
+    def rows(self, columns: Iterable[str]) -> list[tuple[str, ...]]:
+        """Return the rows under these columns."""
+        empty = [""] * self.height
+        return list(zip(*[self.cells.get(name, empty) for name in columns], strict=True))
+
+    def parts(self, width: int) -> Iterator["Block"]:
+        """Yield it in parts that are small, if all rows are so wide."""
+        step = max(1, CELLS // max(1, width))
+        if step >= self.height:
+            yield self
+            return
+        for start in range(0, self.height, step):
+            cells = {name: texts[start : start + step] for name, texts in self.cells.items()}
+            yield Block(cells, min(step, self.height - start))
 
 
 class Cells:
@@ -118,19 +158,64 @@ class Cells:
         self._fitting = conversion.fitting(JSON_KINDS)
         self._longest = conversion.limits.cell_characters
         self._seen = 0
+        self._known: dict[str, None] = {}  # names that have come up
 
-    def rows(self, document: Document) -> Iterator[list[dict[str, str]]]:
-        """Yield the records' cells, at most `BATCH` records together."""
+    def blocks(self, document: Document, asked: frozenset[str] | None = None) -> Iterator[Block]:
+        """Yield the records' cells, at most `BATCH` records together; names that were not asked for are lost."""
         has_names = isinstance(document, Records) and document.columns is not None
         are_flat = has_names and not self._conversion.options.lossless
         for batch in records_of(document, self._conversion.losses):
             for start in range(0, len(batch), BATCH):
-                part = list(enumerate(batch[start : start + BATCH], start=self._seen))
-                if are_flat:  # their names are those of cells already
-                    yield [self._written(dict(record), number) for number, record in part]
-                else:
-                    yield [self.of(record, number) for number, record in part]
-                self._seen += len(part)
+                yield from self._blocks(batch[start : start + BATCH], asked, are_flat=are_flat)
+
+    def _blocks(self, records: Sequence[Value], asked: frozenset[str] | None, *, are_flat: bool) -> Iterator[Block]:
+        try:
+            yield self._spread(records, asked, are_flat=are_flat)
+        except Declined:
+            if len(records) > FEW:
+                half = len(records) // 2
+                yield from self._blocks(records[:half], asked, are_flat=are_flat)
+                yield from self._blocks(records[half:], asked, are_flat=are_flat)
+                return
+            yield self.one_by_one(records, asked, are_flat=are_flat)
+        self._seen += len(records)
+
+    def _spread(self, records: Sequence[Value], asked: frozenset[str] | None, *, are_flat: bool) -> Block:
+        columns = spread(records, self._flattener, are_flat=are_flat)
+        losses, lost = self._conversion.losses, Counter[str]()
+        texts = {name: self.texts(*column, lost) for name, column in columns.items()}
+        if asked is not None and columns.keys() - asked:
+            for name in columns.keys() - asked:
+                lost["column_left_out"] += sum(each is not MISSING for each in columns[name][0])
+        if lost and not losses.are_told:
+            return self.one_by_one(records, asked, are_flat=are_flat)
+        losses.counts.update(lost)
+        return Block(self._in_order(texts, records, are_flat=are_flat), len(records))
+
+    def _in_order(
+        self, texts: dict[str, Sequence[str]], records: Sequence[Value], *, are_flat: bool
+    ) -> dict[str, Sequence[str]]:
+        missing = texts.keys() - self._known
+        for record in records:
+            if not missing:
+                break
+            for name in record if are_flat else self._flattener.flat(record):
+                self._known.setdefault(name)
+                missing.discard(name)
+        return {name: texts[name] for name in self._known if name in texts}
+
+    def one_by_one(self, records: Sequence[Value], asked: frozenset[str] | None, *, are_flat: bool) -> Block:
+        """Return the block as it is by definition; what else makes blocks is only quicker."""
+        rows = [
+            self._written(dict(record), number) if are_flat else self.of(record, number)
+            for number, record in enumerate(records, start=self._seen)
+        ]
+        for row in rows:
+            for name in row.keys() - asked if asked is not None else ():
+                self._conversion.losses.add("column_left_out", name, "not among the columns asked for")
+        names = dict.fromkeys(chain.from_iterable(rows))
+        self._known.update(names)
+        return Block({name: self.finished([row.get(name, "") for row in rows]) for name in names}, len(rows))
 
     def of(self, record: Value, number: int) -> dict[str, str]:
         """Return name → text of one record."""
@@ -143,6 +228,32 @@ class Cells:
             self._conversion.losses.add("record_as_map", f"/{number}", f"a record without names is a column {ALONE!r}")
             flat = {ALONE: record}
         return self._written(flat, number)
+
+    def finished(self, texts: Sequence[str]) -> Sequence[str]:
+        """Return the texts of cells as they are to stand in their rows."""
+        return texts
+
+    def texts(self, values: Sequence[Value], kinds: frozenset[type], lost: Counter[str]) -> Sequence[str]:
+        """Return the finished texts of a column, empty where there is no value, and count what they lose. Raise `Declined`."""
+        return self.finished(self._plain_texts(values, kinds, lost))
+
+    def _plain_texts(self, values: Sequence[Value], kinds: frozenset[type], lost: Counter[str]) -> Sequence[str]:
+        if self._conversion.options.lossless:
+            return [
+                "" if each is MISSING else guarded(each) if type(each) is str else self._exact(each) for each in values
+            ]
+        if not kinds <= PLAIN:
+            raise Declined
+        for code, of in CODES.items():
+            if kinds & of:
+                lost[code] += len(values) if kinds <= of else sum(map(of.__contains__, map(type, values)))
+        if len(kinds) == 1:
+            texts = values if kinds == STRING else list(map(IN_CELLS[next(iter(kinds))], values))
+        else:
+            texts = [each if type(each) is str else IN_CELLS[type(each)](each) for each in values]
+        if max(map(len, texts)) > self._longest:
+            raise Declined
+        return texts
 
     def _written(self, flat: dict[str, Value], number: int) -> dict[str, str]:
         lossless = self._conversion.options.lossless
@@ -208,14 +319,16 @@ def _typed(batches: Iterator[list[dict[str, Value]]], conversion: Conversion) ->
 def _structured(
     batches: Iterator[list[dict[str, Value]]], paths: dict[str, tuple[str | int, ...]], conversion: Conversion
 ) -> Iterator[list[Value]]:
+    depth = conversion.limits.depth
     if conversion.options.restored:
         for batch in batches:
             yield [
-                unflattened((paths[name], unguarded(cell)) for name, cell in row.items() if cell != "") for row in batch
+                unflattened(((paths[name], unguarded(cell)) for name, cell in row.items() if cell != ""), depth)
+                for row in batch
             ]
         return
     for batch in _typed(batches, conversion):
-        yield [unflattened((paths[name], cell) for name, cell in row.items()) for row in batch]
+        yield [unflattened(((paths[name], cell) for name, cell in row.items()), depth) for row in batch]
 
 
 def single(document: Document, limit: int) -> Value:

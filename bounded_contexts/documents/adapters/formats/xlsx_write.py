@@ -5,15 +5,18 @@ Texts are texts and never formulas. A cell holds 15 digits of a number; numbers 
 
 import re
 import zipfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
 from bounded_contexts.documents.adapters.formats.conversion import Conversion
-from bounded_contexts.documents.adapters.formats.tables import Cells, flat_rows
+from bounded_contexts.documents.adapters.formats.spreading import MISSING, Declined
+from bounded_contexts.documents.adapters.formats.tables import STRING, Cells, flat_rows
 from bounded_contexts.documents.domain.errors import TooLarge
+from bounded_contexts.documents.domain.fitting import as_text
 from bounded_contexts.documents.domain.values import Document, Value
 
 ROWS: Final = 1_048_576
@@ -23,6 +26,9 @@ DIGITS: Final = 15
 SHEET: Final = "Sheet1"
 LONG_AGO: Final = (1980, 1, 1, 0, 0, 0)  # of every part, so that the same document is the same bytes
 _UNWRITTEN = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
+_SPECIAL = re.compile(f"{_UNWRITTEN.pattern}|[&<>]")
+_BEGIN: Final = ' t="inlineStr"><is><t xml:space="preserve">'
+_END: Final = "</t></is></c>"
 _MAIN: Final = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _OFFICE: Final = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _PACKAGE: Final = "http://schemas.openxmlformats.org/package/2006"
@@ -55,7 +61,7 @@ _PARTS: Final = {
 
 def write(document: Document, conversion: Conversion) -> Iterator[bytes]:
     """Write a workbook of one sheet."""
-    table = flat_rows(document, conversion, _TypedCells(conversion))
+    table = flat_rows(document, conversion, TypedCells(conversion))
     if len(table.columns) > COLUMNS:
         raise TooLarge("columns", COLUMNS)
     letters = [_letters(number) for number in range(len(table.columns))]
@@ -82,42 +88,69 @@ def write(document: Document, conversion: Conversion) -> Iterator[bytes]:
     yield sink.taken()
 
 
-def _row(letters: list[str], cells: list[str], number: int) -> bytes:
+def _row(letters: list[str], cells: Sequence[str], number: int) -> bytes:
     inner = [f'<c r="{letter}{number}"{cell}' for letter, cell in zip(letters, cells, strict=True) if cell]
     return f'<row r="{number}">{"".join(inner)}</row>'.encode()
 
 
-class _TypedCells(Cells):
+class TypedCells(Cells):
     """Cells as they stand in a sheet, behind their reference."""
 
     def _written(self, flat: dict[str, Value], number: int) -> dict[str, str]:
         if self._conversion.options.lossless:
             return {name: _text(text) for name, text in super()._written(flat, number).items()}
         for name, value in flat.items():
-            flat[name] = _text(value) if type(value) is str else self._typed(value, number, name)
+            flat[name] = _text(value) if type(value) is str else self._found(value, number, name)
         return flat
 
-    def _typed(self, value: Value, number: int, name: str) -> str:
+    def texts(self, values: Sequence[Value], kinds: frozenset[type], lost: Counter[str]) -> Sequence[str]:
+        if self._conversion.options.lossless:
+            return [_text(text) if text else "" for text in super().texts(values, kinds, lost)]
+        return _texts(values) if kinds == STRING else [self._counted(each, lost) for each in values]
+
+    def _counted(self, value: Value, lost: Counter[str]) -> str:
+        if value is MISSING or value is None:
+            return ""
+        cell = _text(value) if type(value) is str else _typed(value)
+        if not cell:
+            if not isinstance(value, int | float | Decimal):
+                raise Declined
+            lost["number_as_text"] += 1
+            lost["kind_as_text"] += 1
+            return _text(as_text(value))
+        return cell
+
+    def _found(self, value: Value, number: int, name: str) -> str:
         if value is None:
             return ""
-        if isinstance(value, bool):
-            return f' t="b"><v>{int(value)}</v></c>'
-        if isinstance(value, int | float | Decimal) and (digits := _number(value)):
-            return f"><v>{digits}</v></c>"
-        if isinstance(value, date | time) and (cell := _moment(value)):
+        if cell := _typed(value):
             return cell
         if isinstance(value, int | float | Decimal):
             self._conversion.losses.add("number_as_text", f"/{number}/{name}", "more digits than a cell holds")
         return _text(self._lossy(value, number, name))
 
 
+def _typed(value: Value) -> str:
+    """Return the cell of a value that a sheet holds as it is, else nothing."""
+    if isinstance(value, bool):
+        return f' t="b"><v>{int(value)}</v></c>'
+    if isinstance(value, int | float | Decimal) and (digits := _number(value)):
+        return f"><v>{digits}</v></c>"
+    return _moment(value) if isinstance(value, date | time) else ""
+
+
 def _number(value: int | float | Decimal) -> str:
     if isinstance(value, int):
         return str(value) if abs(value) < 10**DIGITS else ""
     exact = Decimal(repr(value)) if isinstance(value, float) else value
-    if not exact.is_finite() or len(exact.normalize().as_tuple().digits) > DIGITS or abs(exact.adjusted()) > 300:
+    if not exact.is_finite():
         return ""
-    return str(exact)
+    text = str(exact)
+    if len(text) <= DIGITS + 1 and "E" not in text:  # the point, and no more digits than there may be
+        return text
+    if len(exact.normalize().as_tuple().digits) > DIGITS or abs(exact.adjusted()) > 300:
+        return ""
+    return text
 
 
 def _moment(value: date | time) -> str:
@@ -139,7 +172,15 @@ def _text(text: str) -> str:
     if len(text) > CHARACTERS:
         raise TooLarge("cell_characters", CHARACTERS)
     safe = _UNWRITTEN.sub(lambda match: f"_x{ord(match[0]):04X}_", text)
-    return f' t="inlineStr"><is><t xml:space="preserve">{escape(safe)}</t></is></c>'
+    return f"{_BEGIN}{escape(safe)}{_END}"
+
+
+def _texts(texts: Sequence[str]) -> list[str]:
+    if max(map(len, texts)) > CHARACTERS:
+        raise TooLarge("cell_characters", CHARACTERS)
+    if _SPECIAL.search("".join(texts)):
+        return [_text(text) for text in texts]
+    return [f"{_BEGIN}{text}{_END}" for text in texts]
 
 
 def _letters(number: int) -> str:

@@ -1,0 +1,106 @@
+"""What the quick ways give is what the plain ones give."""
+
+import io
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bounded_contexts.documents.adapters.formats.conversion import Conversion
+from bounded_contexts.documents.adapters.formats.delimited import QuotedCells
+from bounded_contexts.documents.adapters.formats.json import read_json
+from bounded_contexts.documents.adapters.formats.tables import Cells
+from bounded_contexts.documents.adapters.formats.xlsx_write import TypedCells
+from bounded_contexts.documents.domain.errors import TooLarge
+from bounded_contexts.documents.domain.limits import Limits
+from bounded_contexts.documents.domain.losses import TOLD
+from bounded_contexts.documents.domain.options import Options
+from bounded_contexts.documents.domain.values import Records, Value
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.sampled_from([",", '"', "=1", "a\r", "&<"])
+KEYS = st.sampled_from(["a", "b", "a.b", "", "[0]", "1"])
+NUMBERS = st.integers(-(10**20), 10**20) | st.decimals(allow_nan=False, allow_infinity=False)
+LEAVES = st.none() | st.booleans() | NUMBERS | TEXTS
+VALUES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=6
+)
+MAPS = st.dictionaries(KEYS, VALUES, max_size=4)
+ALIKE = st.lists(MAPS, min_size=1, max_size=2).map(lambda some: some * TOLD * 2)  # so many that the quick way is taken
+LISTS = st.lists(st.lists(VALUES, max_size=3), min_size=1, max_size=4).map(lambda some: some * TOLD)
+
+MAKERS: dict[str, Callable[[Conversion], Cells]] = {
+    "cells": Cells,
+    "quoted": lambda conversion: QuotedCells(conversion, ","),
+    "typed": TypedCells,
+}
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+@pytest.mark.parametrize("maker", MAKERS)
+def test_columns_are_what_records_are_one_by_one(maker: str, lossless: bool) -> None:
+    @settings(max_examples=30, deadline=None)
+    @given(ALIKE | LISTS | st.lists(MAPS, min_size=1, max_size=30))
+    def are_equal(records: list[Value]) -> None:
+        options = Options(lossless=lossless)
+        quick, plain = Conversion(options), Conversion(options)
+        blocks = list(MAKERS[maker](quick).blocks(Records(iter([records]))))
+        one = MAKERS[maker](plain).one_by_one(records, None, are_flat=False)
+
+        names = list(dict.fromkeys(name for block in blocks for name in block.names))
+        assert names == list(one.names)
+        assert [row for block in blocks for row in block.rows(names)] == one.rows(names)
+        assert quick.losses == plain.losses
+
+    are_equal()
+
+
+def test_columns_that_were_not_asked_for_are_counted_for_each_record() -> None:
+    conversion = Conversion()
+    records = [{"a": "x", "b": "y"}] * 100
+
+    (block,) = Cells(conversion).blocks(Records(iter([records])), frozenset({"a"}))
+
+    assert (block.rows(["a"])[0], conversion.losses.counts) == (("x",), {"column_left_out": 100})
+
+
+def test_records_of_many_names_each_take_memory_for_few_at_a_time() -> None:
+    records = [{f"{number}.{key}": "" for key in range(40)} for number in range(400)]
+
+    blocks = list(Cells(Conversion()).blocks(Records(iter([records]))))
+
+    assert sum(block.height for block in blocks) == 400
+    assert max(block.height * len(block.cells) for block in blocks) <= 16 * 16 * 40
+
+
+def test_cell_that_is_too_long_is_refused_among_many() -> None:
+    conversion = Conversion(limits=Limits(cell_characters=5))
+
+    with pytest.raises(TooLarge):
+        list(Cells(conversion).blocks(Records(iter([[{"a": "123456"}, {"a": "1"}] * 100]))))
+
+
+SPACED: tuple[dict[str, Any], ...] = ({"separators": (",", ":")}, {}, {"indent": 1}, {"ensure_ascii": True})
+
+
+@pytest.mark.parametrize("spacing", SPACED, ids=str)
+def test_json_is_read_as_the_standard_library_reads_it(spacing: dict[str, Any]) -> None:
+    number = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    inner = st.recursive(
+        st.none() | st.booleans() | number | TEXTS,
+        lambda each: st.dictionaries(TEXTS, each, max_size=3) | st.lists(each, max_size=3),
+        max_leaves=6,
+    )
+
+    @settings(max_examples=30, deadline=None)
+    @given(st.lists(inner, max_size=4))
+    def is_read(values: list[Value]) -> None:
+        text = json.dumps(values, **{"ensure_ascii": False, **spacing})
+        document = read_json(io.BytesIO(text.encode()), Conversion())
+        assert isinstance(document, Records)
+        assert [each for batch in document.batches for each in batch] == json.loads(text, parse_float=Decimal)
+
+    is_read()
