@@ -24,6 +24,7 @@ out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 PROSE_WIDTH = 30  # at least, however narrow the terminal
+GAP = 2  # between columns
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
@@ -43,7 +44,7 @@ def show(rows: list[dict[str, Any]], as_json: bool) -> None:
         cells = [name, *(plain(str(row[name])) for row in rows)]
         is_prose = any(" " in cell for cell in cells)
         table.add_column(name, no_wrap=not is_prose, overflow="fold")  # ids are for copying: whole, on one line
-        width += PROSE_WIDTH if is_prose else max(map(len, cells)) + 1
+        width += PROSE_WIDTH if is_prose else max(map(len, cells)) + GAP
     for row in rows:
         table.add_row(*(Text(plain(str(value))) for value in row.values()))
     if width > out.width:
