@@ -22,7 +22,7 @@ def convert(source: BinaryIO, read: Format, write: Format, conversion: Conversio
     if (
         write.kinds <= JSON_KINDS
         and write.kinds != TEXTS
-        and (conversion.options.lossless or not read.kinds <= write.kinds)
+        and (conversion.options.lossless or not (document.kinds or read.kinds) <= write.kinds)
     ):
         fitting = conversion.fitting(write.kinds)
         document = _fitted(document, fitting)

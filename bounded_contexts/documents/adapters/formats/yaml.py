@@ -12,6 +12,7 @@ import msgspec
 import ryml
 
 from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format, encoded, utf8, whole
+from bounded_contexts.documents.adapters.formats.json import KINDS as JSON_KINDS
 from bounded_contexts.documents.adapters.formats.json import merged
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.fitting import as_text
@@ -32,12 +33,34 @@ WORDS: Final[dict[str, Value]] = {
     **{f"{sign}.{word}": float(f"{sign}inf") for sign in ("", "+", "-") for word in ("inf", "Inf", "INF")},
     **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
 }
-# What the parser's JSON does not say as it is: properties of nodes, merge keys, further documents; scalars that become texts.
+# What the parser's JSON does not say as it is: properties of nodes, merge keys, further documents. They are looked for where one of
+# their marks is.
+_MARKS: Final = (b"&", b"*", b"!", b"<<", b"? ", b"?\n", b"?\t", b"?\r", b"---", b"...", b"%")
 _PROPERTIES = re.compile(rb"(?:^|[\s\[{,:-])(?:[&*!]\S|<<\s*:|\?\s)|^(?:---|\.\.\.|%)", re.MULTILINE)
-_MISSAID = re.compile(
-    r'"(?:~|N(?:ull|ULL)|T(?:rue|RUE)|F(?:alse|ALSE)|[-+]?0[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))"'
-    r'|[\s\[,:]-0[0-9]|"(?:[-+.0-9][^"]*|true|false|null)"\s*:'
+# Texts in that JSON that may have been plain scalars of another meaning, and the plain scalars that become such texts: where
+# there are none of them, the texts were quoted and are what they seem.
+_BEGIN: Final = rb"[\s,\[{:](?<!\w:)"
+_END: Final = rb"(?=[ \t]*(?:[\r\n,\]}:#]|$))"
+_NUMBER: Final = rb"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|0o[0-7]+|0x[0-9a-fA-F]+"
+_WORD: Final = rb"~|null|N(?:ull|ULL)|true|T(?:rue|RUE)|false|F(?:alse|ALSE)|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+_COLON: Final = rb":(?=[\s,\[\]{}]|$)"
+_MISSAID: Final = tuple(
+    (re.compile(said), re.compile(_BEGIN + meant))
+    for said, meant in (
+        (r'"[-+]?0[0-9oxeE]', rb"[-+]?0[0-9oxeE][0-9a-fA-F.+-]*" + _END),
+        (
+            r'"(?:~|N(?:ull|ULL)|T(?:rue|RUE)|F(?:alse|ALSE))"',
+            rb"(?:~|N(?:ull|ULL)|T(?:rue|RUE)|F(?:alse|ALSE))" + _END,
+        ),
+        (r'"[-+]?\.(?:inf|nan|I|N)', rb"[-+]?\.?(?:[iI]nf|INF|infinity|[nN]a[nN]|NAN)" + _END),
+        (  # keys
+            r'"(?:[-+.0-9][^"]*|true|false|null|)"\s*:',
+            rb"(?:(?:%b|%b)(?:[ \t]*%b|\s*[,}])|%b)" % (_WORD, _NUMBER, _COLON, _COLON),
+        ),
+    )
 )
+_RENAMED = re.compile(r'"[-+]?\.(?:inf|nan)"\s*:')  # keys, quoted or not
+_MINUS_ZERO = re.compile(r"(?:^|[\s\[,:])-0(?:[,\s\]}]|$)")
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 _TAGS: Final = "tag:yaml.org,2002:"
 
@@ -51,8 +74,9 @@ def read(source: BinaryIO, conversion: Conversion) -> Document:
         _refuse(error)
     if tree.size() == 1 and not tree.is_seq(0) and not tree.is_map(0) and not tree.has_val(0):
         return Single(None)
-    if not _PROPERTIES.search(text) and (found := _by_json(tree, conversion)) is not None:
-        return Single(found[0])
+    has_properties = any(mark in text for mark in _MARKS) and _PROPERTIES.search(text)
+    if not has_properties and (found := _by_json(tree, text, conversion)) is not None:
+        return found
     walk = _Walk(tree, conversion)
     root = tree.root_id()
     if not tree.is_stream(root):
@@ -67,17 +91,20 @@ def _refuse(error: Any) -> NoReturn:
     raise Unreadable("bad_yaml", error.msg.splitlines()[0], line=line, column=column) from None
 
 
-def _by_json(tree: Any, conversion: Conversion) -> tuple[Value] | None:
+def _by_json(tree: Any, source: bytes, conversion: Conversion) -> Single | None:
     try:
         text = ryml.emit_json(tree)
-        if _MISSAID.search(text):
+        if any(said.search(text) and meant.search(b"\n" + source) for said, meant in _MISSAID):
+            return None
+        if _RENAMED.search(text) or ("-0" in text and _MINUS_ZERO.search(text)):
             return None
         value = _decode(text)
-    except (msgspec.DecodeError, RecursionError, ryml.ExceptionBasic, UnicodeDecodeError):
+        again = msgspec.json.encode(value)
+    except (msgspec.DecodeError, RecursionError, ryml.ExceptionBasic, UnicodeError):
         return None
-    if conversion.options.duplicates != "last" and msgspec.json.encode(value).count(b":") != text.count(":"):
+    if conversion.options.duplicates != "last" and again.count(b":") != text.count(":"):
         return None
-    return (value,)
+    return Single(value, JSON_KINDS)
 
 
 class _Walk:
@@ -210,7 +237,7 @@ def plain(text: str) -> Value:
         return int(text, 0)
     if text.startswith("0x") and re.fullmatch(r"0x[0-9a-fA-F]+", text):
         return int(text, 0)
-    return Decimal(text) if FLOAT.fullmatch(text) else text
+    return Decimal(f"{text}0" if text[-1] == "." else text) if FLOAT.fullmatch(text) else text
 
 
 def _integer(text: str) -> int | Decimal:
