@@ -23,6 +23,9 @@ from shared_kernel.errors import HeadwaterError
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
+PROSE_WIDTH = 30  # at least, however narrow the terminal
+GAP = 2  # between columns
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
@@ -36,11 +39,16 @@ def show(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table(box=None, pad_edge=False)
-    for number, name in enumerate(rows[0] if rows else ()):
-        table.add_column(name, no_wrap=number == 0, overflow="fold")  # names are for copying: whole, on one line
+    table, width = Table(box=None, pad_edge=False), 0
+    for name in rows[0] if rows else ():
+        cells = [name, *(plain(str(row[name])) for row in rows)]
+        is_prose = any(" " in cell for cell in cells)
+        table.add_column(name, no_wrap=not is_prose, overflow="fold")  # ids are for copying: whole, on one line
+        width += PROSE_WIDTH if is_prose else max(map(len, cells)) + GAP
     for row in rows:
         table.add_row(*(Text(plain(str(value))) for value in row.values()))
+    if width > out.width:
+        table.width = width
     out.print(table)
 
 

@@ -5,15 +5,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any, Generic, NewType, TypeVar
+from typing import Annotated, Any, Generic, NewType, TypeVar
 from uuid import UUID
 
 import strawberry
+from pydantic import Field
 from strawberry.dataloader import DataLoader
 from strawberry.extensions import FieldExtension
 
 from infra.access_tokens import User, require_scope
-from infra.http import WAIT_LIMIT_S, ReadState, open_place, open_position, seal_place, wait_until_stored
+from infra.http import WAIT_LIMIT_S, Body, ReadState, open_place, open_position, seal_place, wait_until_stored
 from infra.opaque import OpaqueTokens
 from shared_kernel.errors import Refused
 from shared_kernel.events import Position
@@ -135,6 +136,12 @@ def connection(nodes: Sequence[tuple[T, str]], after: str | None, *, more: bool)
             end_cursor=nodes[-1][1] if nodes else None,
         ),
     )
+
+
+class Named(Body):
+    """What clients may call what they make, so that it is made once."""
+
+    client_id: Annotated[str | None, Field(min_length=1, max_length=128)] = None
 
 
 async def page_by_place(

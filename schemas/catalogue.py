@@ -78,6 +78,7 @@ EVENTS = (
     payments.PaymentCaptureRequested,
     payments.PaymentCaptured,
     payments.PaymentDeclined,
+    payments.PaymentRefundDeclined,
     payments.PaymentRefundRequested,
     payments.PaymentRefunded,
     payments.PaymentRequested,

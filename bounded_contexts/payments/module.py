@@ -18,6 +18,7 @@ from schemas.payments.events import (
     PaymentCaptureDeclined,
     PaymentCaptureRequested,
     PaymentDeclined,
+    PaymentRefundDeclined,
     PaymentRefunded,
     PaymentRefundRequested,
     PaymentRequested,
@@ -44,6 +45,7 @@ EVENTS: tuple[type[PaymentEvent], ...] = (
     PaymentVoidRequested,
     PaymentVoided,
     PaymentRefundRequested,
+    PaymentRefundDeclined,
     PaymentRefunded,
 )
 
@@ -81,6 +83,7 @@ def module(ports: Ports, lanes: int, webhook_secret: bytes | None) -> Module:
                     Count("payments_authorized", "Payments that the provider holds money for.", PaymentAuthorized),
                     Count("payments_declined", "Payments that the provider has declined.", PaymentDeclined),
                     Count("payments_captured", "Payments that were taken.", PaymentCaptured),
+                    Count("refunds_declined", "Times that the provider did not give back.", PaymentRefundDeclined),
                 ),
             ),
         ),

@@ -288,6 +288,45 @@ class PaymentDeclined:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentRefundDeclined:
+    """The provider does not give back what was taken: the money is owed until PaymentRefunded."""
+
+    NAME: ClassVar[str] = "headwater.payments.PaymentRefundDeclined"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "payments"
+    KEY: ClassVar[str] = "order_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "public"
+    SCHEMA: ClassVar[str] = "payments/payment_refund_declined.1.avsc"
+
+    # Follows from the order: an order has one payment.
+    payment_id: UUID
+    order_id: UUID
+    # Code: card_declined, insufficient_funds …
+    reason: str
+    declined_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "payment_id": str(self.payment_id),
+            "order_id": str(self.order_id),
+            "reason": self.reason,
+            "declined_at": micros(self.declined_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return what Avro decoded."""
+        return cls(
+            payment_id=uuid_of(record["payment_id"]),
+            order_id=uuid_of(record["order_id"]),
+            reason=record["reason"],
+            declined_at=moment(record["declined_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentRefundRequested:
     """The provider is about to be asked to give back what was taken; whether it was taken may not be known yet."""
 

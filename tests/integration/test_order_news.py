@@ -89,7 +89,7 @@ async def test_the_inbox_tells_once_what_became_of_an_order(shop: Shop) -> None:
     assert told == {
         ("order.confirmed", shipped, None, "Your order is confirmed"),
         ("order.rejected", rejected, None, "Your order was rejected: out_of_stock"),
-        ("order.shipped", shipped, str(shop.staff_id), "Your order was shipped DHL"),
+        ("order.shipped", shipped, str(shop.staff_id), "Your order was shipped: DHL"),
     }
     assert len(found) == 3
     assert {(each["message_id"], each["conversation_id"]) for each in found} == {(None, None)}
@@ -147,6 +147,30 @@ class TestGraphQL:
         assert codes(free) == [("free_order", 422)]
         assert codes(stranger) == [("order_not_found", 404)]
         assert all(each["errors"] and not each.get("data") for each in broken)
+
+    async def test_staff_list_everybodys_of_a_status_and_others_do_not(self, shop: Shop) -> None:
+        ann, query = shop.client(), "{ orders(first: 1, everybody: true, status: REJECTED) { edges { node { id } } } }"
+        id_ = await shop.place(ann)
+        await shop.reject(id_, "out_of_stock")
+        await shop.place(ann)
+
+        (found,) = nodes((await of_graph(shop.staff, query))["orders"])
+        assert found == {"id": id_}
+        assert codes(await ask(ann, query)) == [("forbidden", 403)]
+
+    @pytest.mark.parametrize("client_id", ["", "x" * 129])
+    async def test_a_name_of_no_length_or_of_any_is_refused(self, shop: Shop, client_id: str) -> None:
+        line = {"sku": "tea-100", "quantity": 1, "unitPriceMinor": 1}
+        order = {"currency": "EUR", "lines": [line], "clientId": client_id}
+        group = "mutation ($input: NewGroupInput!) { startGroup(input: $input) { id } }"
+
+        answers = [
+            await ask(shop.client(), PLACE, input=order),
+            await ask(shop.client(), group, input={"title": "Tea", "memberIds": [], "clientId": client_id}),
+        ]
+
+        found = [each["errors"][0]["extensions"]["errors"][0]["pointer"] for each in answers]
+        assert found == ["/client_id", "/client_id"]
 
     async def test_lines_count_for_the_size_of_an_answer(self, shop: Shop) -> None:
         answer = await ask(shop.client(), ORDERS % FIELDS, first=200)

@@ -318,6 +318,28 @@ class TestReading:
         foreign = await shop.client().get("/orders", params={"cursor": cursor})
         assert [each.json()["code"] for each in (both, foreign)] == ["validation_failed", "invalid_cursor"]
 
+    async def test_staff_list_everybodys_orders_and_others_do_not(self, shop: Shop) -> None:
+        ann, bob = shop.client(), shop.client()
+        ids = [await shop.place(ann), await shop.place(bob), await shop.place(ann)][::-1]
+        await shop.confirm(ids[1])
+        all_: dict[str, str] = {"everybody": "true", "limit": "2"}
+
+        first = (await shop.staff.get("/orders", params=all_)).json()
+        cursor = first["page"]["next_cursor"]
+        rest = (await shop.staff.get("/orders", params=all_ | {"cursor": cursor})).json()
+        confirmed = (await shop.staff.get("/orders", params=all_ | {"status": "confirmed", "limit": "1"})).json()
+        foreign = [
+            await bob.get("/orders", params=all_),
+            await bob.get("/orders", params={"cursor": cursor}),
+            await shop.staff.get("/orders", params=all_ | {"status": "placed", "cursor": cursor}),
+        ]
+
+        assert [each["id"] for each in first["data"] + rest["data"][:1]] == ids
+        assert [each["id"] for each in confirmed["data"]] == [ids[1]]
+        assert (await bob.get("/orders", params={"status": "confirmed"})).json()["data"] == confirmed["data"]
+        assert (await bob.get("/orders", params={"status": "shipped"})).json()["data"] == []
+        assert [each.json()["code"] for each in foreign] == ["forbidden", "invalid_cursor", "invalid_cursor"]
+
     async def test_buyers_are_listed_for_staff_the_newest_first(self, shop: Shop) -> None:
         people = [uuid4() for _ in range(3)]
         for each in people:

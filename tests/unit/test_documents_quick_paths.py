@@ -107,7 +107,10 @@ def test_json_is_read_as_the_standard_library_reads_it(spacing: dict[str, Any]) 
     is_read()
 
 
-WORDS = "~ null Null True true inf .inf .Inf -.inf .nan nan infinity 0 -0 01 007 0o17 0x1F 0e0 .5 5. +1 1e3 1.50 1_000 12:30 2026-01-02"
+WORDS = (
+    "~ null Null True true inf .inf .Inf -.inf .nan nan infinity "
+    "0 -0 01 007 0o17 0x1F 0e0 .5 5. +1 1e3 1.50 1_000 12:30 2026-01-02"
+)
 PLACES = (
     *(
         "- %s\n",

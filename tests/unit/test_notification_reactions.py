@@ -193,7 +193,7 @@ class TestOrders:
                 OrderShipped(**OF_ORDER, carrier="DHL", tracking_code="JD1", shipped_by=EVE, shipped_at=NOW),
                 "order.shipped",
                 EVE,
-                "Your order was shipped DHL JD1",
+                "Your order was shipped: DHL, JD1",
             ),
             (
                 OrderCancelled(**OF_ORDER, cancelled_by=BOB, reason="private", cancelled_at=NOW),

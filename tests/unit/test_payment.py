@@ -26,6 +26,7 @@ from schemas.payments.events import (
     PaymentCaptureDeclined,
     PaymentCaptureRequested,
     PaymentDeclined,
+    PaymentRefundDeclined,
     PaymentRefunded,
     PaymentRefundRequested,
     PaymentRequested,
@@ -67,6 +68,10 @@ def declined(reason: str) -> PaymentDeclined:
 
 def untaken(reason: str) -> PaymentCaptureDeclined:
     return PaymentCaptureDeclined(**IDS, reason=reason, declined_at=NOW)
+
+
+def unrefunded(reason: str) -> PaymentRefundDeclined:
+    return PaymentRefundDeclined(**IDS, reason=reason, declined_at=NOW)
 
 
 def refunded(amount: int, currency: str | None = "EUR") -> PaymentRefunded:
@@ -118,9 +123,15 @@ def test_what_it_declines_is_answered_with_its_reason() -> None:
     assert settled([*HELD, CAPTURE_REQUESTED], "capture", Declined("expired")) == [untaken("expired")]
 
 
-def test_a_refund_that_it_declines_stays_owed() -> None:
-    assert settled([*TAKEN, REFUND_REQUESTED], "refund", Declined("card_declined")) == []
-    assert due_after(*TAKEN, REFUND_REQUESTED) == "refund"
+def test_a_refund_that_it_declines_is_owed_and_may_be_asked_for_again() -> None:
+    owed = [*TAKEN, REFUND_REQUESTED, unrefunded("card_declined")]
+
+    assert settled([*TAKEN, REFUND_REQUESTED], "refund", Declined("card_declined")) == [unrefunded("card_declined")]
+    assert due_after(*owed) is None
+    assert asked(owed, REFUND) == [REFUND_REQUESTED]
+    assert settled(owed, "refund", DONE) == [refunded(1250)]
+    assert settled(owed, "refund", Declined("expired")) == []
+    assert settled([*owed, refunded(1250)], "refund", DONE) == []
 
 
 @pytest.mark.parametrize(

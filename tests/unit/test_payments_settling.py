@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,18 +30,23 @@ from schemas.payments.events import (
     PaymentCaptured,
     PaymentCaptureDeclined,
     PaymentDeclined,
+    PaymentRefundDeclined,
     PaymentRefunded,
+    PaymentRefundRequested,
+    PaymentRequested,
     PaymentVoided,
     RefundPayment,
     VoidPayment,
 )
+from shared_kernel.errors import Taken, Unavailable
 from shared_kernel.events import Position
 
 ORDER, BUYER, AMOUNT = UUID(int=1), UUID(int=2), 1250
 PAYMENT = payment_id_of(ORDER)
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+AUTHORIZE = AuthorizePayment(order_id=ORDER, buyer_id=BUYER, amount_minor=AMOUNT, currency="EUR", asked_at=NOW)
 COMMANDS: dict[str, Command] = {
-    "authorize": AuthorizePayment(order_id=ORDER, buyer_id=BUYER, amount_minor=AMOUNT, currency="EUR", asked_at=NOW),
+    "authorize": AUTHORIZE,
     "capture": CapturePayment(order_id=ORDER, asked_at=NOW),
     "void": VoidPayment(order_id=ORDER, asked_at=NOW),
     "refund": RefundPayment(order_id=ORDER, asked_at=NOW),
@@ -51,6 +57,7 @@ ANSWERS: dict[str, tuple[type[PaymentEvent], ...]] = {
     "void": (PaymentVoided,),
     "refund": (PaymentRefunded,),
 }
+MANY = (PaymentRefundRequested, PaymentRefundDeclined)  # a refund that was declined may be asked for again
 
 
 class Killed(BaseException):
@@ -63,6 +70,15 @@ class Store(MemoryEventStore[PaymentEvent]):
     def __init__(self) -> None:
         super().__init__(lambda: NOW)
         self.deaths: list[str] = []  # for the appends to come: before, after, or no
+        self.broken: UUID | None = None  # a stream that cannot be read
+        self.away = False
+
+    async def load(self, stream: UUID, as_of: datetime | None = None) -> tuple[Sequence[PaymentEvent], int]:
+        if self.away:
+            raise Unavailable("no database")
+        if stream == self.broken:
+            raise ValueError("no such version of the event")
+        return await super().load(stream, as_of)
 
     async def append_all(self, appends: Sequence[tuple[UUID, int, Sequence[PaymentEvent]]]) -> None:
         death = self.deaths.pop(0) if self.deaths else "no"
@@ -80,6 +96,7 @@ class Provider:
         self.ledger = ledger
         self.moods: list[str] = []  # for the requests to come: refuse, lost, decline, sound
         self.events: list[Line] = []
+        self.too_much = 0  # of what it states
 
     async def ask(self, instruction: Instruction) -> Outcome | Unknown:
         mood = self.moods.pop(0) if self.moods else "sound"
@@ -87,9 +104,7 @@ class Provider:
             return Unknown(mood)
         key, of = str(instruction.key), str(instruction.payment_id)
         request = Request(key, instruction.step, of, instruction.amount_minor, instruction.currency)
-        line, is_new = self.ledger.apply(
-            request, decline=mood == "decline" and instruction.step in ("authorize", "capture")
-        )
+        line, is_new = self.ledger.apply(request, decline=mood == "decline" and instruction.step != "void")
         if is_new and line.status != 409:
             self.events.append(line)
         if mood == "lost":
@@ -104,7 +119,11 @@ class Provider:
         if (self.moods.pop(0) if self.moods else "sound") == "refuse":
             return Unknown("refuse")
         line = self.ledger.payment(str(payment_id))
-        return Statement(line.id, line.state, line.reason) if line else None
+        return self.stated(line) if line else None
+
+    def stated(self, line: Line) -> Statement:
+        amount = line.request.amount + self.too_much
+        return Statement(line.id, line.state, known_reason(line.reason), amount, line.request.currency)
 
     async def close(self) -> None: ...
 
@@ -168,8 +187,7 @@ class World:
 
     async def tell(self, line: Line) -> None:
         self.attempt += 1
-        statement = Statement(line.id, line.state, known_reason(line.reason))
-        news = Told(UUID(line.request.reference), line.request.amount, line.request.currency, statement)
+        news = Told(UUID(line.request.reference), self.provider.stated(line))
         await told(line.request.key, self.attempt, news, self.ports)
 
     async def events(self) -> list[PaymentEvent]:
@@ -226,7 +244,8 @@ def _check(world: World, events: list[PaymentEvent]) -> None:
     returned = sum(event.amount_minor for event in events if isinstance(event, PaymentRefunded))
 
     assert due(state) is None
-    assert max(kinds.values(), default=0) <= 1
+    assert all(number == 1 for kind, number in kinds.items() if kind not in MANY)
+    assert kinds[PaymentRefundRequested] <= kinds[PaymentRefundDeclined] + 1
     assert max(done.values(), default=0) <= 1
     assert (captured, returned) == (AMOUNT * done["capture"], AMOUNT * done["refund"])
     for name in world.asked:
@@ -262,4 +281,82 @@ async def test_a_payment_that_is_never_answered_holds_up_no_other(tmp_path: Path
 
     last = [(await world.store.load(id_))[0][-1] for id_ in ids]
     assert [isinstance(event, PaymentAuthorized) for event in last] == [False, True, True, True, True]
+    world.provider.ledger.close()
+
+
+async def test_a_payment_that_cannot_be_resolved_holds_up_no_other(tmp_path: Path) -> None:
+    world, orders = World(tmp_path), [UUID(int=number) for number in range(1, 4)]
+    ids = sorted(payment_id_of(order) for order in orders)
+    world.ports = replace(world.ports, payments=Others(world.store, ids))
+    world.provider.moods = ["refuse"] * len(orders)
+    for order in orders:
+        await hear(replace(AUTHORIZE, order_id=order), world.ports)
+    world.store.broken = ids[0]
+
+    await resolve(world.ports)
+
+    world.store.broken = None
+    last = [(await world.store.load(id_))[0][-1] for id_ in ids]
+    assert [isinstance(event, PaymentAuthorized) for event in last] == [False, True, True]
+    world.provider.ledger.close()
+
+
+async def test_where_the_database_is_away_nobody_goes_on_resolving(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.provider.moods = ["refuse"]
+    await hear(AUTHORIZE, world.ports)
+    world.store.away = True
+
+    with pytest.raises(Unavailable):
+        await resolve(world.ports)
+    world.provider.ledger.close()
+
+
+async def test_nothing_is_settled_by_a_statement_of_another_amount(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.provider.moods = ["lost"]
+    await hear(AUTHORIZE, world.ports)
+    world.provider.too_much = 1
+
+    await resolve(world.ports)
+    assert [type(event) for event in await world.events()] == [PaymentRequested]
+
+    world.provider.too_much = 0
+    await resolve(world.ports)
+    assert [type(event) for event in await world.events()] == [PaymentRequested, PaymentAuthorized]
+    world.provider.ledger.close()
+
+
+async def test_a_webhook_that_failed_half_way_is_taken_when_it_is_sent_again(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.provider.moods = ["lost"]
+    await hear(AUTHORIZE, world.ports)
+    news = Told(PAYMENT, world.provider.stated(world.provider.events[0]))
+    world.store.away = True
+    with pytest.raises(Unavailable):
+        await told("evt_1", 1, news, world.ports)
+    world.store.away = False
+
+    await told("evt_1", 1, news, world.ports)
+
+    assert isinstance((await world.events())[-1], PaymentAuthorized)
+    with pytest.raises(Taken):
+        await told("evt_1", 1, news, world.ports)
+    world.provider.ledger.close()
+
+
+async def test_a_declined_refund_is_asked_for_again_only_when_somebody_asks(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for name in ("authorize", "capture"):
+        await hear(COMMANDS[name], world.ports)
+    world.provider.moods = ["decline"]
+    await hear(COMMANDS["refund"], world.ports)
+    requests = len(list(world.provider.ledger.lines()))
+
+    await resolve(world.ports)
+    assert isinstance((await world.events())[-1], PaymentRefundDeclined)
+    assert len(list(world.provider.ledger.lines())) == requests
+
+    await hear(COMMANDS["refund"], world.ports)  # as the saga does after a while
+    assert isinstance((await world.events())[-1], PaymentRefunded)
     world.provider.ledger.close()

@@ -106,12 +106,15 @@ class _Node(dict[str | int, Value]):
     """Something with parts, as long as it is not known whether it is a map or a list."""
 
 
-def unflattened(row: Iterable[tuple[Path, Value]]) -> Value:
-    """Return the nested value of the cells. Raise `Unreadable` where two cells contradict each other, or a list has gaps."""
+def unflattened(row: Iterable[tuple[Path, Value]], depth: int) -> Value:
+    """Return the nested value of the cells. Raise `Unreadable` where two cells contradict each other, or a list has gaps,
+    and `TooLarge` for a path of more than `depth` steps."""
     root = _Node()
     for path, value in row:
         if not path:
             return value
+        if len(path) > depth:
+            raise TooLarge("depth", depth)
         node = root
         for step in path[:-1]:
             inner = node.setdefault(step, _Node())

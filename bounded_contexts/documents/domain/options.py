@@ -56,6 +56,8 @@ class Options:
     lists: tuple[str, ...] = ()  # element names that are lists even where there is one
     # TOML
     toml: Literal["1.0", "1.1"] = "1.0"
+    # YAML
+    tags: Literal["refuse", "keep"] = "refuse"  # of types that YAML itself has none of
     # XLSX
     sheet: str | None = None  # name, or index from 0; None: the first when reading, "Sheet1" when writing
 

@@ -44,6 +44,7 @@ from infra.graph import (
     FIRST,
     Connection,
     Info,
+    Named,
     Part,
     Users,
     checked,
@@ -234,7 +235,8 @@ def graph(ports: Ports, tokens: OpaqueTokens, users: Users) -> Part:
         @scoped(WRITE, "Start a named group with yourself in it.")
         async def start_group(self, info: Info, input: NewGroupInput) -> Conversation | None:  # noqa: A002
             new = NewGroup.model_validate({key: each for key, each in payload(input).items() if key != "client_id"})
-            id_ = group_id(info.context.user.id, input.client_id) if input.client_id else uuid4()
+            named = Named(client_id=input.client_id).client_id
+            id_ = group_id(info.context.user.id, named) if named else uuid4()
             ask = StartGroup(
                 conversation_id=id_,
                 title=new.title,

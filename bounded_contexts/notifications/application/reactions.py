@@ -84,8 +84,9 @@ def _news(event: OrderNews) -> tuple[str, UUID | None, str, datetime]:
         case OrderRejected():
             return "order.rejected", None, f"Your order was rejected: {event.reason}", event.rejected_at
         case OrderShipped():
-            parcel = [text for text in (event.carrier, event.tracking_code) if text]
-            return "order.shipped", event.shipped_by, " ".join(["Your order was shipped", *parcel]), event.shipped_at
+            parcel = ", ".join(text for text in (event.carrier, event.tracking_code) if text)
+            text = f"Your order was shipped: {parcel}" if parcel else "Your order was shipped"
+            return "order.shipped", event.shipped_by, text, event.shipped_at
         case OrderCancelled():
             return "order.cancelled", event.cancelled_by, "Your order was cancelled", event.cancelled_at
         case OrderReturned():

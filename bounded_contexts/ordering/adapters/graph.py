@@ -1,6 +1,7 @@
 """GraphQL face of ordering. The rules are those of the REST routes."""
 
 from datetime import datetime
+from enum import Enum
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,18 +16,30 @@ from bounded_contexts.ordering.adapters.bodies import (
     order_answer,
     order_lines,
 )
-from bounded_contexts.ordering.adapters.http import asker, own_orders
+from bounded_contexts.ordering.adapters.http import asker, chosen, list_of
 from bounded_contexts.ordering.adapters.listing import is_listed
 from bounded_contexts.ordering.application.commands import change_order, place_order
 from bounded_contexts.ordering.application.ports import Ports
 from bounded_contexts.ordering.application.reading import order_for
 from bounded_contexts.ordering.domain.commands import CancelOrder, PlaceOrder
 from bounded_contexts.ordering.domain.identity import order_id
-from infra.graph import FIRST, Connection, Info, Money, Part, Users, page_by_place, scoped
+from bounded_contexts.ordering.domain.order import Status
+from infra.graph import FIRST, Connection, Info, Money, Named, Part, Users, page_by_place, scoped
 from infra.http import WAIT_LIMIT_S, not_in_future
 
 READ, WRITE = "orders:read", "orders:write"
 WAIT = "How long to wait until lists show it, 10 at most."
+
+
+@strawberry.enum
+class OrderStatus(Enum):
+    PLACED = "placed"
+    CANCELLING = "cancelling"
+    CONFIRMED = "confirmed"
+    REJECTED = "rejected"
+    SHIPPED = "shipped"
+    CANCELLED = "cancelled"
+    RETURNED = "returned"
 
 
 @strawberry.type
@@ -85,17 +98,25 @@ def graph(ports: Ports, users: Users) -> Part:
 
     @strawberry.type
     class Query:
-        @scoped(READ, "Your orders, last placed first.")
-        async def orders(self, info: Info, first: int = FIRST, after: str | None = None) -> Connection[Order] | None:
-            id_ = info.context.user.id
+        @scoped(READ, "Your orders, last placed first; staff list everybody's, too.")
+        async def orders(
+            self,
+            info: Info,
+            first: int = FIRST,
+            after: str | None = None,
+            everybody: bool = False,
+            status: OrderStatus | None = None,
+        ) -> Connection[Order] | None:
+            wanted: Status | None = status.value if status else None
+            choice = chosen(info.context.user, wanted, everybody=everybody)
             return await page_by_place(
                 info.context,
-                partial(ports.orders.of_buyer, id_),
+                partial(ports.orders.page, choice),
                 lambda each: shown(listed_answer(each)),
                 lambda each: (each.order.placed_at, each.order_id),
                 first,
                 after,
-                own_orders(id_),
+                list_of(choice),
             )
 
         @scoped(READ, "An order of yours, or anybody's for staff, as it is or as it was.")
@@ -109,7 +130,8 @@ def graph(ports: Ports, users: Users) -> Part:
         async def place_order(self, info: Info, input: NewOrderInput) -> Order | None:  # noqa: A002
             new = NewOrder.model_validate({"currency": input.currency, "lines": [vars(line) for line in input.lines]})
             buyer = info.context.user.id
-            id_ = order_id(buyer, input.client_id) if input.client_id else uuid4()
+            named = Named(client_id=input.client_id).client_id
+            id_ = order_id(buyer, named) if named else uuid4()
             ask = PlaceOrder(
                 order_id=id_, buyer_id=buyer, lines=order_lines(new.lines), currency=new.currency, at=ports.now()
             )

@@ -22,11 +22,11 @@ from bounded_contexts.ordering.adapters.bodies import (
 )
 from bounded_contexts.ordering.adapters.listing import is_listed
 from bounded_contexts.ordering.application.commands import change_order, place_order
-from bounded_contexts.ordering.application.ports import Place, Ports
+from bounded_contexts.ordering.application.ports import Choice, Place, Ports
 from bounded_contexts.ordering.application.reading import history_for, order_for
 from bounded_contexts.ordering.domain.commands import Asker, CancelOrder, PlaceOrder, ShipOrder, TakeBackOrder
 from bounded_contexts.ordering.domain.identity import order_id as id_by_key
-from bounded_contexts.ordering.domain.order import READ, Order
+from bounded_contexts.ordering.domain.order import READ, Order, Status
 from infra.access_tokens import User
 from infra.http import (
     APPLIED,
@@ -57,6 +57,8 @@ Offset = Annotated[
     Query(ge=0, le=OFFSET_LIMIT, description="Leave out so many, instead of a cursor; what is new shifts them."),
 ]
 
+Everybody = Annotated[bool, Query(description="Everybody's; takes the permission `ordering:read`.")]
+
 
 def router(ports: Ports) -> APIRouter:
     """Return every route of the context."""
@@ -75,14 +77,20 @@ def router(ports: Ports) -> APIRouter:
         response.headers["Location"] = f"/api/v1/orders/{id_}"
         return await _answer(id_, order, version, wait, response, ports)
 
-    @routes.get("")
+    @routes.get("", responses=problems(403))
     async def list_orders(
-        user: SignedIn, tokens: Tokens, limit: Limit = 50, cursor: Cursor = None, offset: Offset = None
+        user: SignedIn,
+        tokens: Tokens,
+        everybody: Everybody = False,
+        status: Annotated[Status | None, Query(description="Only those of this status.")] = None,
+        limit: Limit = 50,
+        cursor: Cursor = None,
+        offset: Offset = None,
     ) -> OrderPage:
-        """List your orders, last placed first."""
-        of = own_orders(user.id)
-        before = _start(tokens, cursor, offset, of)
-        found = await ports.orders.of_buyer(user.id, limit + 1, before, offset or 0)
+        """List your orders, last placed first; staff list everybody's, too."""
+        choice = chosen(user, status, everybody=everybody)
+        of = list_of(choice)
+        found = await ports.orders.page(choice, limit + 1, _start(tokens, cursor, offset, of), offset or 0)
         places = [(each.order.placed_at, each.order_id) for each in found]
         return OrderPage(data=[listed_answer(each) for each in found[:limit]], page=_next(places, limit, tokens, of))
 
@@ -162,9 +170,17 @@ def asker(user: User) -> Asker:
     return Asker(user.id, user.roles)
 
 
-def own_orders(buyer: UUID) -> str:
-    """Return what cursors of the buyer's list are for."""
-    return f"orders:{buyer}"
+def chosen(user: User, status: Status | None, *, everybody: bool) -> Choice:
+    """Return which orders are to be listed. Raise `Forbidden` for who may not see everybody's."""
+    if everybody:
+        require(user.roles, READ)
+    return Choice(None if everybody else user.id, status)
+
+
+def list_of(choice: Choice) -> str:
+    """Return what cursors of the list are for."""
+    whose = f"orders:{choice.buyer or 'everybody'}"
+    return f"{whose}:{choice.status}" if choice.status else whose
 
 
 async def _answer(id_: UUID, order: Order, version: int, wait: float, response: Response, ports: Ports) -> OrderAnswer:

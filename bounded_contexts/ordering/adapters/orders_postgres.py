@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from bounded_contexts.ordering.adapters.tables import buyer, listed_order
-from bounded_contexts.ordering.application.ports import Buyer, Listed, Place
+from bounded_contexts.ordering.application.ports import Buyer, Choice, Listed, Place
 from bounded_contexts.ordering.domain.order import Order, OrderStep, Status
 from infra.postgres import Database
 from schemas.identity.events import UserBlocked, UserErased, UserUnblocked
@@ -57,8 +57,12 @@ class PostgresOrders:
                 noted.on_conflict_do_update(index_elements=["buyer_id"], set_={"is_active": is_active})
             )
 
-    async def of_buyer(self, buyer: UUID, limit: int, before: Place | None = None, offset: int = 0) -> list[Listed]:
-        query = sa.select(listed_order).where(listed_order.c.buyer_id == buyer)
+    async def page(self, of: Choice, limit: int, before: Place | None = None, offset: int = 0) -> list[Listed]:
+        query = sa.select(listed_order)
+        if of.buyer:
+            query = query.where(listed_order.c.buyer_id == of.buyer)
+        if of.status:
+            query = query.where(listed_order.c.status == of.status)
         if before:
             query = query.where(sa.tuple_(listed_order.c.placed_at, listed_order.c.order_id) < sa.tuple_(*before))
         query = query.order_by(listed_order.c.placed_at.desc(), listed_order.c.order_id.desc())

@@ -24,6 +24,8 @@ listed_order = sa.Table(
     sa.Column("placed_at", Moment, nullable=False),
     sa.Column("changed_at", Moment, nullable=False),
     sa.Index("listed_order_of_buyer", "buyer_id", "placed_at", "order_id"),
+    sa.Index("listed_order_by_time", "placed_at", "order_id"),
+    sa.Index("listed_order_by_status", "status", "placed_at", "order_id"),
 )
 
 # How many orders somebody has is counted when it is asked for: a row that every order changed would have the partitions of the

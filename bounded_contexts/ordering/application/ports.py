@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from bounded_contexts.ordering.domain.order import Order, OrderEvent, OrderStep
+from bounded_contexts.ordering.domain.order import Order, OrderEvent, OrderStep, Status
 from schemas.identity.events import UserBlocked, UserErased, UserUnblocked
 from schemas.ordering.events import OrderPlaced
 from shared_kernel.events import EventStore
@@ -21,6 +21,14 @@ class Listed:
     order_id: UUID
     version: int
     order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which orders are listed."""
+
+    buyer: UUID | None  # None: everybody's
+    status: Status | None = None  # None: whatever it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +59,8 @@ class OrderWriter(Protocol):
 
 
 class OrderReader(Protocol):
-    async def of_buyer(self, buyer: UUID, limit: int, before: Place | None = None, offset: int = 0) -> list[Listed]:
-        """Return the buyer's orders, last placed first, those after `before`, without the first `offset` of them."""
+    async def page(self, of: Choice, limit: int, before: Place | None = None, offset: int = 0) -> list[Listed]:
+        """Return orders, last placed first, those after `before`, without the first `offset` of them."""
         ...
 
     async def listed(self, order: UUID) -> Listed | None:

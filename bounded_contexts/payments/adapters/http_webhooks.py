@@ -53,9 +53,8 @@ def webhooks(ports: Ports, secret: bytes | None) -> APIRouter:
     async def hear_provider(event: ProviderEvent, webhook_id: WebhookId, webhook_timestamp: Timestamp) -> None:
         """Hear what became of a payment; for the payment provider alone. An event that comes again changes nothing."""
         payment = event.data
-        statement = Statement(payment.id, payment.state, known_reason(payment.reason))
-        news = Told(payment.reference, payment.amount, payment.currency, statement)
-        await told(webhook_id, int(webhook_timestamp), news, ports)
+        statement = Statement(payment.id, payment.state, known_reason(payment.reason), payment.amount, payment.currency)
+        await told(webhook_id, int(webhook_timestamp), Told(payment.reference, statement), ports)
 
     return routes
 

@@ -19,6 +19,7 @@ from schemas.payments.events import (
     PaymentCaptureDeclined,
     PaymentCaptureRequested,
     PaymentDeclined,
+    PaymentRefundDeclined,
     PaymentRefunded,
     PaymentRefundRequested,
     PaymentRequested,
@@ -39,6 +40,7 @@ CLOSES: Mapping[type[PaymentEvent], Step] = {
     PaymentCaptured: "capture",
     PaymentCaptureDeclined: "capture",
     PaymentVoided: "void",
+    PaymentRefundDeclined: "refund",
     PaymentRefunded: "refund",
 }
 
@@ -91,7 +93,7 @@ def _at(event: PaymentEvent) -> datetime:
     match event:
         case PaymentAuthorized():
             return event.authorized_at
-        case PaymentDeclined() | PaymentCaptureDeclined():
+        case PaymentDeclined() | PaymentCaptureDeclined() | PaymentRefundDeclined():
             return event.declined_at
         case PaymentCaptured():
             return event.captured_at
@@ -110,7 +112,7 @@ def _changed(event: PaymentEvent) -> Change:
             return {"buyer_id": event.buyer_id, "amount_minor": event.amount_minor, "currency": event.currency}
         case PaymentAuthorized():
             return {"provider_reference": event.provider_reference}
-        case PaymentDeclined() | PaymentCaptureDeclined():
+        case PaymentDeclined() | PaymentCaptureDeclined() | PaymentRefundDeclined():
             return {"reason": event.reason}
         case PaymentCaptured():
             return {"captured_minor": event.amount_minor}

@@ -113,7 +113,7 @@ class HttpProvider:
             return None
         if found is None or found.reference != payment_id:
             return Unknown("it speaks of another payment")
-        return Statement(found.id, found.state, known_reason(found.reason))
+        return _statement(found)
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -230,12 +230,16 @@ def _outcome(instruction: Instruction, answer: "tuple[int, Answer | None]") -> O
     if same != (instruction.payment_id, instruction.amount_minor, instruction.currency):
         log.error("payments.provider_disagrees", payment_id=str(instruction.payment_id), step=instruction.step)
         return Unknown("the provider speaks of another payment or amount")
-    reason = known_reason(found.reason)
-    if outcome := outcome_of(instruction.step, Statement(found.id, found.state, reason)):
+    statement = _statement(found)
+    if outcome := outcome_of(instruction.step, statement):
         return outcome
     if status in (HTTPStatus.OK, HTTPStatus.CREATED) or instruction.step == "void":
         return Unknown(f"status {status}, and the payment is {found.state}")
-    return Declined("voided_before" if found.state == "voided" else reason)
+    return Declined("voided_before" if found.state == "voided" else statement.reason)
+
+
+def _statement(of: Answer) -> Statement:
+    return Statement(of.id, of.state, known_reason(of.reason), of.amount, of.currency)
 
 
 def known_reason(given: str) -> str:

@@ -42,6 +42,8 @@ class Statement:
     reference: str
     state: Literal["authorized", "declined", "captured", "voided", "refunded"]
     reason: str  # of a decline
+    amount_minor: int
+    currency: str
 
 
 class PaymentProvider(Protocol):

@@ -23,6 +23,7 @@ from bounded_contexts.payments.domain.commands import (
 )
 from bounded_contexts.payments.domain.payment import Payment, due
 from shared_kernel.decider import state_of
+from shared_kernel.errors import Unavailable
 
 OVERDUE = timedelta(seconds=10)  # longer than a call with its retries takes
 PAGE = 100  # payments looked for at once
@@ -45,10 +46,22 @@ async def resolve(ports: Ports) -> None:
     while ids := await ports.payments.waiting(since, PAGE, after):
         for id_ in ids:
             # One that is never answered must not hold up the others; where nobody is, the provider is away.
-            silent = 0 if await _resolved(id_, ports) else silent + 1
+            silent = 0 if await _attended(id_, ports) else silent + 1
             if silent == AWAY:
                 return
         after = ids[-1]
+
+
+async def _attended(payment_id: UUID, ports: Ports) -> bool:
+    """Return as `_resolved` does, True where it failed for a reason of the payment's own. Raise `Unavailable`: the others would
+    fail, too."""
+    try:
+        return await _resolved(payment_id, ports)
+    except Unavailable:
+        raise
+    except Exception as error:  # whatever is wrong with it, others wait behind it
+        log.exception("payments.not_resolved", payment_id=str(payment_id), error=type(error).__name__)
+        return True
 
 
 async def _resolved(payment_id: UUID, ports: Ports) -> bool:
@@ -61,6 +74,8 @@ async def _resolved(payment_id: UUID, ports: Ports) -> bool:
     if isinstance(statement, Unknown):
         log.warning("payments.not_looked_up", payment_id=str(payment_id), why=statement.why)
         return False
+    if statement and not is_of(state, payment_id, statement):
+        return True  # it would not do what it is asked for, either
     if statement and (outcome := outcome_of(step, statement)):
         state = await settle(payment_id, step, outcome, ports)
     await _pursue(payment_id, state, ports)
@@ -75,12 +90,21 @@ async def _pursue(payment_id: UUID, state: Payment, ports: Ports) -> None:
             return
         if step == "refund" and isinstance(outcome, Declined):
             log.error("payments.refund_declined", payment_id=str(payment_id), reason=outcome.reason)
-            return
         state = await settle(payment_id, step, outcome, ports)
 
 
 def _instruction(payment_id: UUID, step: Step, state: Payment) -> Instruction:
-    return Instruction(step, payment_id, step_id(payment_id, step), state.amount_minor, state.currency or "")
+    declined = state.refunds_declined if step == "refund" else 0
+    key = step_id(payment_id, step, declined)
+    return Instruction(step, payment_id, key, state.amount_minor, state.currency or "")
+
+
+def is_of(state: Payment, payment_id: UUID, statement: Statement) -> bool:
+    """Return whether the provider speaks of the amount that it was asked for."""
+    if (statement.amount_minor, statement.currency) == (state.amount_minor, state.currency):
+        return True
+    log.error("payments.provider_disagrees", payment_id=str(payment_id), state=statement.state)
+    return False
 
 
 def outcome_of(step: Step, statement: Statement) -> Outcome | None:

@@ -8,7 +8,7 @@ import structlog
 
 from bounded_contexts.payments.application.commands import settle
 from bounded_contexts.payments.application.ports import Ports, Statement
-from bounded_contexts.payments.application.settling import outcome_of
+from bounded_contexts.payments.application.settling import is_of, outcome_of
 from bounded_contexts.payments.domain import payment
 from bounded_contexts.payments.domain.commands import Step
 from shared_kernel.decider import state_of
@@ -22,8 +22,6 @@ class Told:
     """A payment as the provider tells of it."""
 
     payment_id: UUID
-    amount_minor: int
-    currency: str
     statement: Statement
 
 
@@ -31,15 +29,19 @@ async def told(event_id: str, attempted_at: int, news: Told, ports: Ports) -> No
     """Take over what the provider tells, in whatever order and however often it does. Raise `Taken` for the very request that
     was taken before, `Refused` for a payment of another amount.
 
-    What follows from it is for the role that talks with the provider."""
+    What follows from it is for the role that talks with the provider. The request is noted last: one that failed half-way can be
+    made again, and what it has settled already stays as it is."""
+    await _take_over(news, ports)
     if not await ports.heard.first(event_id, attempted_at, ports.now()):
         raise Taken("replayed", "this request was accepted before")
+
+
+async def _take_over(news: Told, ports: Ports) -> None:
     state, _ = await state_of(payment, ports.store, news.payment_id)
     if state.currency is None:
         log.warning("payments.told_of_nobodys", payment_id=str(news.payment_id))
         return
-    if (state.amount_minor, state.currency) != (news.amount_minor, news.currency):
-        log.error("payments.provider_disagrees", payment_id=str(news.payment_id), step="webhook")
+    if not is_of(state, news.payment_id, news.statement):
         raise Refused("payment_differs", "the payment was of another amount")
     for step in get_args(Step):
         if outcome := outcome_of(step, news.statement):

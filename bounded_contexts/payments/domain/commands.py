@@ -50,6 +50,7 @@ def payment_id_of(order_id: UUID) -> UUID:
     return uuid5(order_id, "payment")
 
 
-def step_id(payment_id: UUID, step: Step) -> UUID:
-    """Return the id by which the provider knows the step again, however often it is asked for."""
-    return uuid5(payment_id, step)
+def step_id(payment_id: UUID, step: Step, declined: int = 0) -> UUID:
+    """Return the id by which the provider knows the step again, however often it is asked for. What it has `declined` so often
+    and is to think over is another request: it answers a known one as it did before."""
+    return uuid5(payment_id, f"{step}:{declined}" if declined else step)

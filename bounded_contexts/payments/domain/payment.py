@@ -30,6 +30,7 @@ from schemas.payments.events import (
     PaymentCaptureDeclined,
     PaymentCaptureRequested,
     PaymentDeclined,
+    PaymentRefundDeclined,
     PaymentRefunded,
     PaymentRefundRequested,
     PaymentRequested,
@@ -52,6 +53,7 @@ PaymentEvent = (
     | PaymentVoidRequested
     | PaymentVoided
     | PaymentRefundRequested
+    | PaymentRefundDeclined
     | PaymentRefunded
 )
 Stage = Literal["none", "asked", "done", "declined"]
@@ -69,7 +71,8 @@ class Payment:
     authorize: Stage = "none"
     capture: Stage = "none"
     void: Stage = "none"
-    refund: Stage = "none"
+    refund: Stage = "none"  # declined: the money is owed, and may be asked for again
+    refunds_declined: int = 0
 
 
 class Requested(NamedTuple):
@@ -134,6 +137,8 @@ def evolve(state: Payment, event: PaymentEvent) -> Payment:
             return replace(state, void="done")
         case PaymentRefundRequested():
             return replace(state, refund="asked")
+        case PaymentRefundDeclined():
+            return replace(state, refund="declined", refunds_declined=state.refunds_declined + 1)
         case PaymentRefunded():
             return replace(state, refund="done")
 
@@ -180,7 +185,7 @@ def _void(state: Payment, ask: VoidPayment, at: datetime) -> tuple[PaymentEvent,
 
 
 def _refund(state: Payment, ask: RefundPayment, at: datetime) -> tuple[PaymentEvent, ...]:
-    if state.refund != "none":
+    if state.refund in ("asked", "done"):
         return ()
     if state.capture in ("none", "declined"):
         return (_refunded(ask.order_id, 0, state.currency, at),)
@@ -198,7 +203,7 @@ def _is_open(state: Payment, step: Step) -> bool:
         case "void":
             return state.void == "asked" or (state.refund == "asked" and state.capture == "asked")
         case "refund":
-            return state.refund == "asked" and state.capture == "done"
+            return state.refund in ("asked", "declined") and state.capture == "done"
 
 
 def _settled(state: Payment, settle: Settle) -> tuple[PaymentEvent, ...]:
@@ -213,9 +218,7 @@ def _settled(state: Payment, settle: Settle) -> tuple[PaymentEvent, ...]:
             # A void is declined for one reason only: the money has been taken.
             return _taken(state, at) if isinstance(settle.outcome, Declined) else _nothing_held(state, at)
         case "refund":
-            # A refund that the provider declines stays asked: the money is owed, and somebody has to see to it.
-            owed = (_refunded(_requested(state).order_id, state.amount_minor, state.currency, at),)
-            return owed if isinstance(settle.outcome, Done) else ()
+            return _refund_settled(state, settle.outcome, at)
 
 
 def _authorize_settled(state: Payment, outcome: Outcome, at: datetime) -> tuple[PaymentEvent, ...]:
@@ -235,6 +238,16 @@ def _authorize_settled(state: Payment, outcome: Outcome, at: datetime) -> tuple[
             authorized_at=at,
         ),
     )
+
+
+def _refund_settled(state: Payment, outcome: Outcome, at: datetime) -> tuple[PaymentEvent, ...]:
+    order_id = _requested(state).order_id
+    if isinstance(outcome, Done):
+        return (_refunded(order_id, state.amount_minor, state.currency, at),)
+    if state.refund == "declined":
+        return ()
+    id_ = payment_id_of(order_id)
+    return (PaymentRefundDeclined(payment_id=id_, order_id=order_id, reason=outcome.reason, declined_at=at),)
 
 
 def _taken(state: Payment, at: datetime) -> tuple[PaymentEvent, ...]:

@@ -24,6 +24,10 @@ GUESSES: Final = 4
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _encode_sorted = msgspec.json.Encoder(decimal_format="number", order="sorted").encode
+# What is left of a text by which its depth is seen: every bracket as a square one, and the quotes that others stand in.
+_SHAPE: Final = bytes.maketrans(b"{}", b"[]")
+_SHAPELESS: Final = bytes(set(range(256)) - set(b'[]{}"'))
+_TEXTS = re.compile(rb'"[^"]*"')
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},"]', re.DOTALL)
 _AT = re.compile(r"byte (\d+)")
 _MINUS_ZERO = re.compile(rb"-0(?![.0-9eE])")
@@ -107,7 +111,7 @@ def _cut(buffer: bytearray, conversion: Conversion, place: _Place) -> tuple[int,
         text = b"".join((b"[", memoryview(buffer)[:end], b"]"))
         try:
             elements = _decode(text)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, RecursionError, ArithmeticError):
             continue
         return end + 1, _checked(text, elements, place, conversion, 1)
     end = _last_comma(buffer, conversion.limits.depth)
@@ -143,6 +147,8 @@ def _parsed(text: bytes, place: _Place, conversion: Conversion, before: int) -> 
         value = _decode(text)
     except RecursionError:
         raise TooLarge("depth", conversion.limits.depth) from None
+    except ArithmeticError:  # 1e9999999999999999999
+        place.refuse(text[before:], 0, "a number whose exponent has too many digits", "number_too_long")
     except msgspec.DecodeError as error:
         _refuse(text, error, place, before)
     return _checked(text, value, place, conversion, before)
@@ -157,12 +163,28 @@ def _refuse(text: bytes, error: msgspec.DecodeError, place: _Place, before: int)
     place.refuse(text[before:], max(0, at - before), "the text ends too early" if "truncated" in why else reason)
 
 
+def _is_deeper(text: bytes, limit: int) -> bool:
+    """Return whether more than `limit` lists and maps stand in each other. The text is known to be JSON."""
+    if b"\\" in text:
+        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    shape = text.translate(_SHAPE, _SHAPELESS).replace(b'""', b"")
+    if b'"' in shape:
+        shape = _TEXTS.sub(b"", shape)
+    for _ in range(limit):
+        if not shape:
+            return False
+        shape = shape.replace(b"[]", b"")
+    return bool(shape)
+
+
 def _checked(text: bytes, value: Any, place: _Place, conversion: Conversion, before: int) -> Any:
-    """Return the value with second keys treated as asked, and `-0` as it was; refuse what cannot be written again.
+    """Return the value with second keys treated as asked, and `-0` as it was; refuse what is too deep or cannot be written again.
 
     The parser keeps the last of equal keys. If writing the value gives the text again, there were none, and nothing else was
     lost. In a text that is spaced otherwise there were some exactly if fewer colons come back; escaped ones would count as none.
     """
+    if _is_deeper(text, conversion.limits.depth + before):
+        raise TooLarge("depth", conversion.limits.depth)
     try:
         again = _encode(value)
     except UnicodeEncodeError:
@@ -231,7 +253,7 @@ def _of_lines(text: bytes, place: _Place, conversion: Conversion) -> list[Value]
             values = _checked(together, values, place, conversion, 1)
             place.pass_(text)
             return values
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, ArithmeticError):
         pass
     found = []
     for line in text.splitlines(keepends=True):  # one of them is wrong: say which

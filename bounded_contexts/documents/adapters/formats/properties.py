@@ -33,12 +33,15 @@ def read(source: BinaryIO, conversion: Conversion) -> Document:
     options = conversion.options
     flat: dict[str, Value] = merged(pairs, options.duplicates)
     if options.restored:
-        return Single(unflattened((steps(name), unguarded(value)) for name, value in flat.items() if value))
+        cells = ((steps(name), unguarded(value)) for name, value in flat.items() if value)
+        return Single(unflattened(cells, conversion.limits.depth))
     known = dict(options.types)
     for name, value in flat.items():
         if type(value) is str:
             flat[name] = as_kind(value, known[name], name) if name in known else inferred(value, options.inference)
-    return Single(unflattened((steps(name), value) for name, value in flat.items()) if options.nested else flat)
+    if not options.nested:
+        return Single(flat)
+    return Single(unflattened(((steps(name), value) for name, value in flat.items()), conversion.limits.depth))
 
 
 def _logical(text: str) -> Iterator[tuple[int, str]]:

@@ -319,14 +319,16 @@ def _typed(batches: Iterator[list[dict[str, Value]]], conversion: Conversion) ->
 def _structured(
     batches: Iterator[list[dict[str, Value]]], paths: dict[str, tuple[str | int, ...]], conversion: Conversion
 ) -> Iterator[list[Value]]:
+    depth = conversion.limits.depth
     if conversion.options.restored:
         for batch in batches:
             yield [
-                unflattened((paths[name], unguarded(cell)) for name, cell in row.items() if cell != "") for row in batch
+                unflattened(((paths[name], unguarded(cell)) for name, cell in row.items() if cell != ""), depth)
+                for row in batch
             ]
         return
     for batch in _typed(batches, conversion):
-        yield [unflattened((paths[name], cell) for name, cell in row.items()) for row in batch]
+        yield [unflattened(((paths[name], cell) for name, cell in row.items()), depth) for row in batch]
 
 
 def single(document: Document, limit: int) -> Value:

@@ -1,4 +1,4 @@
-"""TOML 1.0 by the standard library, exact in its numbers; 1.1 by rtoml, whose numbers are binary."""
+"""TOML 1.0 by the standard library and 1.1 by tomli, which is the same parser at a later age. Both keep numbers as written."""
 
 import re
 import tomllib
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, BinaryIO, Final
 
-import rtoml
+import tomli
 import tomli_w
 
 from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format, encoded, utf8, whole
@@ -19,20 +19,23 @@ KINDS: Final = frozenset(
     {"boolean", "integer", "decimal", "float", "not finite", "string", "datetime", "date", "time", "list", "map"}
 )
 WRAPPED: Final = "items"  # the key of a document that is no map
+KEY_PARTS: Final = 1_000  # of one key: tomli has this limit, and tomllib takes a time that grows with their square
 _AT = re.compile(r"at line (\d+), column (\d+)")
 
 
 def read(source: BinaryIO, conversion: Conversion) -> Document:
-    """Read one document."""
+    """Read one document. It is UTF-8, unless another charset is asked for: a mark of UTF-16 says what TOML may not be."""
     text = whole(utf8(source, conversion), conversion.limits.item_bytes).decode()
+    if conversion.options.charset is None and conversion.losses.notes["charset"] != "utf-8":
+        raise Unreadable("bad_charset", "TOML is UTF-8; name another charset if it is meant", offset=0)
     try:
+        if conversion.options.toml == "1.1" or any(line.count(".") >= KEY_PARTS for line in text.splitlines()):
+            value: Any = tomli.loads(text, parse_float=_number)
         if conversion.options.toml == "1.0":
-            value: Any = tomllib.loads(text, parse_float=_number)
-        else:
-            value = rtoml.loads(text)
+            value = tomllib.loads(text, parse_float=_number)
     except RecursionError:
         raise TooLarge("depth", conversion.limits.depth) from None
-    except ValueError as error:  # both libraries' errors are one
+    except (ValueError, ArithmeticError) as error:  # both libraries' errors are a ValueError
         why = str(error)
         at = _AT.search(why)
         line, column = (int(at[1]), int(at[2])) if at else (None, None)

@@ -3,6 +3,7 @@
 Most documents have nothing that the parser's own JSON says wrongly: they go that way, which is five times faster than the walk
 over its tree."""
 
+import base64
 import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -12,11 +13,11 @@ import msgspec
 import ryml
 
 from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format, encoded, utf8, whole
-from bounded_contexts.documents.adapters.formats.json import KINDS as JSON_KINDS
 from bounded_contexts.documents.adapters.formats.json import merged
-from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
+from bounded_contexts.documents.adapters.formats.yaml_by_json import by_json
+from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, quoted
 from bounded_contexts.documents.domain.fitting import as_text
-from bounded_contexts.documents.domain.values import Document, Records, Single, Value
+from bounded_contexts.documents.domain.values import Document, Records, Single, Tagged, Value
 
 KINDS: Final = frozenset(
     {
@@ -33,36 +34,9 @@ WORDS: Final[dict[str, Value]] = {
     **{f"{sign}.{word}": float(f"{sign}inf") for sign in ("", "+", "-") for word in ("inf", "Inf", "INF")},
     **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
 }
-# What the parser's JSON does not say as it is: properties of nodes, merge keys, further documents. They are looked for where one of
-# their marks is.
-_MARKS: Final = (b"&", b"*", b"!", b"<<", b"? ", b"?\n", b"?\t", b"?\r", b"---", b"...", b"%")
-_PROPERTIES = re.compile(rb"(?:^|[\s\[{,:-])(?:[&*!]\S|<<\s*:|\?\s)|^(?:---|\.\.\.|%)", re.MULTILINE)
-# Texts in that JSON that may have been plain scalars of another meaning, and the plain scalars that become such texts: where
-# there are none of them, the texts were quoted and are what they seem.
-_BEGIN: Final = rb"[\s,\[{:](?<!\w:)"
-_END: Final = rb"(?=[ \t]*(?:[\r\n,\]}:#]|$))"
-_NUMBER: Final = rb"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|0o[0-7]+|0x[0-9a-fA-F]+"
-_WORD: Final = rb"~|null|N(?:ull|ULL)|true|T(?:rue|RUE)|false|F(?:alse|ALSE)|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
-_COLON: Final = rb":(?=[\s,\[\]{}]|$)"
-_MISSAID: Final = tuple(
-    (re.compile(said), re.compile(_BEGIN + meant))
-    for said, meant in (
-        (r'"[-+]?0[0-9oxeE]', rb"[-+]?0[0-9oxeE][0-9a-fA-F.+-]*" + _END),
-        (
-            r'"(?:~|N(?:ull|ULL)|T(?:rue|RUE)|F(?:alse|ALSE))"',
-            rb"(?:~|N(?:ull|ULL)|T(?:rue|RUE)|F(?:alse|ALSE))" + _END,
-        ),
-        (r'"[-+]?\.(?:inf|nan|I|N)', rb"[-+]?\.?(?:[iI]nf|INF|infinity|[nN]a[nN]|NAN)" + _END),
-        (  # keys
-            r'"(?:[-+.0-9][^"]*|true|false|null|)"\s*:',
-            rb"(?:(?:%b|%b)(?:[ \t]*%b|\s*[,}])|%b)" % (_WORD, _NUMBER, _COLON, _COLON),
-        ),
-    )
-)
-_RENAMED = re.compile(r'"[-+]?\.(?:inf|nan)"\s*:')  # keys, quoted or not
-_MINUS_ZERO = re.compile(r"(?:^|[\s\[,:])-0(?:[,\s\]}]|$)")
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+_NO_BEGINNING: Final = ("-\t", "?\t", "---\t", "@", "`")  # of no scalar: the parser takes these for text
 _TAGS: Final = "tag:yaml.org,2002:"
+_HANDLES = re.compile(rb"^%TAG[ \t]+(!(?:[\w-]*!)?)[ \t]+(\S+)", re.MULTILINE)
 
 
 def read(source: BinaryIO, conversion: Conversion) -> Document:
@@ -74,10 +48,9 @@ def read(source: BinaryIO, conversion: Conversion) -> Document:
         _refuse(error)
     if tree.size() == 1 and not tree.is_seq(0) and not tree.is_map(0) and not tree.has_val(0):
         return Single(None)
-    has_properties = any(mark in text for mark in _MARKS) and _PROPERTIES.search(text)
-    if not has_properties and (found := _by_json(tree, text, conversion)) is not None:
+    if (found := by_json(tree, text, conversion)) is not None:
         return found
-    walk = _Walk(tree, conversion)
+    walk = _Walk(tree, conversion, _Tags(text, keeps=conversion.options.tags == "keep"))
     root = tree.root_id()
     if not tree.is_stream(root):
         return Single(walk.value(root, 0))
@@ -91,32 +64,58 @@ def _refuse(error: Any) -> NoReturn:
     raise Unreadable("bad_yaml", error.msg.splitlines()[0], line=line, column=column) from None
 
 
-def _by_json(tree: Any, source: bytes, conversion: Conversion) -> Single | None:
-    try:
-        text = ryml.emit_json(tree)
-        if any(said.search(text) and meant.search(b"\n" + source) for said, meant in _MISSAID):
-            return None
-        if _RENAMED.search(text) or ("-0" in text and _MINUS_ZERO.search(text)):
-            return None
-        value = _decode(text)
-        again = msgspec.json.encode(value)
-    except (msgspec.DecodeError, RecursionError, ryml.ExceptionBasic, UnicodeError):
-        return None
-    if conversion.options.duplicates != "last" and again.count(b":") != text.count(":"):
-        return None
-    return Single(value, JSON_KINDS)
+class _Tags:
+    """Says what tags make of what they stand at. Those of the core schema are known, and `!!binary`."""
+
+    def __init__(self, text: bytes, *, keeps: bool) -> None:
+        self._keeps = keeps
+        self._handles = {handle.decode(): prefix.decode() for handle, prefix in _HANDLES.findall(text)}
+
+    def full(self, tag: str) -> str:
+        """Return the tag with its handle resolved; those of YAML itself as `!!name`."""
+        if tag.startswith("<"):
+            name = tag[1:-1]
+        elif (handle := tag[: tag.find("!", 1) + 1] or "!") in self._handles:
+            name = self._handles[handle] + tag[len(handle) :]
+        elif handle in ("!", "!!"):
+            return tag
+        else:
+            raise Unreadable("bad_tag", f"no %TAG says what {quoted(handle)} is")
+        return "!!" + name.removeprefix(_TAGS) if name.startswith(_TAGS) else name
+
+    def scalar(self, tag: str, text: str) -> Value:
+        """Return the scalar. Raise `Unreadable` for one that is not what the tag says, or a tag that is not known."""
+        name = self.full(tag)
+        make = _OF_TAG.get(name)
+        if make is None:
+            return self._other(name, text)
+        try:
+            return make(text)
+        except (ValueError, ArithmeticError):
+            raise Unreadable("bad_tag", f"{quoted(text)} is no {name[:40]}") from None
+
+    def collection(self, tag: str, kind: str, value: Value) -> Value:
+        """Return the list or map. Raise `Unreadable` for a tag that is not its own."""
+        name = self.full(tag)
+        return value if name in ("!", f"!!{kind}") else self._other(name, value)
+
+    def _other(self, name: str, value: Value) -> Value:
+        if not self._keeps or name in _OF_TAG or name in ("!!map", "!!seq"):
+            raise Unreadable("tag_refused", f"the tag {quoted(name)}")
+        return Tagged(name, value)
 
 
 class _Walk:
     """Walks the parser's tree. An alias stands for a copy of what it names; there is a budget for copies."""
 
-    def __init__(self, tree: Any, conversion: Conversion) -> None:
+    def __init__(self, tree: Any, conversion: Conversion, tags: _Tags) -> None:
         self._tree = tree
+        self._tags = tags
         self._duplicates = conversion.options.duplicates
         self._depth = conversion.limits.depth
         self._budget = conversion.limits.alias_nodes
         self._left = self._budget
-        self._anchors: dict[str, int] = {}
+        self._anchors: dict[str, tuple[int, bool]] = {}  # the node, and whether its key is meant
         self._open: set[int] = set()  # anchored nodes whose value is being made
         self._copying = False
 
@@ -137,28 +136,31 @@ class _Walk:
             if self._left < 0:
                 raise TooLarge("alias_nodes", self._budget)
         if tree.has_val_anchor(node):
-            self._anchors[_text(tree.val_anchor(node))] = node
+            self._anchors[_text(tree.val_anchor(node))] = node, False
             self._open.add(node)
         tag = _text(tree.val_tag(node)) if tree.has_val_tag(node) else ""
         if tree.is_map(node):
-            _of_collection(tag, "map")
             found: Value = self._map(node, depth)
+            found = self._tags.collection(tag, "map", found) if tag else found
         elif tree.is_seq(node):
-            _of_collection(tag, "seq")
             found = [self.value(child, depth + 1) for child in self.children(node)]
+            found = self._tags.collection(tag, "seq", found) if tag else found
         elif tree.is_val_ref(node):
             found = self._copy(_text(tree.val_ref(node)), depth)
         else:
-            found = _scalar(_text(tree.val(node)) if tree.val(node) is not None else "", tree.is_val_quoted(node), tag)
+            text = _text(tree.val(node)) if tree.val(node) is not None else ""
+            found = self._scalar(text, tree.is_val_quoted(node), tag)
         self._open.discard(node)
         return found
 
     def _copy(self, name: str, depth: int) -> Value:
-        node = self._anchors.get(name)
-        if node is None:
-            raise Unreadable("bad_alias", f"nothing is called {name[:40]!r} before its alias")
+        if name not in self._anchors:
+            raise Unreadable("bad_alias", f"nothing is called {quoted(name)} before its alias")
+        node, is_key = self._anchors[name]
+        if is_key:
+            return self._key_itself(node)
         if node in self._open:
-            raise Unreadable("bad_alias", f"{name[:40]!r} is part of itself")
+            raise Unreadable("bad_alias", f"{quoted(name)} is part of itself")
         before, self._copying = self._copying, True
         found = self.value(node, depth)
         self._copying = before
@@ -172,7 +174,8 @@ class _Walk:
             value = self.value(child, depth + 1)
             if key == "<<" and not self._tree.is_key_quoted(child) and (taken := _mergeable(value)) is not None:
                 for each in taken:
-                    inherited = {**each, **inherited}
+                    for name, part in each.items():
+                        inherited.setdefault(name, part)
             else:
                 pairs.append((key, value))
         return {**inherited, **merged(pairs, self._duplicates)} if inherited else merged(pairs, self._duplicates)
@@ -181,13 +184,25 @@ class _Walk:
         tree = self._tree
         if tree.is_key_ref(node):
             key = self._copy(_text(tree.key_ref(node)), 0)
-            if isinstance(key, dict | list):
-                raise Unreadable("bad_key", "a key that is a list or a map")
+            if isinstance(key, dict | list | Tagged):
+                raise Unreadable("bad_key", "a key that is a list, a map or of a type of its own")
             return key
         if tree.has_key_anchor(node):
-            raise Unreadable("bad_alias", "an anchor at a key")
+            self._anchors[_text(tree.key_anchor(node))] = node, True
+        return self._key_itself(node)
+
+    def _key_itself(self, node: int) -> Value:
+        tree = self._tree
         tag = _text(tree.key_tag(node)) if tree.has_key_tag(node) else ""
-        return _scalar(_text(tree.key(node)) if tree.key(node) is not None else "", tree.is_key_quoted(node), tag)
+        key = self._scalar(_text(tree.key(node)) if tree.key(node) is not None else "", tree.is_key_quoted(node), tag)
+        if isinstance(key, Tagged):
+            raise Unreadable("tag_refused", f"the tag {quoted(key.tag)} at a key")
+        return key
+
+    def _scalar(self, text: str, is_quoted: bool, tag: str) -> Value:
+        if tag:
+            return self._tags.scalar(tag, text)
+        return text if is_quoted else plain(text)
 
 
 def _mergeable(value: Value) -> list[dict[Value, Value]] | None:
@@ -202,42 +217,29 @@ def _text(given: Any) -> str:
     return given if isinstance(given, str) else bytes(given).decode()
 
 
-def _short(tag: str) -> str:
-    tag = tag.removeprefix("!<").removesuffix(">") if tag.startswith("!<") else tag
-    return "!!" + tag.removeprefix(_TAGS) if tag.startswith(_TAGS) else tag
-
-
-def _of_collection(tag: str, name: str) -> None:
-    if tag and _short(tag) not in ("!", f"!!{name}"):
-        raise Unreadable("tag_refused", f"the tag {tag[:40]!r}")
-
-
-def _scalar(text: str, quoted: bool, tag: str) -> Value:
-    if not tag:
-        return text if quoted else plain(text)
-    make = _OF_TAG.get(_short(tag))
-    if make is None:
-        raise Unreadable("tag_refused", f"the tag {tag[:40]!r}")
-    try:
-        return make(text)
-    except (ValueError, ArithmeticError):
-        raise Unreadable("bad_tag", f"{text[:40]!r} is no {tag}") from None
-
-
 def plain(text: str) -> Value:
     """Return what a plain scalar stands for."""
     if text in WORDS:
         return WORDS[text]
     first = text[0]
-    if first not in "-+.0123456789":
+    if first not in "-+.0123456789?@`":
         return text
+    if text.startswith(_NO_BEGINNING):
+        raise Unreadable("bad_yaml", "no scalar begins with @, `, or a tab behind an indicator")
     if INTEGER.fullmatch(text):
         return _integer(text)
     if text.startswith("0o") and re.fullmatch(r"0o[0-7]+", text):
         return int(text, 0)
     if text.startswith("0x") and re.fullmatch(r"0x[0-9a-fA-F]+", text):
         return int(text, 0)
-    return Decimal(f"{text}0" if text[-1] == "." else text) if FLOAT.fullmatch(text) else text
+    return _decimal(text) if FLOAT.fullmatch(text) else text
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(f"{text}0" if text[-1] == "." else text)
+    except ArithmeticError:  # 1e9999999999999999999
+        raise Unreadable("number_too_long", "a number whose exponent has too many digits") from None
 
 
 def _integer(text: str) -> int | Decimal:
@@ -273,6 +275,7 @@ _OF_TAG: Final[dict[str, Callable[[str], Value]]] = {
     "!!float": _float,
     "!!bool": _known(bool),
     "!!null": _known(type(None)),
+    "!!binary": lambda text: base64.b64decode("".join(text.split()), validate=True),
 }
 
 _PLAIN = re.compile(r"[^\W\d][\w./-]*(?: [\w./-]+)*")
