@@ -15,6 +15,7 @@ from xml.sax.saxutils import escape, quoteattr
 from bounded_contexts.documents.adapters.formats.conversion import Conversion
 from bounded_contexts.documents.adapters.formats.spreading import MISSING, Declined
 from bounded_contexts.documents.adapters.formats.tables import STRING, Cells, flat_rows
+from bounded_contexts.documents.adapters.packed import Sink, entry
 from bounded_contexts.documents.domain.errors import TooLarge
 from bounded_contexts.documents.domain.fitting import as_text
 from bounded_contexts.documents.domain.values import Document, Value
@@ -24,7 +25,6 @@ COLUMNS: Final = 16_384
 CHARACTERS: Final = 32_767
 DIGITS: Final = 15
 SHEET: Final = "Sheet1"
-LONG_AGO: Final = (1980, 1, 1, 0, 0, 0)  # of every part, so that the same document is the same bytes
 _UNWRITTEN = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 _SPECIAL = re.compile(f"{_UNWRITTEN.pattern}|[&<>]")
 _BEGIN: Final = ' t="inlineStr"><is><t xml:space="preserve">'
@@ -65,11 +65,11 @@ def write(document: Document, conversion: Conversion) -> Iterator[bytes]:
     if len(table.columns) > COLUMNS:
         raise TooLarge("columns", COLUMNS)
     letters = [_letters(number) for number in range(len(table.columns))]
-    sink = _Sink()
+    sink = Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as package:  # type: ignore[call-overload]
         for name, text in {**_PARTS, "xl/workbook.xml": _workbook(conversion.options.sheet or SHEET)}.items():
-            package.writestr(_entry(name), _HEAD + text)
-        with package.open(_entry("xl/worksheets/sheet1.xml"), "w", force_zip64=True) as sheet:
+            package.writestr(entry(name), _HEAD + text)
+        with package.open(entry("xl/worksheets/sheet1.xml"), "w", force_zip64=True) as sheet:
             sheet.write(f'{_HEAD}<worksheet xmlns="{_MAIN}"><sheetData>'.encode())
             number = 0
             if conversion.options.header == "yes":
@@ -198,28 +198,3 @@ def _workbook(sheet: str) -> str:
         f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets><sheet name={quoteattr(name)} sheetId="1" r:id="rId1"/>'
         "</sheets></workbook>"
     )
-
-
-def _entry(name: str) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(name, LONG_AGO)
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    return entry
-
-
-class _Sink:
-    """Where the packed file goes: what has been written is taken and forgotten."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-
-    def write(self, data: bytes) -> int:
-        self._parts.append(bytes(data))
-        return len(data)
-
-    def flush(self) -> None:
-        pass
-
-    def taken(self) -> bytes:
-        """Return what has been written since the last time."""
-        parts, self._parts = self._parts, []
-        return b"".join(parts)
