@@ -10,12 +10,14 @@ Packing = Literal["identity", "gzip", "deflate", "br", "zstd"]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One conversion as it is asked for: formats by name, options as texts (`domain.options`), how the input is packed."""
+    """One conversion as it is asked for: formats by name, options as texts (`domain.options`), how the input is packed and
+    how the result shall be."""
 
-    read: str
+    read: str | None  # None: as its first bytes look
     write: str
     options: Mapping[str, str] = field(default_factory=dict)
     packing: Packing = "identity"
+    packed: Literal["identity", "zstd"] = "identity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ class Running(Protocol):
     def pieces(self) -> AsyncIterator[bytes]:
         """Yield the result while the input is taken; who reads slowly slows it down. Once.
 
-        Raise `Unreadable`, `Unwritable`, `TooLarge`, `Malformed`; `Unavailable` when its worker died."""
+        Raise what the source raises, `Unreadable`, `Unwritable`, `Malformed`, and `TooLarge`, also for the memory and the time
+        that a worker may take; `Unavailable` when its worker died; `HeadwaterError` for a defect of ours."""
 
 
 class Converter(Protocol):
