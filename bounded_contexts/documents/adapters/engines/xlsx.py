@@ -15,6 +15,7 @@ import xlsxwriter
 from xlsxwriter.image import Image as Picture
 
 from bounded_contexts.documents.adapters.engines.xlsx_cells import Cells, fits
+from bounded_contexts.documents.adapters.formats.xlsx_cells import ROWS
 from bounded_contexts.documents.domain.errors import TooLarge
 from bounded_contexts.documents.domain.rendering.blocks import (
     Block,
@@ -36,7 +37,6 @@ from bounded_contexts.documents.domain.rendering.blocks import (
 )
 from bounded_contexts.documents.domain.rendering.telling import Telling
 
-ROWS: Final = 1_048_576
 CHUNK: Final = 256 * 1024
 SAMPLE: Final = 200  # rows that say how wide an auto column is
 CHARACTER: Final = 5.25  # points of a character, in which columns are measured
