@@ -58,6 +58,8 @@ class Options:
     toml: Literal["1.0", "1.1"] = "1.0"
     # YAML
     tags: Literal["refuse", "keep"] = "refuse"  # of types that YAML itself has none of
+    # Avro
+    codec: Literal["deflate", "null", "bzip2", "xz"] = "deflate"  # of the blocks that are written
     # XLSX
     sheet: str | None = None  # name, or index from 0; None: the first when reading, "Sheet1" when writing; or "all"
     range: str | None = None  # cells that are read: "B2:D9", "B:D", "2:9"
