@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from headwater import addresses, certificates
+from headwater.settings_documents import DocumentSettings
 from headwater.settings_payments import PaymentSettings
 from infra import crash_points
 
@@ -41,7 +42,7 @@ def required(value: T | None, name: str) -> T:
     return value
 
 
-class Settings(PaymentSettings):
+class Settings(DocumentSettings, PaymentSettings):
     """What a process may be told from outside. Sizes are bytes, times seconds, unless the name says otherwise."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)

@@ -17,6 +17,7 @@ TAGS = {
     "payments": "Money of orders, and what the payment provider tells of it.",
     "orders": "Orders: placing, cancelling, shipping, and what became of them (docs/orders.md).",
     "stock": "What there is to sell, and for whom it is held.",
+    "documents": "Documents: from one format into another (docs/documents.md).",
     "realtime": "Updates of user interfaces, and the keys that backends publish them with.",
     "graphql": "The same by GraphQL, in one request (docs/graphql.md).",
     "audit": "What happened, for auditors.",

@@ -10,14 +10,17 @@ from infra.access_tokens import Unauthenticated
 from infra.rate_limit import RateLimited
 from shared_kernel.errors import (
     Conflict,
+    Exhausted,
     Forbidden,
     HeadwaterError,
     Malformed,
+    NotAcceptable,
     NotFound,
     Refused,
     Stale,
     Taken,
     Unavailable,
+    Unsupported,
 )
 
 CONTENT_TYPE = "application/problem+json"
@@ -32,6 +35,9 @@ STATUS: tuple[tuple[type[HeadwaterError], HTTPStatus], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND),
     (Taken, HTTPStatus.CONFLICT),
     (Stale, HTTPStatus.PRECONDITION_FAILED),
+    (Exhausted, HTTPStatus.TOO_MANY_REQUESTS),
+    (Unsupported, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+    (NotAcceptable, HTTPStatus.NOT_ACCEPTABLE),
     (Refused, HTTPStatus.UNPROCESSABLE_ENTITY),
     (Conflict, HTTPStatus.CONFLICT),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -43,6 +49,7 @@ BY_STATUS = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    406: "not_acceptable",
     413: "payload_too_large",
     415: "unsupported_media_type",
     422: "validation_failed",
