@@ -110,6 +110,9 @@ class TestJson:
     def test_lines_say_which_of_them_is_wrong(self) -> None:
         assert refused(b'{"a":1}\n\n{"a":\n', "ndjson").more["line"] == "3"
         assert refused(b"1,2\n", "ndjson").code == "bad_json"
+        assert (
+            refused(b"[1\n2],3\n", "ndjson").more["line"] == "1"
+        )  # which would be two values if a line were no border
 
 
 class TestCsv:

@@ -17,7 +17,7 @@ def test_the_table_of_formats_is_the_codes() -> None:
     table = PAGE.split("test_documents_page.py -->\n")[1].split("<!--")[0].splitlines()[2:]
     rows = [
         f"| {each.title} | `{each.name}` | `{each.media_type}` | {', '.join(f'`.{end}`' for end in each.extensions)} "
-        f"| {'yes' if each.streams_in else 'no'} | {'yes' if each.streams_out else 'no'} |"
+        f"| {'yes' if each.streams_in else 'no' if each.is_read else '–'} | {'yes' if each.streams_out else 'no'} |"
         for each in FORMATS.values()
     ]
 

@@ -15,11 +15,12 @@ from bounded_contexts.documents.adapters.formats.delimited import QuotedCells
 from bounded_contexts.documents.adapters.formats.json import read_json
 from bounded_contexts.documents.adapters.formats.tables import Cells
 from bounded_contexts.documents.adapters.formats.xlsx_write import TypedCells
-from bounded_contexts.documents.domain.errors import TooLarge
+from bounded_contexts.documents.adapters.formats.yaml import read as read_yaml
+from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.limits import Limits
 from bounded_contexts.documents.domain.losses import TOLD
 from bounded_contexts.documents.domain.options import Options
-from bounded_contexts.documents.domain.values import Records, Value
+from bounded_contexts.documents.domain.values import Records, Single, Value
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.sampled_from([",", '"', "=1", "a\r", "&<"])
 KEYS = st.sampled_from(["a", "b", "a.b", "", "[0]", "1"])
@@ -104,3 +105,48 @@ def test_json_is_read_as_the_standard_library_reads_it(spacing: dict[str, Any]) 
         assert [each for batch in document.batches for each in batch] == json.loads(text, parse_float=Decimal)
 
     is_read()
+
+
+WORDS = (
+    "~ null Null True true inf .inf .Inf -.inf .nan nan infinity "
+    "0 -0 01 007 0o17 0x1F 0e0 .5 5. +1 1e3 1.50 1_000 12:30 2026-01-02"
+)
+PLACES = (
+    *(
+        "- %s\n",
+        "[a,%s ,b]",
+        "a: %s\n",
+        "%s: a\n",
+        "{%s: a}",
+        "{%s}",
+        '{"a":%s}',
+        "%s",
+        "- '%s'\n- \"%s\"\n",
+        "a: %s # c\n",
+        "'%s': a\n",
+    ),
+    *("- 'x\n  %s\n'\n", "-\t%s\n", "a:\n  %s\r\n", "a: 1\n%s : 2\n", "a: |\n  %s\n", "[ '%s', %s ]"),
+)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("quoted", ["", "- '01'\n- 'Null'\n- '.inf'\n- '-0'\n- {'1': ~}\n"])
+def test_yaml_means_the_same_by_its_parsers_json_and_by_its_tree(place: str, quoted: str) -> None:
+    for word in WORDS.split():
+        inner = place.replace("%s", word).replace("\n", "\n    ").rstrip(" ")
+        text = f"{quoted}- x:\n    {inner}" if quoted else place.replace("%s", word)
+        assert _of_yaml(text) == _of_yaml(f"---\n{text}"), text  # documents that are marked go by the tree
+
+
+def _of_yaml(text: str) -> str:
+    try:
+        document = read_yaml(io.BytesIO(text.encode()), Conversion())
+    except Unreadable:
+        return "none"
+    assert isinstance(document, Single)
+    return repr(document.value)
+
+
+def test_yaml_of_long_runs_takes_no_longer_by_the_square() -> None:
+    for run in (" ", "\n", "1", "0 ", "1 : "):
+        _of_yaml('"1": "01"\n"b": "' + run * 1_000_000 + '"')

@@ -30,7 +30,7 @@ def _converted(source: BinaryIO, read: Format, write: Format, conversion: Conver
     if (
         write.kinds <= JSON_KINDS
         and write.kinds != TEXTS
-        and (conversion.options.lossless or not read.kinds <= write.kinds)
+        and (conversion.options.lossless or not (document.kinds or read.kinds) <= write.kinds)
     ):
         fitting = conversion.fitting(write.kinds)
         document = _fitted(document, fitting)

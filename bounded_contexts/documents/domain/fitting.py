@@ -109,6 +109,7 @@ TEXTS: Final[dict[type, Callable[[Value], str]]] = {
     datetime: lambda value: value.isoformat().replace("+00:00", "Z"),
     date: date.isoformat,
     time: time.isoformat,
+    Tagged: lambda value: as_text(value.value),
 }
 
 

@@ -22,12 +22,17 @@ class Losses:
     counts: Counter[str] = field(default_factory=Counter)  # by code
     first: list[Loss] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)  # what was found out: dialect, charset, inferred types
+    _within: str = ""
 
     def add(self, code: str, pointer: str, detail: str) -> None:
         """Count a loss; tell of it while there are few."""
         self.counts[code] += 1
         if len(self.first) < TOLD:
-            self.first.append(Loss(code, pointer, detail))
+            self.first.append(Loss(code, self._within + pointer, detail))
+
+    def within(self, pointer: str) -> "Losses":
+        """Return the same losses for a part of the document: what is added there is counted and told here."""
+        return Losses(self.counts, self.first, self.notes, self._within + pointer)
 
     @property
     def are_told(self) -> bool:

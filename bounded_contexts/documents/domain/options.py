@@ -39,7 +39,7 @@ class Options:
     skip_rows: int = 0
     comment: str | None = None
     trim: bool = False
-    ragged: Literal["error", "pad"] = "error"
+    ragged: Literal["error", "pad", "truncate", "skip"] = "error"  # rows that are shorter or longer than the header
     null_text: str | None = None  # a cell that reads as null; None: none does
     newline: Literal["lf", "crlf"] = "crlf"
     quoting: Literal["minimal", "all"] = "minimal"
@@ -58,8 +58,16 @@ class Options:
     toml: Literal["1.0", "1.1"] = "1.0"
     # YAML
     tags: Literal["refuse", "keep"] = "refuse"  # of types that YAML itself has none of
+    # Avro
+    codec: Literal["deflate", "null", "bzip2", "xz"] = "deflate"  # of the blocks that are written
     # XLSX
-    sheet: str | None = None  # name, or index from 0; None: the first when reading, "Sheet1" when writing
+    sheet: str | None = None  # name, or index from 0; None: the first when reading, "Sheet1" when writing; or "all"
+    range: str | None = None  # cells that are read: "B2:D9", "B:D", "2:9"
+    merged: Literal["first", "fill"] = "first"  # which of merged cells have the value
+    hidden: Literal["keep", "skip"] = "keep"  # hidden rows and columns; sheets, where none is asked for by name
+    formulas: Literal["value", "text"] = "value"
+    numbers: Literal["value", "shown"] = "value"  # shown: texts, where formats show percent, currencies, thousands
+    hyperlinks: bool = False  # cells that lead elsewhere are maps of `text` and `href`
 
 
 def options_of(given: Mapping[str, str]) -> Options:

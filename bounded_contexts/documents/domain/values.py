@@ -27,6 +27,7 @@ class Single:
     """A document that is one value, in memory as a whole."""
 
     value: Value
+    kinds: frozenset[str] | None = None  # that are in it, where that is known better than by its format
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Records:
 
     batches: Iterator[Sequence[Value]]
     columns: tuple[str, ...] | None = None  # known beforehand, of formats that say them first
+    kinds: frozenset[str] | None = None
 
 
 Document = Single | Records

@@ -8,7 +8,8 @@ from itertools import chain, islice
 from typing import BinaryIO, Final
 
 from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format, encoded, utf8
-from bounded_contexts.documents.adapters.formats.tables import Cells, Table, flat_rows, nested
+from bounded_contexts.documents.adapters.formats.rows import check_names, keyed, levelled, nested
+from bounded_contexts.documents.adapters.formats.tables import Cells, Table, flat_rows
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, Unwritable
 from bounded_contexts.documents.domain.options import Options
 from bounded_contexts.documents.domain.values import Document, Records, Value
@@ -39,9 +40,9 @@ def reader(delimiter: str) -> Callable[[BinaryIO, Conversion], Document]:
         if first is None:
             return Records(iter(()), columns=())
         names = first if options.header == "yes" else [f"column{number}" for number in range(1, len(first) + 1)]
-        _check_names(names, conversion)
+        check_names(names, conversion)
         body = found if options.header == "yes" else chain([first], found)
-        return nested(_records(names, body, rows, conversion), tuple(names), conversion)
+        return nested(_records(names, body, rows, conversion), names, conversion)
 
     return read
 
@@ -81,31 +82,17 @@ def _checked(rows: "Iterator[list[str]]", conversion: Conversion) -> Iterator[li
         raise Unreadable("bad_csv", str(error), line=line) from None
 
 
-def _check_names(names: Sequence[str], conversion: Conversion) -> None:
-    if len(names) > conversion.limits.columns:
-        raise TooLarge("columns", conversion.limits.columns)
-    if len(set(names)) < len(names) and conversion.options.duplicates == "error":
-        twice = next(name for name in names if names.count(name) > 1)
-        raise Unreadable("duplicate_key", f"the column {twice[:40]!r} is there twice", line=1)
-
-
 def _records(
     names: Sequence[str], rows: Iterator[list[str]], counter: object, conversion: Conversion
 ) -> Iterator[list[dict[str, Value]]]:
-    width, pad = len(names), conversion.options.ragged == "pad"
+    width, records = len(names), keyed(names, conversion)
     null = conversion.options.null_text
     while batch := list(islice(rows, BATCH)):
-        for row in batch:
-            if len(row) != width:
-                if not pad or len(row) > width:
-                    raise Unreadable(
-                        "ragged_row", f"{len(row)} cells under {width} names", line=getattr(counter, "line_num", None)
-                    )
-                row += [""] * (width - len(row))
+        level = levelled(batch, width, conversion, getattr(counter, "line_num", None))
         if null is None:
-            yield [dict(zip(names, row, strict=True)) for row in batch]
+            yield records(level)
         else:
-            yield [dict(zip(names, [None if cell == null else cell for cell in row], strict=True)) for row in batch]
+            yield records([[None if cell == null else cell for cell in row] for row in level])
 
 
 def writer(delimiter: str) -> Callable[[Document, Conversion], Iterator[bytes]]:

@@ -246,13 +246,11 @@ def _lines(pieces: Iterator[bytes], conversion: Conversion) -> Iterator[Sequence
 
 def _of_lines(text: bytes, place: _Place, conversion: Conversion) -> list[Value]:
     lines = [line for line in text.split(b"\n") if line.strip(SPACE)]
-    together = b"[" + b",".join(lines) + b"]"
     try:
-        values: list[Value] = _decode(together)
-        if len(values) == len(lines):
-            values = _checked(together, values, place, conversion, 1)
-            place.pass_(text)
-            return values
+        values: list[Value] = [_decode(line) for line in lines]  # not all at once: brackets may not span lines
+        values = _checked(b"[" + b",".join(lines) + b"]", values, place, conversion, 1)
+        place.pass_(text)
+        return values
     except (msgspec.DecodeError, RecursionError, ArithmeticError):
         pass
     found = []

@@ -1,4 +1,4 @@
-"""Records as rows of text cells under one header, and back.
+"""Records as rows of text cells under one header; rows.py has the way back.
 
 The header has every name that any record has, in the order they come up. So all records are read before the first row
 is written, unless `columns` were asked for: rows wait in an unnamed file where they are more than a few. Rows are written
@@ -23,8 +23,7 @@ from bounded_contexts.documents.adapters.formats.json import KINDS as JSON_KINDS
 from bounded_contexts.documents.adapters.formats.spreading import MISSING, Declined, Missing, spread
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.fitting import TEXTS, as_text, restored
-from bounded_contexts.documents.domain.flattening import WHOLE, Flattener, steps, unflattened
-from bounded_contexts.documents.domain.inference import as_kind, inferred
+from bounded_contexts.documents.domain.flattening import WHOLE, Flattener
 from bounded_contexts.documents.domain.losses import Losses
 from bounded_contexts.documents.domain.values import Document, Records, Single, Value
 
@@ -294,41 +293,6 @@ def unguarded(cell: str) -> Value:
         return restored(_decoded(cell.encode()))
     except msgspec.DecodeError:
         raise Unreadable("bad_cell", f"{cell[:40]!r} was not written with `lossless`") from None
-
-
-def nested(batches: Iterator[list[dict[str, Value]]], columns: tuple[str, ...], conversion: Conversion) -> Document:
-    """Return the rows as records: cells as what they stand for, names as places, as far as that was asked for."""
-    options = conversion.options
-    if options.restored or options.nested:
-        return Records(_structured(batches, {name: steps(name) for name in columns}, conversion))
-    if options.inference != "off" or options.types:
-        return Records(_typed(batches, conversion), columns)
-    return Records(batches, columns)
-
-
-def _typed(batches: Iterator[list[dict[str, Value]]], conversion: Conversion) -> Iterator[list[dict[str, Value]]]:
-    known, inference = dict(conversion.options.types), conversion.options.inference
-    for batch in batches:
-        for row in batch:
-            for name, cell in row.items():
-                if cell is not None:
-                    row[name] = as_kind(cell, known[name], name) if name in known else inferred(cell, inference)
-        yield batch
-
-
-def _structured(
-    batches: Iterator[list[dict[str, Value]]], paths: dict[str, tuple[str | int, ...]], conversion: Conversion
-) -> Iterator[list[Value]]:
-    depth = conversion.limits.depth
-    if conversion.options.restored:
-        for batch in batches:
-            yield [
-                unflattened(((paths[name], unguarded(cell)) for name, cell in row.items() if cell != ""), depth)
-                for row in batch
-            ]
-        return
-    for batch in _typed(batches, conversion):
-        yield [unflattened(((paths[name], cell) for name, cell in row.items()), depth) for row in batch]
 
 
 def single(document: Document, limit: int) -> Value:

@@ -1,4 +1,4 @@
-"""Workbooks (ECMA-376) of one sheet, written row by row into the packed file: memory does not grow with rows.
+"""Workbooks (ECMA-376), written row by row into the packed file: memory does not grow with rows.
 
 Texts are texts and never formulas. A cell holds 15 digits of a number; numbers with more are texts, and reported.
 """
@@ -7,23 +7,27 @@ import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime, time
 from decimal import Decimal
+from itertools import chain
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
 from bounded_contexts.documents.adapters.formats.conversion import Conversion
 from bounded_contexts.documents.adapters.formats.spreading import MISSING, Declined
 from bounded_contexts.documents.adapters.formats.tables import STRING, Cells, flat_rows
+from bounded_contexts.documents.adapters.formats.xlsx_cells import COLUMNS, ROWS, letters
 from bounded_contexts.documents.domain.errors import TooLarge
 from bounded_contexts.documents.domain.fitting import as_text
-from bounded_contexts.documents.domain.values import Document, Value
+from bounded_contexts.documents.domain.values import Document, Single, Tagged, Value, escaped
 
-ROWS: Final = 1_048_576
-COLUMNS: Final = 16_384
 CHARACTERS: Final = 32_767
 DIGITS: Final = 15
 SHEET: Final = "Sheet1"
+ALL: Final = "all"  # sheets
+MEASURED: Final = 100  # rows whose cells say how wide columns are
+WIDEST: Final = 60  # characters
 LONG_AGO: Final = (1980, 1, 1, 0, 0, 0)  # of every part, so that the same document is the same bytes
 _UNWRITTEN = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 _SPECIAL = re.compile(f"{_UNWRITTEN.pattern}|[&<>]")
@@ -35,19 +39,16 @@ _PACKAGE: Final = "http://schemas.openxmlformats.org/package/2006"
 _TYPE: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 _HEAD: Final = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 DATE, MOMENT, TIME = 1, 2, 3  # styles
-_PARTS: Final = {
-    "[Content_Types].xml": f'<Types xmlns="{_PACKAGE}/content-types">'
-    '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-    '<Default Extension="xml" ContentType="application/xml"/>'
-    f'<Override PartName="/xl/workbook.xml" ContentType="{_TYPE}.sheet.main+xml"/>'
-    f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{_TYPE}.worksheet+xml"/>'
-    f'<Override PartName="/xl/styles.xml" ContentType="{_TYPE}.styles+xml"/></Types>',
-    "_rels/.rels": f'<Relationships xmlns="{_PACKAGE}/relationships">'
-    f'<Relationship Id="rId1" Type="{_OFFICE}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-    "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{_PACKAGE}/relationships">'
-    f'<Relationship Id="rId1" Type="{_OFFICE}/worksheet" Target="worksheets/sheet1.xml"/>'
-    f'<Relationship Id="rId2" Type="{_OFFICE}/styles" Target="styles.xml"/></Relationships>',
-    "xl/styles.xml": f'<styleSheet xmlns="{_MAIN}">'
+SHOWN: Final = {DATE: 10, MOMENT: 19, TIME: 8}  # characters
+ERROR: Final = "xlsx:error"
+ERRORS: Final = frozenset(
+    {"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!", "#GETTING_DATA", "#SPILL!", "#CALC!"}
+)
+_UNNAMED = re.compile(r"[\x00-\x1f\[\]:*?/\\\ud800-\udfff\ufffe\uffff]")
+_MARKUP = re.compile("<[^>]*>")
+_RELATIONS: Final = f'<Relationships xmlns="{_PACKAGE}/relationships">'
+_STYLES: Final = (
+    f'<styleSheet xmlns="{_MAIN}">'
     '<numFmts count="3"><numFmt numFmtId="164" formatCode="yyyy\\-mm\\-dd"/>'
     '<numFmt numFmtId="165" formatCode="yyyy\\-mm\\-dd\\ hh:mm:ss"/><numFmt numFmtId="166" formatCode="hh:mm:ss"/></numFmts>'
     '<fonts count="1"><font><sz val="11"/><name val="Calibri"/></font></fonts>'
@@ -55,37 +56,89 @@ _PARTS: Final = {
     '<borders count="1"><border/></borders><cellStyleXfs count="1"><xf/></cellStyleXfs>'
     '<cellXfs count="4"><xf/>'
     + "".join([f'<xf numFmtId="{number}" applyNumberFormat="1"/>' for number in (164, 165, 166)])
-    + '</cellXfs><cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles></styleSheet>',
-}
+    + '</cellXfs><cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles></styleSheet>'
+)
 
 
 def write(document: Document, conversion: Conversion) -> Iterator[bytes]:
-    """Write a workbook of one sheet."""
+    """Write a workbook of one sheet; of one for each key of a map, if all sheets were asked for."""
+    sheets = _sheets(document, conversion)
+    sink = _Sink()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as package:  # type: ignore[call-overload]
+        for name, text in _parts([name for name, _, _ in sheets]).items():
+            package.writestr(_entry(name), _HEAD + text)
+        for number, (_, each, part) in enumerate(sheets, start=1):
+            with package.open(_entry(f"xl/worksheets/sheet{number}.xml"), "w", force_zip64=True) as sheet:
+                for piece in _sheet(each, part):
+                    sheet.write(piece)
+                    yield sink.taken()
+    yield sink.taken()
+
+
+def _sheets(document: Document, conversion: Conversion) -> list[tuple[str, Document, Conversion]]:
+    asked = conversion.options.sheet
+    if asked != ALL or not isinstance(document, Single) or not isinstance(document.value, dict) or not document.value:
+        return [(_named(SHEET if asked in (None, ALL) else str(asked), {}, conversion), document, conversion)]
+    if len(document.value) > conversion.limits.sheets:
+        raise TooLarge("sheets", conversion.limits.sheets)
+    taken: dict[str, None] = {}
+    found: list[tuple[str, Document, Conversion]] = []
+    for key, value in document.value.items():
+        text = as_text(key)
+        within = replace(conversion, losses=conversion.losses.within(f"/{escaped(text)}"))
+        found.append((_named(text, taken, within), Single(value), within))
+    return found
+
+
+def _named(text: str, taken: dict[str, None], conversion: Conversion) -> str:
+    """Return the text as a sheet may be called: 31 characters, some of them not, no two alike but for their case."""
+    name = begin = _UNNAMED.sub("_", text)[:31].strip("'") or SHEET
+    number = 1
+    while name.lower() in taken:
+        number += 1
+        name = f"{begin[: 28 - len(str(number))]} ({number})"
+    taken[name.lower()] = None
+    if name != text:
+        conversion.losses.add("sheet_renamed", "", f"a sheet cannot be called so: it is {name!r}")
+    return name
+
+
+def _sheet(document: Document, conversion: Conversion) -> Iterator[bytes]:
     table = flat_rows(document, conversion, TypedCells(conversion))
     if len(table.columns) > COLUMNS:
         raise TooLarge("columns", COLUMNS)
-    letters = [_letters(number) for number in range(len(table.columns))]
-    sink = _Sink()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as package:  # type: ignore[call-overload]
-        for name, text in {**_PARTS, "xl/workbook.xml": _workbook(conversion.options.sheet or SHEET)}.items():
-            package.writestr(_entry(name), _HEAD + text)
-        with package.open(_entry("xl/worksheets/sheet1.xml"), "w", force_zip64=True) as sheet:
-            sheet.write(f'{_HEAD}<worksheet xmlns="{_MAIN}"><sheetData>'.encode())
-            number = 0
-            if conversion.options.header == "yes":
-                number = 1
-                sheet.write(_row(letters, [_text(name) for name in table.columns], 1))
-            for rows in table.batches:
-                written = []
-                for row in rows:
-                    number += 1
-                    written.append(_row(letters, row, number))
-                if number > ROWS:
-                    raise TooLarge("rows", ROWS)
-                sheet.write(b"".join(written))
-                yield sink.taken()
-            sheet.write(b"</sheetData></worksheet>")
-    yield sink.taken()
+    names = [_text(name) for name in table.columns] if conversion.options.header == "yes" else []
+    references = [letters(number) for number in range(len(table.columns))]
+    batches = iter(table.batches)
+    first = next(batches, ())
+    yield f'{_HEAD}<worksheet xmlns="{_MAIN}">{_widths(names, first)}<sheetData>'.encode()
+    number = 0
+    if conversion.options.header == "yes":
+        number = 1
+        yield _row(references, names, 1)
+    for rows in chain((first,), batches):
+        written = []
+        for row in rows:
+            number += 1
+            written.append(_row(references, row, number))
+        if number > ROWS:
+            raise TooLarge("rows", ROWS)
+        yield b"".join(written)
+    yield b"</sheetData></worksheet>"
+
+
+def _widths(names: list[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return how wide columns are shown, by their names and first cells: numbers of characters."""
+    columns = zip(*([names] if names else []), *rows[:MEASURED], strict=True)
+    widths = [min(WIDEST, max(8, *(_width(cell) for cell in cells)) + 2) for cells in columns]
+    found = [f'<col min="{n}" max="{n}" width="{width}" customWidth="1"/>' for n, width in enumerate(widths, start=1)]
+    return f"<cols>{''.join(found)}</cols>" if found else ""
+
+
+def _width(cell: str) -> int:
+    if cell.startswith(' s="'):
+        return SHOWN[int(cell[4])]
+    return len(_MARKUP.sub("", cell.partition(">")[2]))
 
 
 def _row(letters: list[str], cells: Sequence[str], number: int) -> bytes:
@@ -136,6 +189,8 @@ def _typed(value: Value) -> str:
         return f' t="b"><v>{int(value)}</v></c>'
     if isinstance(value, int | float | Decimal) and (digits := _number(value)):
         return f"><v>{digits}</v></c>"
+    if isinstance(value, Tagged) and value.tag == ERROR and value.value in ERRORS:
+        return f' t="e"><v>{value.value}</v></c>'
     return _moment(value) if isinstance(value, date | time) else ""
 
 
@@ -183,21 +238,32 @@ def _texts(texts: Sequence[str]) -> list[str]:
     return [f"{_BEGIN}{text}{_END}" for text in texts]
 
 
-def _letters(number: int) -> str:
-    letters = ""
-    number += 1
-    while number:
-        number, rest = divmod(number - 1, 26)
-        letters = chr(65 + rest) + letters
-    return letters
-
-
-def _workbook(sheet: str) -> str:
-    name = re.sub(r"[\[\]:*?/\\]", "_", sheet)[:31].strip("'") or SHEET
-    return (
-        f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets><sheet name={quoteattr(name)} sheetId="1" r:id="rId1"/>'
-        "</sheets></workbook>"
+def _parts(sheets: list[str]) -> dict[str, str]:
+    """Return what a package has beside its sheets."""
+    numbered = list(enumerate(sheets, start=1))
+    types = "".join(
+        [f'<Override PartName="/xl/worksheets/sheet{n}.xml" ContentType="{_TYPE}.worksheet+xml"/>' for n, _ in numbered]
     )
+    listed = "".join([f'<sheet name={quoteattr(name)} sheetId="{n}" r:id="rId{n}"/>' for n, name in numbered])
+    related = "".join(
+        [
+            f'<Relationship Id="rId{n}" Type="{_OFFICE}/worksheet" Target="worksheets/sheet{n}.xml"/>'
+            for n, _ in numbered
+        ]
+    )
+    styles = f'<Relationship Id="rId{len(sheets) + 1}" Type="{_OFFICE}/styles" Target="styles.xml"/>'
+    return {
+        "[Content_Types].xml": f'<Types xmlns="{_PACKAGE}/content-types">'
+        '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+        '<Default Extension="xml" ContentType="application/xml"/>'
+        f'<Override PartName="/xl/workbook.xml" ContentType="{_TYPE}.sheet.main+xml"/>{types}'
+        f'<Override PartName="/xl/styles.xml" ContentType="{_TYPE}.styles+xml"/></Types>',
+        "_rels/.rels": f'{_RELATIONS}<Relationship Id="rId1" Type="{_OFFICE}/officeDocument" Target="xl/workbook.xml"/>'
+        "</Relationships>",
+        "xl/_rels/workbook.xml.rels": f"{_RELATIONS}{related}{styles}</Relationships>",
+        "xl/styles.xml": _STYLES,
+        "xl/workbook.xml": f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets>{listed}</sheets></workbook>',
+    }
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

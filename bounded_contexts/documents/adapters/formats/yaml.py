@@ -14,6 +14,7 @@ import ryml
 
 from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format, encoded, utf8, whole
 from bounded_contexts.documents.adapters.formats.json import merged
+from bounded_contexts.documents.adapters.formats.yaml_by_json import by_json
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, quoted
 from bounded_contexts.documents.domain.fitting import as_text
 from bounded_contexts.documents.domain.values import Document, Records, Single, Tagged, Value
@@ -33,14 +34,7 @@ WORDS: Final[dict[str, Value]] = {
     **{f"{sign}.{word}": float(f"{sign}inf") for sign in ("", "+", "-") for word in ("inf", "Inf", "INF")},
     **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
 }
-# What the parser's JSON does not say as it is: properties of nodes, merge keys, further documents; scalars that become texts.
-_PROPERTIES = re.compile(rb"(?:^|[\s\[{,:-])(?:[&*]\S|[!@`]|<<\s*:|\?\s|-\t)|^(?:---|\.\.\.|%)", re.MULTILINE)
-_MISSAID = re.compile(
-    r'"(?:~|N(?:ull|ULL)|T(?:rue|RUE)|F(?:alse|ALSE)|[-+]?0[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))"'
-    r'|[\s\[,:]-0[0-9]|"(?:[-+.0-9][^"]*|true|false|null)?"\s*:'
-)
 _NO_BEGINNING: Final = ("-\t", "?\t", "---\t", "@", "`")  # of no scalar: the parser takes these for text
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
 _TAGS: Final = "tag:yaml.org,2002:"
 _HANDLES = re.compile(rb"^%TAG[ \t]+(!(?:[\w-]*!)?)[ \t]+(\S+)", re.MULTILINE)
 
@@ -54,8 +48,8 @@ def read(source: BinaryIO, conversion: Conversion) -> Document:
         _refuse(error)
     if tree.size() == 1 and not tree.is_seq(0) and not tree.is_map(0) and not tree.has_val(0):
         return Single(None)
-    if not _PROPERTIES.search(text) and (found := _by_json(tree, conversion)) is not None:
-        return Single(found[0])
+    if (found := by_json(tree, text, conversion)) is not None:
+        return found
     walk = _Walk(tree, conversion, _Tags(text, keeps=conversion.options.tags == "keep"))
     root = tree.root_id()
     if not tree.is_stream(root):
@@ -68,19 +62,6 @@ def _refuse(error: Any) -> NoReturn:
     place = getattr(error, "errdata_parse", None)
     line, column = (place.ymlloc.line, place.ymlloc.col) if place else (None, None)
     raise Unreadable("bad_yaml", error.msg.splitlines()[0], line=line, column=column) from None
-
-
-def _by_json(tree: Any, conversion: Conversion) -> tuple[Value] | None:
-    try:
-        text = ryml.emit_json(tree)
-        if _MISSAID.search(text):
-            return None
-        value = _decode(text)
-    except (msgspec.DecodeError, RecursionError, ArithmeticError, ryml.ExceptionBasic, UnicodeDecodeError):
-        return None
-    if conversion.options.duplicates != "last" and msgspec.json.encode(value).count(b":") != text.count(":"):
-        return None
-    return (value,)
 
 
 class _Tags:
@@ -256,7 +237,7 @@ def plain(text: str) -> Value:
 
 def _decimal(text: str) -> Decimal:
     try:
-        return Decimal(text)
+        return Decimal(f"{text}0" if text[-1] == "." else text)
     except ArithmeticError:  # 1e9999999999999999999
         raise Unreadable("number_too_long", "a number whose exponent has too many digits") from None
 
