@@ -28,12 +28,13 @@ from shared_kernel.permissions import require
 CONVERT = "documents:convert"
 PATH = "/documents/convert"
 NEGOTIATED = ("content-type", "content-disposition", "content-encoding", "accept", "accept-encoding")
-PACKED_ALREADY = frozenset({"xlsx"})
+PACKED_ALREADY = frozenset({"xlsx", "avro"})
 BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
+ANY: Final = {"*/*": BINARY}  # of the media types of `GET /documents/formats`, and of none
 OWN: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "from": (
         "Format of the body; unset: by `Content-Type`, else by the name of its file, else by its first bytes.",
-        {"type": "string", "enum": list(FORMATS)},
+        {"type": "string", "enum": [each.name for each in FORMATS.values() if each.is_read]},
     ),
     "to": ("Format of the result; unset: by `Accept`.", {"type": "string", "enum": list(FORMATS)}),
     "filename": (
@@ -71,13 +72,14 @@ class OptionAnswer(BaseModel):
 
 
 class FormatAnswer(BaseModel):
-    """A format; it streams where it takes memory for some records, not for the document."""
+    """A format; it streams where it takes memory for some records, not for the document. What is not `read` is written only."""
 
     name: str
     title: str
     media_type: str
     other_media_types: list[str]
     extensions: list[str]
+    read: bool
     reading_streams: bool
     writing_streams: bool
     options: list[str]
@@ -122,14 +124,17 @@ class Turns:
 
 def convert_routes(waited: Waited) -> APIRouter:
     """Return the routes."""
-    routes = APIRouter(tags=["documents"], responses=problems(401, 403))
+    routes = APIRouter(tags=["documents"], responses=problems(401, 403, 422, 503))
     turns = Turns(waited.per_user)
 
     @routes.post(
         PATH,
         response_class=Response,
-        responses=problems(406, 422, 503) | {200: _answer_described()},
-        openapi_extra={"parameters": _parameters(), "requestBody": {"required": True, "content": _contents()}},
+        responses=problems(406) | {200: _answer_described()},
+        openapi_extra={
+            "parameters": _parameters(),
+            "requestBody": {"required": True, "content": ANY},
+        },
     )
     async def convert_a_document(request: Request, user: SignedIn) -> Response:
         """Convert the body into another format, while it is coming; with the permission `documents:convert`."""
@@ -201,10 +206,6 @@ def _parameters() -> list[dict[str, Any]]:
     ]
 
 
-def _contents() -> dict[str, Any]:
-    return {each.media_type: BINARY for each in FORMATS.values()}
-
-
 def _answer_described() -> dict[str, Any]:
     headers = {
         "Content-Disposition": "What the result's file is called.",
@@ -213,7 +214,11 @@ def _answer_described() -> dict[str, Any]:
         "X-Conversion-Charset": "Charset that the body was in.",
     }
     described = {name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()}
-    return {"description": "The result.", "content": _contents(), "headers": described}
+    return {
+        "description": "The result.",
+        "content": {each.media_type: BINARY for each in FORMATS.values()},
+        "headers": described,
+    }
 
 
 def _format(each: Format) -> FormatAnswer:
@@ -223,6 +228,7 @@ def _format(each: Format) -> FormatAnswer:
         media_type=each.media_type,
         other_media_types=list(each.other_media_types),
         extensions=list(each.extensions),
+        read=each.is_read,
         reading_streams=each.streams_in,
         writing_streams=each.streams_out,
         options=heeded_by(each.name),

@@ -40,10 +40,12 @@ def read_format(asked: str | None, content_type: str, filename: str | None) -> F
         return named(asked, "from")
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type not in UNTOLD:
-        if found := of_media_type(media_type):
+        if (found := of_media_type(media_type)) and found.is_read:
             return found
-        raise Unsupported("unsupported_media_type", f"read are {', '.join(sorted(BY_MEDIA_TYPE))}")
-    return BY_EXTENSION.get(_extension(filename)) if filename else None
+        read = (name for name, each in BY_MEDIA_TYPE.items() if each.is_read)
+        raise Unsupported("unsupported_media_type", f"read are {', '.join(sorted(read))}")
+    found = BY_EXTENSION.get(_extension(filename)) if filename else None
+    return found if found and found.is_read else None
 
 
 def write_format(asked: str | None, accept: str) -> Format:

@@ -41,6 +41,8 @@ OPTIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "namespaces": ("What becomes of namespaces.", ("xml",)),
     "lists": ("Comma-separated names of elements that are lists, even of one.", ("xml",)),
     "toml": ("Version of TOML.", ("toml",)),
+    "tags": ("What becomes of YAML's tags that are not its own.", ("yaml",)),
+    "codec": ("How blocks of a written container are compressed.", ("avro",)),
     "sheet": ("Sheet by its name, or number from 0; unset: the first, and `Sheet1` where one is written.", ("xlsx",)),
     "range": ("Cells that are read: `B2:D9`, `B:D`, `2:9`.", ("xlsx",)),
     "merged": ("Which of merged cells have the value.", ("xlsx",)),
