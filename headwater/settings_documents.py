@@ -7,7 +7,7 @@ from pydantic_settings import BaseSettings
 
 
 class DocumentSettings(BaseSettings):
-    """Conversions that somebody waits for (docs/documents.md)."""
+    """Conversions that somebody waits for, and conversion jobs (docs/documents.md)."""
 
     documents_workers: int = Field(
         8, ge=1, le=256, description="Documents that a process converts at once for those who wait, each in a worker."
@@ -31,4 +31,21 @@ class DocumentSettings(BaseSettings):
         None,
         description="Where workers and results put what does not fit into memory, in files without names; unset: where the "
         "system has temporary files.",
+    )
+    documents_directory: Path | None = Field(
+        None,
+        description="Directory of uploads and results of conversion jobs, the same for every process; default "
+        "`<home>/documents` in development, required in production.",
+    )
+    documents_result_lifetime: int = Field(
+        86_400, ge=60, le=31_536_000, description="Seconds that the result of a conversion job is kept."
+    )
+    documents_jobs_per_user: int = Field(
+        20, ge=1, le=10_000, description="Conversion jobs of one user that wait or run."
+    )
+    documents_bytes_per_user: int = Field(
+        4 << 30, ge=1 << 20, description="Bytes that uploads and results of one user take."
+    )
+    documents_jobs_at_once: int = Field(
+        4, ge=2, le=100, description="Conversion jobs that a process works on side by side, half of them large ones."
     )

@@ -13,6 +13,7 @@ from bounded_contexts.audit import module as audit
 from bounded_contexts.audit.adapters.log_postgres import PostgresLog
 from bounded_contexts.audit.adapters.signing import DerivedKey
 from bounded_contexts.audit.application.ports import Ports as AuditPorts
+from bounded_contexts.documents import module as documents
 from bounded_contexts.gateway import module as gateway
 from bounded_contexts.gateway.adapters.forwarding import Gateway
 from bounded_contexts.identity import module as identity
@@ -100,6 +101,7 @@ MIGRATIONS: Mapping[str, Path] = {
     ordering.NAME: ordering.MIGRATIONS,
     inventory.NAME: inventory.MIGRATIONS,
     payments.NAME: payments.MIGRATIONS,
+    documents.NAME: documents.MIGRATIONS,
     sagas.NAME: sagas.MIGRATIONS,
 }
 ONLY_GROW: Mapping[str, tuple[str, ...]] = {audit.NAME: audit.ONLY_GROW}

@@ -8,10 +8,12 @@ from pydantic import ValidationError
 
 from infra.access_tokens import Unauthenticated
 from infra.rate_limit import RateLimited
+from shared_kernel.blobs import BlobTooLarge
 from shared_kernel.errors import (
     Conflict,
     Exhausted,
     Forbidden,
+    Gone,
     HeadwaterError,
     Malformed,
     NotAcceptable,
@@ -35,9 +37,11 @@ STATUS: tuple[tuple[type[HeadwaterError], HTTPStatus], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND),
     (Taken, HTTPStatus.CONFLICT),
     (Stale, HTTPStatus.PRECONDITION_FAILED),
+    (Gone, HTTPStatus.GONE),
     (Exhausted, HTTPStatus.TOO_MANY_REQUESTS),
     (Unsupported, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     (NotAcceptable, HTTPStatus.NOT_ACCEPTABLE),
+    (BlobTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (Refused, HTTPStatus.UNPROCESSABLE_ENTITY),
     (Conflict, HTTPStatus.CONFLICT),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -52,6 +56,7 @@ BY_STATUS = {
     406: "not_acceptable",
     413: "payload_too_large",
     415: "unsupported_media_type",
+    416: "range_not_satisfiable",
     422: "validation_failed",
     429: "rate_limited",
     502: "bad_gateway",

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from starlette.types import Send
+from starlette.types import Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
@@ -216,6 +216,12 @@ class LimitedSockets(WebSocketsSansIOProtocol):
             self.handle_parser_exception()
             if self.transport.get_write_buffer_size():  # closing would wait for a peer who takes nothing
                 self.transport.abort()
+
+
+def take_patiently(scope: Scope) -> None:
+    """Take the request's body for as long as it comes, not within `BODY_S`. Elsewhere than on our own server: do nothing."""
+    if be_patient := scope.get(PATIENT):
+        be_patient()
 
 
 def have_it_pinged(send: Send, timeout_s: float) -> None:

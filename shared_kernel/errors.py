@@ -7,6 +7,7 @@ HeadwaterError
 │   ├── NotFound      … because it is not there, or the asker may not know that it is
 │   ├── Taken         … because somebody else has it
 │   ├── Stale         … because it has changed since the asker saw it
+│   ├── Gone          … because it was there and is not any more
 │   ├── Exhausted     … because the asker has too much of it already
 │   ├── Unsupported   … because it is in a form that is not understood here
 │   └── NotAcceptable … because there is no form of the answer that the asker understands
@@ -53,6 +54,10 @@ class Taken(Refused):
 
 class Stale(Refused):
     """It is not in the state that the asker has named."""
+
+
+class Gone(Refused):
+    """It was there, and will not be again."""
 
 
 class Exhausted(Refused):

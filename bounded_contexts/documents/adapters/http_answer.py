@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from bounded_contexts.documents.application.ports import Converter, Report, Running, Task
 from bounded_contexts.documents.domain.errors import Unreadable
-from infra.server import LINK, PATIENT
+from infra.server import LINK, take_patiently
 from infra.spool import Spool
 from shared_kernel.errors import Refused, Unavailable, Unsupported
 
@@ -65,8 +65,7 @@ class ConvertedAnswer(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Convert and send. Raise what the conversion raises while nothing was sent."""
-        if be_patient := scope.get(PATIENT):
-            be_patient()
+        take_patiently(scope)
         sending = _Sending(scope, send, self._way)
         body = _Body(receive)
         began = perf_counter()
