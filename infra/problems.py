@@ -8,9 +8,12 @@ from pydantic import ValidationError
 
 from infra.access_tokens import Unauthenticated
 from infra.rate_limit import RateLimited
+from shared_kernel.blobs import BlobTooLarge
 from shared_kernel.errors import (
     Conflict,
+    Exhausted,
     Forbidden,
+    Gone,
     HeadwaterError,
     Malformed,
     NotFound,
@@ -32,6 +35,9 @@ STATUS: tuple[tuple[type[HeadwaterError], HTTPStatus], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND),
     (Taken, HTTPStatus.CONFLICT),
     (Stale, HTTPStatus.PRECONDITION_FAILED),
+    (Gone, HTTPStatus.GONE),
+    (Exhausted, HTTPStatus.TOO_MANY_REQUESTS),
+    (BlobTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (Refused, HTTPStatus.UNPROCESSABLE_ENTITY),
     (Conflict, HTTPStatus.CONFLICT),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -45,6 +51,7 @@ BY_STATUS = {
     405: "method_not_allowed",
     413: "payload_too_large",
     415: "unsupported_media_type",
+    416: "range_not_satisfiable",
     422: "validation_failed",
     429: "rate_limited",
     502: "bad_gateway",

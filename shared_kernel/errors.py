@@ -6,7 +6,9 @@ HeadwaterError
 │   ├── Forbidden     … because of who asks
 │   ├── NotFound      … because it is not there, or the asker may not know that it is
 │   ├── Taken         … because somebody else has it
-│   └── Stale         … because it has changed since the asker saw it
+│   ├── Stale         … because it has changed since the asker saw it
+│   ├── Gone          … because it was there and is not any more
+│   └── Exhausted     … because the asker has too much of it already
 ├── Conflict          somebody else wrote first; asking again may help
 └── Unavailable       something this process depends on is away; asking again later helps
 """
@@ -50,6 +52,14 @@ class Taken(Refused):
 
 class Stale(Refused):
     """It is not in the state that the asker has named."""
+
+
+class Gone(Refused):
+    """It was there, and will not be again."""
+
+
+class Exhausted(Refused):
+    """The asker has as much of it as anybody may have; some of that has to end first."""
 
 
 class Conflict(HeadwaterError):

@@ -48,6 +48,7 @@ RESOURCES = (
     "admin",
     "audit",
     "conversations",
+    "documents",
     "me",
     "messages",
     "notifications",
