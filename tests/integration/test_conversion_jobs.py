@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from bounded_contexts.documents.application.tidying import tidy
 from headwater.web import application
 from headwater.wiring import House
+from headwater.wiring_documents import job_ports
 from infra.access_tokens import SharedKeyTokens
 from infra.health import Health
 from infra.kafka_log import KafkaLog
@@ -27,10 +30,10 @@ from tests.conftest import SECRET
 from tests.integration.channels import screen
 from tests.integration.conftest import client_of, house_on_its_own_database, running
 from tests.integration.nodes import node
-from tests.integration.test_crashes import running as running_group
 from tests.integration.test_group_operations import environment
 from tests.probes import during, eventually
 from tests.servers import Servers
+from tests.unit.memory_jobs import ToyConverter
 
 ROOT = Path(__file__).parents[2]
 JOBS = "/documents/conversions"
@@ -337,58 +340,46 @@ async def test_of_somebody_who_is_erased_nothing_is_left(desk: Desk) -> None:
     assert [path for path in desk.files if UUID(done["id"]).hex in path.parts] == []
 
 
-class TestAlone:
-    """Houses whose groups a test starts, kills and does without."""
+async def test_who_has_many_jobs_waiting_may_not_add_one(desk: Desk) -> None:
+    api = desk.client()
+    jobs = [await desk.upload(api, wide(12_000)) for _ in range(5)]
+    assert told(await api.get(f"{JOBS}/{jobs[-1]['id']}/result")) == (409, "conversion_not_ready")
 
-    async def test_who_has_many_jobs_waiting_may_not_add_one(self, servers: Servers, tmp_path: Path) -> None:
-        async with opened(servers, tmp_path, documents_jobs_per_user=2) as desk:
-            api = desk.client()
-            first = await desk.upload(api, b"[]")
-            await desk.upload(api, b"[]")
-            assert told(await api.get(f"{JOBS}/{first['id']}/result")) == (409, "conversion_not_ready")
+    async def refused() -> tuple[int, str]:
+        answer = await api.post(JOBS, params={"to": "csv"}, content=b"[]")
+        return answer.status_code, answer.json().get("code", "")
 
-            async def refused() -> tuple[int, str]:
-                answer = await api.post(JOBS, params={"to": "csv"}, content=b"[]")
-                return answer.status_code, answer.json().get("code", "")
+    assert await eventually(refused, until=lambda found: found[0] == 429) == (429, "too_many_conversions")
+    for each in (await api.get(JOBS)).json()["data"]:
+        assert (await api.delete(f"{JOBS}/{each['id']}")).status_code == 204
 
-            async with relayed(desk.house), running_group(desk.house, "documents.jobs"):
-                assert await eventually(refused, until=lambda found: found[0] == 429) == (429, "too_many_conversions")
 
-    async def test_a_result_is_gone_after_its_time_with_its_file(self, servers: Servers, tmp_path: Path) -> None:
-        async with opened(servers, tmp_path, documents_result_lifetime=1) as desk, running(desk.house, "documents"):
-            api = desk.client()
-            done = await desk.converted(api, b"[]")
-            path = f"{JOBS}/{done['id']}"
+async def test_a_result_is_gone_after_its_time_with_its_file(desk: Desk) -> None:
+    api = desk.client()
+    done = await desk.converted(api, b"[]")
+    ports = job_ports(desk.house, ToyConverter())
 
-            async def result() -> int:
-                return (await api.get(f"{path}/result")).status_code
+    later = datetime.now(UTC) + ports.terms.lifetime
+    await tidy(replace(ports, now=lambda: later))
 
-            await eventually(result, until=lambda status: status == 410)
-            (chore,) = (chore for module in desk.house.modules for chore in module.chores if module.name == "documents")
+    assert told(await api.get(f"{JOBS}/{done['id']}/result")) == (410, "result_expired")
+    assert (await job(api, done["id"]))["status"] == "expired"
+    assert [path for path in desk.files if UUID(done["id"]).hex in path.parts] == []
 
-            async def tidied() -> list[Path]:
-                await chore.call()
-                return desk.files
 
-            await eventually(tidied, until=lambda files: not files)
-            assert told(await api.get(f"{path}/result")) == (410, "result_expired")
-            assert (await job(api, done["id"]))["status"] == "expired"
+async def test_a_killed_process_costs_an_attempt_and_the_job_is_done_once(servers: Servers, tmp_path: Path) -> None:
+    async with opened(servers, tmp_path) as desk, relayed(desk.house):
+        api = desk.client()
+        async with process(desk.house, tmp_path) as first:
+            slow = await desk.upload(api, wide(3_000))
+            await eventually(lambda: job(api, slow["id"]), until=lambda found: found["status"] == "running")
+            first.kill()
+            await first.wait()
+        assert (await job(api, slow["id"]))["status"] == "running"
+        async with process(desk.house, tmp_path):
+            done = await desk.over(api, slow["id"])
 
-    async def test_a_killed_process_costs_an_attempt_and_the_job_is_done_once(
-        self, servers: Servers, tmp_path: Path
-    ) -> None:
-        async with opened(servers, tmp_path) as desk, relayed(desk.house):
-            api = desk.client()
-            async with process(desk.house, tmp_path) as first:
-                slow = await desk.upload(api, wide(3_000))
-                await eventually(lambda: job(api, slow["id"]), until=lambda found: found["status"] == "running")
-                first.kill()
-                await first.wait()
-            assert (await job(api, slow["id"]))["status"] == "running"
-            async with process(desk.house, tmp_path):
-                done = await desk.over(api, slow["id"])
-
-            assert (done["status"], done["attempts"]) == ("converted", 2)
-            recorded = await desk.recorded(slow["id"])
-            assert recorded == ["ConversionRequested", "ConversionBegun", "ConversionBegun", "DocumentConverted"]
-            assert (await api.get(f"{JOBS}/{slow['id']}/result")).status_code == 200
+        assert (done["status"], done["attempts"]) == ("converted", 2)
+        recorded = await desk.recorded(slow["id"])
+        assert recorded == ["ConversionRequested", "ConversionBegun", "ConversionBegun", "DocumentConverted"]
+        assert (await api.get(f"{JOBS}/{slow['id']}/result")).status_code == 200
