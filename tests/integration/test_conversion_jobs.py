@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import json
 import os
 import sys
@@ -136,7 +137,7 @@ async def desk(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> As
 async def test_a_document_is_converted_and_its_result_downloaded(desk: Desk) -> None:
     api = desk.client()
 
-    done = await desk.converted(api, json.dumps(ROWS).encode(), name="Übersicht.json")
+    done = await desk.converted(api, json.dumps(ROWS).encode(), filename="Übersicht.json")
     result = await api.get(f"{JOBS}/{done['id']}/result")
 
     assert (done["status"], done["from"], done["to"], done["attempts"]) == ("converted", "json", "csv", 1)
@@ -150,6 +151,25 @@ async def test_a_document_is_converted_and_its_result_downloaded(desk: Desk) -> 
     named = "attachment; filename=\"_bersicht.csv\"; filename*=UTF-8''%C3%9Cbersicht.csv"
     assert result.headers["content-disposition"] == named
     assert result.headers["etag"] == f'"{done["result_sha256"]}"'
+
+
+async def test_a_body_larger_than_others_may_be_is_taken_packed_or_not(desk: Desk) -> None:
+    api = desk.client()
+    content = json.dumps([{"t": os.urandom(500).hex()} for _ in range(3000)]).encode()
+
+    plain = await desk.converted(api, content)
+    headers = {"content-encoding": "gzip", "content-type": "application/json", "accept": "text/csv"}
+    packed = (await api.post(JOBS, content=gzip.compress(content), headers=headers)).json()
+    packed = await desk.over(api, packed["id"])
+
+    assert (plain["status"], packed["status"], packed["from"], packed["to"]) == (
+        "converted",
+        "converted",
+        "json",
+        "csv",
+    )
+    assert plain["result_sha256"] == packed["result_sha256"]
+    assert plain["input_bytes"] == len(content) > packed["input_bytes"]
 
 
 async def test_the_report_names_every_changed_leaf_up_to_a_thousand(desk: Desk) -> None:
@@ -200,10 +220,11 @@ async def test_what_cannot_be_asked_is_refused_before_anything_is_stored(desk: D
     async def asked(**query: str) -> tuple[int, str]:
         return told(await api.post(JOBS, params=query, content=b"[]"))
 
-    assert await asked(to="nothing") == (422, "unknown_format")
+    assert await asked(to="nothing") == (400, "unknown_format")
+    assert await asked() == (400, "format_missing")
     assert await asked(to="csv", wrong="1") == (400, "unknown_option")
     assert await asked(to="csv", delimiter=";;") == (400, "bad_option")
-    assert await asked(to="csv", name="../etc/passwd") == (422, "validation_failed")
+    assert await asked(to="csv", output_charset="utf\r\n8") == (400, "bad_option")
     assert (await api.get(JOBS)).json()["data"] == []
 
 
