@@ -18,4 +18,5 @@ class Limits:
     alias_nodes: int = 1_000_000  # that YAML aliases may expand to, and merged or linked cells of a sheet
     sheets: int = 1_000
     inflated_bytes: int = 4 << 30  # of a packed workbook
+    shared_bytes: int = 256 << 20  # of the texts that the sheets of a workbook share, inflated
     inflation_ratio: int = 200
