@@ -33,7 +33,7 @@ FROM python:3.11-slim-bookworm AS runtime
 
 RUN groupadd --gid 1001 headwater \
     && useradd --uid 1001 --gid 1001 --no-create-home --home-dir /var/lib/headwater --shell /usr/sbin/nologin headwater \
-    && install --directory --owner headwater --group headwater --mode 0750 /var/lib/headwater
+    && install --directory --owner headwater --group headwater --mode 0750 /var/lib/headwater /var/lib/headwater/documents
 
 # Owned by root: a process cannot change its own program.
 COPY --from=builder /opt/headwater /opt/headwater

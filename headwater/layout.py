@@ -43,7 +43,7 @@ def layout(roles: Sequence[str], scale: Mapping[str, int]) -> tuple[RoleProcess,
     for role, count in scale.items():
         if role not in roles:
             raise StackError(f"--scale {role}={count}: no such role; `headwater roles` lists them")
-        least = 1 if role in (*OPEN, RELAY) else 0
+        least = 1 if role in OPEN else 0
         if not least <= count <= MOST:
             raise StackError(f"--scale {role}={count}: choose {least} to {MOST}")
     shared = [role for role in roles if role not in scale]

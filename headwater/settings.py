@@ -1,9 +1,8 @@
 """Every setting, checked before anything starts; `environment` reads them.
 
 Each field is `HEADWATER_<NAME>`; a secret may come as `HEADWATER_<NAME>_FILE`, whose content is the value. A context may be
-given its own database by `HEADWATER_DATABASE_URL_<CONTEXT>` and, in front of its processes, their addresses by
-`HEADWATER_UPSTREAM_<CONTEXT>`; each OpenID provider is a `HEADWATER_OIDC_<PROVIDER>`. An unknown `HEADWATER_` variable is an
-error. The table in docs/settings.md and `.env.template` are generated from here by `make docs`.
+given its own database by `HEADWATER_DATABASE_URL_<CONTEXT>` and addresses of its processes by `HEADWATER_UPSTREAM_<CONTEXT>`;
+an OpenID provider is a `HEADWATER_OIDC_<PROVIDER>`. An unknown variable is an error. `make docs` writes the tables from here.
 """
 
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from headwater import addresses, certificates
+from headwater.settings_documents import DocumentSettings
 from headwater.settings_payments import PaymentSettings
 from infra import crash_points
 
@@ -41,7 +41,7 @@ def required(value: T | None, name: str) -> T:
     return value
 
 
-class Settings(PaymentSettings):
+class Settings(DocumentSettings, PaymentSettings):
     """What a process may be told from outside. Sizes are bytes, times seconds, unless the name says otherwise."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
@@ -300,8 +300,9 @@ class Settings(PaymentSettings):
             raise ValueError(f"{PROVIDER}<PROVIDER>: plain http is for development")
         if self.account_pages.startswith("http:"):
             raise ValueError(f"{PREFIX}ACCOUNT_PAGES: https in production, since mails lead there with tokens")
-        if not self.secret_key:
-            raise ValueError(f"{PREFIX}SECRET_KEY is required in production")
+        for name in ("secret_key", "documents_directory"):
+            if not getattr(self, name):
+                raise ValueError(f"{PREFIX}{name.upper()} is required in production")
         if self.jwt_jwks_url and not (self.jwt_issuer and self.jwt_audience):
             raise ValueError(
                 f"{PREFIX}JWT_ISSUER and {PREFIX}JWT_AUDIENCE are required in production with {PREFIX}JWT_JWKS_URL"

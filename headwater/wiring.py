@@ -13,6 +13,7 @@ from bounded_contexts.audit import module as audit
 from bounded_contexts.audit.adapters.log_postgres import PostgresLog
 from bounded_contexts.audit.adapters.signing import DerivedKey
 from bounded_contexts.audit.application.ports import Ports as AuditPorts
+from bounded_contexts.documents import module as documents
 from bounded_contexts.gateway import module as gateway
 from bounded_contexts.gateway.adapters.forwarding import Gateway
 from bounded_contexts.identity import module as identity
@@ -29,8 +30,6 @@ from bounded_contexts.messaging.adapters.history_jsonl import JsonLinesHistory
 from bounded_contexts.messaging.adapters.history_postgres import PostgresHistory
 from bounded_contexts.messaging.application.ports import Ports as MessagingPorts
 from bounded_contexts.notifications import module as notifications
-from bounded_contexts.notifications.adapters.inbox_postgres import PostgresInbox
-from bounded_contexts.notifications.application.ports import Ports as NotificationsPorts
 from bounded_contexts.ordering import module as ordering
 from bounded_contexts.payments import module as payments
 from bounded_contexts.realtime import module as realtime
@@ -39,6 +38,7 @@ from headwater.addresses import without_password
 from headwater.configured import kafka_config, registry, shared_key_tokens
 from headwater.offers import forwarding
 from headwater.settings import PREFIX, Settings, SettingsError, required, secret_key
+from headwater.wiring_documents import module_of_documents
 from headwater.wiring_graph import merged
 from headwater.wiring_identity import (
     access_tokens,
@@ -49,6 +49,7 @@ from headwater.wiring_identity import (
     signing_keys,
 )
 from headwater.wiring_inventory import module_of_inventory
+from headwater.wiring_notifications import module_of_notifications
 from headwater.wiring_operations import module_of_operations
 from headwater.wiring_ordering import module_of_ordering
 from headwater.wiring_payments import module_of_payments
@@ -100,6 +101,7 @@ MIGRATIONS: Mapping[str, Path] = {
     ordering.NAME: ordering.MIGRATIONS,
     inventory.NAME: inventory.MIGRATIONS,
     payments.NAME: payments.MIGRATIONS,
+    documents.NAME: documents.MIGRATIONS,
     sagas.NAME: sagas.MIGRATIONS,
 }
 ONLY_GROW: Mapping[str, tuple[str, ...]] = {audit.NAME: audit.ONLY_GROW}
@@ -201,10 +203,11 @@ def build(settings: Settings, rebuilt: str | None = None) -> House:
     offering = (
         module_of_identity(settings, accounts, keys),
         _messaging(house, talk, people),
-        _notifications(house, people),
+        module_of_notifications(house, people),
         module_of_ordering(house, accounts.directory, people),
         module_of_inventory(house),
         module_of_payments(house),
+        module_of_documents(house),
     )
     graph = merged(offering, house.opaque_tokens)
     heard = (*offering, module_of_realtime(house, talk, offering, graph, accounts), module_of_sagas(house))
@@ -330,18 +333,6 @@ def _history(settings: Settings, database: Database) -> PostgresHistory | JsonLi
     if settings.messaging_history == "postgres":
         return PostgresHistory(database)
     return JsonLinesHistory(settings.messaging_history_directory or settings.home / "history")
-
-
-def _notifications(house: House, users: Users) -> Module:
-    inbox = PostgresInbox(house.databases[notifications.NAME])
-    ports = NotificationsPorts(
-        log=KafkaLog(house.commands, house.codec),
-        inbox_writer=inbox,
-        inbox=inbox,
-        stored=ReadModel(house.groups[notifications.NAME].positions, notifications.INBOX, house.kafka.prefix),
-        now=_now,
-    )
-    return notifications.module(ports, users)
 
 
 def _audit(house: House, heard: Sequence[Module]) -> Module:

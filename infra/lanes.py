@@ -75,6 +75,7 @@ class LaneWorker(PartitionWorker):
         self._saving = asyncio.Lock()
         self._done: dict[int, int] = {}  # offset → tries, of what was finished since the place was stored
         self._dead: set[int] = set()  # the dead letters among it
+        self._calls: set[asyncio.Task[None]] = set()  # of handlers that may be interrupted
         self._parked: set[bytes] | None = None  # keys, once read; operators may take some away, nobody else adds any
         super().__init__(key, progress, member)
         self._begin(progress)
@@ -167,7 +168,8 @@ class LaneWorker(PartitionWorker):
                 if failure and (failures >= ATTEMPTS or isinstance(failure, Undecodable)):
                     return await self._buried(letter(record, failure, failures))
                 with self._figures.timed():
-                    await call(heard, self._member.group)
+                    if not await self._called(heard):
+                        return False
                 self._done[record.offset] = tries
                 handled.append(heard.event)
                 return True
@@ -183,6 +185,20 @@ class LaneWorker(PartitionWorker):
             self._member.retrying -= 1
             if stopped or self._is_fenced:
                 return False
+
+    async def _called(self, heard: Heard) -> bool:
+        """Return whether the handler has returned; False where it was interrupted because the partition goes."""
+        if not self._member.consumer.is_interruptible:
+            await call(heard, self._member.group)
+            return True
+        work = asyncio.create_task(call(heard, self._member.group))
+        self._calls.add(work)
+        work.add_done_callback(self._calls.discard)
+        await asyncio.wait([work])
+        if work.cancelled() and (self._stopping.is_set() or self._is_fenced):
+            return False
+        work.result()
+        return True
 
     async def _buried(self, dead: Letter) -> bool:
         """Bury the letter. Return False if it was to wait behind another that operators have taken away."""
@@ -245,6 +261,8 @@ class LaneWorker(PartitionWorker):
         self._parked = None
 
     async def _settle(self) -> None:
+        for work in self._calls:
+            work.cancel()
         while self._running:
             self._woken.clear()
             await self._woken.wait()

@@ -14,6 +14,7 @@ TAGS = {
     "conversations": "Direct conversations and groups, and who is in them.",
     "messages": "Messages: sending, reading, changing, erasing.",
     "notifications": "One's inbox.",
+    "documents": "Conversions from one format into another, of any size.",
     "payments": "Money of orders, and what the payment provider tells of it.",
     "orders": "Orders: placing, cancelling, shipping, and what became of them (docs/orders.md).",
     "stock": "What there is to sell, and for whom it is held.",

@@ -8,16 +8,21 @@ from pydantic import ValidationError
 
 from infra.access_tokens import Unauthenticated
 from infra.rate_limit import RateLimited
+from shared_kernel.blobs import BlobTooLarge
 from shared_kernel.errors import (
     Conflict,
+    Exhausted,
     Forbidden,
+    Gone,
     HeadwaterError,
     Malformed,
+    NotAcceptable,
     NotFound,
     Refused,
     Stale,
     Taken,
     Unavailable,
+    Unsupported,
 )
 
 CONTENT_TYPE = "application/problem+json"
@@ -32,6 +37,11 @@ STATUS: tuple[tuple[type[HeadwaterError], HTTPStatus], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND),
     (Taken, HTTPStatus.CONFLICT),
     (Stale, HTTPStatus.PRECONDITION_FAILED),
+    (Gone, HTTPStatus.GONE),
+    (Exhausted, HTTPStatus.TOO_MANY_REQUESTS),
+    (Unsupported, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+    (NotAcceptable, HTTPStatus.NOT_ACCEPTABLE),
+    (BlobTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (Refused, HTTPStatus.UNPROCESSABLE_ENTITY),
     (Conflict, HTTPStatus.CONFLICT),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -43,8 +53,10 @@ BY_STATUS = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    406: "not_acceptable",
     413: "payload_too_large",
     415: "unsupported_media_type",
+    416: "range_not_satisfiable",
     422: "validation_failed",
     429: "rate_limited",
     502: "bad_gateway",

@@ -6,7 +6,11 @@ HeadwaterError
 │   ├── Forbidden     … because of who asks
 │   ├── NotFound      … because it is not there, or the asker may not know that it is
 │   ├── Taken         … because somebody else has it
-│   └── Stale         … because it has changed since the asker saw it
+│   ├── Stale         … because it has changed since the asker saw it
+│   ├── Gone          … because it was there and is not any more
+│   ├── Exhausted     … because the asker has too much of it already
+│   ├── Unsupported   … because it is in a form that is not understood here
+│   └── NotAcceptable … because there is no form of the answer that the asker understands
 ├── Conflict          somebody else wrote first; asking again may help
 └── Unavailable       something this process depends on is away; asking again later helps
 """
@@ -50,6 +54,22 @@ class Taken(Refused):
 
 class Stale(Refused):
     """It is not in the state that the asker has named."""
+
+
+class Gone(Refused):
+    """It was there, and will not be again."""
+
+
+class Exhausted(Refused):
+    """The asker has as much of it as anybody may have; some of that has to end first."""
+
+
+class Unsupported(Refused):
+    """What was sent is in a form that nobody here understands."""
+
+
+class NotAcceptable(Refused):
+    """The answer cannot be given in any form that the asker takes."""
 
 
 class Conflict(HeadwaterError):

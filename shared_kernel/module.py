@@ -72,6 +72,9 @@ class Consumer:
     # How many keys may be handled at once, one event of each at a time, at least once: for handlers that wait for something
     # outside. 0: whole batches, their effects in one transaction with the group's position.
     lanes: int = 0
+    # Whether handlers in lanes are cancelled when their partition goes or the process stops, to be called again by whoever has
+    # it next: for work of minutes, which neither a rebalance nor a stop can wait for.
+    is_interruptible: bool = False
     batch_size: int = 1000  # records handled together at most
     batch_wait: timedelta = timedelta()  # how long to wait for more of them
     # Whether the next events of a dead letter's key wait behind it, as dead letters, until it is redriven or discarded;
@@ -89,6 +92,8 @@ class Consumer:
     def __post_init__(self) -> None:
         if self.lanes and any(handler.batch for handler in self.handlers):
             raise ValueError(f"{self.group}: lanes handle one event at a time, an `on_batch` handler takes several")
+        if self.is_interruptible and not self.lanes:
+            raise ValueError(f"{self.group}: a batch is handled whole; what may be interrupted takes lanes")
         if self.lanes and self.together is not nullcontext:
             raise ValueError(f"{self.group}: lanes have no batches that could be enclosed")
 
@@ -170,6 +175,8 @@ class Module:
     chores: tuple[Chore, ...] = ()
     feed: Feed | None = None
     router: object | None = None  # HTTP routes under /api/v1, served by role `web`
+    # Paths under /api/v1 whose requests have bodies that are not held in memory → bytes that those may have.
+    large_bodies: Mapping[str, int] = field(default_factory=dict)
     # Routes of older services, at their own paths, when they are switched on; served by the feed's role where there is one.
     compat_router: object | None = None
     feed_router: object | None = None  # routes under /api/v1 that only a process with the feed can answer

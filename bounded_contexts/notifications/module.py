@@ -9,6 +9,7 @@ from bounded_contexts.notifications.adapters.http import router
 from bounded_contexts.notifications.application import reactions
 from bounded_contexts.notifications.application.ports import Ports
 from infra.graph import Users
+from schemas.documents.events import ConversionFailed, DocumentConverted
 from schemas.messaging.events import MessageDeleted, MessageEdited, MessageErased, MessageSent
 from schemas.notifications.events import NotificationsRead
 from schemas.ordering.events import OrderCancelled, OrderConfirmed, OrderRejected, OrderReturned, OrderShipped
@@ -25,6 +26,7 @@ ORDER_NEWS: tuple[type[reactions.OrderNews], ...] = (
     OrderCancelled,
     OrderReturned,
 )
+CONVERSION_NEWS: tuple[type[reactions.ConversionNews], ...] = (DocumentConverted, ConversionFailed)
 READ_MODEL = ("entry", "mark", "mark_all")
 MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
 
@@ -45,6 +47,7 @@ def module(ports: Ports, users: Users) -> Module:
                     on(MessageDeleted, partial(reactions.message_deleted, ports=ports)),
                     on(MessageErased, partial(reactions.message_erased, ports=ports)),
                     *(on(event, partial(reactions.order_changed, ports=ports)) for event in ORDER_NEWS),
+                    *(on(event, partial(reactions.conversion_over, ports=ports)) for event in CONVERSION_NEWS),
                     on(NotificationsRead, partial(reactions.notifications_read, ports=ports)),
                 ),
                 does="files notifications in the inbox of each recipient",
@@ -52,7 +55,7 @@ def module(ports: Ports, users: Users) -> Module:
                 read_model=READ_MODEL,
                 counts=(
                     Count(*RAISED, MessageSent, lambda sent: len(sent.recipient_ids)),
-                    *(Count(*RAISED, event) for event in ORDER_NEWS),
+                    *(Count(*RAISED, event) for event in (*ORDER_NEWS, *CONVERSION_NEWS)),
                 ),
             ),
         ),

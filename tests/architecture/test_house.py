@@ -17,18 +17,20 @@ CONTEXTS = sorted(path.parent.name for path in ROOT.glob("bounded_contexts/*/__i
 
 # Renaming a group reads its topics from the beginning again: change this list only to add to it.
 GROUPS = {
+    "documents.conversion": ["documents", "users"],
+    "documents.jobs": ["documents"],
     "identity.directory": ["users"],
     "identity.mail": ["sessions", "users"],
     "identity.sessions": ["users"],
     "inventory.commands": ["stock-commands"],
     "inventory.stock": ["reservations", "stock"],
     "messaging.history": ["conversations", "messages"],
-    "notifications.inbox": ["messages", "notifications", "orders"],
+    "notifications.inbox": ["documents", "messages", "notifications", "orders"],
     "ordering.commands": ["order-commands"],
     "ordering.orders": ["orders", "users"],
     "payments.commands": ["payment-commands"],
     "payments.payments": ["payments"],
-    "realtime.rules": ["notifications", "orders"],
+    "realtime.rules": ["documents", "notifications", "orders"],
     "sagas": ["orders", "payments", "reservations"],
 }
 # Tables that outlive a rebuild: what they say holds for events read again, or is kept once.
@@ -68,6 +70,7 @@ KEPT = {
 RECORDERS = {
     "audit.log": [
         "conversations",
+        "documents",
         "messages",
         "notifications",
         "order-commands",
@@ -97,6 +100,8 @@ ROLES = (
     "inventory.stock",
     "payments.commands",
     "payments.payments",
+    "documents.conversion",
+    "documents.jobs",
     "realtime.rules",
     "sagas",
     "audit.log",

@@ -101,7 +101,7 @@ def test_a_missing_variable_is_named(resolve: Resolve, missing: str) -> None:
     [
         ("postgres: {condition", "postgress: {condition", 'depends on undefined service "postgress"'),
         ("  kafka:\n    <<: *confined", "  kafka:\n    <<: *confined\n    depends_on: [web]", "dependency cycle"),
-        ("volumes:\n  kafka:\n", "volumes:\n", "refers to undefined volume kafka"),
+        ("  documents:\n  kafka:\n", "  documents:\n", "refers to undefined volume kafka"),
         ("stop_grace_period: 30s", "stop_grace: 30s", "stop_grace"),
         ("service_healthy", "service_well", "condition"),
     ],

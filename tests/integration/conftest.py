@@ -78,14 +78,14 @@ async def house_of_its_own(servers: Servers, **more: Any) -> AsyncIterator[House
 
 
 @asynccontextmanager
-async def house_on_its_own_database(servers: Servers) -> AsyncIterator[tuple[House, Database]]:
+async def house_on_its_own_database(servers: Servers, **more: Any) -> AsyncIterator[tuple[House, Database]]:
     """Connect a house whose topics and database nobody else has; lend the database's owner, too."""
     name = f"own_{uuid4().hex[:12]}"
     server = Database(servers.database_url, pool_size=1)
     async with server.driver() as connection:
         await connection.execute(f"create database {name}")
     url = make_url(servers.database_url).set(database=name).render_as_string(hide_password=False)
-    settings = settings_for(servers, f"{name}.").model_copy(update={"database_url": SecretStr(url)})
+    settings = settings_for(servers, f"{name}.").model_copy(update={"database_url": SecretStr(url), **more})
     await wiring.migrate_all(settings)
     await wiring.make_topics(settings)
     house, owner = wiring.build(settings), Database(url)

@@ -38,6 +38,7 @@ SERVICES = "/api/v1/service-accounts"
 SAGAS = "/api/v1/admin/sagas"
 CONNECTIONS = "/api/v1/realtime/connections"
 ORDERS = "/api/v1/orders"
+CONVERSIONS = "/api/v1/documents/conversions"
 ROUTES = {
     "GET /": Access(OPEN),
     "GET /health/live": Access(OPEN),
@@ -131,6 +132,15 @@ ROUTES = {
     "GET /api/v1/stock-items/{sku:sku}/movements": Access("inventory:manage"),
     "GET /api/v1/payments": Access("payments:read"),
     "GET /api/v1/payments/{order_id:uuid}": Access(USER),
+    "POST /api/v1/documents/convert": Access("documents:convert"),
+    "GET /api/v1/documents/formats": Access(USER),
+    "GET /api/v1/documents/limits": Access(USER),
+    f"POST {CONVERSIONS}": Access(USER),
+    f"GET {CONVERSIONS}": Access(USER),
+    f"GET {CONVERSIONS}/{{document_id:uuid}}": Access(USER),
+    f"GET {CONVERSIONS}/{{document_id:uuid}}/result": Access(USER),
+    f"DELETE {CONVERSIONS}/{{document_id:uuid}}": Access(USER),
+    f"POST {CONVERSIONS}/{{document_id:uuid}}:cancel": Access(USER),
     "POST /graphql": Access(USER, {}),
     "GET /api/v1/audit/trace/{correlation_id}": Access("audit:read"),
     "GET /api/v1/audit/messages/{message_id}/trace": Access("audit:read"),
@@ -184,6 +194,7 @@ VALUES = {
     "member_id:uuid": SOMEBODY,
     "message_id:uuid": SOMEBODY,
     "order_id:uuid": SOMEBODY,
+    "document_id:uuid": SOMEBODY,
     "message_id": SOMEBODY,
     "correlation_id": "nothing",
     "sku:sku": "no-item",

@@ -16,6 +16,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ProgrammingError
 
 from bounded_contexts.audit.adapters.tables import metadata as audit_tables
+from bounded_contexts.documents.adapters.tables import metadata as documents_tables
 from bounded_contexts.identity.adapters.tables import metadata as identity_tables
 from bounded_contexts.inventory.adapters.tables import metadata as inventory_tables
 from bounded_contexts.messaging.adapters.tables import metadata as messaging_tables
@@ -52,6 +53,7 @@ TABLES = {
         ("ordering", ordering_tables),
         ("inventory", inventory_tables),
         ("payments", payments_tables),
+        ("documents", documents_tables),
         ("sagas", saga_tables),
     )
 }

@@ -130,7 +130,7 @@ def test_the_log_warns_of_them(old_house: House) -> None:
     with capture_logs() as logs:
         wiring.build(old_house.settings)
 
-    assert [each["log_level"] for each in logs if each["event"] == "compat.time_token"] == ["warning"]
+    assert [each["log_level"] for each in logs if each["event"] == "compat.unsigned_publishing"] == ["warning"]
 
 
 async def test_they_are_not_there_unless_switched_on(client: Callable[[], httpx.AsyncClient]) -> None:

@@ -23,7 +23,7 @@ from bounded_contexts.documents.domain.options import options_of
 from bounded_contexts.documents.domain.values import Records
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
-READABLE = list(FORMATS)
+READABLE = [name for name, each in FORMATS.items() if each.is_read]
 SMALL = Limits(item_bytes=1 << 20, alias_nodes=20_000, inflated_bytes=32 << 20, output_bytes=64 << 20, rows=100_000)
 OPTIONS: tuple[dict[str, str], ...] = (
     {},

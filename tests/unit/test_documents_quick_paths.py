@@ -15,6 +15,8 @@ from bounded_contexts.documents.adapters.formats.delimited import QuotedCells
 from bounded_contexts.documents.adapters.formats.json import read_json
 from bounded_contexts.documents.adapters.formats.tables import Cells
 from bounded_contexts.documents.adapters.formats.xlsx_write import TypedCells
+from bounded_contexts.documents.adapters.formats.xml import read as read_xml
+from bounded_contexts.documents.adapters.formats.xml_write import write as write_xml
 from bounded_contexts.documents.adapters.formats.yaml import read as read_yaml
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.limits import Limits
@@ -150,3 +152,37 @@ def _of_yaml(text: str) -> str:
 def test_yaml_of_long_runs_takes_no_longer_by_the_square() -> None:
     for run in (" ", "\n", "1", "0 ", "1 : "):
         _of_yaml('"1": "01"\n"b": "' + run * 1_000_000 + '"')
+
+
+@pytest.mark.parametrize(
+    ("inner", "record"),
+    [
+        ("<a>1</a><b/>", {"a": "1", "b": ""}),
+        ('<a xmlns:p="urn:p"><p:c>1</p:c></a>', {"a": {"@xmlns:p": "urn:p", "p:c": "1"}}),
+        ('<o:a xmlns:o="urn:o">1</o:a>', {"o:a": {"@xmlns:o": "urn:o", "#text": "1"}}),
+        ('<o:a xmlns:o="urn:other">1</o:a>', {"o:a": {"@xmlns:o": "urn:other", "#text": "1"}}),
+        ("<o:a>1</o:a><a>2</a>", {"o:a": "1", "a": "2"}),
+        ("<a>1</a> text <a>2</a>", {"#content": [{"a": "1"}, " text ", {"a": "2"}]}),
+        ('<a k="v">1</a>', {"a": {"@k": "v", "#text": "1"}}),
+    ],
+)
+def test_xml_record_means_the_same_among_others_and_alone(inner: str, record: Value) -> None:
+    root = '<root xmlns:o="urn:o">' if 'xmlns:o="urn:o"' not in inner else "<root>"
+    other = "<row><a>x</a></row>"
+
+    alike = read_xml(io.BytesIO(f"{root}{other}<row>{inner}</row>{other}</root>".encode()), Conversion())
+    alone = read_xml(io.BytesIO(f"{root}<row>{inner}</row></root>".encode()), Conversion())
+
+    assert isinstance(alike, Records)
+    assert isinstance(alone, Single)
+    assert [each for batch in alike.batches for each in batch] == [{"a": "x"}, record, {"a": "x"}]
+    assert alone.value["root"]["row"] == record
+
+
+def test_nothing_in_xml_records_is_named_anew_for_each() -> None:
+    written = b"".join(write_xml(Records(iter([[{"a": None}, {"a": None}]])), Conversion()))
+
+    assert written.count(b"xmlns:xsi=") == 1
+    document = read_xml(io.BytesIO(written), Conversion())
+    assert isinstance(document, Records)
+    assert [each for batch in document.batches for each in batch] == [{"a": None}, {"a": None}]

@@ -189,3 +189,35 @@ def check_order(house: House, buried: set[str], parks: bool) -> None:
         if parks:
             dead = next((at for at, name in enumerate(published) if house.plans[name].is_hopeless), len(published))
             assert (firsts, set(published[dead:])) == (published[:dead], buried & set(published))
+
+
+def test_what_is_interrupted_by_a_stop_is_begun_again_by_the_next_member() -> None:
+    async def check() -> None:
+        skip_waits(asyncio.get_running_loop())
+        rig = MemoryRig(4)
+        await rig.start()
+        await rig.publish("a/long", "a/behind", "b/short")
+        begun: list[str] = []
+        done: list[str] = []
+
+        async def never_ends(message: MessageSent) -> None:
+            begun.append(message.body)
+            if message.body == "a/long":
+                await asyncio.Event().wait()
+            done.append(message.body)
+
+        async def ends(message: MessageSent) -> None:
+            done.append(message.body)
+
+        async def finished() -> int:
+            return len(done)
+
+        async with rig.member(never_ends, is_interruptible=True):
+            await eventually(finished, until=lambda count: count == 1)
+        assert (sorted(begun), done) == (["a/long", "b/short"], ["b/short"])
+        async with rig.member(ends, is_interruptible=True):
+            await eventually(finished, until=lambda count: count == 3)
+        assert done == ["b/short", "a/long", "a/behind"]
+
+    with asyncio.Runner() as runner:
+        runner.run(check())

@@ -51,6 +51,7 @@ def test_a_scaled_role_leaves_its_process_and_gets_numbered_ones() -> None:
 
 def test_a_role_is_left_out() -> None:
     assert layout(ROLES, {"messaging.history": 0})[1] == RoleProcess("work", ("notifications.inbox",))
+    assert "relay" not in [process.name for process in layout(ROLES, {"relay": 0})]  # to fill a topic again
 
 
 def test_what_is_left_of_a_scaled_web_is_named_after_its_role() -> None:
@@ -69,7 +70,7 @@ def test_a_scale_option_that_is_no_number_is_refused(options: list[str]) -> None
         parse_scale(options)
 
 
-@pytest.mark.parametrize("scale", [{"web": 0}, {"relay": 0}, {"web": 1000}, {"nobody": 1}])
+@pytest.mark.parametrize("scale", [{"web": 0}, {"realtime.delivery": 0}, {"web": 1000}, {"nobody": 1}])
 def test_a_scale_that_makes_no_sense_is_refused(scale: dict[str, int]) -> None:
     with pytest.raises(StackError, match="--scale"):
         layout(ROLES, scale)

@@ -27,6 +27,7 @@ BOUNDED = {
     "group", "topic", "partition", "outcome", "kind", "context",  # as declared in each module.py
     "cache",  # of each use of one, in wiring
     "saga", "state",  # as in sagas/
+    "work",  # of pools of workers, in wiring
     "breaker", "step",  # as in infra/circuit_breaker.py and the domain of payments
     "reason", "code", "command",  # of sessions: words in our code
     "le", "quantile",

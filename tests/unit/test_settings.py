@@ -27,6 +27,7 @@ PRODUCTION = {
     "HEADWATER_JWT_JWKS_URL": "https://id.example/keys",
     "HEADWATER_JWT_ISSUER": "https://id.example",
     "HEADWATER_JWT_AUDIENCE": "headwater",
+    "HEADWATER_DOCUMENTS_DIRECTORY": "/srv/documents",
 }
 
 

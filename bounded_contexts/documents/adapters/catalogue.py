@@ -4,7 +4,18 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from bounded_contexts.documents.adapters.formats import delimited, json, msgpack, properties, toml, xlsx_read, xml, yaml
+from bounded_contexts.documents.adapters.formats import (
+    avro,
+    delimited,
+    json,
+    msgpack,
+    properties,
+    shown_tables,
+    toml,
+    xlsx_read,
+    xml,
+    yaml,
+)
 from bounded_contexts.documents.adapters.formats.conversion import MARKS, Format
 from bounded_contexts.documents.domain.errors import Unreadable
 
@@ -21,6 +32,9 @@ FORMATS: Final[dict[str, Format]] = {
         msgpack.MSGPACK,
         xlsx_read.XLSX,
         properties.PROPERTIES,
+        avro.AVRO,
+        shown_tables.MARKDOWN,
+        shown_tables.HTML,
     )
 }
 BY_MEDIA_TYPE: Final = {
@@ -64,6 +78,10 @@ def of_content(head: bytes) -> Format:
     """Return the format that a document with these first bytes has, as far as one can tell. Raise `Unreadable` if not."""
     if head.startswith(b"PK\x03\x04"):
         return FORMATS["xlsx"]
+    if head.startswith(avro.MAGIC):
+        return FORMATS["avro"]
+    if head.startswith(b"Obj\x01"):
+        return FORMATS["avro"]
     if head[:1] and (0x80 <= head[0] <= 0x9F or 0xDC <= head[0] <= 0xDF):  # a map or list; no text begins so
         return FORMATS["msgpack"]
     text = _text(head).lstrip("\ufeff \t\r\n")

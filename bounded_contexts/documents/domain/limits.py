@@ -15,7 +15,9 @@ class Limits:
     cell_characters: int = 1 << 20  # of one text
     item_bytes: int = 64 << 20  # of one record, or of a document that cannot be streamed
     number_digits: int = 4_000
-    alias_nodes: int = 1_000_000  # that YAML aliases may expand to, and merged or linked cells of a sheet
+    alias_nodes: int = (
+        1_000_000  # that YAML aliases may expand to, merged or linked cells of a sheet, and Avro's values of no bytes
+    )
     sheets: int = 1_000
     inflated_bytes: int = 4 << 30  # of a packed workbook
     shared_bytes: int = 256 << 20  # of the texts that the sheets of a workbook share, inflated

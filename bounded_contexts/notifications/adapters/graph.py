@@ -43,6 +43,7 @@ def graph(ports: Ports, users: Users) -> Part:
         message_id: UUID | None = strawberry.field(description="Of kind `message.received`.")
         conversation_id: UUID | None = strawberry.field(description="Of kind `message.received`.")
         order_id: UUID | None = strawberry.field(description="Of kinds `order.…`.")
+        document_id: UUID | None = strawberry.field(description="Of kinds `conversion.…`.")
         actor_id: UUID | None = strawberry.field(description="Null where the house did it.")
         preview: str
         created_at: datetime

@@ -34,7 +34,8 @@ class NotificationAnswer(BaseModel):
     message_id: Annotated[UUID | None, Field(description="Of kind `message.received`.")]
     conversation_id: Annotated[UUID | None, Field(description="Of kind `message.received`.")]
     order_id: Annotated[UUID | None, Field(description="Of kinds `order.…`.")]
-    actor_id: Annotated[UUID | None, Field(description="Null where the house did it: fulfilment.")]
+    document_id: Annotated[UUID | None, Field(description="Of kinds `conversion.…`.")]
+    actor_id: Annotated[UUID | None, Field(description="Null where the house did it: fulfilment, conversions.")]
     preview: str
     created_at: datetime
     read_at: datetime | None
@@ -124,7 +125,8 @@ def notification_answer(item: InboxItem) -> NotificationAnswer:
         kind=item.kind,
         message_id=item.cause_id if item.conversation_id else None,
         conversation_id=item.conversation_id,
-        order_id=None if item.conversation_id else item.cause_id,
+        order_id=item.cause_id if item.kind.startswith("order.") else None,
+        document_id=item.cause_id if item.kind.startswith("conversion.") else None,
         actor_id=item.actor_id,
         preview=item.preview,
         created_at=item.raised_at,

@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID, uuid5
 
 from bounded_contexts.notifications.application.ports import Entry, Ports
+from schemas.documents.events import ConversionFailed, DocumentConverted
 from schemas.messaging.events import MessageDeleted, MessageEdited, MessageErased, MessageSent
 from schemas.notifications.events import NotificationsRead
 from schemas.ordering.events import OrderCancelled, OrderConfirmed, OrderRejected, OrderReturned, OrderShipped
@@ -12,6 +13,7 @@ from schemas.ordering.events import OrderCancelled, OrderConfirmed, OrderRejecte
 PREVIEW_LIMIT = 120  # characters
 
 OrderNews = OrderConfirmed | OrderRejected | OrderShipped | OrderCancelled | OrderReturned
+ConversionNews = DocumentConverted | ConversionFailed
 
 
 async def messages_sent(messages: Sequence[MessageSent], ports: Ports) -> None:
@@ -39,6 +41,11 @@ async def message_erased(erasure: MessageErased, ports: Ports) -> None:
 async def order_changed(event: OrderNews, ports: Ports) -> None:
     """Tell the buyer."""
     await ports.inbox_writer.raised([entry_of(event)])
+
+
+async def conversion_over(event: ConversionNews, ports: Ports) -> None:
+    """Tell whoever has asked for it."""
+    await ports.inbox_writer.raised([entry_of_conversion(event)])
 
 
 async def notifications_read(seen: NotificationsRead, ports: Ports) -> None:
@@ -73,6 +80,25 @@ def entry_of(event: OrderNews) -> Entry:
         conversation_id=None,
         actor_id=actor,
         preview=preview_of(text),
+        raised_at=at,
+    )
+
+
+def entry_of_conversion(event: ConversionNews) -> Entry:
+    """Return the entry of a conversion that is over, of which there is one, so that a repeat raises none."""
+    match event:
+        case DocumentConverted():
+            kind, text, at = "conversion.done", "Your document is converted", event.converted_at
+        case ConversionFailed():
+            kind, text, at = "conversion.failed", f"Your document was not converted: {event.code}", event.failed_at
+    return Entry(
+        notification_id=notification_id(uuid5(event.document_id, "conversion"), event.user_id),
+        recipient_id=event.user_id,
+        kind=kind,
+        cause_id=event.document_id,
+        conversation_id=None,
+        actor_id=None,
+        preview=text,
         raised_at=at,
     )
 

@@ -30,7 +30,8 @@ log = structlog.get_logger()
 def time_token_routes(ports: PublishPorts, tokens: TimeTokens) -> APIRouter:
     """Return the old routes."""
     log.warning(
-        "compat.time_token", detail="who sees one token publishes anything for three windows; sign requests instead"
+        "compat.unsigned_publishing",
+        detail="who sees one token publishes anything for three windows; sign requests instead",
     )
     routes = APIRouter(tags=["compatibility"], responses=problems(400, 401, 413, 422, 503))
 

@@ -17,6 +17,15 @@ from bounded_contexts.realtime.application.publishing import (
     publish,
 )
 from bounded_contexts.realtime.application.reactions import rfc3339
+from schemas.documents.events import (
+    ConversionCancelled,
+    ConversionDeleted,
+    ConversionFailed,
+    ConversionProgressed,
+    ConversionRequested,
+    DocumentConverted,
+    ResultExpired,
+)
 from schemas.notifications.events import NotificationsRead
 from schemas.ordering.events import (
     OrderCancellationRequested,
@@ -78,6 +87,28 @@ def _order_rule(event: type[Event], status: str, moment: str) -> Rule:
     return Rule(f"order-{status}", event, attrgetter(moment), _to_buyer, payload)
 
 
+def _to_owner(event: Any) -> Iterator[str]:
+    yield f"{USER}{event.user_id}"
+
+
+def _conversion_rule(event: type[Event], status: str, moment: str) -> Rule:
+    """Show the owner how a conversion job is; `moment` is the field that says when."""
+
+    def payload(of: Any) -> dict[str, Any]:
+        more: dict[str, Any] = {}
+        match of:
+            case ConversionProgressed():
+                more = {"read_bytes": of.read_bytes, "input_bytes": of.input_bytes}
+            case DocumentConverted():
+                more = {"result_bytes": of.result_bytes, "losses": sum(of.losses.values())}
+            case ConversionFailed():
+                more = {"code": of.code}
+        at = rfc3339(getattr(of, moment))
+        return {"type": "conversion", "document_id": str(of.document_id), "status": status, "at": at, **more}
+
+    return Rule(f"conversion-{status}", event, attrgetter(moment), _to_owner, payload)
+
+
 RULES = (
     # What somebody has read on one device is no longer new on the others.
     Rule("notifications-read", NotificationsRead, lambda seen: seen.read_at, _seen_elsewhere, _which_are_read),
@@ -88,6 +119,13 @@ RULES = (
     _order_rule(OrderShipped, "shipped", "shipped_at"),
     _order_rule(OrderCancelled, "cancelled", "cancelled_at"),
     _order_rule(OrderReturned, "returned", "returned_at"),
+    _conversion_rule(ConversionRequested, "waiting", "requested_at"),
+    _conversion_rule(ConversionProgressed, "running", "at"),
+    _conversion_rule(DocumentConverted, "converted", "converted_at"),
+    _conversion_rule(ConversionFailed, "failed", "failed_at"),
+    _conversion_rule(ConversionCancelled, "cancelled", "cancelled_at"),
+    _conversion_rule(ResultExpired, "expired", "expired_at"),
+    _conversion_rule(ConversionDeleted, "deleted", "deleted_at"),
 )
 
 

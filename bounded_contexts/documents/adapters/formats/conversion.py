@@ -64,6 +64,7 @@ class Format:
     streams_in: bool  # whether reading takes memory for a record, not for the document
     streams_out: bool
     is_text: bool = True
+    is_read: bool = True  # else it is written only
 
 
 def utf8(source: BinaryIO, conversion: Conversion) -> Iterator[bytes]:

@@ -181,12 +181,17 @@ def _rest(given: _Source) -> Iterator[Sequence[Value]]:
 
 
 def write(document: Document, conversion: Conversion) -> Iterator[bytes]:
-    """Write one value; records as an array, whose length comes first: they wait until it is known."""
+    """Write one value; records one behind the other, or as an array, whose length comes first: they wait until it is known."""
     pack = _packing(conversion)
     if isinstance(document, Single):
         yield pack(document.value, "")
         return
     count = 0
+    if conversion.options.framing == "stream":
+        for batch in document.batches:
+            yield b"".join([pack(value, f"/{count + index}") for index, value in enumerate(batch)])
+            count += len(batch)
+        return
     with tempfile.SpooledTemporaryFile(SPOOLED) as spool:
         for batch in document.batches:
             spool.write(b"".join([pack(value, f"/{count + index}") for index, value in enumerate(batch)]))

@@ -140,6 +140,7 @@ class _Reading:
         self._depth = conversion.limits.depth
         self._lists = frozenset(conversion.options.lists)
         self._names: dict[tuple[str, str | None], str] = {}
+        self._plain_names: dict[str, str] = {}  # of elements without a namespace
         self._declares = False  # whether an element may declare a namespace: looked for only then, since it is dear
 
     def whole(self, events: Iterator[tuple[str, Any]]) -> Value:
@@ -157,17 +158,21 @@ class _Reading:
     def records(self, events: Iterator[tuple[str, Any]], pieces: _Pieces, *, exact: bool) -> Iterator[list[Value]]:
         """Yield the root's elements. Raise `Unreadable` where another one or a text is among them."""
         batch: list[Value] = []
+        declared: set[tuple[str, str]] = set()  # since the last record
         root: Any = None
         for event, element in events:
             if event == "start-ns":
-                self._declares = True
+                declared.add(element)
                 continue
             parent = element.getparent()
             if root is None:
                 root = element.getroottree().getroot()
+                of_root = {(prefix or "", uri) for prefix, uri in root.nsmap.items()}
             if parent is not root:
                 continue
             pieces.pass_()
+            self._declares = not declared <= of_root
+            declared.clear()
             batch.append(restored(_exactly(element)) if exact else self._typed(self._value(element, 1)))
             before = element.getprevious()
             if before is not None:
@@ -193,21 +198,37 @@ class _Reading:
         return value if inference == "off" else inferred_within(value, inference)
 
     def _value(self, element: Any, depth: int) -> Value:
-        if not len(element) and not element.attrib and not (self._declares and _declared(element)):
+        if not len(element) and not element.keys() and not (self._declares and _declared(element)):
             return element.text or ""
         if depth > self._depth:
             raise TooLarge("depth", self._depth)
         if element.get(NIL) in ("true", "1") and not len(element):
             return None
         found = self._attributes(element)
-        if len(element) and _has_text(element):
+        if not len(element):
+            if element.text:
+                found[self._options.text] = element.text
+        elif not self._add_children(found, element, depth):
+            found = self._attributes(element)
             found["#content"] = self._content(element, depth)
-            return found
-        for child in element:
-            self._add(found, self._name(child), self._value(child, depth + 1))
-        if not len(element) and element.text:
-            found[self._options.text] = element.text
         return found
+
+    def _add_children(self, found: dict[str, Value], element: Any, depth: int) -> bool:
+        """Return whether there are elements only; what was added is of no use, if there is text among them."""
+        if (text := element.text) and not text.isspace():
+            return False
+        names, lists, declares = self._plain_names, self._lists, self._declares
+        for child in element:
+            name = names.get(child.tag) or self._name(child)
+            simple = not (declares or len(child) or child.keys())
+            value = child.text or "" if simple else self._value(child, depth + 1)
+            if name in found or name in lists:
+                self._add(found, name, value)
+            else:
+                found[name] = value
+            if (tail := child.tail) and not tail.isspace():
+                return False
+        return True
 
     def _add(self, found: dict[str, Value], name: str, value: Value) -> None:
         if name not in found:
@@ -234,7 +255,7 @@ class _Reading:
             for prefix, uri in _declared(element):
                 found[f"{sign}xmlns:{prefix}" if prefix else f"{sign}xmlns"] = uri
         for tag, value in element.attrib.items():
-            name = sign + self._named(tag, element.nsmap)
+            name = sign + (_unescaped(tag) if tag[0] != "{" else self._named(tag, _known(element)))
             if name in found:
                 raise Unreadable("duplicate_key", f"two attributes are {name!r}", line=element.sourceline)
             found[name] = value
@@ -247,6 +268,8 @@ class _Reading:
             local = _unescaped(_local(element))
             kept = self._options.namespaces == "keep" and element.prefix
             name = self._names[known] = f"{element.prefix}:{local}" if kept else self._named(element.tag, {})
+            if known[0][0] != "{":
+                self._plain_names[known[0]] = name
         return name
 
     def _named(self, tag: str, prefixes: dict[str | None, str]) -> str:
@@ -274,12 +297,17 @@ def _has_text(element: Any) -> bool:
     return any(child.tail and not child.tail.isspace() for child in element)
 
 
+def _known(element: Any) -> dict[str | None, str]:
+    known: dict[str | None, str] = element.nsmap
+    if len(known) > NAMESPACES:
+        raise TooLarge("namespaces", NAMESPACES)
+    return known
+
+
 def _declared(element: Any) -> list[tuple[str | None, str]]:
     parent = element.getparent()
     above = parent.nsmap if parent is not None else {}
-    here = element.nsmap
-    if len(here) > NAMESPACES:
-        raise TooLarge("namespaces", NAMESPACES)
+    here = _known(element)
     return [] if here == above else [pair for pair in here.items() if above.get(pair[0]) != pair[1]]
 
 

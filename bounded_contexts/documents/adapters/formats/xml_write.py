@@ -41,13 +41,12 @@ def _text(document: Document, conversion: Conversion) -> Iterator[str]:
         else:
             yield writing.element(options.root, value if not isinstance(value, list) else {options.row: value}, "")
         return
-    root = writing.name(options.root)
-    yield f'<{root} xmlns:xsi="{SCHEMA}">'
+    yield writing.root()
     number = 0
     for batch in document.batches:
         yield "".join([writing.element(options.row, value, f"/{number + index}") for index, value in enumerate(batch)])
         number += len(batch)
-    yield f"</{root}>\n"
+    yield f"</{writing.name(options.root)}>\n"
 
 
 class _Writing:
@@ -58,6 +57,12 @@ class _Writing:
         self._losses: Losses = conversion.losses
         self._depth = conversion.limits.depth
         self._names: dict[str, str] = {}
+        self._nil = f' xmlns:xsi="{SCHEMA}" xsi:nil="true"'
+
+    def root(self) -> str:
+        """Return the beginning of an element that all others stand in."""
+        self._nil = ' xsi:nil="true"'
+        return f'<{self.name(self._options.root)} xmlns:xsi="{SCHEMA}">'
 
     def name(self, key: str) -> str:
         """Return the key as a name: characters that names lack are escaped."""
@@ -76,7 +81,7 @@ class _Writing:
         if isinstance(value, list) and value:
             return self._list(key, value, place, depth)
         if value is None:
-            return f'<{name} xmlns:xsi="{SCHEMA}" xsi:nil="true"/>'
+            return f"<{name}{self._nil}/>"
         return f"<{name}>{self._scalar(value, place)}</{name}>"
 
     def _list(self, key: str, values: list[Value], place: str, depth: int) -> str:

@@ -1,0 +1,27 @@
+"""The tables of documents. Their history is in migrations/."""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()  # no schema: a rebuild writes to tables of the same names in another one
+
+Moment = sa.TIMESTAMP(timezone=True)
+
+conversion_job = sa.Table(
+    "conversion_job",
+    metadata,
+    sa.Column("document_id", sa.Uuid, primary_key=True),
+    sa.Column("user_id", sa.Uuid, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("read", sa.Text),
+    sa.Column("write", sa.Text, nullable=False),
+    sa.Column("name", sa.Text),
+    sa.Column("input_bytes", sa.BigInteger, nullable=False),
+    sa.Column("read_bytes", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("result_bytes", sa.BigInteger),
+    sa.Column("losses", sa.BigInteger),
+    sa.Column("code", sa.Text),
+    sa.Column("requested_at", Moment, nullable=False),
+    sa.Column("changed_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment),
+    sa.Index("conversion_job_of_user", "user_id", "requested_at", "document_id"),
+)

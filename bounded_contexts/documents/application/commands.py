@@ -1,0 +1,47 @@
+"""What happens to conversion jobs. Each function writes exactly once."""
+
+from uuid import UUID
+
+from bounded_contexts.documents.application.job_ports import JobPorts
+from bounded_contexts.documents.domain import conversion
+from bounded_contexts.documents.domain.commands import (
+    Begin,
+    Cancel,
+    Complete,
+    Delete,
+    Expire,
+    Fail,
+    RequestConversion,
+)
+from bounded_contexts.documents.domain.conversion import Job, known
+from schemas.documents.events import ConversionProgressed
+from shared_kernel.decider import execute
+
+ATTEMPTS = 10  # a job's owner, its worker and the chore may meet at it
+
+
+async def request_conversion(ask: RequestConversion, ports: JobPorts) -> Job:
+    """Return the job, which a repeat finds as it is by now. Raise `Refused` when something else was asked for under this id."""
+    job, _, _ = await execute(conversion, ports.store, ask.document_id, ask, ATTEMPTS)
+    return known(job)
+
+
+async def change_conversion(ask: Begin | Complete | Fail | Cancel | Expire | Delete, ports: JobPorts) -> Job:
+    """Return the job after it. What is over stays as it is. Raise `NotFound`, also to who does not own it, `Taken` for a job
+    that is over and cannot be cancelled any more."""
+    job, _, _ = await execute(conversion, ports.store, ask.document_id, ask, ATTEMPTS)
+    return known(job)
+
+
+async def tell_progress(document_id: UUID, job: Job, read_bytes: int, ports: JobPorts) -> None:
+    """Say how far the conversion is; nothing is decided by it. Raise `Unavailable`."""
+    at = ports.now()
+    await ports.log.publish(
+        ConversionProgressed(
+            document_id=document_id,
+            user_id=job.user_id,
+            read_bytes=read_bytes,
+            input_bytes=job.input_bytes,
+            at=at,
+        )
+    )

@@ -1,0 +1,51 @@
+"""What documents may be told from outside; part of `Settings`."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+
+class DocumentSettings(BaseSettings):
+    """Conversions that somebody waits for, and conversion jobs (docs/documents.md)."""
+
+    documents_workers: int = Field(
+        8, ge=1, le=256, description="Documents that a process converts at once for those who wait, each in a worker."
+    )
+    documents_per_user: int = Field(
+        4, ge=1, le=256, description="Documents that a process converts at once for one user who waits."
+    )
+    documents_input_limit: int = Field(
+        2 << 30, ge=1, le=1 << 40, description="Bytes of a document that is sent to be converted."
+    )
+    documents_worker_memory: int = Field(
+        1 << 30, ge=64 << 20, le=1 << 40, description="Bytes that the conversion of one document may take."
+    )
+    documents_worker_seconds: int = Field(
+        300, ge=1, le=86_400, description="Processor time that the conversion of one document may take."
+    )
+    documents_timeout: float = Field(
+        600.0, gt=0, le=86_400, description="Time that it may take with sending, from the first byte to the last."
+    )
+    documents_spool_directory: Path | None = Field(
+        None,
+        description="Where workers and results put what does not fit into memory, in files without names; unset: where the "
+        "system has temporary files.",
+    )
+    documents_directory: Path | None = Field(
+        None,
+        description="Directory of uploads and results of conversion jobs, the same for every process; default "
+        "`<home>/documents` in development, required in production.",
+    )
+    documents_result_lifetime: int = Field(
+        86_400, ge=60, le=31_536_000, description="Seconds that the result of a conversion job is kept."
+    )
+    documents_jobs_per_user: int = Field(
+        20, ge=1, le=10_000, description="Conversion jobs of one user that wait or run."
+    )
+    documents_bytes_per_user: int = Field(
+        4 << 30, ge=1 << 20, description="Bytes that uploads and results of one user take."
+    )
+    documents_jobs_at_once: int = Field(
+        4, ge=2, le=100, description="Conversion jobs that a process works on side by side, half of them large ones."
+    )
