@@ -34,11 +34,13 @@ async def a_web(**settings: Any) -> AsyncIterator[int]:
     """Serve the web role of a house whose other servers are nowhere; give its port."""
     more = {"secret_key": SecretStr(SECRET), "jwt_hs256_secret": SecretStr(SECRET), **settings}
     house = wiring.build(wiring.SHAPE.model_copy(update=more))
+    (documents,) = [module for module in house.modules if module.name == "documents"]
+    assert documents.begin
+    assert documents.close
+    documents.begin()
     async with served(application(house, {"web"}, Health(("web",), {}))) as port:
         yield port
-    for module in house.modules:
-        if module.name == "documents" and module.close:
-            await module.close()
+    await documents.close()
 
 
 @pytest.fixture(scope="module")

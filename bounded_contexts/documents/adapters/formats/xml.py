@@ -20,7 +20,7 @@ import msgspec
 from lxml import etree
 
 from bounded_contexts.documents.adapters.formats.conversion import CHUNK, Conversion, Format, codec_of, pieces_of
-from bounded_contexts.documents.adapters.formats.xml_write import ESCAPED, OWN, SCHEMA, write
+from bounded_contexts.documents.adapters.formats.xml_write import COMMENT, ESCAPED, OWN, SCHEMA, write
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, quoted
 from bounded_contexts.documents.domain.fitting import restored
 from bounded_contexts.documents.domain.inference import inferred_within
@@ -96,7 +96,7 @@ def _shape(pieces: _Pieces, conversion: Conversion) -> tuple[Any, Any]:
                 break
     if conversion.options.restored and root.get(KIND) is not None:
         return root, found[0] if found and root.get(KIND) == "list" else None
-    alike = len(found) == 2 and found[0].tag == found[1].tag
+    alike = len(found) == 2 and found[0].tag == found[1].tag and not conversion.options.comments
     return root, found[0] if alike and not root.attrib and not _has_text(root) else None
 
 
@@ -115,7 +115,7 @@ def _events(
             no_network=True,
             load_dtd=False,
             huge_tree=False,
-            remove_comments=True,
+            remove_comments=not conversion.options.comments,
             remove_pis=True,
         )
     except etree.XMLSyntaxError as error:
@@ -137,6 +137,7 @@ class _Reading:
 
     def __init__(self, conversion: Conversion) -> None:
         self._options = conversion.options
+        self._losses = conversion.losses
         self._depth = conversion.limits.depth
         self._lists = frozenset(conversion.options.lists)
         self._names: dict[tuple[str, str | None], str] = {}
@@ -153,6 +154,8 @@ class _Reading:
                 root = element
         if self._options.restored and root.get(KIND) is not None:
             return restored(_exactly(root))
+        for _ in (*root.itersiblings(preceding=True), *root.itersiblings()):
+            self._losses.add("comment_dropped", "", "a comment stands outside the root")
         return {self._name(root): self._typed(self._value(root, 1))}
 
     def records(self, events: Iterator[tuple[str, Any]], pieces: _Pieces, *, exact: bool) -> Iterator[list[Value]]:
@@ -262,6 +265,8 @@ class _Reading:
         return found
 
     def _name(self, element: Any) -> str:
+        if element.tag is etree.Comment:
+            return COMMENT
         known = element.tag, element.prefix
         name = self._names.get(known)
         if name is None:
