@@ -149,6 +149,16 @@ async def test_a_document_is_converted_and_its_result_downloaded(desk: Desk) -> 
     assert result.headers["etag"] == f'"{done["result_sha256"]}"'
 
 
+async def test_the_report_names_every_changed_leaf_up_to_a_thousand(desk: Desk) -> None:
+    api = desk.client()
+
+    some, many = [await desk.converted(api, json.dumps([{"a": None}] * count).encode()) for count in (200, 3000)]
+
+    assert [each["pointer"] for each in some["report"]["first"]] == [f"/{number}/a" for number in range(200)]
+    assert some["report"]["losses"] == {"null_as_text": 200}
+    assert (len(many["report"]["first"]), many["report"]["losses"]) == (1000, {"null_as_text": 3000})
+
+
 async def test_a_download_goes_on_where_it_broke_off(desk: Desk) -> None:
     api = desk.client()
     done = await desk.converted(api, json.dumps(ROWS).encode())
@@ -343,6 +353,26 @@ class TestAlone:
 
             async with relayed(desk.house), running_group(desk.house, "documents.jobs"):
                 assert await eventually(refused, until=lambda found: found[0] == 429) == (429, "too_many_conversions")
+
+    async def test_a_result_is_gone_after_its_time_with_its_file(self, servers: Servers, tmp_path: Path) -> None:
+        async with opened(servers, tmp_path, documents_result_lifetime=1) as desk, running(desk.house, "documents"):
+            api = desk.client()
+            done = await desk.converted(api, b"[]")
+            path = f"{JOBS}/{done['id']}"
+
+            async def result() -> int:
+                return (await api.get(f"{path}/result")).status_code
+
+            await eventually(result, until=lambda status: status == 410)
+            (chore,) = (chore for module in desk.house.modules for chore in module.chores if module.name == "documents")
+
+            async def tidied() -> list[Path]:
+                await chore.call()
+                return desk.files
+
+            await eventually(tidied, until=lambda files: not files)
+            assert told(await api.get(f"{path}/result")) == (410, "result_expired")
+            assert (await job(api, done["id"]))["status"] == "expired"
 
     async def test_a_killed_process_costs_an_attempt_and_the_job_is_done_once(
         self, servers: Servers, tmp_path: Path

@@ -58,6 +58,7 @@ def test_names_and_expressions_are_checked_without_data() -> None:
             {"type": "repeat", "each": "a b", "as": "x", "body": [{"type": "quote", "text": "{{"}]},
             styles={"a": {"extends": "b"}, "b": {"extends": "a"}, "c": {"numberFormat": {"type": "currency"}}},
             locale="xx-nowhere",
+            meta={"created": "2026-13-01T00:00:00Z"},
         )
     )
 
@@ -78,6 +79,7 @@ def test_names_and_expressions_are_checked_without_data() -> None:
         "/styles/b": "style_circle",
         "/styles/c/numberFormat": "missing_property",
         "": "not_allowed",
+        "/meta/created": "bad_form",
     }
 
 

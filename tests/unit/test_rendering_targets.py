@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+import segno
 
 from bounded_contexts.documents.domain.errors import Unwritable
 from bounded_contexts.documents.domain.rendering.fidelity import TARGETS, Target
@@ -360,6 +361,88 @@ def test_pdf_says_the_number_of_pages_in_its_body() -> None:
     assert pdf_text(data).strip() == "of 12"
 
 
+TOC = source(
+    {"type": "toc", "title": "Contents", "levels": [1, 2]},
+    {"type": "pageBreak"},
+    {"type": "heading", "level": 1, "text": "One {{n}}"},
+    *[{"type": "pageBreak"}] * 10,
+    {"type": "heading", "level": 2, "text": "Two"},
+    {"type": "heading", "level": 3, "text": "Three"},
+    data={"n": 1},
+)
+
+
+def test_pdf_lists_headings_with_their_pages_and_leads_there() -> None:
+    read = pdf(TOC)
+    lines = [re.sub(r"[ .]{3,}", " ", line) for line in read.pages[0].extract_text().splitlines()]
+    leads = [note.get_object()["/Dest"][0].idnum for note in read.pages[0]["/Annots"]]  # type: ignore[attr-defined]
+    numbers = {
+        page.indirect_reference.idnum: number for number, page in enumerate(read.pages) if page.indirect_reference
+    }
+
+    assert lines == ["Contents", "One 1 2", "Two 12"]
+    assert [numbers[each] for each in leads] == [1, 11]
+
+
+def test_docx_lists_headings_in_a_field_that_says_their_pages() -> None:
+    read = word(TOC)
+
+    assert [each.text for each in read.paragraphs[:3]] == ["Contents", "One 1\t2", "Two\t12"]
+    assert ' TOC \\o "1-2" \\h ' in read.paragraphs[1]._p.xml
+    assert read.paragraphs[1].hyperlinks[0].fragment == "_Toc1"
+    assert 'w:name="_Toc1"' in read.paragraphs[5]._p.xml
+
+
+def test_xlsx_lists_headings() -> None:
+    assert column(TOC)[:3] == ["Contents", "One 1", "Two"]
+
+
+CODE = source(
+    {"type": "barcode", "symbology": "qr", "value": "https://example.org/{{n}}", "alt": "Link", "size": "30mm"},
+    data={"n": 7},
+)
+
+
+def test_a_code_is_drawn_as_areas_or_is_an_image() -> None:
+    with zipfile.ZipFile(io.BytesIO(rendered(CODE, "docx")[0])) as package:
+        image = next(package.read(name) for name in package.namelist() if name.endswith(".png"))
+    drawn = pdf(CODE).pages[0].get_contents()
+    made = segno.make_qr("https://example.org/7", error="M", boost_error=False)
+    out = io.BytesIO()
+    made.save(out, kind="png", scale=8, border=4)
+
+    assert drawn is not None
+    assert drawn.get_data().count(b" re") == sum(sum(row) for row in made.matrix)
+    assert image == out.getvalue()
+    assert [round(each.width.mm) for each in word(CODE).inline_shapes] == [30]
+    assert len(book(CODE).worksheets[0]._images) == 1
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_code_that_holds_too_little_is_refused(target: Target) -> None:
+    with pytest.raises(Unwritable, match="bad_barcode"):
+        rendered(source({"type": "barcode", "symbology": "qr", "value": "x" * 4000, "alt": ""}), target)
+
+
+def test_a_watermark_is_below_every_page_where_its_condition_holds() -> None:
+    mark = {"text": "COPY {{n}}", "when": {"path": "copy"}, "opacity": 0.2}
+    data = {"n": 1, "copy": True}
+    body = [{"type": "paragraph", "text": "text"}, {"type": "pageBreak"}, {"type": "paragraph", "text": "text"}]
+
+    pages = [page.extract_text() for page in pdf(source(*body, watermark=mark, data=data)).pages]
+    without = pdf_text(source(*body, watermark=mark, data={**data, "copy": False}))
+    dropped = rendered(source(*body, watermark=mark, data=data), "docx")[1].losses
+
+    assert ["COPY 1" in text for text in pages] == [True, True]
+    assert "COPY" not in without
+    assert dropped.counts == {"dropped": 1}
+
+
+def test_a_header_that_leaves_no_room_is_refused() -> None:
+    with pytest.raises(Unwritable, match="no_room"):
+        rendered(source(header={"default": [{"type": "spacer", "height": "28cm"}]}), "pdf")
+
+
 def test_lines_are_no_wider_than_the_page() -> None:
     widest: list[float] = []
     data = source(
@@ -411,6 +494,14 @@ def test_styles_extend_each_other_and_the_built_in_ones() -> None:
     runs = [each.runs[0] for each in word(data).paragraphs]
 
     assert [(run.font.size.pt, run.bold, run.italic) for run in runs] == [(20, True, True), (40, True, None)]
+
+
+def test_docx_has_no_table_without_a_row() -> None:
+    data = source(
+        {"type": "table", "columns": [{}], "rows": []}, {"type": "table", "columns": [{"title": "x"}], "rows": []}
+    )
+
+    assert [len(table.rows) for table in word(data).tables] == [1]
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -24,9 +24,11 @@ from bounded_contexts.documents.domain.conversion import Job
 from bounded_contexts.documents.domain.options import options_of
 from infra.http import Cursor, Limit, NextPage, SignedIn, Tokens, open_place, problems, seal_place
 from infra.http_ranges import wanted
+from infra.server import take_patiently
 from shared_kernel.blobs import BlobName
 from shared_kernel.errors import Malformed
 
+JOBS_PATH = "/documents/conversions"
 OWN_PARAMETERS = frozenset({"from", "to", "name"})
 UTF8_ALWAYS = frozenset({"application/json", "application/x-ndjson"})
 OPTIONS_LIMIT = 64  # of one request
@@ -59,7 +61,7 @@ Packed = Annotated[Packing, Header(alias="content-encoding", description="How th
 
 def conversion_routes(ports: JobPorts) -> APIRouter:
     """Return the routes of conversion jobs."""
-    routes = APIRouter(prefix="/documents/conversions", tags=["documents"], responses=problems(401, 404, 422, 503))
+    routes = APIRouter(prefix=JOBS_PATH, tags=["documents"], responses=problems(401, 404, 422, 503))
 
     @routes.post(
         "",
@@ -146,6 +148,7 @@ def _options(request: Request) -> dict[str, str]:
 
 
 async def _body(request: Request) -> AsyncIterator[bytes]:
+    take_patiently(request.scope)
     try:
         async for piece in request.stream():
             yield piece

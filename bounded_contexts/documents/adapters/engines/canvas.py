@@ -2,16 +2,21 @@
 
 import hashlib
 import io
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
+from reportlab import rl_config
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfbase.pdfdoc import PDFString
 from reportlab.pdfgen.canvas import Canvas
 
+from bounded_contexts.documents.adapters.engines.fonts import Face
 from bounded_contexts.documents.adapters.engines.lines import Line, Piece
 from bounded_contexts.documents.domain.errors import Unwritable
-from bounded_contexts.documents.domain.rendering.blocks import Align, Image, Meta, Page
+from bounded_contexts.documents.domain.rendering.blocks import Align, Image, Meta, Page, Watermark
 
+rl_config.useA85 = 0  # packed streams as they are: a fifth less, and quicker
 UNDERLINE: Final = 0.12  # of the size, below the base line
 STRIKE: Final = 0.3
 
@@ -35,6 +40,7 @@ class Sheets:
             self._canvas.setDateFormatter(lambda *_: f"D:{digits}Z")
         self._canvas._doc.Catalog.Lang = PDFString(meta.language)
         self._images: set[str] = set()
+        self._fonts: dict[Face, str] = {}
         self._outline_level = -1
         self.in_form = False
         self.silent = False  # only links are placed
@@ -52,13 +58,26 @@ class Sheets:
         self._canvas.save()
         return self._buffer.getvalue()
 
-    def outline(self, title: str, level: int, top: float) -> None:
-        """Add an entry that leads here; levels from 0, none is left out."""
+    def outline(self, title: str, level: int, top: float, number: int) -> None:
+        """Add an entry that leads here, under the number that `leads_to` takes; levels from 0, none is left out."""
         self._outline_level = min(level, self._outline_level + 1)
-        key = f"h{self._canvas.getPageNumber()}-{round(top, 2)}"
+        key = f"heading-{number}"
         self._canvas.bookmarkHorizontal(key, 0, top)
         self._canvas.addOutlineEntry(title, key, self._outline_level)
         self._canvas.showOutline()
+
+    def leads_to(self, number: int, x: float, y: float, width: float, height: float) -> None:
+        """Make an area lead to a heading."""
+        self._canvas.linkRect("", f"heading-{number}", (x, y, x + width, y + height), relative=0)
+
+    def code(self, matrix: Sequence[Sequence[int]], x: float, y: float, size: float) -> None:
+        """Draw the dark fields of a matrix, in the square whose lower left corner is at x, y."""
+        side = size / len(matrix)
+        areas = []
+        for number, row in enumerate(matrix):
+            top = y + size - (number + 1) * side
+            areas += [f"{x + at * side:.3f} {top:.3f} {side:.3f} {side:.3f} re" for at, dark in enumerate(row) if dark]
+        self._code(f"0 0 0 rg {' '.join(areas)} f")
 
     def line(self, line: Line, x: float, y: float, width: float, align: Align) -> None:
         """Draw a line of text whose base line is at y."""
@@ -85,13 +104,27 @@ class Sheets:
         if self.silent:
             return
         if piece.text.strip():
-            doc, font = self._canvas._doc, piece.face.font
-            shown = [
-                f"{font.getSubsetInternalName(subset, doc)} {_n(style.size)} Tf ({self._canvas._escape(text)}) Tj"
-                for subset, text in font.splitString(piece.text, doc)
-            ]
-            self._code(f"BT {_rgb(style.color)} rg {_n(x)} {_n(y)} Td {' '.join(shown)} ET")
+            shown = self._shown(piece.text, piece.face, style.size)
+            self._code(f"BT {_rgb(style.color)} rg {x:.2f} {y:.2f} Td {shown} ET")
         self._under(piece, x, y, across)
+
+    def _shown(self, text: str, face: Face, size: float) -> str:
+        doc, font = self._canvas._doc, face.font
+        if text.isascii():  # the first part of every font has these at their own places
+            escaped = text.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)")
+            return f"{self._first_part(face)} {size:g} Tf ({escaped}) Tj"
+        return " ".join(
+            [
+                f"{font.getSubsetInternalName(subset, doc)} {size:g} Tf ({self._canvas._escape(part)}) Tj"
+                for subset, part in font.splitString(text, doc)
+            ]
+        )
+
+    def _first_part(self, face: Face) -> str:
+        if (name := self._fonts.get(face)) is None:
+            face.font.splitString("a", self._canvas._doc)
+            name = self._fonts[face] = face.font.getSubsetInternalName(0, self._canvas._doc)
+        return name
 
     def _under(self, piece: Piece, x: float, y: float, across: float) -> None:
         style = piece.style
@@ -99,17 +132,27 @@ class Sheets:
             if wanted:
                 self.rule(x, y + height * style.size, across, style.color, style.size / 20)
 
+    def watermark(self, mark: Watermark, line: Line, page: Page) -> None:
+        """Draw a line of text across the page."""
+        self._canvas.saveState()
+        self._canvas.setFillAlpha(mark.opacity)
+        self._canvas.translate(page.width / 2, page.height / 2)
+        self._canvas.rotate(mark.angle)
+        size = line.pieces[0].style.size if line.pieces else 0.0
+        self.line(line, -line.width / 2, -size / 3, line.width, "left")
+        self._canvas.restoreState()
+
     def rule(self, x: float, y: float, width: float, color: str, thickness: float) -> None:
         """Draw a horizontal line."""
-        self._code(f"{_rgb(color)} RG {_n(thickness)} w {_n(x)} {_n(y)} m {_n(x + width)} {_n(y)} l S")
+        self._code(f"{_rgb(color)} RG {thickness:.2f} w {x:.2f} {y:.2f} m {x + width:.2f} {y:.2f} l S")
 
     def box(self, x: float, y: float, width: float, height: float, color: str) -> None:
         """Fill a rectangle whose lower left corner is at x, y."""
-        self._code(f"{_rgb(color)} rg {_n(x)} {_n(y)} {_n(width)} {_n(height)} re f")
+        self._code(f"{_rgb(color)} rg {x:.2f} {y:.2f} {width:.2f} {height:.2f} re f")
 
     def image(self, image: Image, x: float, y: float) -> None:
         """Draw an image; the same one is in the file once. Raise `Unwritable` for what cannot be decoded."""
-        name = f"image-{hashlib.sha256(image.data).hexdigest()[:24]}-{_n(image.width)}-{_n(image.height)}"
+        name = f"image-{hashlib.sha256(image.data).hexdigest()[:24]}-{image.width:.2f}-{image.height:.2f}"
         if name not in self._images:
             self._define(name, image)
         if self.silent:
@@ -163,9 +206,6 @@ def _together(pieces: list[Piece]) -> list[Piece]:
     return joined
 
 
-def _n(number: float) -> str:
-    return f"{number:.2f}".rstrip("0").rstrip(".")
-
-
+@lru_cache(maxsize=256)
 def _rgb(color: str) -> str:
-    return " ".join([_n(int(color[at : at + 2], 16) / 255) for at in (1, 3, 5)])
+    return " ".join([f"{int(color[at : at + 2], 16) / 255:.3g}" for at in (1, 3, 5)])

@@ -6,12 +6,13 @@ from itertools import chain
 from typing import Final, Literal
 from xml.sax.saxutils import escape, quoteattr
 
-from bounded_contexts.documents.adapters.engines import docx_parts
+from bounded_contexts.documents.adapters.engines import barcodes, docx_parts
 from bounded_contexts.documents.adapters.engines.docx_parts import HEAD, NAMESPACES, Relations
 from bounded_contexts.documents.adapters.packed import Sink, entry
 from bounded_contexts.documents.domain.rendering.blocks import (
     Block,
     Cell,
+    Contents,
     Furniture,
     Heading,
     Image,
@@ -19,6 +20,7 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Page,
     PageBreak,
     Paragraph,
+    QrCode,
     Resolved,
     Rule,
     Run,
@@ -35,6 +37,7 @@ WHICH: Final[tuple[Literal["default", "first"], ...]] = ("default", "first")
 CHUNK: Final = 64 * 1024
 _DEFAULT: Final = Style()
 _ROLES: Final = {"paragraph": None, "quote": "Quote", "code": "Code"}
+_FIELD: Final = '<w:r><w:fldChar w:fldCharType="{}"/></w:r>'
 _EDGE: Final = 480  # twentieths from the paper's edge to a header or footer
 ZEBRA: Final = "F5F7F9"
 
@@ -71,7 +74,7 @@ class _Document:
         self._page = resolved.page
         self._is_first_section = True
         self._furniture: dict[str, tuple[str, Relations]] = {}
-        self._drawings = 0
+        self._drawings = self._headings = 0
         for name in ("styles", "numbering", "settings"):
             self._relations.to(name, f"{name}.xml")
 
@@ -140,7 +143,7 @@ class _Document:
     def _block(self, block: Block, relations: Relations) -> Iterator[str]:
         match block:
             case Heading():
-                yield _paragraph(block.runs, block.style, relations, f"Heading{block.level}")
+                yield self._heading(block, relations)
             case Paragraph():
                 yield _paragraph(block.runs, block.style, relations, _ROLES[block.role])
             case ListItem():
@@ -150,21 +153,28 @@ class _Document:
                 yield _paragraph(block.runs, block.style, relations, "ListParagraph", number)
             case Table():
                 yield from self._table(block, relations)
+            case Contents():
+                yield from self._contents(block, relations)
+            case QrCode():
+                yield self._image(barcodes.as_image(block), relations)
             case Image():
                 yield self._image(block, relations)
-            case Rule():
-                edge = f'w:val="single" w:sz="{max(2, round(block.thickness * 8))}" w:space="1" w:color="{block.color[1:]}"'
-                yield f"<w:p><w:pPr><w:pBdr><w:bottom {edge}/></w:pBdr></w:pPr></w:p>"
-            case Spacer():
-                line = max(1, _twentieths(block.height))
-                yield f'<w:p><w:pPr><w:spacing w:before="0" w:after="0" w:line="{line}" w:lineRule="exact"/></w:pPr></w:p>'
-            case PageBreak():
-                yield '<w:p><w:r><w:br w:type="page"/></w:r></w:p>'
+            case Rule() | Spacer() | PageBreak():
+                yield _room(block)
+
+    def _heading(self, block: Heading, relations: Relations) -> str:
+        self._headings += 1
+        mark = f'w:id="{self._headings}"'
+        named = f'<w:bookmarkStart {mark} w:name="_Toc{self._headings}"/><w:bookmarkEnd {mark}/>'
+        return _paragraph(block.runs, block.style, relations, f"Heading{block.level}", before=named)
 
     def _table(self, table: Table, relations: Relations) -> Iterator[str]:
         if table.caption is not None:
             yield _paragraph(table.caption.runs, table.caption.style, relations, "Caption")
         widths = _widths(table, self._page)
+        rows = _rows(table, widths, relations)
+        if (first := next(rows, None)) is None:  # programs refuse a table without a row
+            return
         grid = "".join([f'<w:gridCol w:w="{width}"/>' for width in widths])
         line = '<w:{0} w:val="single" w:sz="4" w:space="0" w:color="C0C4C8"/>'
         borders = "".join([line.format(side) for side in ("top", "bottom", "insideH")]) if table.borders else ""
@@ -175,15 +185,31 @@ class _Document:
             '<w:tblCellMar><w:left w:w="60" w:type="dxa"/><w:right w:w="60" w:type="dxa"/></w:tblCellMar></w:tblPr>'
             f"<w:tblGrid>{grid}</w:tblGrid>"
         )
-        if table.has_header:
-            properties = "<w:cantSplit/><w:tblHeader/>" if table.repeat_header else "<w:cantSplit/>"
-            yield _row(tuple(column.title for column in table.columns), widths, relations, properties)
-        for number, row in enumerate(table.rows):
-            yield _row(row.cells, widths, relations, zebra=table.zebra and number % 2 == 1 and row.kind == "body")
-        if table.footer:
-            yield _row(table.footer.cells, widths, relations)
-        # a table must have a row, and a paragraph behind it keeps two tables apart
+        yield first
+        yield from rows
+        # a paragraph behind it keeps two tables apart
         yield '</w:tbl><w:p><w:pPr><w:spacing w:before="0" w:after="0" w:line="120" w:lineRule="exact"/></w:pPr></w:p>'
+
+    def _contents(self, block: Contents, relations: Relations) -> Iterator[str]:
+        """A field that programs refresh, and what it says until then."""
+        if block.title is not None:
+            yield _paragraph(block.title.runs, block.title.style, relations, None)
+        first, last = block.levels
+        room = _twentieths(self._page.width - self._page.left - self._page.right)
+        tab = f'<w:tabs><w:tab w:val="right" w:leader="dot" w:pos="{room}"/></w:tabs>'
+        instruction = f' TOC \\o "{first}-{last}" \\h '
+        begin = (
+            f'{_FIELD.format("begin")}<w:r><w:instrText xml:space="preserve">{escape(instruction)}</w:instrText></w:r>'
+            f"{_FIELD.format('separate')}"
+        )
+        for row in self._resolved.entries:
+            if first <= row.level <= last:
+                indent = f'<w:ind w:left="{240 * (row.level - first)}"/>'
+                text = _text(f"{row.text}\t{row.page}")
+                link = f'<w:hyperlink w:anchor="_Toc{row.number}"><w:r>{text}</w:r></w:hyperlink>'
+                yield f"<w:p><w:pPr>{tab}{indent}</w:pPr>{begin}{link}</w:p>"
+                begin = ""
+        yield f"<w:p>{begin}{_FIELD.format('end')}</w:p>"
 
     def _image(self, image: Image, relations: Relations) -> str:
         key = relations.image(image)
@@ -201,6 +227,26 @@ class _Document:
             f'<a:off x="0" y="0"/><a:ext {extent}/></a:xfrm><a:prstGeom prst="rect"><a:avLst/></a:prstGeom></pic:spPr>'
             "</pic:pic></a:graphicData></a:graphic></wp:inline></w:drawing></w:r></w:p>"
         )
+
+
+def _room(block: Rule | Spacer | PageBreak) -> str:
+    if isinstance(block, Rule):
+        edge = f'w:val="single" w:sz="{max(2, round(block.thickness * 8))}" w:space="1" w:color="{block.color[1:]}"'
+        return f"<w:p><w:pPr><w:pBdr><w:bottom {edge}/></w:pBdr></w:pPr></w:p>"
+    if isinstance(block, Spacer):
+        line = max(1, _twentieths(block.height))
+        return f'<w:p><w:pPr><w:spacing w:before="0" w:after="0" w:line="{line}" w:lineRule="exact"/></w:pPr></w:p>'
+    return '<w:p><w:r><w:br w:type="page"/></w:r></w:p>'
+
+
+def _rows(table: Table, widths: list[int], relations: Relations) -> Iterator[str]:
+    if table.has_header:
+        properties = "<w:cantSplit/><w:tblHeader/>" if table.repeat_header else "<w:cantSplit/>"
+        yield _row(tuple(column.title for column in table.columns), widths, relations, properties)
+    for number, row in enumerate(table.rows):
+        yield _row(row.cells, widths, relations, zebra=table.zebra and number % 2 == 1 and row.kind == "body")
+    if table.footer:
+        yield _row(table.footer.cells, widths, relations)
 
 
 def _row(
@@ -233,7 +279,14 @@ def _widths(table: Table, page: Page) -> list[int]:
 
 
 def _paragraph(
-    runs: Runs, style: Style, relations: Relations, name: str | None, number: str = "", *, in_cell: bool = False
+    runs: Runs,
+    style: Style,
+    relations: Relations,
+    name: str | None,
+    number: str = "",
+    *,
+    in_cell: bool = False,
+    before: str = "",
 ) -> str:
     properties = [f'<w:pStyle w:val="{name}"/>' if name else ""]
     if style.keep_with_next:
@@ -241,15 +294,13 @@ def _paragraph(
     properties.append(number)
     if style.background and not in_cell:
         properties.append(f'<w:shd w:val="clear" w:color="auto" w:fill="{style.background[1:]}"/>')
-    before, after, line = [
-        _twentieths(each) for each in (style.space_before, style.space_after, style.line_height * 12)
-    ]
-    properties.append(f'<w:spacing w:before="{before}" w:after="{after}" w:line="{line}" w:lineRule="auto"/>')
+    above, below, line = [_twentieths(each) for each in (style.space_before, style.space_after, style.line_height * 12)]
+    properties.append(f'<w:spacing w:before="{above}" w:after="{below}" w:line="{line}" w:lineRule="auto"/>')
     if style.indent and not number:
         properties.append(f'<w:ind w:left="{_twentieths(style.indent)}"/>')
     if style.align != "left":
         properties.append(f'<w:jc w:val="{"both" if style.align == "justify" else style.align}"/>')
-    return f"<w:p><w:pPr>{''.join(properties)}</w:pPr>{''.join([_run(run, relations) for run in runs])}</w:p>"
+    return f"<w:p><w:pPr>{''.join(properties)}</w:pPr>{before}{''.join([_run(run, relations) for run in runs])}</w:p>"
 
 
 def _run(run: Run, relations: Relations) -> str:

@@ -52,10 +52,14 @@ class Face:
         }
         self.ascent, self.descent = float(face.ascent / 1000), float(-face.descent / 1000)
         self._has = frozenset(self.widths)
+        self.of_word = lru_cache(maxsize=20_000)(self._of_word)  # words come again and again
 
     def has(self, text: str) -> bool:
         """Return whether it has all characters of the text."""
         return self._has.issuperset(text)
+
+    def _of_word(self, word: str) -> float:
+        return sum(map(self.widths.__getitem__, word))
 
     def width(self, text: str, size: float) -> float:
         """Return how wide the text is, in points."""

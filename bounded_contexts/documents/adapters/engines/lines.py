@@ -59,8 +59,8 @@ class Breaker:
 
     def lines(self, runs: Runs, width: float) -> list[Line]:
         """Return the lines, one at least. A word that is wider than a line is broken."""
-        if len(runs) == 1 and (line := self._at_once(runs[0], width)) is not None:
-            return [line]
+        if len(runs) == 1 and (plain := self._plain(runs[0], width)) is not None:
+            return plain
         lines = [Line()]
         for word in self._words(runs):
             if word == "\n":
@@ -71,12 +71,15 @@ class Breaker:
         lines[-1].trimmed().ends = True
         return lines
 
-    def _at_once(self, run: Run, width: float) -> Line | None:
-        text, face = self.text(run), face_of(run.style)
-        if not face.has(text) or "\n" in text:
+    def _plain(self, run: Run, width: float) -> list[Line] | None:
+        """The lines of one run of one face, in which every word fits; None for any other."""
+        text, style, face = self.text(run), run.style, face_of(run.style)
+        if not face.has(text):  # nor line breaks and tabs, which no face has
             return None
-        across = face.width(text, run.style.size)
-        return Line([Piece(text, run.style, face, across, run.link)], across, True) if across <= width else None
+        across = face.width(text, style.size)
+        if across <= width:
+            return [Line([Piece(text, style, face, across, run.link)], across, True)]
+        return None if style.align == "justify" else _wrapped(text, run, face, width)
 
     def _place(self, word: "list[Piece] | str", lines: list[Line], width: float) -> None:
         pieces = word if isinstance(word, list) else []
@@ -139,3 +142,30 @@ def _fitting(text: str, piece: Piece, room: float) -> int:
         if room < 0:
             return count
     return len(text)
+
+
+def _wrapped(text: str, run: Run, face: Face, width: float) -> list[Line] | None:
+    size = run.style.size
+    blank = face.widths[" "] * size
+    lines: list[Line] = []
+    words: list[str] = []
+    used = -blank
+    for word in text.split(" "):
+        across = face.of_word(word) * size
+        if across > width:
+            return None
+        if words and used + blank + across > width:
+            lines.append(_line(words, run, face))
+            words, used = [], -blank
+        if word or words or not lines:  # white space at the begin of a later line is nowhere
+            words.append(word)
+            used += blank + across
+    lines.append(_line(words, run, face))
+    lines[-1].ends = True
+    return lines
+
+
+def _line(words: list[str], run: Run, face: Face) -> Line:
+    text = " ".join(words).rstrip()
+    across = face.width(text, run.style.size)
+    return Line([Piece(text, run.style, face, across, run.link)], across)

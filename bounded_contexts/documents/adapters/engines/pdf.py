@@ -5,14 +5,19 @@ end; a body that says it is laid out twice (`rendering.py`).
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
+from bounded_contexts.documents.adapters.engines.barcodes import matrix
 from bounded_contexts.documents.adapters.engines.canvas import Sheets
 from bounded_contexts.documents.adapters.engines.fonts import face_of
 from bounded_contexts.documents.adapters.engines.lines import Breaker, Line
-from bounded_contexts.documents.domain.errors import TooLarge
+from bounded_contexts.documents.adapters.engines.pdf_tables import TableLayout
+from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import (
     Block,
+    Contents,
+    Entry,
     Furniture,
     Heading,
     Image,
@@ -20,6 +25,7 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Page,
     PageBreak,
     Paragraph,
+    QrCode,
     Resolved,
     Rule,
     Run,
@@ -27,6 +33,7 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Spacer,
     Style,
     Table,
+    Watermark,
 )
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.telling import Telling
@@ -34,9 +41,11 @@ from bounded_contexts.documents.domain.rendering.telling import Telling
 Furnished = Paragraph | Image | Rule | Spacer
 Furnishing = tuple[Furnished, ...]
 FOLLOWING: Final = 40.0  # points that must be left below what is kept with its next
+NUMBER_ROOM: Final = 40.0  # for a page's number, in a table of contents
 LIST_STEP: Final = 16.0
 EDGE: Final = 24.0  # from the paper's edge to a header or footer
 RULE_ROOM: Final = 6.0
+LEAST_ROOM: Final = 36.0  # points between header and footer
 CHUNK: Final = 256 * 1024
 
 
@@ -49,12 +58,13 @@ def write_pdf(resolved: Resolved, telling: Telling, limits: RenderLimits, pages:
         yield data[at : at + CHUNK]
 
 
-def count_pages(resolved: Resolved, telling: Telling, limits: RenderLimits, pages: int) -> int:
-    """Return how many pages the document has when its body says that it has so many."""
+def measured(resolved: Resolved, telling: Telling, limits: RenderLimits, pages: int) -> tuple[int, tuple[Entry, ...]]:
+    """Return how many pages the document has, and where its headings are, when its body says what `resolved.entries` and
+    `pages` do."""
     layout = Layout(resolved, telling, limits, pages)
     layout.sheets.silent = True
     layout.run()
-    return layout.number
+    return layout.number, tuple(layout.entries)
 
 
 class Layout:
@@ -69,6 +79,7 @@ class Layout:
         self.number = 0
         self.y = 0.0
         self._bottom = self._top = 0.0
+        self.entries: list[Entry] = []
         self._deferred: list[tuple[str, int, Page]] = []
 
     def run(self) -> None:
@@ -136,9 +147,20 @@ class Layout:
         # a header that is higher than its margin pushes the text down, never over it
         self._top = min(self._top, self.page.height - EDGE - self._height(header) - 6 if header else self._top)
         self._bottom = max(self._bottom, EDGE + self._height(footer) + 6 if footer else self._bottom)
+        if self._top - self._bottom < LEAST_ROOM:
+            raise Unwritable("no_room", "header, footer and margins leave no room on a page")
         self.y = self._top
+        if self._resolved.watermark is not None and not self.sheets.silent:
+            self._mark(self._resolved.watermark)
         if header or footer:
             self._draw_furniture(header, footer)
+
+    def _mark(self, mark: Watermark) -> None:
+        style = Style(size=10.0, bold=True, color=mark.color)
+        room = 0.7 * min(self.page.width, self.page.height)
+        across = max(self.breaker.natural((Run(mark.text, style),)), 1.0)
+        style = replace(style, size=round(min(160.0, 10.0 * room / across), 1))
+        self.sheets.watermark(mark, self.breaker.lines((Run(mark.text, style),), float("inf"))[0], self.page)
 
     def _furniture(self, given: Furniture) -> Furnishing:
         return given.get("first" if self.number == 1 and "first" in given else "default", ())
@@ -211,24 +233,26 @@ class Layout:
             case ListItem():
                 self._item(block)
             case Table():
-                from bounded_contexts.documents.adapters.engines.pdf_tables import TableLayout
-
                 TableLayout(self, block).draw()
+            case Contents():
+                self._contents(block)
+            case QrCode():
+                self._code(block)
             case Image():
                 self._image(block)
-            case Rule():
-                self.need(RULE_ROOM)
-                self._draw_rule(block)
-            case Spacer():
-                self.y = max(self.y - block.height, self._bottom) if block.height < self.room else self._skip()
-            case PageBreak():
-                self.new_page()
+            case Rule() | Spacer() | PageBreak():
+                self._room(block)
             case Section():
                 self._section(block)
 
-    def _skip(self) -> float:
-        self.new_page()
-        return self.y
+    def _room(self, block: Rule | Spacer | PageBreak) -> None:
+        if isinstance(block, Rule):
+            self.need(RULE_ROOM)
+            self._draw_rule(block)
+        elif isinstance(block, Spacer) and block.height < self.room:
+            self.y -= block.height
+        else:
+            self.new_page()
 
     def _section(self, section: Section) -> None:
         is_fresh, self.page = self.is_fresh, section.page
@@ -249,7 +273,8 @@ class Layout:
         if isinstance(block, Heading):
             title = "".join([self.breaker.text(run) for run in block.runs])
             self.need(height_of(lines[0], style))
-            self.sheets.outline(title, block.level - 1, self.y)
+            self.entries.append(Entry(len(self.entries) + 1, block.level, title, self.number))
+            self.sheets.outline(title, block.level - 1, self.y, len(self.entries))
         self.flow(lines, style, self.page.left + style.indent, self.width - style.indent)
         self.y -= min(style.space_after, max(self.room, 0.0))
 
@@ -292,6 +317,44 @@ class Layout:
         self.sheets.line(mark, left, y, mark.width, "left")
         self.flow(lines, style, self.page.left + indent, self.width - indent)
         self.y -= min(style.space_after, max(self.room, 0.0))
+
+    def _contents(self, block: Contents) -> None:
+        if block.title is not None:
+            self._text(block.title, FOLLOWING)
+        first, last = block.levels
+        for entry in self._resolved.entries:
+            if first <= entry.level <= last:
+                self._entry(entry, block.style, LIST_STEP * (entry.level - first))
+
+    def _entry(self, entry: Entry, style: Style, indent: float) -> None:
+        number = self.breaker.lines((Run(str(entry.page), style),), NUMBER_ROOM)[0]
+        lines = self.breaker.lines((Run(entry.text, style),), self.width - indent - NUMBER_ROOM)
+        height = sum(height_of(line, style) for line in lines)
+        self.need(height)
+        left, right = self.page.left + indent, self.page.left + self.width
+        self.flow(lines, replace(style, align="left"), left, self.width - indent)
+        y = self.y + height_of(lines[-1], style) - base_of(lines[-1], style, height_of(lines[-1], style))
+        dots = self._dots(style, right - number.width - left - lines[-1].width - 6)
+        if dots is not None:
+            self.sheets.line(
+                dots, left + lines[-1].width + 3, y, right - number.width - left - lines[-1].width - 6, "right"
+            )
+        self.sheets.line(number, right - number.width, y, number.width, "left")
+        self.sheets.leads_to(entry.number, left, self.y, self.width - indent, height)
+        self.y -= min(style.space_after, max(self.room, 0.0))
+
+    def _dots(self, style: Style, room: float) -> Line | None:
+        dot = face_of(style).width(" .", style.size)
+        return self.breaker.lines((Run(" ." * int(room / dot), style),), room)[0] if room > dot else None
+
+    def _code(self, code: QrCode) -> None:
+        side = min(code.size, self.width, self._top - self._bottom)
+        self.need(side)
+        room = self.width - side
+        x = self.page.left + {"left": 0.0, "center": room / 2, "right": room}.get(code.align, 0.0)
+        self.y -= side
+        self.sheets.code(matrix(code), x, self.y, side)
+        self.y -= min(4.0, max(self.room, 0.0))
 
     def _image(self, image: Image) -> None:
         scale = min(1.0, self.width / image.width, (self._top - self._bottom) / image.height)

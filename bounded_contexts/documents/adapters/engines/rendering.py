@@ -8,7 +8,7 @@ from bounded_contexts.documents.adapters.engines import docx, pdf, xlsx
 from bounded_contexts.documents.adapters.engines.validating import formats_of, read_document
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.losses import Losses
-from bounded_contexts.documents.domain.rendering.blocks import Resolved
+from bounded_contexts.documents.domain.rendering.blocks import Entry, Heading, Resolved
 from bounded_contexts.documents.domain.rendering.fidelity import TARGETS, Target
 from bounded_contexts.documents.domain.rendering.functions import Context
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
@@ -20,6 +20,8 @@ MEDIA_TYPES: Final[dict[Target, str]] = {
     "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
+
+PASSES: Final = 4  # of a layout that says its own page numbers, at most
 
 
 @dataclass(slots=True)
@@ -58,32 +60,56 @@ def render(data: bytes, target: Target, rendering: Rendering) -> Iterator[bytes]
         yield piece
 
 
-def _resolved(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Resolved:
+def _resolved(
+    document: dict[str, Any], telling: Telling, limits: RenderLimits, entries: tuple[Entry, ...] = ()
+) -> Resolved:
     context = Context(dict(document["data"]), formats_of(document), telling.warn, limits)
-    return resolve(document, context, telling)
+    return resolve(document, context, telling, entries)
+
+
+def _measured(document: dict[str, Any], limits: RenderLimits, *, pages: bool) -> tuple[int, tuple[Entry, ...]]:
+    """How many pages there are and where the headings are, as far as the body says either: what it says moves what follows,
+    so it is laid out until that is still."""
+    known: tuple[int, tuple[Entry, ...]] = (0, ())
+    if not _has(document["body"], "type", "toc") and not (pages and _has(document["body"], "field", "pages")):
+        return known
+    quiet = Telling("pdf", "ignore")
+    for _ in range(PASSES):
+        found = pdf.measured(_resolved(document, quiet, limits, known[1]), quiet, limits, known[0])
+        if found == known:
+            break
+        known = found
+    return known
+
+
+def _headings(document: dict[str, Any], limits: RenderLimits) -> tuple[Entry, ...]:
+    blocks = _resolved(document, Telling("xlsx", "ignore"), limits).body()
+    headings = [block for block in blocks if isinstance(block, Heading)]
+    return tuple(
+        Entry(number, heading.level, "".join([run.text for run in heading.runs]))
+        for number, heading in enumerate(headings, 1)
+    )
+
+
+def _has(value: Any, name: str, wanted: str) -> bool:
+    if isinstance(value, dict):
+        return value.get(name) == wanted or any(_has(each, name, wanted) for each in value.values())
+    return isinstance(value, list) and any(_has(each, name, wanted) for each in value)
 
 
 def _pdf(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:
-    pages = 0
-    if _says_pages(document["body"]):  # its width may move the lines behind it
-        quiet = Telling("pdf", "ignore")
-        for _ in range(2):
-            pages = pdf.count_pages(_resolved(document, quiet, limits), quiet, limits, pages)
-    return pdf.write_pdf(_resolved(document, telling, limits), telling, limits, pages)
-
-
-def _says_pages(value: Any) -> bool:
-    if isinstance(value, dict):
-        return value.get("field") == "pages" or any(_says_pages(each) for each in value.values())
-    return isinstance(value, list) and any(_says_pages(each) for each in value)
+    pages, entries = _measured(document, limits, pages=True)
+    return pdf.write_pdf(_resolved(document, telling, limits, entries), telling, limits, pages)
 
 
 def _docx(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:
-    return docx.write_docx(_resolved(document, telling, limits))
+    _, entries = _measured(document, limits, pages=False)
+    return docx.write_docx(_resolved(document, telling, limits, entries))
 
 
 def _xlsx(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:
-    return xlsx.write_xlsx(_resolved(document, telling, limits), telling)
+    entries = _headings(document, limits) if _has(document["body"], "type", "toc") else ()
+    return xlsx.write_xlsx(_resolved(document, telling, limits, entries), telling)
 
 
 _ENGINES: Final[dict[Target, Callable[[dict[str, Any], Telling, RenderLimits], Iterator[bytes]]]] = {

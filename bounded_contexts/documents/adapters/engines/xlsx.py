@@ -12,23 +12,28 @@ from pathlib import Path
 from typing import Any, Final
 
 import xlsxwriter
+from xlsxwriter.exceptions import XlsxWriterException
 from xlsxwriter.image import Image as Picture
 
+from bounded_contexts.documents.adapters.engines.barcodes import as_image
 from bounded_contexts.documents.adapters.engines.xlsx_cells import Cells, fits
 from bounded_contexts.documents.adapters.formats.xlsx_cells import ROWS
-from bounded_contexts.documents.domain.errors import TooLarge
+from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import (
     Block,
     Cell,
+    Contents,
     Furniture,
     Heading,
     Image,
     ListItem,
     PageBreak,
     Paragraph,
+    QrCode,
     Resolved,
     Row,
     Rule,
+    Run,
     Runs,
     Section,
     Spacer,
@@ -155,6 +160,10 @@ class _Workbook:
                 self._text(block.runs, block.style)
             case ListItem():
                 self._text(block.runs, block.style, block.mark + " ", block.level + 1)
+            case Contents():
+                self._contents(block)
+            case QrCode():
+                self._image(as_image(block))
             case Image():
                 self._image(block)
             case Rule():
@@ -174,9 +183,20 @@ class _Workbook:
         row = self._next(6.0)
         self._sheet.write_blank(row, 0, None, self._book.add_format({"bottom": 1, "bottom_color": rule.color}))
 
+    def _contents(self, block: Contents) -> None:
+        if block.title is not None:
+            self._text(block.title.runs, block.title.style)
+        first, last = block.levels
+        for entry in self._resolved.entries:
+            if first <= entry.level <= last:
+                self._text((Run(entry.text, block.style),), block.style, indent=entry.level - first)
+
     def _image(self, image: Image) -> None:
         row = self._next()
-        picture = Picture(BytesIO(image.data))
+        try:
+            picture = Picture(BytesIO(image.data))
+        except XlsxWriterException:
+            raise Unwritable("bad_image", "an image is a PNG or a JPEG") from None
         self._sheet.insert_image(
             row,
             0,

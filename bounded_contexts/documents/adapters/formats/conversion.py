@@ -34,7 +34,8 @@ class Conversion:
 
     def fitting(self, holds: frozenset[str]) -> Fitting:
         """Return what makes values fit for a format."""
-        return Fitting(holds, self.losses, lossless=self.options.lossless, depth=self.limits.depth)
+        options = self.options
+        return Fitting(holds, self.losses, lossless=options.lossless, depth=self.limits.depth, nulls=options.nulls)
 
 
 Read = Callable[[BinaryIO, Conversion], Document]

@@ -19,7 +19,7 @@ import msgspec
 from lxml import etree
 
 from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format, pieces_of
-from bounded_contexts.documents.adapters.formats.xml_write import ESCAPED, OWN, SCHEMA, write
+from bounded_contexts.documents.adapters.formats.xml_write import COMMENT, ESCAPED, OWN, SCHEMA, write
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.fitting import restored
 from bounded_contexts.documents.domain.inference import inferred_within
@@ -82,7 +82,7 @@ def _shape(pieces: _Pieces, conversion: Conversion) -> tuple[Any, Any]:
                 break
     if conversion.options.restored and root.get(KIND) is not None:
         return root, found[0] if found and root.get(KIND) == "list" else None
-    alike = len(found) == 2 and found[0].tag == found[1].tag
+    alike = len(found) == 2 and found[0].tag == found[1].tag and not conversion.options.comments
     return root, found[0] if alike and not root.attrib and not _has_text(root) else None
 
 
@@ -100,7 +100,7 @@ def _events(
             no_network=True,
             load_dtd=False,
             huge_tree=False,
-            remove_comments=True,
+            remove_comments=not conversion.options.comments,
             remove_pis=True,
         )
     except etree.XMLSyntaxError as error:
@@ -120,6 +120,7 @@ class _Reading:
 
     def __init__(self, conversion: Conversion) -> None:
         self._options = conversion.options
+        self._losses = conversion.losses
         self._depth = conversion.limits.depth
         self._lists = frozenset(conversion.options.lists)
         self._names: dict[tuple[str, str | None], str] = {}
@@ -136,6 +137,8 @@ class _Reading:
                 root = element
         if self._options.restored and root.get(KIND) is not None:
             return restored(_exactly(root))
+        for _ in (*root.itersiblings(preceding=True), *root.itersiblings()):
+            self._losses.add("comment_dropped", "", "a comment stands outside the root")
         return {self._name(root): self._typed(self._value(root, 1))}
 
     def records(self, events: Iterator[tuple[str, Any]], *, exact: bool) -> Iterator[list[Value]]:
@@ -242,6 +245,8 @@ class _Reading:
         return found
 
     def _name(self, element: Any) -> str:
+        if element.tag is etree.Comment:
+            return COMMENT
         known = element.tag, element.prefix
         name = self._names.get(known)
         if name is None:

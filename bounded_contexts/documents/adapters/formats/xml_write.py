@@ -16,6 +16,7 @@ from bounded_contexts.documents.domain.values import Document, Single, Value
 
 SCHEMA: Final = "http://www.w3.org/2001/XMLSchema-instance"
 OWN: Final = "urn:headwater:lossless"
+COMMENT: Final = "#comment"
 _NAME = re.compile(r"[^\W\d][\w.-]*(?::[^\W\d][\w.-]*)?")
 ESCAPED: Final = re.compile(r"_x([0-9A-F]{4,6})_")
 _UNNAMED = re.compile(r"[^\w.-]|_(?=x[0-9A-F]{4,6}_)")
@@ -57,6 +58,7 @@ class _Writing:
         self._options = conversion.options
         self._losses: Losses = conversion.losses
         self._depth = conversion.limits.depth
+        self._has_comments = conversion.options.comments
         self._names: dict[str, str] = {}
         self._nil = f' xmlns:xsi="{SCHEMA}" xsi:nil="true"'
 
@@ -76,6 +78,8 @@ class _Writing:
         """Return the element, or several of a list."""
         if depth > self._depth:
             raise TooLarge("depth", self._depth)
+        if self._has_comments and key == COMMENT:
+            return self._comments(value, place)
         name = self.name(key)
         if isinstance(value, dict) and value:
             return self._map(name, value, place, depth)
@@ -84,6 +88,14 @@ class _Writing:
         if value is None:
             return f"<{name}{self._nil}/>"
         return f"<{name}>{self._scalar(value, place)}</{name}>"
+
+    def _comments(self, value: Value, place: str) -> str:
+        texts = [
+            each if type(each) is str else as_text(each) for each in (value if isinstance(value, list) else [value])
+        ]
+        if any("--" in text or text.endswith("-") or _FORBIDDEN.search(text) for text in texts):
+            raise Unwritable("bad_character", f"a comment cannot hold what is at {place}")
+        return "".join([f"<!--{text}-->" for text in texts])
 
     def _list(self, key: str, values: list[Value], place: str, depth: int) -> str:
         if len(values) == 1 and key not in self._options.lists:

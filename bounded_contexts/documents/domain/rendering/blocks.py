@@ -198,7 +198,37 @@ class Section:
     page: Page
 
 
-Block = Heading | Paragraph | ListItem | Table | Image | Rule | Spacer | PageBreak | Section
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A heading as a table of contents has it. `number` counts headings from 1; `page` is 0 where it is not known yet."""
+
+    number: int
+    level: int
+    text: str
+    page: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """A table of contents of the headings of these levels."""
+
+    title: Paragraph | None
+    levels: tuple[int, int]  # first and last
+    style: Style
+
+
+@dataclass(frozen=True, slots=True)
+class QrCode:
+    """A QR code; a square of `size` points, the quiet zone within."""
+
+    value: str
+    error: Literal["L", "M", "Q", "H"]
+    size: float
+    alt: str
+    align: Align = "left"
+
+
+Block = Heading | Paragraph | ListItem | Table | Contents | QrCode | Image | Rule | Spacer | PageBreak | Section
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +244,16 @@ class Meta:
 
 
 @dataclass(frozen=True, slots=True)
+class Watermark:
+    """A word across every page, below what stands there. `angle` in degrees, against the clock; `opacity` up to 1."""
+
+    text: str
+    color: str = "#808080"
+    opacity: float = 0.15
+    angle: float = 45.0
+
+
+@dataclass(frozen=True, slots=True)
 class Resolved:
     """A document as engines take it. `body` begins anew each time it is called, and gives the same blocks."""
 
@@ -222,3 +262,5 @@ class Resolved:
     header: Furniture
     footer: Furniture
     body: Callable[[], Iterator[Block]]
+    watermark: Watermark | None = None
+    entries: tuple[Entry, ...] = ()  # all headings, where a table of contents wants them

@@ -6,6 +6,7 @@ from typing import Any, Final
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import Page
 from bounded_contexts.documents.domain.rendering.expressions import expression, path_of, template
+from bounded_contexts.documents.domain.rendering.functions import moment_of
 from bounded_contexts.documents.domain.rendering.images import decoded, pixels
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.problems import BadExpression, Problem
@@ -26,8 +27,11 @@ def problems_of(document: dict[str, Any], limits: RenderLimits) -> Iterator[Prob
             yield from checking.number_format(style["numberFormat"], f"/styles/{escaped(name)}/numberFormat")
     for name, asset in document.get("assets", {}).items():
         yield from checking.image(asset["data"], f"/assets/{escaped(name)}/data")
-    for name in ("meta", "header", "footer", "body"):
+    for name in ("meta", "header", "footer", "watermark", "body"):
         yield from checking.walk(document.get(name), f"/{name}")
+    created = document.get("meta", {}).get("created")
+    if created is not None and moment_of(created) is None:
+        yield Problem("/meta/created", "bad_form", "there is no such time")
     yield from checking.page(document.get("page", {}), "/page")
 
 

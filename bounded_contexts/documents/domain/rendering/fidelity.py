@@ -24,6 +24,13 @@ FIDELITY: Final[dict[str, tuple[str, str, str, str]]] = {
     "rule": (N, N, A, "XLSX: a border below a cell"),
     "spacer": (N, N, A, "XLSX: an empty row of this height"),
     "pageBreak": (N, N, N, ""),
+    "toc": (
+        N,
+        N,
+        A,
+        "DOCX: a field that can be refreshed, with the page numbers of the PDF; XLSX: the headings' texts",
+    ),
+    "barcode": (N, N, N, "QR codes; PDF: as areas, DOCX and XLSX: as an image"),
     "section": (N, N, A, "XLSX: a new sheet with its own page"),
     "quote": (N, N, A, "XLSX: one cell"),
     "code": (N, N, A, "XLSX: one cell"),
@@ -32,6 +39,7 @@ FIDELITY: Final[dict[str, tuple[str, str, str, str]]] = {
     "first header or footer": (N, N, D, ""),
     "image in header or footer": (N, N, D, ""),
     "rule or spacer in header or footer": (N, N, D, ""),
+    "watermark": (N, D, D, ""),
     "metadata": (N, N, N, ""),
     "language": (N, N, A, "XLSX: a property of its own"),
 }

@@ -7,6 +7,8 @@ from typing import Any
 from bounded_contexts.documents.domain.errors import TooLarge
 from bounded_contexts.documents.domain.rendering.blocks import (
     Block,
+    Contents,
+    Entry,
     Furniture,
     Heading,
     Image,
@@ -15,11 +17,13 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Page,
     PageBreak,
     Paragraph,
+    QrCode,
     Resolved,
     Rule,
     Section,
     Spacer,
     Style,
+    Watermark,
 )
 from bounded_contexts.documents.domain.rendering.expressions import each_of, expression, path_of, truth
 from bounded_contexts.documents.domain.rendering.functions import Context
@@ -33,10 +37,12 @@ from bounded_contexts.documents.domain.values import Value
 _ROLES = {"paragraph": "paragraph", "quote": "quote", "code": "code"}
 
 
-def resolve(document: Mapping[str, Any], context: Context, telling: Telling) -> Resolved:
+def resolve(
+    document: Mapping[str, Any], context: Context, telling: Telling, entries: tuple[Entry, ...] = ()
+) -> Resolved:
     """Return the document as engines take it. It has been found valid. What is wrong with its data is told; the body's
     blocks raise `TooLarge` and, where `strictness` is error, `Unwritable` while they are taken."""
-    return _Resolving(document, context, telling).resolved()
+    return replace(_Resolving(document, context, telling).resolved(), entries=entries)
 
 
 def _with_content(blocks: Iterator[Block]) -> Iterator[Block]:
@@ -68,7 +74,14 @@ class _Resolving:
         self._page = page_of(document.get("page", {}), Page())
 
     def resolved(self) -> Resolved:
-        return Resolved(self._meta(), self._page, self._furniture("header"), self._furniture("footer"), self._body)
+        return Resolved(
+            self._meta(),
+            self._page,
+            self._furniture("header"),
+            self._furniture("footer"),
+            self._body,
+            self._watermark(),
+        )
 
     def _meta(self) -> Meta:
         given = self._document.get("meta", {})
@@ -79,6 +92,15 @@ class _Resolving:
         if "language" in given:
             self._telling.uses("language")
         return Meta(title, author, subject, keywords, language, given.get("created"))
+
+    def _watermark(self) -> Watermark | None:
+        given = self._document.get("watermark")
+        self._telling.pointer = "/watermark"
+        if given is None or not truth(expression(given.get("when", True))(self._context)):
+            return None
+        self._telling.uses("watermark")
+        numbers = {name: float(given[name]) for name in ("opacity", "angle") if name in given}
+        return Watermark(self._texts.filled(given["text"]), given.get("color", "#808080"), **numbers)
 
     def _furniture(self, name: str) -> Furniture:
         found: dict[Any, tuple[Any, ...]] = {}
@@ -155,6 +177,12 @@ class _Resolving:
             case "table":
                 self._telling.uses("table")
                 return self._tables.table(block, pointer)
+            case "toc":
+                self._telling.uses("toc")
+                return self._contents(block, pointer)
+            case "barcode":
+                self._telling.uses("barcode")
+                return self._barcode(block, pointer)
             case "image":
                 self._telling.uses("image")
                 return self._image(block)
@@ -186,6 +214,21 @@ class _Resolving:
             return Heading(int(block["level"]), runs, style)
         return Paragraph(runs, style, _ROLES[kind])  # type: ignore[arg-type]
 
+    def _contents(self, block: dict[str, Any], pointer: str) -> Contents:
+        style = self._styles.over(replace(self._base, space_after=2.0), block.get("style"))
+        title = None
+        if "title" in block:
+            over = self._styles.over(self._base, "heading2")
+            title = Paragraph(self._texts.runs(block["title"], over, pointer), over)
+        first, last = sorted(int(level) for level in block.get("levels", (1, 3)))
+        return Contents(title, (first, last), style)
+
+    def _barcode(self, block: dict[str, Any], pointer: str) -> QrCode:
+        self._telling.pointer = pointer
+        value, alt = self._texts.filled(block["value"]), self._texts.filled(block["alt"])
+        size = max(points(block.get("size", "25mm")), 8.0)
+        return QrCode(value, block.get("errorCorrection", "M"), size, alt, block.get("align", "left"))
+
     def _image(self, block: dict[str, Value]) -> Image:
         limits = self._context.limits
         data = decoded(block["data"] if "data" in block else self._document["assets"][block["asset"]]["data"], limits)
@@ -196,5 +239,6 @@ class _Resolving:
             width = across * 0.75  # 96 pixels are an inch
         width = width if width is not None else (height or 0) * across / down
         height = height if height is not None else width * down / across
+        width, height = max(width, 1.0), max(height, 1.0)  # no image vanishes
         alt = self._texts.filled(block["alt"])
         return Image(data, media_type, width, height, alt, block.get("align", "left"))  # type: ignore[arg-type]
