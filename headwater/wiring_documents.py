@@ -25,7 +25,7 @@ JOB_CPU_S, JOB_S = 3_600, 7_200.0  # of one job: whoever waits for it waits for 
 
 
 def module_of_documents(given: Given) -> Module:
-    """Return the context. Each kind of conversion has workers of its own, which start with its first."""
+    """Return the context. Each kind of conversion has workers of its own."""
     settings, at_once = given.settings, given.settings.documents_jobs_at_once
     now = pool_of_documents(settings, PoolLimits(settings.documents_workers))
     later = pool_of_documents(settings, PoolLimits(at_once, waiting=at_once, spare=1), JOB_CPU_S, JOB_S)
@@ -34,7 +34,7 @@ def module_of_documents(given: Given) -> Module:
         await asyncio.gather(now.close(), later.close())
 
     jobs = job_ports(given, IsolatedConverter(later, Limits()))
-    return documents.module(waited_for(settings, now), jobs, at_once, close)
+    return documents.module(waited_for(settings, now), jobs, at_once, now.start, close)
 
 
 def pool_of_documents(

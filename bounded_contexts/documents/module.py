@@ -43,9 +43,11 @@ EVENTS: tuple[type[ConversionEvent], ...] = (
 )
 
 
-def module(waited: Waited, jobs: JobPorts, at_once: int, close: Callable[[], Awaitable[None]]) -> Module:
-    """Return the context as wiring knows it; a process converts `at_once` jobs side by side beside what is `waited` for, and
-    `close` ends what does it."""
+def module(
+    waited: Waited, jobs: JobPorts, at_once: int, begin: Callable[[], None], close: Callable[[], Awaitable[None]]
+) -> Module:
+    """Return the context as wiring knows it; a process converts `at_once` jobs side by side beside what is `waited` for.
+    `begin` starts what does that, `close` ends what does either."""
     routes = convert_routes(waited)
     routes.include_router(conversion_routes(jobs))
     return Module(
@@ -79,6 +81,7 @@ def module(waited: Waited, jobs: JobPorts, at_once: int, close: Callable[[], Awa
                 ),
             ),
         ),
+        begin=begin,
         close=close,
         chores=(Chore(CONVERSION, "deletes what no conversion needs", TIDY, partial(tidy, ports=jobs)),),
     )

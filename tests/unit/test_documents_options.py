@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bounded_contexts.documents.adapters.catalogue import FORMATS
 from bounded_contexts.documents.adapters.formats.conversion import Conversion
+from bounded_contexts.documents.domain.errors import Unwritable
 from bounded_contexts.documents.domain.options import Options
 from bounded_contexts.documents.domain.values import Records, Single, Value
 from shared_kernel.errors import Malformed
@@ -201,3 +202,68 @@ class TestCsvDialect:
         there = converted(b'[{"a":"NA","b":null}]', "json", "csv", lossless="true", null_text="NA")
 
         assert converted(there, "csv", "json", restored="true", null_text="NA") == b'[{"a":"NA","b":null}]'
+
+
+class TestToml:
+    @given(
+        st.dictionaries(
+            st.text(st.characters(exclude_categories=["Cs"]), max_size=4),
+            st.recursive(
+                st.booleans()
+                | st.integers(-(2**63), 2**63 - 1)
+                | st.text(st.characters(exclude_categories=["Cs"]), max_size=5),
+                lambda inner: (
+                    st.lists(inner, max_size=3) | st.dictionaries(st.text('ab. "#', max_size=3), inner, max_size=3)
+                ),
+                max_leaves=8,
+            ),
+            max_size=4,
+        )
+    )
+    def test_lists_of_maps_are_values_if_asked_for_and_come_back(self, value: Value) -> None:
+        out = written(value, "toml", Options(arrays="inline"))
+
+        assert value_of(out, "toml") == value
+
+    def test_lists_of_maps_are_tables_or_values(self) -> None:
+        text = b'{"a":[{"b":1},{"b":[{"c":2}]}],"d":{"e":1.50}}'
+
+        assert converted(text, "json", "toml", arrays="inline") == (
+            b"a = [{ b = 1 }, { b = [{ c = 2 }] }]\n\n[d]\ne = 1.50\n"
+        )
+
+    def test_nulls_are_left_out_refused_or_empty_texts(self) -> None:
+        text = b'{"a":null,"b":[null]}'
+
+        assert value_of(converted(text, "json", "toml"), "toml") == {"b": [""]}
+        assert value_of(converted(text, "json", "toml", nulls="text"), "toml") == {"a": "", "b": [""]}
+        for refused_ in (b'{"a":null}', b'{"a":[null]}'):
+            with pytest.raises(Unwritable):
+                converted(refused_, "json", "toml", nulls="error")
+
+
+class TestXmlComments:
+    TEXT = b"<r><!-- one --><a>1</a><b>x<!--two-->y</b><!--three--></r>"
+
+    def test_are_left_out_unless_asked_for(self) -> None:
+        assert value_of(self.TEXT, "xml") == {"r": {"a": "1", "b": "xy"}}
+
+    def test_are_kept_in_their_place_and_come_back(self) -> None:
+        value = {"r": {"#comment": [" one ", "three"], "a": "1", "b": {"#content": ["x", {"#comment": "two"}, "y"]}}}
+
+        assert value_of(self.TEXT, "xml", comments="true") == value
+        again = converted(self.TEXT, "xml", "xml", comments="true")
+        assert value_of(again, "xml", comments="true") == value
+
+    def test_of_records_make_the_root_one_value(self) -> None:
+        assert value_of(b"<r><!--c--><a/><a/></r>", "xml", comments="true") == {"r": {"#comment": "c", "a": ["", ""]}}
+
+    def test_outside_the_root_are_told(self) -> None:
+        conversion = Conversion(Options(comments=True))
+        FORMATS["xml"].read(io.BytesIO(b"<!--x--><r><a/></r><!--y-->"), conversion)
+
+        assert dict(conversion.losses.counts) == {"comment_dropped": 2}
+
+    def test_that_would_end_too_early_are_refused(self) -> None:
+        with pytest.raises(Unwritable):
+            converted(b'{"r":{"#comment":"--><a/>"}}', "json", "xml", comments="true")

@@ -9,6 +9,7 @@ from shared_kernel.errors import Malformed
 TYPES: Final = ("integer", "decimal", "boolean", "datetime", "date", "time", "string")
 Duplicates = Literal["error", "first", "last", "list"]
 Inference = Literal["off", "safe", "full"]
+Nulls = Literal["drop", "error", "text"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,15 +62,20 @@ class Options:
     attributes: str = "@"  # prefix of keys that are attributes
     text: str = "#text"
     namespaces: Literal["keep", "expand", "strip"] = "keep"
+    comments: bool = False  # are `#comment`, and are written; else they are left out
     lists: tuple[str, ...] = ()  # element names that are lists even where there is one
     # TOML
     toml: Literal["1.0", "1.1"] = "1.0"
+    nulls: Nulls = (
+        "drop"  # in maps, of a format without null; in lists they become empty texts, unless they are an error
+    )
+    arrays: Literal["tables", "inline"] = "tables"  # how lists of maps are written
     # YAML
     yaml: Literal["1.2", "1.1"] = "1.2"  # by whose rules plain scalars are read
     style: Literal["block", "flow"] = "block"
     tags: Literal["refuse", "keep"] = "refuse"  # of types that YAML itself has none of
     # Avro
-    codec: Literal["deflate", "null", "bzip2", "xz"] = "deflate"  # of the blocks that are written
+    codec: Literal["deflate", "null", "bzip2", "xz", "zstandard"] = "deflate"  # of the blocks that are written
     # XLSX
     sheet: str | None = None  # name, or index from 0; None: the first when reading, "Sheet1" when writing; or "all"
     range: str | None = None  # cells that are read: "B2:D9", "B:D", "2:9"
