@@ -135,7 +135,7 @@ ROUTES = {
     "POST /api/v1/documents/convert": Access("documents:convert"),
     "GET /api/v1/documents/formats": Access(USER),
     "GET /api/v1/documents/limits": Access(USER),
-    f"POST {CONVERSIONS}": Access(USER),
+    f"POST {CONVERSIONS}": Access("documents:convert"),
     f"GET {CONVERSIONS}": Access(USER),
     f"GET {CONVERSIONS}/{{document_id:uuid}}": Access(USER),
     f"GET {CONVERSIONS}/{{document_id:uuid}}/result": Access(USER),

@@ -5,6 +5,7 @@ import gzip
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -44,8 +45,15 @@ async def a_web(**settings: Any) -> AsyncIterator[int]:
 
 
 @pytest.fixture(scope="module")
-async def port() -> AsyncIterator[int]:
-    async with a_web(documents_workers=4, documents_per_user=2, documents_input_limit=40 << 20) as port:
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where results and workers put what does not fit into memory."""
+    return tmp_path_factory.mktemp("spool")
+
+
+@pytest.fixture(scope="module")
+async def port(directory: Path) -> AsyncIterator[int]:
+    own = {"documents_input_limit": 40 << 20, "documents_spool_directory": directory}
+    async with a_web(documents_workers=4, documents_per_user=2, **own) as port:
         yield port
 
 
@@ -184,7 +192,7 @@ async def test_more_than_the_limit_is_refused_whether_it_was_said_or_not(api: ht
     assert (unsaid.status_code, unsaid.json()["code"]) == (413, "payload_too_large")
 
 
-async def test_a_client_that_reads_only_when_it_has_sent_all_gets_all(api: httpx.AsyncClient) -> None:
+async def test_a_client_that_reads_only_when_it_has_sent_all_gets_all(api: httpx.AsyncClient, directory: Path) -> None:
     count = 8_000  # more than all buffers between us hold
 
     answer = await api.post(CONVERT, params={"from": "ndjson", "to": "json"}, content=LINE * count)
@@ -192,6 +200,7 @@ async def test_a_client_that_reads_only_when_it_has_sent_all_gets_all(api: httpx
     assert len(answer.json()) == count
     assert answer.headers["x-conversion-warnings"] == "complete=?0"
     assert answer.headers["transfer-encoding"] == "chunked"
+    assert list(directory.iterdir()) == []
 
 
 async def test_a_held_answer_tells_all_in_its_head(api: httpx.AsyncClient) -> None:

@@ -154,6 +154,7 @@ class TestReading:
             container(["null"], 1, b"\x02"),
             container({"type": "enum", "name": "E", "symbols": ["A"]}, 1, b"\x01"),
         ],
+        ids=range(14),  # not by the data: its marks are random
     )
     def test_that_is_none_is_refused(self, data: bytes) -> None:
         assert refused(data, "avro").code == "bad_avro"

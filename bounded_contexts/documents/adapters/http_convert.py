@@ -1,9 +1,9 @@
 """REST face of conversions that somebody waits for, and of what can be converted (docs/documents.md)."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,6 @@ from bounded_contexts.documents.adapters.http_answer import ConvertedAnswer, Way
 from bounded_contexts.documents.adapters.option_texts import NAMES, OPTIONS, heeded_by, schema_of
 from bounded_contexts.documents.application.ports import Converter, Task
 from bounded_contexts.documents.domain.limits import Limits
-from bounded_contexts.documents.domain.options import options_of
 from infra.http import SignedIn, problems
 from infra.worker_pool import PoolLimits, TaskLimits
 from shared_kernel.errors import Exhausted, Malformed
@@ -27,7 +26,6 @@ from shared_kernel.permissions import require
 
 CONVERT = "documents:convert"
 PATH = "/documents/convert"
-NEGOTIATED = ("content-type", "content-disposition", "content-encoding", "accept", "accept-encoding")
 PACKED_ALREADY = frozenset({"xlsx", "avro"})
 BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 ANY: Final = {"*/*": BINARY}  # of the media types of `GET /documents/formats`, and of none
@@ -132,7 +130,7 @@ def convert_routes(waited: Waited) -> APIRouter:
         response_class=Response,
         responses=problems(406) | {200: _answer_described()},
         openapi_extra={
-            "parameters": _parameters(),
+            "parameters": parameters(OWN),
             "requestBody": {"required": True, "content": ANY},
         },
     )
@@ -167,42 +165,28 @@ def convert_routes(waited: Waited) -> APIRouter:
 
 def _asked(request: Request, waited: Waited) -> tuple[Task, Way]:
     """Return what the head asks for. Raise `Malformed`, `Unsupported`, `NotAcceptable`: nothing of the body was read."""
-    given = request.query_params.multi_items()
-    asked = dict(given)
-    if len(asked) < len(given):
-        raise Malformed("bad_option", "each parameter is said once")
-    own = {name: asked.pop(name, None) for name in OWN}
-    if own["complete"] not in (None, "true", "false"):
+    asked = negotiation.asked_of(request, OWN)
+    if asked.own["complete"] not in (None, "true", "false"):
         raise Malformed("bad_option", "complete is true or false")
-    headers = {name: ", ".join(request.headers.getlist(name)) for name in NEGOTIATED}
-    filename = negotiation.filename_of(own["filename"], headers["content-disposition"])
-    read = negotiation.read_format(own["from"], headers["content-type"], filename)
-    write = negotiation.write_format(own["to"], headers["accept"])
-    options = {**negotiation.told_by_type(headers["content-type"], read), **asked}
-    options_of(options)
-    is_packed = write.name not in PACKED_ALREADY and negotiation.takes_zstd(headers["accept-encoding"])
-    task = Task(
-        read.name if read else None,
-        write.name,
-        options,
-        negotiation.packing_of(headers["content-encoding"]),
-        "zstd" if is_packed else "identity",
-    )
+    write, takes_zstd = asked.write, negotiation.takes_zstd(", ".join(request.headers.getlist("accept-encoding")))
+    is_packed = write.name not in PACKED_ALREADY and takes_zstd
     answered = {
-        "Content-Type": negotiation.content_type_of(write, options),
-        "Content-Disposition": negotiation.disposition_of(filename, write),
+        "Content-Type": negotiation.content_type_of(write, asked.task.options),
+        "Content-Disposition": negotiation.disposition_of(asked.filename, write),
         "Cache-Control": "no-store",
         "Vary": "Accept, Accept-Encoding",
         **({"Content-Encoding": "zstd"} if is_packed else {}),
     }
-    return task, Way(answered, own["complete"] == "true", waited.idle_s, waited.directory)
+    task = replace(asked.task, packed="zstd" if is_packed else "identity")
+    return task, Way(answered, asked.own["complete"] == "true", waited.idle_s, waited.directory)
 
 
-def _parameters() -> list[dict[str, Any]]:
+def parameters(own: Mapping[str, tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return what OpenAPI says of the parameters: `own`, and every option."""
     told = {name: (OPTIONS[name][0], schema_of(name)) for name in NAMES}
     return [
         {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
-        for name, (text, schema) in {**OWN, **told}.items()
+        for name, (text, schema) in {**own, **told}.items()
     ]
 
 

@@ -1,14 +1,18 @@
 """Which formats a request means, from what its head says (docs/documents.md). The document itself is not looked at."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from email.message import Message
 from typing import Final
 from urllib.parse import quote
 
+from starlette.requests import Request
+
 from bounded_contexts.documents.adapters.catalogue import BY_EXTENSION, BY_MEDIA_TYPE, FORMATS
 from bounded_contexts.documents.adapters.formats.conversion import Format
-from bounded_contexts.documents.application.ports import Packing
+from bounded_contexts.documents.application.ports import Packing, Task
+from bounded_contexts.documents.domain.options import options_of
 from shared_kernel.errors import Malformed, NotAcceptable, Unsupported
 
 # What programs send that know no type: they say nothing of the format.
@@ -22,7 +26,38 @@ PACKINGS: Final[dict[str, Packing]] = {
 QUALITY: Final = re.compile(r"(0(\.\d{0,3})?|1(\.0{0,3})?)")
 RANGES: Final = 50  # of one Accept; more are not read
 NAME: Final = 100  # characters of a file's name
+KEPT: Final = 255  # of one that is kept with a job
+NEGOTIATED: Final = ("content-type", "content-disposition", "content-encoding", "accept")
 UNFIT: Final = re.compile(r'[\x00-\x1f\x7f-\x9f"\\/:*?<>|\u202a-\u202e\u2066-\u2069]+')  # for names of files anywhere
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A conversion as a request's head asks for it."""
+
+    task: Task
+    write: Format
+    filename: str | None
+    own: Mapping[str, str | None]  # the parameters that are no options
+
+
+def asked_of(request: Request, own: Collection[str]) -> Asked:
+    """Return what the head asks for, `own` being the parameters that are no options.
+
+    Raise `Malformed`, `Unsupported`, `NotAcceptable`: nothing of the body was read."""
+    given = request.query_params.multi_items()
+    asked = dict(given)
+    if len(asked) < len(given):
+        raise Malformed("bad_option", "each parameter is said once")
+    ours = {name: asked.pop(name, None) for name in own}
+    headers = {name: ", ".join(request.headers.getlist(name)) for name in NEGOTIATED}
+    filename = filename_of(ours["filename"], headers["content-disposition"])
+    read = read_format(ours["from"], headers["content-type"], filename)
+    write = write_format(ours["to"], headers["accept"])
+    options = {**told_by_type(headers["content-type"], read), **asked}
+    options_of(options)
+    task = Task(read.name if read else None, write.name, options, packing_of(headers["content-encoding"]))
+    return Asked(task, write, filename, ours)
 
 
 def named(name: str, parameter: str) -> Format:
@@ -130,6 +165,12 @@ def filename_of(asked: str | None, content_disposition: str) -> str | None:
     message = Message()
     message["content-disposition"] = content_disposition
     return message.get_filename()
+
+
+def kept_name(filename: str | None) -> str | None:
+    """Return the file's name as it may be kept and shown: without directories and signs that do harm there."""
+    name = UNFIT.sub("_", (filename or "").replace("\\", "/").rpartition("/")[2])
+    return name[-KEPT:] or None
 
 
 def content_type_of(write: Format, options: Mapping[str, str]) -> str:

@@ -16,7 +16,7 @@ from bounded_contexts.documents.domain.values import Value
 
 INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,3999})")
 DECIMAL: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,3999})\.[0-9]{1,3999}")
-LOOSE: Final = re.compile(r"[+-]?(?:[0-9]{1,4000}\.?[0-9]{0,4000}|\.[0-9]{1,4000})(?:[eE][+-]?[0-9]{1,9})?")
+LOOSE: Final = re.compile(r"[+-]?(?:[0-9]{1,4000}(?:\.[0-9]{0,4000})?|\.[0-9]{1,4000})(?:[eE][+-]?[0-9]{1,9})?")
 DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
 DATETIME: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)?")
 TIME: Final = re.compile(r"\d\d:\d\d:\d\d(?:\.\d{1,6})?")

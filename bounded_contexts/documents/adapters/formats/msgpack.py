@@ -79,14 +79,21 @@ class _Source:
                     if self._fed == before:
                         raise EOFError from None
                     raise Unreadable("bad_msgpack", "a value ends too early", offset=self._fed) from None
-            except msgpack.StackError:
-                raise TooLarge("depth", self._depth) from None
-            except UnicodeDecodeError:
-                raise Unreadable("bad_charset", "a text that is no UTF-8 begins here", offset=before) from None
-            except Unreadable as error:
-                raise Unreadable(error.code, error.detail, offset=before) from None
-            except (ValueError, msgpack.UnpackException) as error:
-                raise Unreadable("bad_msgpack", str(error) or "no MessagePack", offset=before) from None
+            except (ValueError, MemoryError, Unreadable, msgpack.UnpackException) as error:
+                raise self._refusal(error, before) from None
+
+    def _refusal(self, error: Exception, offset: int) -> Exception:
+        match error:
+            case msgpack.StackError():
+                return TooLarge("depth", self._depth)
+            case MemoryError():  # for as many elements as it says it has
+                return TooLarge("item_bytes", self._limit)
+            case UnicodeDecodeError():
+                return Unreadable("bad_charset", "a text that is no UTF-8 begins here", offset=offset)
+            case Unreadable():
+                return Unreadable(error.code, error.detail, offset=offset)
+            case _:
+                return Unreadable("bad_msgpack", str(error) or "no MessagePack", offset=offset)
 
     @property
     def value(self) -> Any:

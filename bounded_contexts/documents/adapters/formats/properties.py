@@ -79,7 +79,10 @@ def _unescaped(text: str, number: int) -> str:
     if "\\" not in text:
         return text
     found = _ESCAPE.sub(lambda match: _character(match, number), text)
-    return found.encode("utf-16", "surrogatepass").decode("utf-16") if "\\u" in text else found
+    try:
+        return found.encode("utf-16", "surrogatepass").decode("utf-16") if "\\u" in text else found
+    except UnicodeDecodeError:
+        raise Unreadable("bad_escape", "an escape stands for half of a surrogate pair", line=number) from None
 
 
 def _character(match: "re.Match[str]", number: int) -> str:

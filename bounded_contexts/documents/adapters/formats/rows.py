@@ -1,5 +1,6 @@
 """Rows of cells under names as records: the other way of tables.py."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from bounded_contexts.documents.adapters.formats.conversion import Conversion
@@ -17,7 +18,7 @@ def check_names(names: Sequence[str], conversion: Conversion) -> None:
     if len(names) > conversion.limits.columns:
         raise TooLarge("columns", conversion.limits.columns)
     if len(set(names)) < len(names) and conversion.options.duplicates == "error":
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = Counter(names).most_common(1)[0][0]
         raise Unreadable("duplicate_key", f"the column {twice[:40]!r} is there twice", line=1)
 
 

@@ -306,13 +306,16 @@ def guarded(text: str) -> str:
     return _cell(text).decode() if not text or text[0] in '"[{-0123456789tfn' or "\0" in text else text
 
 
-def unguarded(cell: str) -> Value:
-    """Return what a cell of a lossless table stands for."""
-    if cell[0] not in '"[{-0123456789tfn':
+def unguarded(cell: Value) -> Value:
+    """Return what a cell of a lossless table stands for; one that is no text stands for itself."""
+    if type(cell) is not str or cell[0] not in '"[{-0123456789tfn':
         return cell
     try:
-        return restored(_decoded(cell.encode()))
-    except msgspec.DecodeError:
+        value = _decoded(cell.encode())
+        if "\\u" in cell:
+            _cell(value)  # which half of a surrogate pair cannot be
+        return restored(value)
+    except (msgspec.DecodeError, UnicodeEncodeError, ArithmeticError):
         raise Unreadable("bad_cell", f"{cell[:40]!r} was not written with `lossless`") from None
 
 

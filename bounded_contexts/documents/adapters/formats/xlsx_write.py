@@ -203,7 +203,8 @@ def _number(value: int | float | Decimal) -> str:
     text = str(exact)
     if len(text) <= DIGITS + 1 and "E" not in text:  # the point, and no more digits than there may be
         return text
-    if len(exact.normalize().as_tuple().digits) > DIGITS or abs(exact.adjusted()) > 300:
+    significant = text.partition("E")[0].replace(".", "").strip("-0")
+    if len(significant) > DIGITS or abs(exact.adjusted()) > 300:
         return ""
     return text
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from bounded_contexts.documents.adapters.formats.conversion import Conversion, encoded
+from bounded_contexts.documents.adapters.formats.conversion import Conversion, codec_of, encoded
 from bounded_contexts.documents.adapters.formats.json import KINDS as JSON_KINDS
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.fitting import as_text
@@ -30,8 +30,7 @@ def write(document: Document, conversion: Conversion) -> Iterator[bytes]:
 
 def _text(document: Document, conversion: Conversion) -> Iterator[str]:
     options = conversion.options
-    charset = options.output_charset
-    yield f'<?xml version="1.0" encoding="{charset.upper() if charset != "utf-8" else "UTF-8"}"?>\n'
+    yield f'<?xml version="1.0" encoding="{codec_of(options.output_charset).name.upper()}"?>\n'
     if options.lossless:
         yield from _exact_text(document, conversion)
         return

@@ -6,6 +6,7 @@ over its tree."""
 import base64
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, BinaryIO, Final, NoReturn
 
@@ -103,8 +104,17 @@ class _Tags:
         return Tagged(name, value)
 
 
+@dataclass(slots=True)
+class _Anchored:
+    """What an alias stands for, and of how many nodes it is; none as long as its value is being made."""
+
+    value: Value = None
+    nodes: int = 0
+
+
 class _Walk:
-    """Walks the parser's tree. An alias stands for a copy of what it names; there is a budget for copies."""
+    """Walks the parser's tree. An alias stands for a copy of what it names: the value is made once, and there is a budget for
+    the nodes that copies would have, since they are written out."""
 
     def __init__(self, tree: Any, conversion: Conversion, tags: _Tags, meaning: Plain) -> None:
         self._tree = tree
@@ -114,9 +124,8 @@ class _Walk:
         self._depth = conversion.limits.depth
         self._budget = conversion.limits.alias_nodes
         self._left = self._budget
-        self._anchors: dict[str, tuple[int, bool]] = {}  # the node, and whether its key is meant
-        self._open: set[int] = set()  # anchored nodes whose value is being made
-        self._copying = False
+        self._nodes = 0  # of the document so far, with those of copies
+        self._anchors: dict[str, _Anchored] = {}
 
     def children(self, node: int) -> Iterator[int]:
         """Yield the node's children in order."""
@@ -130,13 +139,10 @@ class _Walk:
         tree = self._tree
         if depth > self._depth:
             raise TooLarge("depth", self._depth)
-        if self._copying:
-            self._left -= 1
-            if self._left < 0:
-                raise TooLarge("alias_nodes", self._budget)
+        before, anchored = self._nodes, _Anchored()
+        self._nodes += 1
         if tree.has_val_anchor(node):
-            self._anchors[_text(tree.val_anchor(node))] = node, False
-            self._open.add(node)
+            self._anchors[_text(tree.val_anchor(node))] = anchored
         tag = _text(tree.val_tag(node)) if tree.has_val_tag(node) else ""
         if tree.is_map(node):
             found: Value = self._map(node, depth)
@@ -145,25 +151,24 @@ class _Walk:
             found = [self.value(child, depth + 1) for child in self.children(node)]
             found = self._tags.collection(tag, "seq", found) if tag else found
         elif tree.is_val_ref(node):
-            found = self._copy(_text(tree.val_ref(node)), depth)
+            found = self._copy(_text(tree.val_ref(node)))
         else:
             text = _text(tree.val(node)) if tree.val(node) is not None else ""
             found = self._scalar(text, tree.is_val_quoted(node), tag)
-        self._open.discard(node)
+        anchored.value, anchored.nodes = found, self._nodes - before
         return found
 
-    def _copy(self, name: str, depth: int) -> Value:
-        if name not in self._anchors:
+    def _copy(self, name: str) -> Value:
+        anchored = self._anchors.get(name)
+        if anchored is None:
             raise Unreadable("bad_alias", f"nothing is called {quoted(name)} before its alias")
-        node, is_key = self._anchors[name]
-        if is_key:
-            return self._key_itself(node)
-        if node in self._open:
+        if not anchored.nodes:
             raise Unreadable("bad_alias", f"{quoted(name)} is part of itself")
-        before, self._copying = self._copying, True
-        found = self.value(node, depth)
-        self._copying = before
-        return found
+        self._left -= anchored.nodes
+        if self._left < 0:
+            raise TooLarge("alias_nodes", self._budget)
+        self._nodes += anchored.nodes
+        return anchored.value
 
     def _map(self, node: int, depth: int) -> dict[Value, Value]:
         pairs: list[tuple[Value, Value]] = []
@@ -182,20 +187,16 @@ class _Walk:
     def _key(self, node: int) -> Value:
         tree = self._tree
         if tree.is_key_ref(node):
-            key = self._copy(_text(tree.key_ref(node)), 0)
+            key = self._copy(_text(tree.key_ref(node)))
             if isinstance(key, dict | list | Tagged):
                 raise Unreadable("bad_key", "a key that is a list, a map or of a type of its own")
             return key
-        if tree.has_key_anchor(node):
-            self._anchors[_text(tree.key_anchor(node))] = node, True
-        return self._key_itself(node)
-
-    def _key_itself(self, node: int) -> Value:
-        tree = self._tree
         tag = _text(tree.key_tag(node)) if tree.has_key_tag(node) else ""
         key = self._scalar(_text(tree.key(node)) if tree.key(node) is not None else "", tree.is_key_quoted(node), tag)
         if isinstance(key, Tagged):
             raise Unreadable("tag_refused", f"the tag {quoted(key.tag)} at a key")
+        if tree.has_key_anchor(node):
+            self._anchors[_text(tree.key_anchor(node))] = _Anchored(key, 1)
         return key
 
     def _scalar(self, text: str, is_quoted: bool, tag: str) -> Value:
@@ -213,7 +214,10 @@ def _mergeable(value: Value) -> list[dict[Value, Value]] | None:
 
 
 def _text(given: Any) -> str:
-    return given if isinstance(given, str) else bytes(given).decode()
+    try:
+        return given if isinstance(given, str) else bytes(given).decode()
+    except UnicodeDecodeError:
+        raise Unreadable("bad_charset", "an escape stands for half of a surrogate pair") from None
 
 
 def plain(text: str) -> Value:
