@@ -36,8 +36,9 @@ test: lint  ## lint, and the whole suite on the real servers, with coverage
 	$(RUN) pytest --numprocesses 2 --no-loadscope-reorder --cov --cov-report=
 	$(RUN) coverage report --fail-under=85 --format=total
 
-fuzz: install  ## every operation with EXAMPLES=100 more odd requests each (CONTRIBUTING.md), half an hour
+fuzz: install  ## every operation with EXAMPLES=100 odd requests, every document reader with 10,000 (CONTRIBUTING.md), an hour
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),100) $(RUN) pytest -q tests/integration/test_openapi_fuzz.py
+	FUZZ_EXAMPLES=$(or $(EXAMPLES),100)00 $(RUN) pytest -q tests/unit/test_documents_fuzz.py
 
 crash: install  ## five seeds of the crash regime, within twenty minutes (docs/reliability.md)
 	$(RUN) python -m tests.crash.campaign --seeds 5 --seconds 90

@@ -43,10 +43,10 @@ def convert(
         reads = catalogue.named(read) if read else catalogue.of_file(source)
         writes = catalogue.named(write) if write else catalogue.of_file(target)
         conversion = Conversion(options_of(dict(_pair(each) for each in option or ())))
-        with _opened(source) as (stream, size), _complete(target) as out, _progress(stream, size) as watched:
+        with opened(source) as (stream, size), complete(target) as out, _progress(stream, size) as watched:
             for piece in pieces(watched, reads, writes, conversion):
                 out.write(piece)
-        _report(conversion.losses, as_json)
+        report(conversion.losses, as_json)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -57,7 +57,8 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def _opened(name: str) -> Iterator[tuple[BinaryIO, int | None]]:
+def opened(name: str) -> Iterator[tuple[BinaryIO, int | None]]:
+    """Give the file, or standard input, and its size in bytes where that is known. Raise `StackError`."""
     if name == STDIO:
         yield sys.stdin.buffer, None
         return
@@ -69,8 +70,8 @@ def _opened(name: str) -> Iterator[tuple[BinaryIO, int | None]]:
 
 
 @contextlib.contextmanager
-def _complete(name: str) -> Iterator[IO[bytes]]:
-    """Give a file that takes its name when all has been written."""
+def complete(name: str) -> Iterator[IO[bytes]]:
+    """Give a file that takes its name when all has been written. Raise `StackError`."""
     if name == STDIO:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -107,7 +108,8 @@ def _progress(stream: BinaryIO, size: int | None) -> Iterator[BinaryIO]:
         yield progress.wrap_file(stream, total=size, description="converting")
 
 
-def _report(losses: "Losses", as_json: bool) -> None:
+def report(losses: "Losses", as_json: bool) -> None:
+    """Print what was changed: the first ones, and how many."""
     if as_json:
         first = [{"code": each.code, "pointer": each.pointer, "detail": each.detail} for each in losses.first]
         print_json({"losses": dict(losses.counts), "first": first, "notes": losses.notes})

@@ -78,6 +78,7 @@ async def _run(settings: Settings, roles: Collection[str]) -> None:
                 knowing = asyncio.create_task(_all_ready(hearing))  # nobody is let in whose session is over
                 await asyncio.wait([stopped, serving, knowing, *work], return_when=asyncio.FIRST_COMPLETED)
                 knowing.cancel()
+            _begin(house, roles)
             health.started = True
             _calm_the_collector()
             log.info("process.started", port=_bound(server) or settings.port)
@@ -87,6 +88,12 @@ async def _run(settings: Settings, roles: Collection[str]) -> None:
         health.stopping = True
         await _stop(house, roles, server, serving, work)
         log.info("process.stopped")
+
+
+def _begin(house: House, roles: Collection[str]) -> None:
+    for module in house.modules:
+        if "web" in roles and module.begin and not house.gateway.is_forwarded(module.name):
+            module.begin()
 
 
 async def _all_ready(feeds: Sequence[FeedRunner]) -> None:

@@ -7,8 +7,31 @@ from pydantic_settings import BaseSettings
 
 
 class DocumentSettings(BaseSettings):
-    """Conversion jobs (docs/documents.md)."""
+    """Conversions that somebody waits for, and conversion jobs (docs/documents.md)."""
 
+    documents_workers: int = Field(
+        8, ge=1, le=256, description="Documents that a process converts at once for those who wait, each in a worker."
+    )
+    documents_per_user: int = Field(
+        4, ge=1, le=256, description="Documents that a process converts at once for one user who waits."
+    )
+    documents_input_limit: int = Field(
+        2 << 30, ge=1, le=1 << 40, description="Bytes of a document that is sent to be converted."
+    )
+    documents_worker_memory: int = Field(
+        1 << 30, ge=64 << 20, le=1 << 40, description="Bytes that the conversion of one document may take."
+    )
+    documents_worker_seconds: int = Field(
+        300, ge=1, le=86_400, description="Processor time that the conversion of one document may take."
+    )
+    documents_timeout: float = Field(
+        600.0, gt=0, le=86_400, description="Time that it may take with sending, from the first byte to the last."
+    )
+    documents_spool_directory: Path | None = Field(
+        None,
+        description="Where workers and results put what does not fit into memory, in files without names; unset: where the "
+        "system has temporary files.",
+    )
     documents_directory: Path | None = Field(
         None,
         description="Directory of uploads and results of conversion jobs, the same for every process; default "

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bounded_contexts.gateway.adapters.offers import Offer
 from headwater.layout import is_open
-from headwater.offers import COMPAT_PUBLIC_SOCKETS, COMPAT_SOCKETS, GRAPH, SOCKETS, offers
+from headwater.offers import API, COMPAT_PUBLIC_SOCKETS, COMPAT_SOCKETS, GRAPH, SOCKETS, offers
 from headwater.overview import overview_routes
 from headwater.settings import Settings
 from headwater.wiring import SHAPE, House, build
@@ -85,7 +85,7 @@ def application(house: House, roles: Collection[str], health: Health) -> ASGIApp
     require_policies(app)
     elsewhere = (offer.routes for _, offer in table if house.gateway.is_forwarded(offer.context))
     routes = Routes(app, chain.from_iterable(elsewhere))
-    served: ASGIApp = HeadAsGet(RequestContext(StartupGate(app, health), house.access_tokens))
+    served: ASGIApp = HeadAsGet(RequestContext(StartupGate(app, health), house.access_tokens, _large_bodies(house)))
     if house.settings.cors_origins:
         served = CORSMiddleware(
             served,
@@ -133,6 +133,10 @@ def _sockets(house: House, table: Table, roles: Collection[str]) -> Iterator[tup
 def _is_served_here(module: Module, roles: Collection[str]) -> bool:
     """Return whether the sockets' own process this is: whatever addresses all processes are given, it does not forward."""
     return module.feed is not None and module.feed.name in roles
+
+
+def _large_bodies(house: House) -> dict[str, int]:
+    return {API + path: size for module in house.modules for path, size in module.large_bodies.items()}
 
 
 def _is_measured_here(settings: Settings, roles: Collection[str]) -> bool:

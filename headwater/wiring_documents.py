@@ -1,9 +1,11 @@
 """Pick documents's adapters, as `wiring` does for the others."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from bounded_contexts.documents import module as documents
+from bounded_contexts.documents.adapters.http_convert import Waited
 from bounded_contexts.documents.adapters.isolated import WORK, IsolatedConverter
 from bounded_contexts.documents.adapters.jobs_postgres import PostgresJobs
 from bounded_contexts.documents.application.job_ports import JobPorts, Terms
@@ -11,20 +13,54 @@ from bounded_contexts.documents.application.ports import Converter
 from bounded_contexts.documents.domain.conversion import ConversionEvent
 from bounded_contexts.documents.domain.limits import Limits
 from headwater.given import Given
+from headwater.settings import Settings
 from infra.blobs_directory import DirectoryBlobs
 from infra.event_store_postgres import PostgresEventStore
 from infra.kafka_log import KafkaLog
 from infra.worker_pool import PoolLimits, TaskLimits, WorkerPool
 from shared_kernel.module import Module
 
-JOB = TaskLimits(cpu_s=3_600, total_s=7_200.0)  # of one job: whoever waits for it waits for a notification
+IDLE_S = 60.0  # that a client may take nothing of a result: its worker waits meanwhile
+JOB_CPU_S, JOB_S = 3_600, 7_200.0  # of one job: whoever waits for it waits for a notification
 
 
 def module_of_documents(given: Given) -> Module:
-    """Return the context."""
-    at_once = given.settings.documents_jobs_at_once
-    pool = WorkerPool(WORK, PoolLimits(at_once=at_once, waiting=at_once, spare=1), JOB)
-    return documents.module(job_ports(given, IsolatedConverter(pool, Limits())), at_once, pool.close)
+    """Return the context. Each kind of conversion has workers of its own."""
+    settings, at_once = given.settings, given.settings.documents_jobs_at_once
+    now = pool_of_documents(settings, PoolLimits(settings.documents_workers))
+    later = pool_of_documents(settings, PoolLimits(at_once, waiting=at_once, spare=1), JOB_CPU_S, JOB_S)
+
+    async def close() -> None:
+        await asyncio.gather(now.close(), later.close())
+
+    jobs = job_ports(given, IsolatedConverter(later, Limits()))
+    return documents.module(waited_for(settings, now), jobs, at_once, now.start, close)
+
+
+def pool_of_documents(
+    settings: Settings, limits: PoolLimits, cpu_s: int | None = None, total_s: float | None = None
+) -> WorkerPool:
+    """Return workers that convert, each document within the settings or so much time."""
+    task = TaskLimits(
+        memory_bytes=settings.documents_worker_memory,
+        cpu_s=cpu_s or settings.documents_worker_seconds,
+        total_s=total_s or settings.documents_timeout,
+    )
+    return WorkerPool(WORK, limits, task, settings.documents_spool_directory)
+
+
+def waited_for(settings: Settings, pool: WorkerPool) -> Waited:
+    """Return what converts while somebody waits."""
+    limits = Limits(input_bytes=settings.documents_input_limit)
+    return Waited(
+        IsolatedConverter(pool, limits),
+        limits,
+        pool.task,
+        pool.limits,
+        settings.documents_per_user,
+        IDLE_S,
+        settings.documents_spool_directory,
+    )
 
 
 def job_ports(given: Given, converter: Converter) -> JobPorts:

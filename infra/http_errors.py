@@ -16,7 +16,7 @@ from infra.access_tokens import Unauthenticated
 from infra.http import STATIC
 from infra.problems import BY_STATUS, CONTENT_TYPE, RETRY_AFTER_S, of_error, of_fields, problem
 from infra.rate_limit import RateLimited
-from shared_kernel.errors import HeadwaterError, Unavailable
+from shared_kernel.errors import Exhausted, HeadwaterError, Unavailable
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer error="invalid_token"'}  # RFC 6750, 3
 
@@ -60,6 +60,8 @@ def error_headers(request: Request, error: HeadwaterError) -> dict[str, str]:
         return CHALLENGE
     if isinstance(error, RateLimited):
         return {"Retry-After": str(error.retry_after_s)}
+    if isinstance(error, Exhausted):
+        return {"Retry-After": str(RETRY_AFTER_S)}
     if isinstance(error, Unavailable):
         log.warning("http.unavailable", code=error.code, detail=error.detail, path=request.scope["path"])
         return {"Retry-After": str(RETRY_AFTER_S)}

@@ -1,11 +1,10 @@
 """Where each consumer group stands, stored with its effects (docs/consumers.md)."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from time import monotonic
 from typing import Protocol
 
 from infra.memory_database import MemoryDatabase, MemoryTable
@@ -15,6 +14,20 @@ from shared_kernel.events import Position
 from shared_kernel.records import Partition
 
 LOOK_AGAIN_S = (0.01, 0.25)  # read models are mostly a few milliseconds behind; who waits longer asks less often
+
+
+async def comes_true(look: Callable[[], Awaitable[object]], within_s: float) -> bool:
+    """Look once, then again and again, more and more seldom, until there is something; return whether there was within so many
+    seconds."""
+    now = asyncio.get_running_loop().time
+    until = now() + within_s
+    pause, longest = LOOK_AGAIN_S
+    while not await look():
+        if now() >= until:
+            return False
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, longest)
+    return True
 
 
 class Fenced(Exception):
@@ -199,14 +212,11 @@ class ReadModel:
     async def reached(self, position: Position, timeout_s: float) -> bool:
         """Wait until the group is past `position`; return False when it was not within `timeout_s` seconds."""
         partition = (self._prefix + position.topic, position.partition)
-        until = monotonic() + timeout_s
-        pause, longest = LOOK_AGAIN_S
-        while (await self._positions.load(self._group)).get(partition, 0) <= position.offset:
-            if monotonic() >= until:
-                return False
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, longest)
-        return True
+
+        async def is_past() -> bool:
+            return (await self._positions.load(self._group)).get(partition, 0) > position.offset
+
+        return await comes_true(is_past, timeout_s)
 
     async def positions(self) -> dict[str, dict[int, int]]:
         """Return topic → partition → next offset of what is stored; a partition that is not there has not been begun."""

@@ -16,11 +16,13 @@ from shared_kernel.errors import (
     Gone,
     HeadwaterError,
     Malformed,
+    NotAcceptable,
     NotFound,
     Refused,
     Stale,
     Taken,
     Unavailable,
+    Unsupported,
 )
 
 CONTENT_TYPE = "application/problem+json"
@@ -37,6 +39,8 @@ STATUS: tuple[tuple[type[HeadwaterError], HTTPStatus], ...] = (
     (Stale, HTTPStatus.PRECONDITION_FAILED),
     (Gone, HTTPStatus.GONE),
     (Exhausted, HTTPStatus.TOO_MANY_REQUESTS),
+    (Unsupported, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+    (NotAcceptable, HTTPStatus.NOT_ACCEPTABLE),
     (BlobTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (Refused, HTTPStatus.UNPROCESSABLE_ENTITY),
     (Conflict, HTTPStatus.CONFLICT),
@@ -49,6 +53,7 @@ BY_STATUS = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    406: "not_acceptable",
     413: "payload_too_large",
     415: "unsupported_media_type",
     416: "range_not_satisfiable",

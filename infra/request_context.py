@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from uuid import uuid4
 
 import structlog
@@ -33,6 +34,7 @@ PAGE_POLICY = (
 )
 HSTS = (b"strict-transport-security", b"max-age=31536000")
 OWN = frozenset(name for name, _ in (*PROTECTION, HSTS)) | {b"content-security-policy", b"x-request-id"}
+NO_LARGE_BODIES: Mapping[str, int] = MappingProxyType({})
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 log = structlog.get_logger()
@@ -41,8 +43,10 @@ log = structlog.get_logger()
 class RequestContext:
     """ASGI: a request id and a cause for everything a request does, a limit on its body, a problem for what nobody caught."""
 
-    def __init__(self, app: ASGIApp, tokens: AccessTokens) -> None:
+    def __init__(self, app: ASGIApp, tokens: AccessTokens, large_bodies: Mapping[str, int] = NO_LARGE_BODIES) -> None:
+        """`large_bodies` are paths whose bodies are not held, with the bytes that they may have."""
         self._app = app
+        self._large_bodies = large_bodies
         self._tokens = tokens
         self._held = 0  # bytes of the bodies of all requests that run
 
@@ -73,12 +77,13 @@ class RequestContext:
                 if not length.isdecimal():
                     await self._refuse(scope, sending, 400, "bad_request", "Content-Length is no number")
                     return
-                if int(length) > BODY_LIMIT:
-                    raise _TooLarge
-                async with self._limited(receive, headers) as body:
+                limit = self._large_bodies.get(scope["path"], BODY_LIMIT)
+                if int(length) > limit:
+                    raise _TooLarge(limit)
+                async with self._limited(receive, headers, limit) as body:
                     await self._app(scope, body, sending)
-            except _TooLarge:
-                await self._refuse(scope, sending, 413, "payload_too_large", _TooLarge().detail)
+            except _TooLarge as error:
+                await self._refuse(scope, sending, 413, "payload_too_large", error.detail)
             except Exception:
                 log.exception("http.failed", path=scope["path"], request_id=request_id)
                 if started:
@@ -86,19 +91,22 @@ class RequestContext:
                 await self._refuse(scope, sending, 500, "internal", "the failure was logged under the request id")
 
     @asynccontextmanager
-    async def _limited(self, receive: Receive, headers: Mapping[bytes, str]) -> AsyncIterator[Receive]:
-        """Lend a `receive` that refuses what is too much: of one body, of one from nobody known, of all together."""
-        seen = 0
+    async def _limited(self, receive: Receive, headers: Mapping[bytes, str], limit: int) -> AsyncIterator[Receive]:
+        """Lend a `receive` that refuses what is too much: of one body, of one from nobody known, of all together that are
+        held."""
+        seen = held = 0
         is_known = False
 
         async def receiving() -> Message:
-            nonlocal seen, is_known
+            nonlocal seen, held, is_known
             message = await receive()
             size = len(message.get("body", b""))
             seen += size
-            self._held += size
-            if seen > BODY_LIMIT:
-                raise _TooLarge
+            if limit <= BODY_LIMIT:
+                held += size
+                self._held += size
+            if seen > limit:
+                raise _TooLarge(limit)
             if seen > UNKNOWN_BODY_LIMIT and not is_known:
                 await self._know(headers.get(b"authorization", ""), headers.get(b"x-api-key"))
                 is_known = True
@@ -109,7 +117,7 @@ class RequestContext:
         try:
             yield receiving
         finally:
-            self._held -= seen
+            self._held -= held
 
     async def _know(self, authorization: str, key: str | None) -> None:
         scheme, token = ("bearer", key) if key and not authorization else get_authorization_scheme_param(authorization)
@@ -137,5 +145,5 @@ def _protection(scope: Scope) -> list[tuple[bytes, bytes]]:
 class _TooLarge(HTTPException):
     """The body passed the limit. FastAPI lets an HTTPException through while it parses, nothing else."""
 
-    def __init__(self) -> None:
-        super().__init__(413, f"the limit is {BODY_LIMIT} bytes")
+    def __init__(self, limit: int) -> None:
+        super().__init__(413, f"the limit is {limit} bytes")

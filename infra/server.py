@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from starlette.types import Send
+from starlette.types import Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
@@ -22,6 +22,8 @@ PONG_LIMIT = 65_536  # bytes of answers that a client does not take
 HEAD_S = 10.0  # from the first byte, or from connecting, to the end of the headers
 BODY_S = 30.0  # from the end of the headers to the end of the body
 PING_S = 30.0  # between pings of a WebSocket
+SLOWEST = 30_000  # bytes of a body that a patient route wants in `BODY_S`
+PATIENT = "headwater.patient"  # where a scope has what a route calls that takes a body for longer, as long as it comes
 LINK = "headwater.link"  # where a scope has the connection, which what wraps `send` hides
 
 
@@ -50,7 +52,8 @@ class LimitedHttp(HttpToolsProtocol):
         self._pending = 0  # bytes that came since the last end of a head or body
         self._head = self._lines = 0  # bytes and lines of the head that is being read
         self._body = self._extra = self._chunks = 0  # of the body: its bytes, those around them, its chunks
-        self._is_oversize = False
+        self._is_oversize = self._is_patient = False
+        self._lately = 0  # bytes of the body when the clock was started
         self._clock: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
@@ -82,8 +85,10 @@ class LimitedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._in_head = True
         self._head = self._lines = 0
+        self._is_patient = False
         super().on_message_begin()
         self.scope[LINK] = self.transport  # type: ignore[literal-required]
+        self.scope[PATIENT] = self._be_patient  # type: ignore[literal-required]
 
     def on_url(self, url: bytes) -> None:
         self._count(len(url), lines=0)
@@ -150,7 +155,12 @@ class LimitedHttp(HttpToolsProtocol):
     def _refuse_head(self) -> None:
         self._refuse(problem(431, "head_too_large", f"the limits are {HEAD_LIMIT} bytes and {HEADER_LIMIT} headers"))
 
+    def _be_patient(self) -> None:
+        """Take a body for as long as it comes; `_time_is_up` says how slowly."""
+        self._is_patient = True
+
     def _start_clock(self) -> None:
+        self._lately = self._body
         if not self.transport.is_closing():
             self._clock = self.loop.call_later(self.body_s if self._in_body else self.head_s, self._time_is_up)
 
@@ -162,7 +172,8 @@ class LimitedHttp(HttpToolsProtocol):
     def _time_is_up(self) -> None:
         self._clock = None
         earlier = self.pipeline if self._in_body else self.cycle is not None and not self.cycle.response_complete
-        if earlier or self.flow.read_paused:
+        comes = self._is_patient and self._in_body and self._body - self._lately >= SLOWEST
+        if earlier or self.flow.read_paused or (comes and not self.cycle.response_complete):
             self._start_clock()  # it waits for us, not we for it
         elif self._in_head or self._in_body:
             self._refuse(problem(408, "request_timeout", "the request did not end in time"))
@@ -205,6 +216,12 @@ class LimitedSockets(WebSocketsSansIOProtocol):
             self.handle_parser_exception()
             if self.transport.get_write_buffer_size():  # closing would wait for a peer who takes nothing
                 self.transport.abort()
+
+
+def take_patiently(scope: Scope) -> None:
+    """Take the request's body for as long as it comes, not within `BODY_S`. Elsewhere than on our own server: do nothing."""
+    if be_patient := scope.get(PATIENT):
+        be_patient()
 
 
 def have_it_pinged(send: Send, timeout_s: float) -> None:

@@ -83,7 +83,7 @@ class WorkerPool:
 
     def __init__(self, work: str, limits: PoolLimits, task: TaskLimits, directory: Path | None = None) -> None:
         """Files that workers spool to have no names, in `directory`."""
-        self._work, self._limits, self._task = work, limits, task
+        self._work, self.limits, self.task = work, limits, task
         self._directory = directory or Path(gettempdir())
         self._turns = asyncio.Semaphore(limits.at_once)
         self._waiting = 0
@@ -113,7 +113,7 @@ class WorkerPool:
         """Have workers forked ahead, so that the first task need not wait. May be repeated. Needs a running loop."""
         if self._control is None:
             self._begin()
-        while len(self._spare) < self._limits.spare:
+        while len(self._spare) < self.limits.spare:
             self._spare.append(self._forked())
 
     async def close(self) -> None:
@@ -139,18 +139,18 @@ class WorkerPool:
             self._turns.release()
             raise
         worker.ended.add_done_callback(lambda _: self._turns.release())  # not before it is gone
-        running = Running(worker, task, source, self._task)
+        running = Running(worker, task, source, self.task)
         try:
             yield running
         finally:
             await running.stop()
 
     async def _turn(self) -> None:
-        if self._turns.locked() and self._waiting >= self._limits.waiting:
+        if self._turns.locked() and self._waiting >= self.limits.waiting:
             raise Unavailable("workers_busy", "too many are waiting already")
         self._waiting += 1
         try:
-            async with asyncio.timeout(self._limits.wait_s):
+            async with asyncio.timeout(self.limits.wait_s):
                 await self._turns.acquire()
         except TimeoutError:
             raise Unavailable("workers_busy", "no worker was free in time") from None
@@ -186,7 +186,7 @@ class WorkerPool:
         ours.setblocking(False)
         self._number += 1
         worker = _Worker(self._number, ours, self._kill)
-        limits = self._task
+        limits = self.task
         fork = Fork(worker.number, limits.memory_bytes, limits.cpu_s, limits.file_bytes)
         self._workers[worker.number] = worker
         try:

@@ -8,7 +8,9 @@ HeadwaterError
 │   ├── Taken         … because somebody else has it
 │   ├── Stale         … because it has changed since the asker saw it
 │   ├── Gone          … because it was there and is not any more
-│   └── Exhausted     … because the asker has too much of it already
+│   ├── Exhausted     … because the asker has too much of it already
+│   ├── Unsupported   … because it is in a form that is not understood here
+│   └── NotAcceptable … because there is no form of the answer that the asker understands
 ├── Conflict          somebody else wrote first; asking again may help
 └── Unavailable       something this process depends on is away; asking again later helps
 """
@@ -60,6 +62,14 @@ class Gone(Refused):
 
 class Exhausted(Refused):
     """The asker has as much of it as anybody may have; some of that has to end first."""
+
+
+class Unsupported(Refused):
+    """What was sent is in a form that nobody here understands."""
+
+
+class NotAcceptable(Refused):
+    """The answer cannot be given in any form that the asker takes."""
 
 
 class Conflict(HeadwaterError):

@@ -175,6 +175,8 @@ class Module:
     chores: tuple[Chore, ...] = ()
     feed: Feed | None = None
     router: object | None = None  # HTTP routes under /api/v1, served by role `web`
+    # Paths under /api/v1 whose requests have bodies that are not held in memory → bytes that those may have.
+    large_bodies: Mapping[str, int] = field(default_factory=dict)
     # Routes of older services, at their own paths, when they are switched on; served by the feed's role where there is one.
     compat_router: object | None = None
     feed_router: object | None = None  # routes under /api/v1 that only a process with the feed can answer
@@ -185,6 +187,9 @@ class Module:
     compat_sockets: object | None = None  # the same at /ws and /ws/public, for older clients, when they are switched on
     graph_sockets: object | None = None  # the same at /graphql, WebSockets only, for GraphQL subscriptions
     drain: Callable[[], Awaitable[None]] | None = None  # says good-bye to the sockets before the process ends
+    begin: Callable[[], None] | None = (
+        None  # makes ready what its routes need, in a process of role `web`; its loop runs
+    )
     close: Callable[[], Awaitable[None]] | None = None  # lets go of its connections when the process ends
     socket_commands: Mapping[str, SocketCommand] = field(default_factory=dict)  # event name → what a client may ask
     socket_events: Mapping[str, str] = field(default_factory=dict)  # event name → what a client hears by it

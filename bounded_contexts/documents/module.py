@@ -5,7 +5,8 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from bounded_contexts.documents.adapters.http_conversions import conversion_routes
+from bounded_contexts.documents.adapters.http_conversions import JOBS_PATH, conversion_routes
+from bounded_contexts.documents.adapters.http_convert import PATH, Waited, convert_routes
 from bounded_contexts.documents.application.job_ports import JobPorts
 from bounded_contexts.documents.application.removing import user_erased
 from bounded_contexts.documents.application.tidying import tidy
@@ -42,14 +43,19 @@ EVENTS: tuple[type[ConversionEvent], ...] = (
 )
 
 
-def module(jobs: JobPorts, at_once: int, close: Callable[[], Awaitable[None]]) -> Module:
-    """Return the context as wiring knows it; a process converts `at_once` jobs side by side, and `close`
-    ends what does it."""
+def module(
+    waited: Waited, jobs: JobPorts, at_once: int, begin: Callable[[], None], close: Callable[[], Awaitable[None]]
+) -> Module:
+    """Return the context as wiring knows it; a process converts `at_once` jobs side by side beside what is `waited` for.
+    `begin` starts what does that, `close` ends what does either."""
+    routes = convert_routes(waited)
+    routes.include_router(conversion_routes(jobs))
     return Module(
         name=NAME,
         topics=(Topic("documents"),),
         has_outbox=True,
-        router=conversion_routes(jobs),
+        router=routes,
+        large_bodies={PATH: waited.limits.input_bytes, JOBS_PATH: jobs.terms.input_bytes},
         consumers=(
             Consumer(
                 CONVERSION,
@@ -75,6 +81,7 @@ def module(jobs: JobPorts, at_once: int, close: Callable[[], Awaitable[None]]) -
                 ),
             ),
         ),
+        begin=begin,
         close=close,
         chores=(Chore(CONVERSION, "deletes what no conversion needs", TIDY, partial(tidy, ports=jobs)),),
     )

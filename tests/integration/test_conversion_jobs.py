@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import gzip
 import json
 import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,10 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from bounded_contexts.documents.application.tidying import tidy
 from headwater.web import application
 from headwater.wiring import House
+from headwater.wiring_documents import job_ports
 from infra.access_tokens import SharedKeyTokens
 from infra.health import Health
 from infra.kafka_log import KafkaLog
@@ -27,10 +31,10 @@ from tests.conftest import SECRET
 from tests.integration.channels import screen
 from tests.integration.conftest import client_of, house_on_its_own_database, running
 from tests.integration.nodes import node
-from tests.integration.test_crashes import running as running_group
 from tests.integration.test_group_operations import environment
 from tests.probes import during, eventually
 from tests.servers import Servers
+from tests.unit.memory_jobs import ToyConverter
 
 ROOT = Path(__file__).parents[2]
 JOBS = "/documents/conversions"
@@ -133,7 +137,7 @@ async def desk(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> As
 async def test_a_document_is_converted_and_its_result_downloaded(desk: Desk) -> None:
     api = desk.client()
 
-    done = await desk.converted(api, json.dumps(ROWS).encode(), name="Übersicht.json")
+    done = await desk.converted(api, json.dumps(ROWS).encode(), filename="Übersicht.json")
     result = await api.get(f"{JOBS}/{done['id']}/result")
 
     assert (done["status"], done["from"], done["to"], done["attempts"]) == ("converted", "json", "csv", 1)
@@ -147,6 +151,35 @@ async def test_a_document_is_converted_and_its_result_downloaded(desk: Desk) -> 
     named = "attachment; filename=\"_bersicht.csv\"; filename*=UTF-8''%C3%9Cbersicht.csv"
     assert result.headers["content-disposition"] == named
     assert result.headers["etag"] == f'"{done["result_sha256"]}"'
+
+
+async def test_a_body_larger_than_others_may_be_is_taken_packed_or_not(desk: Desk) -> None:
+    api = desk.client()
+    content = json.dumps([{"t": os.urandom(500).hex()} for _ in range(3000)]).encode()
+
+    plain = await desk.converted(api, content)
+    headers = {"content-encoding": "gzip", "content-type": "application/json", "accept": "text/csv"}
+    packed = (await api.post(JOBS, content=gzip.compress(content), headers=headers)).json()
+    packed = await desk.over(api, packed["id"])
+
+    assert (plain["status"], packed["status"], packed["from"], packed["to"]) == (
+        "converted",
+        "converted",
+        "json",
+        "csv",
+    )
+    assert plain["result_sha256"] == packed["result_sha256"]
+    assert plain["input_bytes"] == len(content) > packed["input_bytes"]
+
+
+async def test_the_report_names_every_changed_leaf_up_to_a_thousand(desk: Desk) -> None:
+    api = desk.client()
+
+    some, many = [await desk.converted(api, json.dumps([{"a": None}] * count).encode()) for count in (200, 3000)]
+
+    assert [each["pointer"] for each in some["report"]["first"]] == [f"/{number}/a" for number in range(200)]
+    assert some["report"]["losses"] == {"null_as_text": 200}
+    assert (len(many["report"]["first"]), many["report"]["losses"]) == (1000, {"null_as_text": 3000})
 
 
 async def test_a_download_goes_on_where_it_broke_off(desk: Desk) -> None:
@@ -187,10 +220,11 @@ async def test_what_cannot_be_asked_is_refused_before_anything_is_stored(desk: D
     async def asked(**query: str) -> tuple[int, str]:
         return told(await api.post(JOBS, params=query, content=b"[]"))
 
-    assert await asked(to="nothing") == (422, "unknown_format")
+    assert await asked(to="nothing") == (400, "unknown_format")
+    assert await asked() == (400, "format_missing")
     assert await asked(to="csv", wrong="1") == (400, "unknown_option")
     assert await asked(to="csv", delimiter=";;") == (400, "bad_option")
-    assert await asked(to="csv", name="../etc/passwd") == (422, "validation_failed")
+    assert await asked(to="csv", output_charset="utf\r\n8") == (400, "bad_option")
     assert (await api.get(JOBS)).json()["data"] == []
 
 
@@ -327,38 +361,46 @@ async def test_of_somebody_who_is_erased_nothing_is_left(desk: Desk) -> None:
     assert [path for path in desk.files if UUID(done["id"]).hex in path.parts] == []
 
 
-class TestAlone:
-    """Houses whose groups a test starts, kills and does without."""
+async def test_who_has_many_jobs_waiting_may_not_add_one(desk: Desk) -> None:
+    api = desk.client()
+    jobs = [await desk.upload(api, wide(12_000)) for _ in range(5)]
+    assert told(await api.get(f"{JOBS}/{jobs[-1]['id']}/result")) == (409, "conversion_not_ready")
 
-    async def test_who_has_many_jobs_waiting_may_not_add_one(self, servers: Servers, tmp_path: Path) -> None:
-        async with opened(servers, tmp_path, documents_jobs_per_user=2) as desk:
-            api = desk.client()
-            first = await desk.upload(api, b"[]")
-            await desk.upload(api, b"[]")
-            assert told(await api.get(f"{JOBS}/{first['id']}/result")) == (409, "conversion_not_ready")
+    async def refused() -> tuple[int, str]:
+        answer = await api.post(JOBS, params={"to": "csv"}, content=b"[]")
+        return answer.status_code, answer.json().get("code", "")
 
-            async def refused() -> tuple[int, str]:
-                answer = await api.post(JOBS, params={"to": "csv"}, content=b"[]")
-                return answer.status_code, answer.json().get("code", "")
+    assert await eventually(refused, until=lambda found: found[0] == 429) == (429, "too_many_conversions")
+    for each in (await api.get(JOBS)).json()["data"]:
+        assert (await api.delete(f"{JOBS}/{each['id']}")).status_code == 204
 
-            async with relayed(desk.house), running_group(desk.house, "documents.jobs"):
-                assert await eventually(refused, until=lambda found: found[0] == 429) == (429, "too_many_conversions")
 
-    async def test_a_killed_process_costs_an_attempt_and_the_job_is_done_once(
-        self, servers: Servers, tmp_path: Path
-    ) -> None:
-        async with opened(servers, tmp_path) as desk, relayed(desk.house):
-            api = desk.client()
-            async with process(desk.house, tmp_path) as first:
-                slow = await desk.upload(api, wide(3_000))
-                await eventually(lambda: job(api, slow["id"]), until=lambda found: found["status"] == "running")
-                first.kill()
-                await first.wait()
-            assert (await job(api, slow["id"]))["status"] == "running"
-            async with process(desk.house, tmp_path):
-                done = await desk.over(api, slow["id"])
+async def test_a_result_is_gone_after_its_time_with_its_file(desk: Desk) -> None:
+    api = desk.client()
+    done = await desk.converted(api, b"[]")
+    ports = job_ports(desk.house, ToyConverter())
 
-            assert (done["status"], done["attempts"]) == ("converted", 2)
-            recorded = await desk.recorded(slow["id"])
-            assert recorded == ["ConversionRequested", "ConversionBegun", "ConversionBegun", "DocumentConverted"]
-            assert (await api.get(f"{JOBS}/{slow['id']}/result")).status_code == 200
+    later = datetime.now(UTC) + ports.terms.lifetime
+    await tidy(replace(ports, now=lambda: later))
+
+    assert told(await api.get(f"{JOBS}/{done['id']}/result")) == (410, "result_expired")
+    assert (await job(api, done["id"]))["status"] == "expired"
+    assert [path for path in desk.files if UUID(done["id"]).hex in path.parts] == []
+
+
+async def test_a_killed_process_costs_an_attempt_and_the_job_is_done_once(servers: Servers, tmp_path: Path) -> None:
+    async with opened(servers, tmp_path) as desk, relayed(desk.house):
+        api = desk.client()
+        async with process(desk.house, tmp_path) as first:
+            slow = await desk.upload(api, wide(3_000))
+            await eventually(lambda: job(api, slow["id"]), until=lambda found: found["status"] == "running")
+            first.kill()
+            await first.wait()
+        assert (await job(api, slow["id"]))["status"] == "running"
+        async with process(desk.house, tmp_path):
+            done = await desk.over(api, slow["id"])
+
+        assert (done["status"], done["attempts"]) == ("converted", 2)
+        recorded = await desk.recorded(slow["id"])
+        assert recorded == ["ConversionRequested", "ConversionBegun", "ConversionBegun", "DocumentConverted"]
+        assert (await api.get(f"{JOBS}/{slow['id']}/result")).status_code == 200

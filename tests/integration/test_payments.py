@@ -141,6 +141,29 @@ async def test_money_is_held_then_taken_then_given_back_once_each(shop: Shop) ->
     assert shop.done(order) == ["authorize", "capture", "refund"]
 
 
+async def test_a_refund_that_was_declined_is_owed_and_given_back_when_it_is_asked_for_again(shop: Shop) -> None:
+    order = uuid4()
+    await shop.authorize(order)
+    await shop.capture(order)
+    taken = ("Requested", "Authorized", "CaptureRequested", "Captured")
+    await shop.said(order, *taken)
+
+    shop.provider.fail(next={"refund": ["decline"]})
+    await shop.refund(order)
+    owed = (*taken, "RefundRequested", "RefundDeclined")
+    await shop.said(order, *owed)
+    payments = PostgresPayments(shop.house.databases["payments"])
+
+    def is_owed(found: Listed | None) -> bool:
+        return found is not None and (found.status, found.reason, found.asked) == ("captured", "card_declined", ())
+
+    await eventually(lambda: payments.of_order(order), until=is_owed)
+
+    await shop.refund(order)
+    await shop.said(order, *owed, "RefundRequested", "Refunded")
+    assert (await shop.listed(order, "refunded")).refunded_minor == 1250
+
+
 async def test_an_undo_before_its_do_is_remembered(shop: Shop) -> None:
     early, late = uuid4(), uuid4()
 

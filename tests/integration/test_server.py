@@ -16,7 +16,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from infra.postgres import is_transient
-from infra.server import FRAGMENT_LIMIT, HEAD_LIMIT, HEADER_LIMIT, LimitedHttp, LimitedSockets
+from infra.server import FRAGMENT_LIMIT, HEAD_LIMIT, HEADER_LIMIT, LimitedHttp, LimitedSockets, take_patiently
 
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
@@ -32,6 +32,8 @@ class Impatient(LimitedHttp):
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["path"] == "/patient":
+        take_patiently(scope)
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.accept"})
@@ -74,6 +76,29 @@ async def answers(port: int, *parts: bytes) -> bytes:
     found = await reader.read()
     writer.close()
     return found
+
+
+async def test_a_route_may_take_a_body_for_as_long_as_it_comes(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    time = asyncio.get_running_loop().time
+    writer.write(b"POST /patient HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+    sent, until = 0, time() + 5 * LATE_S
+    while time() < until:
+        writer.write(b"10000\r\n" + b"b" * 65_536 + b"\r\n")
+        await writer.drain()
+        sent += 65_536
+        await asyncio.sleep(LATE_S / 100)
+    writer.write(b"0\r\n\r\n")
+
+    assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+    assert (await reader.readuntil(str(sent).encode())).endswith(str(sent).encode())
+    writer.close()
+
+
+async def test_a_body_that_no_longer_comes_is_refused_there_too(port: int) -> None:
+    found = await answers(port, b"POST /patient HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n" + b"b" * 50_000)
+
+    assert found.startswith(b"HTTP/1.1 408 ")
 
 
 async def test_a_head_without_an_end_is_refused_and_the_connection_closed(port: int) -> None:

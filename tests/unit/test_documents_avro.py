@@ -23,12 +23,13 @@ from bounded_contexts.documents.domain.options import Options
 from bounded_contexts.documents.domain.values import Records, Single, Tagged, Value
 from tests.unit.document_values import refused, value_of
 
+MARK = b"0123456789abcdef"
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
 
 def packed(schema: Any, values: list[Any], codec: str = "null") -> bytes:
     out = io.BytesIO()
-    fastavro.writer(out, schema, values, codec=codec)
+    fastavro.writer(out, schema, values, codec=codec, sync_marker=MARK)
     return out.getvalue()
 
 
@@ -153,6 +154,7 @@ class TestReading:
             container(["null"], 1, b"\x02"),
             container({"type": "enum", "name": "E", "symbols": ["A"]}, 1, b"\x01"),
         ],
+        ids=range(14),  # not by the data: its marks are random
     )
     def test_that_is_none_is_refused(self, data: bytes) -> None:
         assert refused(data, "avro").code == "bad_avro"
@@ -229,6 +231,13 @@ class TestWriting:
 
     def test_is_the_same_bytes_for_the_same_document(self) -> None:
         assert written([{"a": 1}])[0] == written([{"a": 1}])[0]
+
+    def test_blocks_of_zstandard_are_packed_and_unpacked(self) -> None:
+        values = ["x" * 1000] * 1_500
+        out, _ = written(values, codec="zstandard")
+
+        assert value_of(out, "avro") == values
+        assert refused(out, "avro", Limits(item_bytes=10_000)).more["limit"] == "item_bytes"
 
     @pytest.mark.parametrize("codec", ["null", "deflate", "bzip2", "xz"])
     def test_blocks_are_packed_as_asked(self, codec: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from bounded_contexts.documents.adapters.catalogue import FORMATS
+from bounded_contexts.documents.adapters.option_texts import OPTIONS
 from bounded_contexts.documents.domain.options import Options
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +23,33 @@ def test_the_table_of_formats_is_the_codes() -> None:
     ]
 
     assert table == rows
+
+
+def test_the_table_of_pairs_is_the_codes() -> None:
+    table = PAGE.split("<!-- pairs:")[1].split("-->\n")[1].split("<!--")[0].splitlines()
+
+    assert table == pairs()
+
+
+def pairs() -> list[str]:
+    """Return which pairs stream, as the page has it."""
+    written = list(FORMATS.values())
+    head = ["| From, to |", *(f" `{each.name}` |" for each in written)]
+    rows = [
+        "".join(
+            [
+                f"| `{read.name}` |",
+                *(f" {'yes' if read.streams_in and each.streams_out else '–'} |" for each in written),
+            ]
+        )
+        for read in written
+        if read.is_read
+    ]
+    return ["".join(head), "|---" * (len(written) + 1) + "|", *rows]
+
+
+def test_every_option_is_explained_to_programs() -> None:
+    assert sorted(OPTIONS) == sorted(each.name for each in fields(Options))
 
 
 def test_every_option_is_in_its_table() -> None:
@@ -44,4 +72,5 @@ def test_every_code_is_named() -> None:
     }
 
     assert codes
-    assert [code for code in sorted(map(str, codes)) if f"`{code}`" not in PAGE] == []
+    pages = PAGE + (ROOT / "docs" / "rendering.md").read_text()
+    assert [code for code in sorted(map(str, codes)) if f"`{code}`" not in pages] == []

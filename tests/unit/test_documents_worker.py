@@ -139,6 +139,7 @@ async def test_a_result_can_be_packed(converter: IsolatedConverter) -> None:
         (b"a\tb\n1\t2\n", "tsv"),
         (b"\x81\xa1a\x01", "msgpack"),
         (b"PK\x03\x04", "xlsx"),
+        (b"Obj\x01", "avro"),
     ],
 )
 def test_first_bytes_tell_formats(head: bytes, name: str) -> None:

@@ -7,8 +7,9 @@ from time import monotonic
 import pytest
 
 from infra.memory_database import MemoryDatabase
-from infra.positions import MemoryPositions, ReadModel
+from infra.positions import MemoryPositions, ReadModel, comes_true
 from shared_kernel.events import Position
+from tests.virtual_time import skip_waits
 
 GROUP = "messaging.history"
 
@@ -64,3 +65,24 @@ async def test_topic_names_are_told_without_the_prefix_of_the_broker(positions: 
 
     assert await read_model.positions() == {"messages": {0: 10, 5: 2}, "conversations": {1: 3}}
     assert await read_model.reached(Position("messages", 0, 9), 0)
+
+
+def test_who_waits_for_long_asks_seldom() -> None:
+    looks = 0
+
+    async def look() -> bool:
+        nonlocal looks
+        looks += 1
+        return False
+
+    async def wait() -> tuple[bool, float]:
+        loop = asyncio.get_running_loop()
+        skip_waits(loop)
+        began = loop.time()
+        return await comes_true(look, 10.0), loop.time() - began
+
+    found, took_s = asyncio.run(wait())
+
+    assert not found
+    assert 10 <= took_s < 11
+    assert looks < 60

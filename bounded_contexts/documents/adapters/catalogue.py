@@ -80,6 +80,8 @@ def of_content(head: bytes) -> Format:
         return FORMATS["xlsx"]
     if head.startswith(avro.MAGIC):
         return FORMATS["avro"]
+    if head.startswith(b"Obj\x01"):
+        return FORMATS["avro"]
     if head[:1] and (0x80 <= head[0] <= 0x9F or 0xDC <= head[0] <= 0xDF):  # a map or list; no text begins so
         return FORMATS["msgpack"]
     text = _text(head).lstrip("\ufeff \t\r\n")

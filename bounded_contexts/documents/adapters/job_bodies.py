@@ -44,7 +44,7 @@ class LossAnswer(BaseModel):
 
 class ReportAnswer(BaseModel):
     losses: Annotated[dict[str, int], Field(description="How many leaves were changed, by code.")]
-    first: Annotated[list[LossAnswer], Field(description="The first of them, with their places.")]
+    first: Annotated[list[LossAnswer], Field(description="The first thousand of them, with their places.")]
     notes: Annotated[dict[str, str], Field(description="What was found out: charset, dialect, inferred types.")]
 
 

@@ -1,6 +1,6 @@
 """What a worker does: unpack, convert, pack. It runs in a process of its own, which may die of it (docs/adr/0048)."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import BinaryIO, cast
 
 from bounded_contexts.documents.adapters import catalogue
@@ -9,10 +9,12 @@ from bounded_contexts.documents.adapters.formats.conversion import Conversion
 from bounded_contexts.documents.adapters.unpacking import Counted, Source, Unpacked, packed
 from bounded_contexts.documents.adapters.worker_messages import Done, Job, encode, failed, job_of
 from bounded_contexts.documents.application.ports import Report, ToldLoss
+from bounded_contexts.documents.domain.losses import Loss, Losses
 from bounded_contexts.documents.domain.options import options_of
 from shared_kernel.errors import Refused
 
 HEAD = 4096  # bytes that tell a format
+TOLD_CHARACTERS = 150_000  # of the losses that are told with their places: events and frames hold a megabyte
 
 
 class _Peeked:
@@ -49,7 +51,7 @@ def work(task: bytes, source: Source) -> Generator[bytes, None, bytes]:
 
 def _converted(job: Job, given: Counted) -> Generator[bytes, None, Report]:
     task = job.task
-    conversion = Conversion(options_of(task.options), job.limits)
+    conversion = Conversion(options_of(task.options), job.limits, Losses(told=task.told))
     unpacked = given if task.packing == "identity" else Unpacked(given, task.packing, job.limits)
     peeked = _Peeked(unpacked)
     read = catalogue.named(task.read) if task.read else catalogue.of_content(peeked.peek())
@@ -58,8 +60,18 @@ def _converted(job: Job, given: Counted) -> Generator[bytes, None, Report]:
         written += len(piece)
         yield piece
     losses = conversion.losses
-    first = tuple(ToldLoss(each.code, each.pointer, each.detail) for each in losses.first)
-    return Report(dict(losses.counts), first, {"from": read.name, **losses.notes}, given.size, written)
+    return Report(
+        dict(losses.counts), tuple(_told(losses.first)), {"from": read.name, **losses.notes}, given.size, written
+    )
+
+
+def _told(losses: Sequence[Loss]) -> Iterator[ToldLoss]:
+    room = TOLD_CHARACTERS
+    for each in losses:
+        room -= len(each.pointer) + len(each.detail)
+        if room < 0:
+            return
+        yield ToldLoss(each.code, each.pointer, each.detail)
 
 
 def _pieces(source: _Peeked, read: str, write: str, conversion: Conversion) -> Iterator[bytes]:

@@ -5,6 +5,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from bounded_contexts.documents.domain.losses import TOLD
+
 Packing = Literal["identity", "gzip", "deflate", "br", "zstd"]
 
 
@@ -18,6 +20,7 @@ class Task:
     options: Mapping[str, str] = field(default_factory=dict)
     packing: Packing = "identity"
     packed: Literal["identity", "zstd"] = "identity"
+    told: int = TOLD  # changed leaves that are told with their places, at most
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from shared_kernel.errors import HeadwaterError, Unavailable
 
 LARGE = 8 << 20  # bytes of input, from which on a document must not take the places of small ones
 LOOK_S = 1.0  # between looks at how far a conversion is and whether it is still wanted
+TOLD = 1000  # changed leaves that a report names with their places, as far as an event holds them
 STEPS = 100  # of progress that are told at most
 PAUSE_S = 1.0  # before what was lost is tried again, then twice as long each time
 
@@ -145,7 +146,7 @@ async def _outcome(attempt: _Attempt, why: str | None, ports: JobPorts) -> Compl
     """Return what came out, None where it was given up or is over."""
     job, id_ = attempt.job, attempt.document_id
     source = ports.blobs.read(BlobName(id_, job.input_id))
-    task = Task(job.read, job.write, job.options, job.packing)  # type: ignore[arg-type]  # it was one of them
+    task = Task(job.read, job.write, job.options, job.packing, told=TOLD)  # type: ignore[arg-type]  # it was one of them
     try:
         async with ports.converter.converting(task, source) as running:
             begun = await change_conversion(Begin(document_id=id_, why=why, at=ports.now()), ports)

@@ -1,10 +1,16 @@
 """Why a conversion ends: what is wrong with the input, and where it is."""
 
+import re
 from collections.abc import Mapping
 
 from shared_kernel.errors import Refused
 
 QUOTED = 40  # characters of the input that an error repeats at most
+_LONG = re.compile(rf"[^\s'\"]{{{QUOTED + 1},}}")  # parsers repeat names, however long these are
+
+
+def _cut(word: "re.Match[str]") -> str:
+    return word[0][: QUOTED - 1] + "…"
 
 
 class Unreadable(Refused):
@@ -22,8 +28,14 @@ class Unreadable(Refused):
         pointer: str | None = None,
         cell: str | None = None,
     ) -> None:
-        super().__init__(code, detail)
-        known = {"line": line, "column": column, "offset": offset, "pointer": pointer, "cell": cell}
+        super().__init__(code, _LONG.sub(_cut, detail))
+        known = {
+            "line": line,
+            "column": column,
+            "offset": offset,
+            "pointer": pointer,
+            "cell": cell and _LONG.sub(_cut, cell),
+        }
         self.more: Mapping[str, str] = {name: str(value) for name, value in known.items() if value is not None}
 
 

@@ -6,8 +6,9 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Final
 
-from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
+from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, Unwritable
 from bounded_contexts.documents.domain.losses import Losses
+from bounded_contexts.documents.domain.options import Nulls
 from bounded_contexts.documents.domain.values import Tagged, Value, escaped, kind
 
 MARK: Final = (
@@ -20,11 +21,15 @@ UINT64: Final = range(2**64)
 class Fitting:
     """Fits values for one target. `holds` are the kinds that it has itself; a kind it lacks has `instead`."""
 
-    def __init__(self, holds: frozenset[str], losses: Losses, *, lossless: bool, depth: int) -> None:
+    def __init__(
+        self, holds: frozenset[str], losses: Losses, *, lossless: bool, depth: int, nulls: Nulls = "drop"
+    ) -> None:
         self._holds = holds
         self._losses = losses
         self._lossless = lossless
         self._depth = depth
+        self._nulls = nulls
+        self._drops_nulls = "null" not in holds and not lossless and nulls == "drop"
 
     def fit(self, value: Value, pointer: str = "", depth: int = 0) -> Value:
         """Return the value in kinds that the target holds. Raise `TooLarge` for one that is too deep."""
@@ -56,7 +61,7 @@ class Fitting:
             name = self._key(key, place)
             if name in fitted:
                 raise Unreadable("duplicate_key", "two keys are the same text", pointer=place)
-            if each is None and "null" not in self._holds and not self._lossless:
+            if each is None and self._drops_nulls:
                 self._losses.add("null_dropped", place, "the format has no null")
                 continue
             fitted[name] = self.fit(each, place, depth + 1)
@@ -76,6 +81,8 @@ class Fitting:
         return {MARK + kind(value): as_text(value)}
 
     def _instead(self, value: Value, pointer: str, depth: int) -> Value:
+        if value is None and self._nulls == "error":
+            raise Unwritable("null", f"the format has no null, as at {pointer or 'the whole document'}")
         if isinstance(value, Tagged):
             self._losses.add("tag_dropped", pointer, f"the value was of type {value.tag}")
             return self.fit(value.value, pointer, depth)

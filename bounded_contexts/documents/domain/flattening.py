@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
+from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, quoted
 from bounded_contexts.documents.domain.values import Value
 
 WHOLE: Final = "[]"  # names a value as a whole, without a step
@@ -17,7 +17,7 @@ EMPTY: Final = "\\e"  # names the empty key
 _SPECIAL = re.compile(r"[.\[\\]|[\x00-\x1f\x7f\ufffe\uffff]")
 _KEY = re.compile(r"(?:[^.\[\\]|\\.)*", re.DOTALL)
 _STEP = re.compile(r"\[(\d{1,7})\]|\.((?:[^.\[\\]|\\.)*)", re.DOTALL)
-_ESCAPED = re.compile(r"\\(?:u([0-9a-f]{4})|(.))", re.DOTALL)
+_ESCAPED = re.compile(r"\\(?:u(?!d[89a-f])([0-9a-f]{4})|(.))", re.DOTALL)  # of no half of a surrogate pair
 
 
 class Flattener:
@@ -52,7 +52,7 @@ class Flattener:
             if (type(value) is dict or type(value) is list) and value:
                 self._inner(value, name, row, depth)
             elif name in row:
-                raise Unreadable("duplicate_key", f"two keys are {name!r} as text")
+                raise Unreadable("duplicate_key", f"two keys are {quoted(name)} as text")
             else:
                 row[name] = value
 
@@ -96,10 +96,14 @@ def steps(name: str) -> Path:
     while at < len(name):
         match = _STEP.match(name, at)
         if match is None:
-            raise Unreadable("bad_name", f"{name!r} names no nested value: character {at + 1}")
+            raise Unreadable("bad_name", f"{quoted(name)} names no nested value: character {at + 1}")
         found.append(int(match[1]) if match[1] is not None else _ESCAPED.sub(_meant, match[2]))
         at = match.end()
     return tuple(found)
+
+
+def _told(path: Path) -> str:
+    return quoted("/".join(map(str, path)))
 
 
 class _Node(dict[str | int, Value]):
@@ -119,10 +123,10 @@ def unflattened(row: Iterable[tuple[Path, Value]], depth: int) -> Value:
         for step in path[:-1]:
             inner = node.setdefault(step, _Node())
             if type(inner) is not _Node:
-                raise Unreadable("name_clash", f"{path!r} is part of a value that has no parts")
+                raise Unreadable("name_clash", f"{_told(path)} is part of a value that has no parts")
             node = inner
         if path[-1] in node:
-            raise Unreadable("name_clash", f"{path!r} is there twice")
+            raise Unreadable("name_clash", f"{_told(path)} is there twice")
         node[path[-1]] = value
     return _built(root)
 

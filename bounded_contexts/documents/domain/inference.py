@@ -5,6 +5,7 @@ a person would read as a number, a truth value or a time.
 """
 
 import re
+from collections.abc import Callable
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Final
@@ -15,7 +16,7 @@ from bounded_contexts.documents.domain.values import Value
 
 INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,3999})")
 DECIMAL: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,3999})\.[0-9]{1,3999}")
-LOOSE: Final = re.compile(r"[+-]?(?:[0-9]{1,4000}\.?[0-9]{0,4000}|\.[0-9]{1,4000})(?:[eE][+-]?[0-9]{1,9})?")
+LOOSE: Final = re.compile(r"[+-]?(?:[0-9]{1,4000}(?:\.[0-9]{0,4000})?|\.[0-9]{1,4000})(?:[eE][+-]?[0-9]{1,9})?")
 DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
 DATETIME: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)?")
 TIME: Final = re.compile(r"\d\d:\d\d:\d\d(?:\.\d{1,6})?")
@@ -35,6 +36,24 @@ def inferred(text: str, inference: Inference) -> Value:
             return text
         return _exact(text)
     return _loose(text.strip()) if inference == "full" else text
+
+
+def notation(decimal: str, thousands: str | None) -> Callable[[str], str | None] | None:
+    """Return what writes numbers with these marks as all others are written. It leaves texts as they are, and gives None for
+    those that are numbers with the common marks only. None for the common marks themselves."""
+    if decimal == "." and thousands is None:
+        return None
+    group = rf"[0-9]{{1,3}}(?:{re.escape(thousands)}[0-9]{{3}})+|" if thousands else ""
+    number = re.compile(rf"\s*([+-]?)({group}[0-9]{{1,4000}})(?:{re.escape(decimal)}([0-9]{{1,4000}}))?\s*")
+
+    def plain(text: str) -> str | None:
+        match = number.fullmatch(text)
+        if match is None:
+            return text if LOOSE.fullmatch(text.strip()) is None else None
+        whole = match[2].replace(thousands, "") if thousands else match[2]
+        return f"{match[1]}{whole}.{match[3]}" if match[3] else match[1] + whole
+
+    return plain
 
 
 def inferred_within(value: Value, inference: Inference) -> Value:

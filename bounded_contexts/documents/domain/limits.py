@@ -20,4 +20,5 @@ class Limits:
     )
     sheets: int = 1_000
     inflated_bytes: int = 4 << 30  # of a packed workbook
+    shared_bytes: int = 256 << 20  # of the texts that the sheets of a workbook share, inflated
     inflation_ratio: int = 200

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-TOLD = 20  # with their places; every further one is counted only
+TOLD = 20  # with their places, unless more are asked for; every further one is counted only
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,21 +23,22 @@ class Losses:
     first: list[Loss] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)  # what was found out: dialect, charset, inferred types
     _within: str = ""
+    told: int = TOLD
 
     def add(self, code: str, pointer: str, detail: str) -> None:
         """Count a loss; tell of it while there are few."""
         self.counts[code] += 1
-        if len(self.first) < TOLD:
+        if not self.are_told:
             self.first.append(Loss(code, self._within + pointer, detail))
 
     def within(self, pointer: str) -> "Losses":
         """Return the same losses for a part of the document: what is added there is counted and told here."""
-        return Losses(self.counts, self.first, self.notes, self._within + pointer)
+        return Losses(self.counts, self.first, self.notes, self._within + pointer, self.told)
 
     @property
     def are_told(self) -> bool:
         """Return whether further ones are only counted."""
-        return len(self.first) >= TOLD
+        return len(self.first) >= self.told
 
     @property
     def total(self) -> int:

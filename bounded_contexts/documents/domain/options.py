@@ -9,6 +9,7 @@ from shared_kernel.errors import Malformed
 TYPES: Final = ("integer", "decimal", "boolean", "datetime", "date", "time", "string")
 Duplicates = Literal["error", "first", "last", "list"]
 Inference = Literal["off", "safe", "full"]
+Nulls = Literal["drop", "error", "text"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +30,11 @@ class Options:
     # writing
     pretty: bool = False
     sort_keys: bool = False
+    framing: Literal["list", "stream"] = "list"  # records as one list, or YAML documents and MsgPack values in a row
     output_charset: str = "utf-8"
     columns: tuple[str, ...] = ()  # of flat formats; others are left out and reported. Empty: all there are
     # CSV, TSV
+    dialect: Literal["given", "auto"] = "given"  # auto: delimiter, quote and escape are guessed when reading
     delimiter: str | None = None
     quote: str = '"'
     escape: str | None = None
@@ -40,9 +43,15 @@ class Options:
     comment: str | None = None
     trim: bool = False
     ragged: Literal["error", "pad", "truncate", "skip"] = "error"  # rows that are shorter or longer than the header
-    null_text: str | None = None  # a cell that reads as null; None: none does
+    # Cells that stand for null and truth values, read and written; None: none do
+    null_text: str | None = None
+    true_text: str | None = None
+    false_text: str | None = None
+    # In numbers, with `inference` and `types`, and of written ones
+    decimal_mark: str = "."
+    thousands_mark: str | None = None
     newline: Literal["lf", "crlf"] = "crlf"
-    quoting: Literal["minimal", "all"] = "minimal"
+    quoting: Literal["minimal", "all"] = "minimal"  # of YAML's texts, too
     mark: bool = False  # begin with a byte order mark
     formula: Literal["keep", "escape", "reject"] = (
         "keep"  # texts that spreadsheet programs would run: = + - @ tab return
@@ -53,13 +62,20 @@ class Options:
     attributes: str = "@"  # prefix of keys that are attributes
     text: str = "#text"
     namespaces: Literal["keep", "expand", "strip"] = "keep"
+    comments: bool = False  # are `#comment`, and are written; else they are left out
     lists: tuple[str, ...] = ()  # element names that are lists even where there is one
     # TOML
     toml: Literal["1.0", "1.1"] = "1.0"
+    nulls: Nulls = (
+        "drop"  # in maps, of a format without null; in lists they become empty texts, unless they are an error
+    )
+    arrays: Literal["tables", "inline"] = "tables"  # how lists of maps are written
     # YAML
+    yaml: Literal["1.2", "1.1"] = "1.2"  # by whose rules plain scalars are read
+    style: Literal["block", "flow"] = "block"
     tags: Literal["refuse", "keep"] = "refuse"  # of types that YAML itself has none of
     # Avro
-    codec: Literal["deflate", "null", "bzip2", "xz"] = "deflate"  # of the blocks that are written
+    codec: Literal["deflate", "null", "bzip2", "xz", "zstandard"] = "deflate"  # of the blocks that are written
     # XLSX
     sheet: str | None = None  # name, or index from 0; None: the first when reading, "Sheet1" when writing; or "all"
     range: str | None = None  # cells that are read: "B2:D9", "B:D", "2:9"
@@ -78,7 +94,7 @@ def options_of(given: Mapping[str, str]) -> Options:
         if name not in kinds:
             raise Malformed("unknown_option", f"{name[:40]!r} is none of {', '.join(kinds)}")
         found[name] = _meant(name, kinds[name], text)
-    for name in ("delimiter", "quote", "escape", "comment"):
+    for name in ("delimiter", "quote", "escape", "comment", "decimal_mark", "thousands_mark"):
         if found.get(name) is not None and len(found[name]) != 1:
             raise Malformed("bad_option", f"{name} is one character")
     return Options(**found)

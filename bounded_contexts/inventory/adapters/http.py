@@ -1,8 +1,6 @@
 """REST face of inventory: parse, call, answer."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from time import monotonic
 from typing import Annotated
 from uuid import uuid4
 
@@ -40,9 +38,9 @@ from infra.http import (
     problems,
     seal_place,
 )
+from infra.positions import comes_true
 from shared_kernel.permissions import require
 
-LOOK_AGAIN_S = 0.02
 ITEMS = "stock-items"
 
 
@@ -137,11 +135,5 @@ def router(ports: Ports) -> APIRouter:
 
 async def _shown(look: Callable[[], Awaitable[object]], wait: float, response: Response) -> None:
     """Wait as long as the client prefers until lists show it."""
-    until = monotonic() + wait
-    while wait:
-        if await look():
-            response.headers.update(APPLIED)
-            return
-        if monotonic() >= until:
-            return
-        await asyncio.sleep(LOOK_AGAIN_S)
+    if wait and await comes_true(look, wait):
+        response.headers.update(APPLIED)

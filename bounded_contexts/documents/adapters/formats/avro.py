@@ -91,7 +91,7 @@ def read(source: BinaryIO, conversion: Conversion) -> Document:
     decoders = Decoders(conversion)
     try:
         decode = decoders.of(msgspec.json.decode(header.get("avro.schema", b"")))
-    except (msgspec.DecodeError, RecursionError, KeyError, TypeError):
+    except (ValueError, RecursionError, KeyError, TypeError):  # of JSON, of UTF-8, of what is no schema
         raise Unreadable("bad_avro", "the schema is none") from None
     conversion.losses.notes["codec"] = codec
     sync = given.taken(SYNC)

@@ -6,7 +6,11 @@ import zlib
 from collections.abc import Callable
 from typing import Final
 
+from backports import zstd
+
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
+
+WINDOW_LOG: Final = 27  # zstandard may look back 128 MiB: what its command line writes at most by itself
 
 
 def _deflated(data: bytes) -> bytes:
@@ -26,6 +30,11 @@ def _bunzip(data: bytes, limit: int) -> bytes:
 
 def _unxz(data: bytes, limit: int) -> bytes:
     parser = lzma.LZMADecompressor(memlimit=2 * limit)
+    return _ended(parser.decompress(data, limit + 1), parser.eof, limit)
+
+
+def _unzstd(data: bytes, limit: int) -> bytes:
+    parser = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: WINDOW_LOG})
     return _ended(parser.decompress(data, limit + 1), parser.eof, limit)
 
 
@@ -101,6 +110,7 @@ PACK: Final[dict[str, Callable[[bytes], bytes]]] = {
     "deflate": _deflated,
     "bzip2": bz2.compress,
     "xz": lzma.compress,
+    "zstandard": zstd.compress,
 }
 UNPACK: Final[dict[str, Callable[[bytes, int], bytes]]] = {
     "null": lambda data, _: data,
@@ -108,6 +118,7 @@ UNPACK: Final[dict[str, Callable[[bytes, int], bytes]]] = {
     "bzip2": _bunzip,
     "xz": _unxz,
     "snappy": _unsnappy,
+    "zstandard": _unzstd,
 }
 
 
@@ -115,5 +126,5 @@ def unpacked(codec: str, data: bytes, limit: int, offset: int) -> bytes:
     """Return the block. Raise `Unreadable` for a damaged one, `TooLarge` past the limit in bytes."""
     try:
         return UNPACK[codec](data, limit)
-    except (ValueError, IndexError, OSError, EOFError, zlib.error, lzma.LZMAError):
+    except (ValueError, IndexError, OSError, EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError):
         raise Unreadable("bad_avro", f"a block is not packed with {codec}", offset=offset) from None

@@ -3,9 +3,9 @@
 import codecs
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
-from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
+from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, quoted
 from bounded_contexts.documents.domain.fitting import Fitting
 from bounded_contexts.documents.domain.limits import Limits
 from bounded_contexts.documents.domain.losses import Losses
@@ -24,6 +24,13 @@ MARKS = (
 )
 
 
+NO_CHARSETS: Final = (
+    frozenset(  # but escapes, names of hosts, or of nothing; some take a time that grows with the square
+        {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "mbcs", "oem"}
+    )
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Conversion:
     """One conversion: what was asked, what it may take, what it loses."""
@@ -34,7 +41,8 @@ class Conversion:
 
     def fitting(self, holds: frozenset[str]) -> Fitting:
         """Return what makes values fit for a format."""
-        return Fitting(holds, self.losses, lossless=self.options.lossless, depth=self.limits.depth)
+        options = self.options
+        return Fitting(holds, self.losses, lossless=options.lossless, depth=self.limits.depth, nulls=options.nulls)
 
 
 Read = Callable[[BinaryIO, Conversion], Document]
@@ -71,16 +79,17 @@ def utf8(source: BinaryIO, conversion: Conversion) -> Iterator[bytes]:
             break
     charset, skip = _charset(head, conversion.options.charset)
     conversion.losses.notes["charset"] = charset
-    decoder = _decoder(charset)
+    decoder = codec_of(charset).incrementaldecoder("strict")
     seen = skip
     rest = head[skip:]
     while True:
         final = not rest
         try:
             text = decoder.decode(rest, final)
-        except UnicodeDecodeError as error:
-            held = len(error.object) - len(rest)
-            at = seen - held + error.start
+        except UnicodeError as error:
+            at = 0  # UTF-16 without its mark
+            if isinstance(error, UnicodeDecodeError):
+                at = seen - (len(error.object) - len(rest)) + error.start
             raise Unreadable("bad_charset", f"bytes that are no {charset}", offset=at) from None
         if text:
             yield text.encode()
@@ -110,24 +119,22 @@ def _same(asked: str, charset: str) -> bool:
     return charset.startswith(asked.lower().replace("_", "-"))
 
 
-def _decoder(charset: str) -> codecs.IncrementalDecoder:
+def codec_of(charset: str) -> codecs.CodecInfo:
+    """Return the charset. Raise `Unreadable` for a name that there is none of, or that is Python's name for something else."""
     try:
-        info = codecs.lookup(charset)
-        if not info._is_text_encoding:  # rot13, hex: codecs that are no charsets
-            raise LookupError(charset)
-        return info.incrementaldecoder("strict")
-    except LookupError:
-        raise Unreadable("unknown_charset", f"{charset} is no charset") from None
+        found = codecs.lookup(charset)
+    except (LookupError, ValueError):  # the latter for control characters
+        found = None
+    if found is None or not found._is_text_encoding or found.name in NO_CHARSETS:
+        raise Unreadable("unknown_charset", f"{quoted(charset)} is no charset")
+    return found
 
 
 def encoded(pieces: Iterable[str], conversion: Conversion) -> Iterator[bytes]:
     """Yield the text in the charset that was asked for. Raise `Unreadable` for a character that it lacks."""
-    charset = conversion.options.output_charset
-    try:
-        encoder = codecs.getincrementalencoder(charset)("strict")
-    except LookupError:
-        raise Unreadable("unknown_charset", f"{charset} is no charset") from None
-    if conversion.options.mark and charset.lower().replace("_", "-").startswith("utf-8"):
+    codec = codec_of(conversion.options.output_charset)
+    charset, encoder = codec.name, codec.incrementalencoder("strict")
+    if conversion.options.mark and charset == "utf-8":
         yield codecs.BOM_UTF8
     for piece in pieces:
         try:

@@ -8,7 +8,8 @@ from itertools import chain, islice
 from typing import BinaryIO, Final
 
 from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format, encoded, utf8
-from bounded_contexts.documents.adapters.formats.rows import check_names, keyed, levelled, nested
+from bounded_contexts.documents.adapters.formats.dialects import guessed, sampled
+from bounded_contexts.documents.adapters.formats.rows import check_names, keyed, levelled, nested, tokens_of
 from bounded_contexts.documents.adapters.formats.tables import Cells, Table, flat_rows
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, Unwritable
 from bounded_contexts.documents.domain.options import Options
@@ -19,13 +20,17 @@ BATCH: Final = 1_000  # rows
 RISKY: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
-def _dialect(options: Options, delimiter: str) -> dict[str, object]:
-    return {
-        "delimiter": options.delimiter or delimiter,
-        "quotechar": options.quote,
-        "escapechar": options.escape,
-        "doublequote": options.escape is None,
-    }
+def _read_as(lines: Iterator[str], conversion: Conversion, delimiter: str) -> tuple[Iterator[str], dict[str, object]]:
+    """Return the lines, and how cells stand in them."""
+    options = conversion.options
+    quote, escape = options.quote, options.escape
+    if options.dialect == "auto":
+        first, lines = sampled(lines)
+        found = guessed(first, delimiter)
+        delimiter, quote, escape = found["delimiter"], found["quote"], found.get("escape")
+        conversion.losses.notes.update(found)
+    delimiter = options.delimiter or delimiter
+    return lines, {"delimiter": delimiter, "quotechar": quote, "escapechar": escape, "doublequote": escape is None}
 
 
 def reader(delimiter: str) -> Callable[[BinaryIO, Conversion], Document]:
@@ -34,7 +39,8 @@ def reader(delimiter: str) -> Callable[[BinaryIO, Conversion], Document]:
     def read(source: BinaryIO, conversion: Conversion) -> Document:
         options = conversion.options
         csv.field_size_limit(conversion.limits.cell_characters)
-        rows = csv.reader(_lines(source, conversion), strict=True, **_dialect(options, delimiter))  # type: ignore[arg-type]
+        lines, dialect = _read_as(_lines(source, conversion), conversion, delimiter)
+        rows = csv.reader(lines, strict=True, **dialect)  # type: ignore[arg-type]
         found = _checked(rows, conversion)
         first = next(found, None)
         if first is None:
@@ -86,13 +92,13 @@ def _records(
     names: Sequence[str], rows: Iterator[list[str]], counter: object, conversion: Conversion
 ) -> Iterator[list[dict[str, Value]]]:
     width, records = len(names), keyed(names, conversion)
-    null = conversion.options.null_text
+    tokens = tokens_of(conversion.options)
     while batch := list(islice(rows, BATCH)):
         level = levelled(batch, width, conversion, getattr(counter, "line_num", None))
-        if null is None:
-            yield records(level)
+        if tokens:
+            yield records([[tokens.get(cell, cell) for cell in row] for row in level])
         else:
-            yield records([[None if cell == null else cell for cell in row] for row in level])
+            yield records(level)
 
 
 def writer(delimiter: str) -> Callable[[Document, Conversion], Iterator[bytes]]:

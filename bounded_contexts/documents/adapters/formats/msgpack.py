@@ -79,14 +79,21 @@ class _Source:
                     if self._fed == before:
                         raise EOFError from None
                     raise Unreadable("bad_msgpack", "a value ends too early", offset=self._fed) from None
-            except msgpack.StackError:
-                raise TooLarge("depth", self._depth) from None
-            except UnicodeDecodeError:
-                raise Unreadable("bad_charset", "a text that is no UTF-8 begins here", offset=before) from None
-            except Unreadable as error:
-                raise Unreadable(error.code, error.detail, offset=before) from None
-            except (ValueError, msgpack.UnpackException) as error:
-                raise Unreadable("bad_msgpack", str(error) or "no MessagePack", offset=before) from None
+            except (ValueError, MemoryError, Unreadable, msgpack.UnpackException) as error:
+                raise self._refusal(error, before) from None
+
+    def _refusal(self, error: Exception, offset: int) -> Exception:
+        match error:
+            case msgpack.StackError():
+                return TooLarge("depth", self._depth)
+            case MemoryError():  # for as many elements as it says it has
+                return TooLarge("item_bytes", self._limit)
+            case UnicodeDecodeError():
+                return Unreadable("bad_charset", "a text that is no UTF-8 begins here", offset=offset)
+            case Unreadable():
+                return Unreadable(error.code, error.detail, offset=offset)
+            case _:
+                return Unreadable("bad_msgpack", str(error) or "no MessagePack", offset=offset)
 
     @property
     def value(self) -> Any:
@@ -174,12 +181,17 @@ def _rest(given: _Source) -> Iterator[Sequence[Value]]:
 
 
 def write(document: Document, conversion: Conversion) -> Iterator[bytes]:
-    """Write one value; records as an array, whose length comes first: they wait until it is known."""
+    """Write one value; records one behind the other, or as an array, whose length comes first: they wait until it is known."""
     pack = _packing(conversion)
     if isinstance(document, Single):
         yield pack(document.value, "")
         return
     count = 0
+    if conversion.options.framing == "stream":
+        for batch in document.batches:
+            yield b"".join([pack(value, f"/{count + index}") for index, value in enumerate(batch)])
+            count += len(batch)
+        return
     with tempfile.SpooledTemporaryFile(SPOOLED) as spool:
         for batch in document.batches:
             spool.write(b"".join([pack(value, f"/{count + index}") for index, value in enumerate(batch)]))

@@ -10,6 +10,7 @@ from typing import BinaryIO, Final
 
 from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format, encoded, utf8, whole
 from bounded_contexts.documents.adapters.formats.json import merged
+from bounded_contexts.documents.adapters.formats.rows import tokens_of
 from bounded_contexts.documents.adapters.formats.tables import Cells, single, unguarded
 from bounded_contexts.documents.domain.errors import Unreadable
 from bounded_contexts.documents.domain.flattening import steps, unflattened
@@ -35,9 +36,11 @@ def read(source: BinaryIO, conversion: Conversion) -> Document:
     if options.restored:
         cells = ((steps(name), unguarded(value)) for name, value in flat.items() if value)
         return Single(unflattened(cells, conversion.limits.depth))
-    known = dict(options.types)
+    known, tokens = dict(options.types), tokens_of(options)
     for name, value in flat.items():
-        if type(value) is str:
+        if type(value) is str and value in tokens:
+            flat[name] = tokens[value]
+        elif type(value) is str:
             flat[name] = as_kind(value, known[name], name) if name in known else inferred(value, options.inference)
     if not options.nested:
         return Single(flat)
@@ -76,7 +79,10 @@ def _unescaped(text: str, number: int) -> str:
     if "\\" not in text:
         return text
     found = _ESCAPE.sub(lambda match: _character(match, number), text)
-    return found.encode("utf-16", "surrogatepass").decode("utf-16") if "\\u" in text else found
+    try:
+        return found.encode("utf-16", "surrogatepass").decode("utf-16") if "\\u" in text else found
+    except UnicodeDecodeError:
+        raise Unreadable("bad_escape", "an escape stands for half of a surrogate pair", line=number) from None
 
 
 def _character(match: "re.Match[str]", number: int) -> str:

@@ -1,5 +1,6 @@
 """Rows of cells under names as records: the other way of tables.py."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from bounded_contexts.documents.adapters.formats.conversion import Conversion
@@ -7,7 +8,8 @@ from bounded_contexts.documents.adapters.formats.json import merged
 from bounded_contexts.documents.adapters.formats.tables import unguarded
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.flattening import steps, unflattened
-from bounded_contexts.documents.domain.inference import as_kind, inferred
+from bounded_contexts.documents.domain.inference import as_kind, inferred, notation
+from bounded_contexts.documents.domain.options import Inference, Options
 from bounded_contexts.documents.domain.values import Document, Records, Value
 
 
@@ -16,7 +18,7 @@ def check_names(names: Sequence[str], conversion: Conversion) -> None:
     if len(names) > conversion.limits.columns:
         raise TooLarge("columns", conversion.limits.columns)
     if len(set(names)) < len(names) and conversion.options.duplicates == "error":
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = Counter(names).most_common(1)[0][0]
         raise Unreadable("duplicate_key", f"the column {twice[:40]!r} is there twice", line=1)
 
 
@@ -52,6 +54,14 @@ def levelled(
     return kept
 
 
+def tokens_of(options: Options) -> dict[str, Value]:
+    """Return the cells that stand for null and truth values; none in what was written with `lossless`."""
+    if options.restored:
+        return {}
+    asked = ((options.null_text, None), (options.true_text, True), (options.false_text, False))
+    return {text: value for text, value in asked if text is not None}
+
+
 def nested(
     batches: Iterator[list[dict[str, Value]]], names: Sequence[str], conversion: Conversion, *, has_parts: bool = False
 ) -> Document:
@@ -69,11 +79,31 @@ def nested(
 
 def _typed(batches: Iterator[list[dict[str, Value]]], conversion: Conversion) -> Iterator[list[dict[str, Value]]]:
     known, inference = dict(conversion.options.types), conversion.options.inference
+    plain = notation(conversion.options.decimal_mark, conversion.options.thousands_mark)
+    if plain is not None:
+        yield from _typed_with_marks(batches, known, inference, plain)
+        return
     for batch in batches:
         for row in batch:
             for name, cell in row.items():
                 if type(cell) is str:
                     row[name] = as_kind(cell, known[name], name) if name in known else inferred(cell, inference)
+        yield batch
+
+
+def _typed_with_marks(
+    batches: Iterator[list[dict[str, Value]]],
+    known: dict[str, str],
+    inference: Inference,
+    plain: Callable[[str], str | None],
+) -> Iterator[list[dict[str, Value]]]:
+    for batch in batches:
+        for row in batch:
+            for name, cell in row.items():
+                if type(cell) is not str or (text := plain(cell)) is None:
+                    continue
+                value = as_kind(text, known[name], name) if name in known else inferred(text, inference)
+                row[name] = cell if type(value) is str else value
         yield batch
 
 

@@ -25,6 +25,7 @@ from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.fitting import TEXTS, as_text, restored
 from bounded_contexts.documents.domain.flattening import WHOLE, Flattener
 from bounded_contexts.documents.domain.losses import Losses
+from bounded_contexts.documents.domain.options import Options
 from bounded_contexts.documents.domain.values import Document, Records, Single, Value
 
 ALONE: Final = "value"  # the column of records that are no maps and no lists, or empty
@@ -47,6 +48,7 @@ CODES: Final = {
     "empty_as_text": frozenset({dict, list}),
 }
 PLAIN: Final = frozenset(IN_CELLS)
+TOKENS: Final = frozenset({type(None), bool})
 STRING: Final = frozenset({str})
 _cells = msgspec.msgpack.Encoder().encode
 _rows = msgspec.msgpack.Decoder(list[list[str]]).decode
@@ -158,6 +160,9 @@ class Cells:
         self._longest = conversion.limits.cell_characters
         self._seen = 0
         self._known: dict[str, None] = {}  # names that have come up
+        self._said = _said(conversion.options)
+        self._in_cells = {**IN_CELLS, **self._said}
+        self._codes = {code: of - (self._said.keys() & TOKENS) for code, of in CODES.items()}
 
     def blocks(self, document: Document, asked: frozenset[str] | None = None) -> Iterator[Block]:
         """Yield the records' cells, at most `BATCH` records together; names that were not asked for are lost."""
@@ -243,13 +248,13 @@ class Cells:
             ]
         if not kinds <= PLAIN:
             raise Declined
-        for code, of in CODES.items():
+        for code, of in self._codes.items():
             if kinds & of:
                 lost[code] += len(values) if kinds <= of else sum(map(of.__contains__, map(type, values)))
         if len(kinds) == 1:
-            texts = values if kinds == STRING else list(map(IN_CELLS[next(iter(kinds))], values))
+            texts = values if kinds == STRING else list(map(self._in_cells[next(iter(kinds))], values))
         else:
-            texts = [each if type(each) is str else IN_CELLS[type(each)](each) for each in values]
+            texts = [each if type(each) is str else self._in_cells[type(each)](each) for each in values]
         if max(map(len, texts)) > self._longest:
             raise Declined
         return texts
@@ -270,6 +275,8 @@ class Cells:
 
     def _lossy(self, value: Value, number: int, name: str) -> str:
         losses, place = self._conversion.losses, f"/{number}/{name}"
+        if type(value) in TOKENS and type(value) in self._said:
+            return self._said[type(value)](value)
         if value is None:
             losses.add("null_as_text", place, "a cell has no null: it is empty")
             return ""
@@ -277,7 +284,21 @@ class Cells:
             losses.add("empty_as_text", place, "a cell has no empty list or map")
             return "[]" if isinstance(value, list) else "{}"
         losses.add("kind_as_text", place, "a cell has texts only")
-        return as_text(value)
+        return self._in_cells.get(type(value), as_text)(value)
+
+
+def _said(options: Options) -> dict[type, Callable[[Value], str]]:
+    """Return how kinds stand in cells other than by default, and that is no loss of those among `TOKENS`."""
+    said: dict[type, Callable[[Value], str]] = {}
+    null, true, false, mark = options.null_text, options.true_text, options.false_text, options.decimal_mark
+    if null is not None:
+        said[type(None)] = lambda _: null
+    if true is not None and false is not None:
+        said[bool] = lambda value: true if value else false
+    if mark != ".":
+        for kind in (float, Decimal):
+            said[kind] = lambda value: as_text(value).replace(".", mark)
+    return said
 
 
 def guarded(text: str) -> str:
@@ -285,13 +306,16 @@ def guarded(text: str) -> str:
     return _cell(text).decode() if not text or text[0] in '"[{-0123456789tfn' or "\0" in text else text
 
 
-def unguarded(cell: str) -> Value:
-    """Return what a cell of a lossless table stands for."""
-    if cell[0] not in '"[{-0123456789tfn':
+def unguarded(cell: Value) -> Value:
+    """Return what a cell of a lossless table stands for; one that is no text stands for itself."""
+    if type(cell) is not str or cell[0] not in '"[{-0123456789tfn':
         return cell
     try:
-        return restored(_decoded(cell.encode()))
-    except msgspec.DecodeError:
+        value = _decoded(cell.encode())
+        if "\\u" in cell:
+            _cell(value)  # which half of a surrogate pair cannot be
+        return restored(value)
+    except (msgspec.DecodeError, UnicodeEncodeError, ArithmeticError):
         raise Unreadable("bad_cell", f"{cell[:40]!r} was not written with `lossless`") from None
 
 

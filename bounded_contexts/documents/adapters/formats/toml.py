@@ -62,7 +62,33 @@ def write(document: Document, conversion: Conversion) -> Iterator[bytes]:
         fitted = fit(value)
     if conversion.options.sort_keys:
         fitted = in_order(fitted)
-    return encoded((tomli_w.dumps(fitted),), conversion)
+    inline = conversion.options.arrays == "inline"
+    return encoded(_tables(fitted, ()) if inline else (tomli_w.dumps(fitted),), conversion)
+
+
+def _tables(table: dict[str, Value], path: tuple[str, ...]) -> Iterator[str]:
+    """Yield maps as tables, and lists of maps as values."""
+    inner = {key: value for key, value in table.items() if isinstance(value, dict)}
+    for key, value in table.items():
+        if key not in inner:
+            yield f"{_key(key)} = {_inline(value)}\n"
+    for key, value in inner.items():
+        here = (*path, key)
+        yield f"\n[{'.'.join(map(_key, here))}]\n"
+        yield from _tables(value, here)
+
+
+def _inline(value: Value) -> str:
+    if isinstance(value, dict):
+        parts = ", ".join([f"{_key(key)} = {_inline(each)}" for key, each in value.items()])
+        return f"{{ {parts} }}" if parts else "{}"
+    if isinstance(value, list):
+        return f"[{', '.join([_inline(each) for each in value])}]"
+    return tomli_w.dumps({"k": value}).removeprefix("k = ").rstrip("\n")
+
+
+def _key(key: str) -> str:
+    return tomli_w.dumps({key: 0}).removesuffix(" = 0\n")
 
 
 TOML: Final = Format(

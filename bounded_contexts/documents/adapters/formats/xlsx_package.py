@@ -12,10 +12,11 @@ from xml.parsers import expat
 
 from bounded_contexts.documents.adapters.formats.conversion import CHUNK
 from bounded_contexts.documents.adapters.formats.xlsx_cells import Area, area_of
-from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
+from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, quoted
 from bounded_contexts.documents.domain.limits import Limits
 
 ENTRIES: Final = 10_000
+LOCAL_HEADER: Final = 30  # bytes before a part, at least
 OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # begins what is encrypted, and what is older than packages
 BUILT_IN: Final = {  # codes of number formats that a workbook does not spell out (part 1, 18.8.30)
     **dict.fromkeys((*range(14, 23), *range(27, 37), 45, 47, *range(50, 59)), "y"),
@@ -31,7 +32,7 @@ BUILT_IN: Final = {  # codes of number formats that a workbook does not spell ou
 }
 _QUOTED = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]|_.|\*.')
 _ELAPSED = re.compile(r"\[(?:h+|m+|s+)\]", re.IGNORECASE)
-_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
+_ESCAPED = re.compile(r"_x(?![dD][89a-fA-F])([0-9A-Fa-f]{4})_")  # of no half of a surrogate pair
 
 
 @dataclass(slots=True)
@@ -63,6 +64,11 @@ class Workbook:
             raise Unreadable("encrypted", "the workbook is encrypted, or of a format before 2007")
         self.package = zipfile.ZipFile(spool)
         _check(self.package, limits)
+        # Names are told apart by their letters only, and some programs write other slashes.
+        self._parts = {entry.filename.replace("\\", "/").lower(): entry for entry in self.package.infolist()}
+        self._main = self._main_part()
+        self._folder = posixpath.dirname(self._main)
+        self._kinds: dict[str, str] = {}  # of parts that the workbook names → where they are
         self.from_1904 = False
         self.sheets: list[SheetPart] = []
         self._find_sheets()
@@ -70,16 +76,36 @@ class Workbook:
         self.styles = self._styles()
 
     def _find_sheets(self) -> None:
-        targets = self._relations("xl/workbook.xml")
+        targets = self._relations(self._main)
 
         def sheet(tag: str, given: dict[str, str]) -> None:
             if tag == "sheet" and (target := targets.get(given.get("id", ""))):
                 hidden = given.get("state", "visible") != "visible"
-                self.sheets.append(SheetPart(given.get("name", ""), posixpath.join("xl", target).lstrip("/"), hidden))
+                self.sheets.append(SheetPart(given.get("name", ""), self._joined(target), hidden))
             if tag == "workbookPr" and given.get("date1904") in ("1", "true"):
                 self.from_1904 = True
 
-        self.walk("xl/workbook.xml", sheet)
+        self.walk(self._main, sheet)
+
+    def _main_part(self) -> str:
+        found: list[str] = []
+
+        def relation(tag: str, given: dict[str, str]) -> None:
+            if tag == "Relationship" and given.get("Type", "").endswith("/officeDocument"):
+                found.append(given.get("Target", "").lstrip("/"))
+
+        if "_rels/.rels" in self._parts:
+            self.walk("_rels/.rels", relation)
+        return found[0] if found else "xl/workbook.xml"
+
+    def _joined(self, target: str) -> str:
+        return posixpath.normpath(posixpath.join("/", self._folder, target)).lstrip("/")
+
+    def _beside(self, kind: str) -> str | None:
+        """Return the part of that kind which the workbook has, if any."""
+        found = [self._joined(target) for name, target in self._kinds.items() if name == kind]
+        found.append(f"{self._folder}/{kind}.xml".lstrip("/"))
+        return next((part for part in found if part.lower() in self._parts), None)
 
     def _relations(self, part: str, *, outward: bool = False) -> dict[str, str]:
         found: dict[str, str] = {}
@@ -87,17 +113,21 @@ class Workbook:
         def relation(tag: str, given: dict[str, str]) -> None:
             if tag == "Relationship" and (given.get("TargetMode") == "External") == outward:
                 found[given.get("Id", "")] = given.get("Target", "")
+                if part == self._main:
+                    self._kinds[posixpath.basename(given.get("Type", ""))] = given.get("Target", "")
 
         folder, _, name = part.rpartition("/")
-        path = f"{folder}/_rels/{name}.rels"
-        if not outward or path in self.package.namelist():
+        path = f"{folder}/_rels/{name}.rels".lstrip("/")
+        if not outward or path.lower() in self._parts:
             self.walk(path, relation)
         return found
 
     def _shared(self) -> list[str]:
-        name = next((each for each in self.package.namelist() if each.lower() == "xl/sharedstrings.xml"), None)
+        name = self._beside("sharedStrings")
         if name is None:
             return []
+        if self._parts[name.lower()].file_size > self._limits.shared_bytes:
+            raise TooLarge("shared_bytes", self._limits.shared_bytes)
         texts: list[str] = []
         parts: list[str] = []
         state = {"in_text": False, "phonetic": 0}
@@ -122,7 +152,8 @@ class Workbook:
         return texts
 
     def _styles(self) -> Styles:
-        if "xl/styles.xml" not in self.package.namelist():
+        name = self._beside("styles")
+        if name is None:
             return Styles()
         codes: dict[int, str] = dict(BUILT_IN)
         found: list[str] = []
@@ -136,7 +167,7 @@ class Workbook:
             elif tag == "xf" and within[0] == "cellXfs":
                 found.append(codes.get(int(given.get("numFmtId", 0)), ""))
 
-        self.walk("xl/styles.xml", start)
+        self.walk(name, start)
         elapsed = frozenset(style for style, code in enumerate(found) if _ELAPSED.search(code.split(";")[0]))
         return Styles(found, frozenset(s for s, code in enumerate(found) if _shows_date(code)) - elapsed, elapsed)
 
@@ -174,10 +205,9 @@ class Workbook:
     def inflated(self, name: str) -> Iterator[bytes]:
         """Yield a part of the package."""
         total = 0
-        try:
-            entry = self.package.getinfo(name)
-        except KeyError:
-            raise Unreadable("bad_xlsx", f"the package lacks {name[:80]!r}") from None
+        entry = self._parts.get(name.lower())
+        if entry is None:
+            raise Unreadable("bad_xlsx", f"the package lacks {quoted(name)}")
         with self.package.open(entry) as part:
             while piece := part.read(CHUNK):
                 total += len(piece)
@@ -199,6 +229,13 @@ def _check(package: zipfile.ZipFile, limits: Limits) -> None:
         raise TooLarge("inflation_ratio", limits.inflation_ratio)
     if any(entry.flag_bits & 1 for entry in entries):
         raise Unreadable("encrypted", "the package is encrypted")
+    if any(entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for entry in entries):
+        raise Unreadable("bad_xlsx", "parts of a package are stored or deflated")
+    ends = 0
+    for entry in sorted(entries, key=lambda entry: entry.header_offset):
+        if entry.header_offset < ends:
+            raise Unreadable("bad_xlsx", "parts of the package overlap")
+        ends = entry.header_offset + LOCAL_HEADER + entry.compress_size
 
 
 def parser_of(start: Any, end: Any, data: Any) -> Any:

@@ -4,8 +4,9 @@ Memory grows with the texts that sheets share, not with rows. Formulas are read 
 
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from itertools import chain, islice, zip_longest
 from typing import IO, BinaryIO, Final, TypeVar
 from xml.parsers import expat
 
@@ -24,6 +25,16 @@ from bounded_contexts.documents.domain.values import Document, Records, Single, 
 KINDS: Final = frozenset({"null", "boolean", "integer", "decimal", "float", "string", "datetime", "date", "time"})
 SPOOLED: Final = 8 << 20  # bytes of a workbook that wait in memory: its directory is at its end
 BATCH: Final = 500  # rows
+# What comes out of the packer, the parser and our own handlers for a package that is none; LookupError of charsets, too.
+DAMAGED: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    expat.ExpatError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    ValueError,
+)
 _Read = TypeVar("_Read")
 
 
@@ -35,7 +46,7 @@ def read(source: BinaryIO, conversion: Conversion) -> Document:
             spool.write(piece)
         book = Workbook(spool, conversion.limits)
         sheets = _wanted(book, conversion)
-    except (zipfile.BadZipFile, KeyError, expat.ExpatError, NotImplementedError, ValueError) as error:
+    except DAMAGED as error:
         spool.close()
         raise Unreadable("bad_xlsx", f"no workbook: {str(error)[:80]}") from None
     except BaseException:
@@ -74,17 +85,21 @@ def _all(book: Workbook, sheets: list[SheetPart], conversion: Conversion) -> Doc
         book.spool.close()
         raise TooLarge("item_bytes", limit)
     found: dict[str, Value] = {}
-    for rows in _closing(book, ((sheet, _rows(book, sheet, conversion)) for sheet in sheets)):
-        found[rows[0].name] = single(_table(rows[1], conversion), limits.rows)
+    with book.spool, book.package:
+        for sheet in sheets:
+            found[sheet.name] = single(_table(_checked(_rows(book, sheet, conversion)), conversion), limits.rows)
     return Single(found)
 
 
 def _table(rows: Iterator[list[Value]], conversion: Conversion) -> Document:
     options = conversion.options
-    first = next(rows, None)
+    has_names = options.header == "yes"
+    first = next((row for row in rows if not has_names or any(cell is not None for cell in row)), None)
     if first is None:
         return Records(iter(()), columns=())
-    if options.header == "yes":
+    if not has_names and not options.nested and not options.restored:
+        return nested(_unnamed(chain([first], rows)), (), conversion, has_parts=True)
+    if has_names:
         names = [as_text(cell) if cell is not None else f"column{number}" for number, cell in enumerate(first, start=1)]
     else:
         names = [f"column{number}" for number in range(1, len(first) + 1)]
@@ -92,6 +107,14 @@ def _table(rows: Iterator[list[Value]], conversion: Conversion) -> Document:
     check_names(names, conversion)
     batches = _records(names, rows, conversion)
     return nested(batches, names, conversion, has_parts=options.hyperlinks)
+
+
+def _unnamed(rows: Iterator[list[Value]]) -> Iterator[list[dict[str, Value]]]:
+    """Yield records of as many columns as the widest row so far has."""
+    names: list[str] = []
+    for row in rows:
+        names += [f"column{number}" for number in range(len(names) + 1, len(row) + 1)]
+        yield [dict(zip_longest(names, row))]
 
 
 def _records(names: list[str], rows: Iterator[list[Value]], conversion: Conversion) -> Iterator[list[dict[str, Value]]]:
@@ -107,14 +130,16 @@ def _records(names: list[str], rows: Iterator[list[Value]], conversion: Conversi
 
 
 def _closing(book: Workbook, rows: Iterable[_Read]) -> Iterator[_Read]:
-    """Yield what is read from the package, and close it. Raise `Unreadable` for what is damaged in it."""
+    with book.spool, book.package:
+        yield from _checked(rows)
+
+
+def _checked(rows: Iterable[_Read]) -> Iterator[_Read]:
+    """Yield what is read from a package. Raise `Unreadable` for what is damaged in it."""
     try:
-        with book.spool, book.package:
-            yield from rows
-    except expat.ExpatError as error:
-        raise Unreadable("bad_xlsx", f"a sheet is no XML: {error}") from None
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise Unreadable("bad_xlsx", f"the package is damaged: {error}") from None
+        yield from rows
+    except DAMAGED as error:
+        raise Unreadable("bad_xlsx", f"the package is damaged: {str(error)[:80]}") from None
 
 
 def _rows(book: Workbook, part: SheetPart, conversion: Conversion) -> Iterator[list[Value]]:

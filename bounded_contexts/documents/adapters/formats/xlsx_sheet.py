@@ -1,5 +1,6 @@
 """The rows of one sheet, out of its XML. Dates are numbers whose format shows a date; both calendars of workbooks are known."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -15,6 +16,7 @@ from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.options import Options
 from bounded_contexts.documents.domain.values import Tagged, Value
 
+NUMBER: Final = re.compile(r"\s*[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4})?\s*")
 FORMULA: Final = "xlsx:formula"
 DURATION: Final = "xlsx:duration"  # ISO 8601
 
@@ -58,6 +60,7 @@ class Sheet:
         self._shared: dict[str, _Shared] = {}
         self._formula: dict[str, str] | None = None  # attributes of the cell's
         self._formula_parts: list[str] = []
+        self._described = 0
         self.hidden_columns: set[int] = set()  # known before the first row
 
     def rows(self, pieces: Iterator[bytes]) -> Iterator[Row]:
@@ -75,10 +78,10 @@ class Sheet:
 
     def _start(self, tag: str, given: dict[str, str]) -> None:
         if tag == "c":
-            self._column = column_of(given["r"]) if "r" in given else len(self._row)
+            self._column = column_of(given["r"]) if "r" in given else self._column + 1
             if self._column >= self._columns:
                 raise TooLarge("columns", self._columns)
-            self._kind, self._style = given.get("t", "n"), int(given.get("s", 0))
+            self._kind, self._style = given.get("t", "n"), int(given.get("s") or 0)
             self._parts.clear()
         elif tag == "v" or tag == "t":
             self._collects = True
@@ -89,14 +92,18 @@ class Sheet:
             self._formula = given
             self._formula_parts.clear()
         elif tag == "col" and given.get("hidden") in ("1", "true"):
-            last = min(int(given.get("max", 0)), COLUMNS)
-            self.hidden_columns.update(range(int(given.get("min", 1)) - 1, last))
+            hidden = range(int(given.get("min", 1)) - 1, min(int(given.get("max", 0)), COLUMNS))
+            self._described += len(hidden)
+            if self._described > COLUMNS:
+                raise Unreadable("bad_xlsx", "columns are described twice")
+            self.hidden_columns.update(hidden)
 
     def _begin_row(self, number: int) -> None:
         if not self._number < number <= ROWS:
             raise Unreadable("bad_xlsx", "rows out of their order", cell=str(number))
         self._number = number
         self._row = []
+        self._column = -1
 
     def _data(self, text: str) -> None:
         if self._collects:
@@ -148,16 +155,18 @@ class Sheet:
                 case "e":
                     return Tagged(ERROR, text)
                 case "d":
-                    return datetime.fromisoformat(text)
+                    return _of_iso(text)
                 case _:
                     return self._number_of(text) if text else None
         except (ValueError, IndexError, ArithmeticError):
             raise Unreadable("bad_xlsx", f"{text[:40]!r} is no value of kind {self._kind}", cell=self._place) from None
 
     def _number_of(self, text: str) -> Value:
+        if not NUMBER.fullmatch(text):  # nan, inf, 1_0: numbers in Python only
+            raise ValueError(text)
         if self._style in self._dates:
             return _moment(float(text), from_1904=self._from_1904)
-        if text.lstrip("-").isdigit():
+        if text.lstrip("-").isdecimal():
             return self._formatted(int(text))
         number = Decimal(repr(float(text)))
         is_whole = number == number.to_integral_value() and abs(number) < 10**15
@@ -170,6 +179,12 @@ class Sheet:
             text = shown(number, self._styles.codes[self._style])
             return number if text is None else text
         return number
+
+
+def _of_iso(text: str) -> Value:
+    if "T" not in text and ":" in text:
+        return time.fromisoformat(text)
+    return date.fromisoformat(text) if len(text) == len("2026-01-02") else datetime.fromisoformat(text)
 
 
 def _moment(serial: float, *, from_1904: bool) -> Any:

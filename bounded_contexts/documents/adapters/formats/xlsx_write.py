@@ -18,6 +18,7 @@ from bounded_contexts.documents.adapters.formats.conversion import Conversion
 from bounded_contexts.documents.adapters.formats.spreading import MISSING, Declined
 from bounded_contexts.documents.adapters.formats.tables import STRING, Cells, flat_rows
 from bounded_contexts.documents.adapters.formats.xlsx_cells import COLUMNS, ROWS, letters
+from bounded_contexts.documents.adapters.packed import Sink, entry
 from bounded_contexts.documents.domain.errors import TooLarge
 from bounded_contexts.documents.domain.fitting import as_text
 from bounded_contexts.documents.domain.values import Document, Single, Tagged, Value, escaped
@@ -28,7 +29,6 @@ SHEET: Final = "Sheet1"
 ALL: Final = "all"  # sheets
 MEASURED: Final = 100  # rows whose cells say how wide columns are
 WIDEST: Final = 60  # characters
-LONG_AGO: Final = (1980, 1, 1, 0, 0, 0)  # of every part, so that the same document is the same bytes
 _UNWRITTEN = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 _SPECIAL = re.compile(f"{_UNWRITTEN.pattern}|[&<>]")
 _BEGIN: Final = ' t="inlineStr"><is><t xml:space="preserve">'
@@ -63,12 +63,12 @@ _STYLES: Final = (
 def write(document: Document, conversion: Conversion) -> Iterator[bytes]:
     """Write a workbook of one sheet; of one for each key of a map, if all sheets were asked for."""
     sheets = _sheets(document, conversion)
-    sink = _Sink()
+    sink = Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as package:  # type: ignore[call-overload]
         for name, text in _parts([name for name, _, _ in sheets]).items():
-            package.writestr(_entry(name), _HEAD + text)
+            package.writestr(entry(name), _HEAD + text)
         for number, (_, each, part) in enumerate(sheets, start=1):
-            with package.open(_entry(f"xl/worksheets/sheet{number}.xml"), "w", force_zip64=True) as sheet:
+            with package.open(entry(f"xl/worksheets/sheet{number}.xml"), "w", force_zip64=True) as sheet:
                 for piece in _sheet(each, part):
                     sheet.write(piece)
                     yield sink.taken()
@@ -203,7 +203,8 @@ def _number(value: int | float | Decimal) -> str:
     text = str(exact)
     if len(text) <= DIGITS + 1 and "E" not in text:  # the point, and no more digits than there may be
         return text
-    if len(exact.normalize().as_tuple().digits) > DIGITS or abs(exact.adjusted()) > 300:
+    significant = text.partition("E")[0].replace(".", "").strip("-0")
+    if len(significant) > DIGITS or abs(exact.adjusted()) > 300:
         return ""
     return text
 
@@ -264,28 +265,3 @@ def _parts(sheets: list[str]) -> dict[str, str]:
         "xl/styles.xml": _STYLES,
         "xl/workbook.xml": f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets>{listed}</sheets></workbook>',
     }
-
-
-def _entry(name: str) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(name, LONG_AGO)
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    return entry
-
-
-class _Sink:
-    """Where the packed file goes: what has been written is taken and forgotten."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-
-    def write(self, data: bytes) -> int:
-        self._parts.append(bytes(data))
-        return len(data)
-
-    def flush(self) -> None:
-        pass
-
-    def taken(self) -> bytes:
-        """Return what has been written since the last time."""
-        parts, self._parts = self._parts, []
-        return b"".join(parts)

@@ -10,7 +10,8 @@ one: another name among them, or text, is an error then, not a loss.
 With `lossless` every element says its kind in an attribute and keys that are no names stand in another, so it reads back exactly.
 """
 
-import json
+import re
+import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, BinaryIO, Final, NoReturn
@@ -18,45 +19,58 @@ from typing import Any, BinaryIO, Final, NoReturn
 import msgspec
 from lxml import etree
 
-from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format, pieces_of
-from bounded_contexts.documents.adapters.formats.xml_write import ESCAPED, OWN, SCHEMA, write
-from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
+from bounded_contexts.documents.adapters.formats.conversion import CHUNK, Conversion, Format, codec_of, pieces_of
+from bounded_contexts.documents.adapters.formats.xml_write import COMMENT, ESCAPED, OWN, SCHEMA, write
+from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, quoted
 from bounded_contexts.documents.domain.fitting import restored
 from bounded_contexts.documents.domain.inference import inferred_within
 from bounded_contexts.documents.domain.values import Document, Records, Single, Value
 
 KINDS: Final = frozenset({"string"})
 BATCH: Final = 500  # records
+ATTRIBUTES: Final = 1_000  # of one element: libxml2 looks for each of them from the first one on
+NAMESPACES: Final = 250  # that are known at one element: lxml gathers them for each element
 NIL: Final = f"{{{SCHEMA}}}nil"
 KIND: Final = f"{{{OWN}}}kind"
 KEY: Final = f"{{{OWN}}}key"
 
 
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+
+
 class _Pieces:
     """The source as the parser wants it: its beginning can be read again."""
 
-    def __init__(self, source: BinaryIO, limit: int) -> None:
-        self._pieces = pieces_of(source, limit)
+    def __init__(self, source: BinaryIO, conversion: Conversion) -> None:
+        self._pieces = pieces_of(source, conversion.limits.input_bytes)
+        self._limit = conversion.limits.item_bytes
+        self._waiting = 0  # bytes that have been parsed since the last record ended
         self._begin: list[bytes] | None = []
         self._again: Iterator[bytes] = iter(())
 
     def read(self, _: int = -1) -> bytes:
         piece = next(self._again, b"")
-        if piece:
-            return piece
-        piece = next(self._pieces, b"")
-        if self._begin is not None:
-            self._begin.append(piece)
+        if not piece:
+            piece = next(self._pieces, b"")
+            if self._begin is not None:
+                self._begin.append(piece)
+        self._waiting += len(piece)
+        if self._waiting > self._limit + CHUNK:
+            raise TooLarge("item_bytes", self._limit)
         return piece
+
+    def pass_(self) -> None:
+        """Say that what has been parsed so far waits no longer."""
+        self._waiting = 0
 
     def rewind(self) -> None:
         """Begin anew, once."""
-        self._again, self._begin = iter(self._begin or ()), None
+        self._again, self._begin, self._waiting = iter(self._begin or ()), None, 0
 
 
 def read(source: BinaryIO, conversion: Conversion) -> Document:
     """Read the root's elements as records, or the root as one value."""
-    pieces = _Pieces(source, conversion.limits.input_bytes)
+    pieces = _Pieces(source, conversion)
     root, row = _shape(pieces, conversion)
     pieces.rewind()
     if row is None:
@@ -64,7 +78,7 @@ def read(source: BinaryIO, conversion: Conversion) -> Document:
     exact = conversion.options.restored
     conversion.losses.notes |= {"root": _local(root), "row": _local(row)}
     events = _events(pieces, conversion, ("end", "start-ns"), row.tag)
-    return Records(_Reading(conversion).records(events, exact=exact))
+    return Records(_Reading(conversion).records(events, pieces, exact=exact))
 
 
 def _shape(pieces: _Pieces, conversion: Conversion) -> tuple[Any, Any]:
@@ -82,7 +96,7 @@ def _shape(pieces: _Pieces, conversion: Conversion) -> tuple[Any, Any]:
                 break
     if conversion.options.restored and root.get(KIND) is not None:
         return root, found[0] if found and root.get(KIND) == "list" else None
-    alike = len(found) == 2 and found[0].tag == found[1].tag
+    alike = len(found) == 2 and found[0].tag == found[1].tag and not conversion.options.comments
     return root, found[0] if alike and not root.attrib and not _has_text(root) else None
 
 
@@ -90,21 +104,24 @@ def _events(
     pieces: _Pieces, conversion: Conversion, events: tuple[str, ...], tag: str | None
 ) -> Iterator[tuple[str, Any]]:
     """Yield the parser's events. Raise `Unreadable` for what is no XML."""
+    charset = conversion.options.charset
     try:
         yield from etree.iterparse(
             pieces,
             events=events,
             tag=tag,
-            encoding=conversion.options.charset,
+            encoding=codec_of(charset).name if charset else None,
             resolve_entities=False,
             no_network=True,
             load_dtd=False,
             huge_tree=False,
-            remove_comments=True,
+            remove_comments=not conversion.options.comments,
             remove_pis=True,
         )
     except etree.XMLSyntaxError as error:
         _refuse(error, conversion)
+    except LookupError:  # of a charset that libxml2 lacks
+        raise Unreadable("unknown_charset", f"XML is not read in {charset}") from None
 
 
 def _refuse(error: "etree.XMLSyntaxError", conversion: Conversion) -> NoReturn:
@@ -120,6 +137,7 @@ class _Reading:
 
     def __init__(self, conversion: Conversion) -> None:
         self._options = conversion.options
+        self._losses = conversion.losses
         self._depth = conversion.limits.depth
         self._lists = frozenset(conversion.options.lists)
         self._names: dict[tuple[str, str | None], str] = {}
@@ -136,9 +154,11 @@ class _Reading:
                 root = element
         if self._options.restored and root.get(KIND) is not None:
             return restored(_exactly(root))
+        for _ in (*root.itersiblings(preceding=True), *root.itersiblings()):
+            self._losses.add("comment_dropped", "", "a comment stands outside the root")
         return {self._name(root): self._typed(self._value(root, 1))}
 
-    def records(self, events: Iterator[tuple[str, Any]], *, exact: bool) -> Iterator[list[Value]]:
+    def records(self, events: Iterator[tuple[str, Any]], pieces: _Pieces, *, exact: bool) -> Iterator[list[Value]]:
         """Yield the root's elements. Raise `Unreadable` where another one or a text is among them."""
         batch: list[Value] = []
         declared: set[tuple[str, str]] = set()  # since the last record
@@ -153,6 +173,7 @@ class _Reading:
                 of_root = {(prefix or "", uri) for prefix, uri in root.nsmap.items()}
             if parent is not root:
                 continue
+            pieces.pass_()
             self._declares = not declared <= of_root
             declared.clear()
             batch.append(restored(_exactly(element)) if exact else self._typed(self._value(element, 1)))
@@ -231,17 +252,21 @@ class _Reading:
     def _attributes(self, element: Any) -> dict[str, Value]:
         sign = self._options.attributes
         found: dict[str, Value] = {}
+        if len(element.attrib) > ATTRIBUTES:
+            raise TooLarge("attributes", ATTRIBUTES)
         if self._declares and self._options.namespaces == "keep":
             for prefix, uri in _declared(element):
                 found[f"{sign}xmlns:{prefix}" if prefix else f"{sign}xmlns"] = uri
         for tag, value in element.attrib.items():
-            name = sign + self._named(tag, element.nsmap)
+            name = sign + (_unescaped(tag) if tag[0] != "{" else self._named(tag, _known(element)))
             if name in found:
                 raise Unreadable("duplicate_key", f"two attributes are {name!r}", line=element.sourceline)
             found[name] = value
         return found
 
     def _name(self, element: Any) -> str:
+        if element.tag is etree.Comment:
+            return COMMENT
         known = element.tag, element.prefix
         name = self._names.get(known)
         if name is None:
@@ -257,12 +282,12 @@ class _Reading:
             return _unescaped(tag)
         if self._options.namespaces == "expand":
             return tag
-        qualified = etree.QName(tag)
-        local = _unescaped(qualified.localname)
+        uri, _, local = tag[1:].rpartition("}")  # not as lxml has it, which takes some for invalid
+        local = _unescaped(local)
         if self._options.namespaces == "strip":
             return local
-        prefix = next((prefix for prefix, uri in prefixes.items() if uri == qualified.namespace and prefix), None)
-        if prefix is None and qualified.namespace == "http://www.w3.org/XML/1998/namespace":
+        prefix = next((prefix for prefix, known in prefixes.items() if known == uri and prefix), None)
+        if prefix is None and uri == "http://www.w3.org/XML/1998/namespace":
             prefix = "xml"
         return f"{prefix}:{local}" if prefix else local
 
@@ -277,10 +302,17 @@ def _has_text(element: Any) -> bool:
     return any(child.tail and not child.tail.isspace() for child in element)
 
 
+def _known(element: Any) -> dict[str | None, str]:
+    known: dict[str | None, str] = element.nsmap
+    if len(known) > NAMESPACES:
+        raise TooLarge("namespaces", NAMESPACES)
+    return known
+
+
 def _declared(element: Any) -> list[tuple[str | None, str]]:
     parent = element.getparent()
     above = parent.nsmap if parent is not None else {}
-    here = element.nsmap
+    here = _known(element)
     return [] if here == above else [pair for pair in here.items() if above.get(pair[0]) != pair[1]]
 
 
@@ -291,29 +323,34 @@ def _exactly(element: Any) -> Value:
     if kind == "list":
         return [_exactly(child) for child in element]
     text = element.text or ""
+    return text if kind == "string" else _decoded(text, element)
+
+
+def _decoded(text: str, element: Any) -> Value:
     try:
-        return (
-            text
-            if kind == "string"
-            else msgspec.json.decode(text)
-            if kind != "decimal"
-            else json.loads(text, parse_float=Decimal)
-        )
-    except ValueError:
-        raise Unreadable("bad_mark", f"no {kind}", line=element.sourceline) from None
+        value = _decode(text)
+        msgspec.json.encode(value)  # which half of a surrogate pair cannot be
+    except (msgspec.DecodeError, UnicodeEncodeError, ArithmeticError):
+        raise Unreadable("bad_mark", f"{quoted(text)} is no value", line=element.sourceline) from None
+    return value
 
 
 def _key(element: Any) -> str:
     key = element.get(KEY)
-    return _local(element) if key is None else str(msgspec.json.decode(key))
+    return _local(element) if key is None else str(_decoded(key, element))
 
 
 def _local(element: Any) -> str:
-    return str(etree.QName(element).localname)
+    return str(element.tag).rpartition("}")[2]
 
 
 def _unescaped(name: str) -> str:
-    return ESCAPED.sub(lambda match: chr(int(match[1], 16)), name) if "_x" in name else name
+    return ESCAPED.sub(_character, name) if "_x" in name else name
+
+
+def _character(match: "re.Match[str]") -> str:
+    code = int(match[1], 16)
+    return match[0] if code > sys.maxunicode or 0xD800 <= code < 0xE000 else chr(code)
 
 
 XML: Final = Format(

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from bounded_contexts.documents.adapters.formats.conversion import Conversion, encoded
+from bounded_contexts.documents.adapters.formats.conversion import Conversion, codec_of, encoded
 from bounded_contexts.documents.adapters.formats.json import KINDS as JSON_KINDS
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.fitting import as_text
@@ -16,6 +16,7 @@ from bounded_contexts.documents.domain.values import Document, Single, Value
 
 SCHEMA: Final = "http://www.w3.org/2001/XMLSchema-instance"
 OWN: Final = "urn:headwater:lossless"
+COMMENT: Final = "#comment"
 _NAME = re.compile(r"[^\W\d][\w.-]*(?::[^\W\d][\w.-]*)?")
 ESCAPED: Final = re.compile(r"_x([0-9A-F]{4,6})_")
 _UNNAMED = re.compile(r"[^\w.-]|_(?=x[0-9A-F]{4,6}_)")
@@ -29,8 +30,7 @@ def write(document: Document, conversion: Conversion) -> Iterator[bytes]:
 
 def _text(document: Document, conversion: Conversion) -> Iterator[str]:
     options = conversion.options
-    charset = options.output_charset
-    yield f'<?xml version="1.0" encoding="{charset.upper() if charset != "utf-8" else "UTF-8"}"?>\n'
+    yield f'<?xml version="1.0" encoding="{codec_of(options.output_charset).name.upper()}"?>\n'
     if options.lossless:
         yield from _exact_text(document, conversion)
         return
@@ -57,6 +57,7 @@ class _Writing:
         self._options = conversion.options
         self._losses: Losses = conversion.losses
         self._depth = conversion.limits.depth
+        self._has_comments = conversion.options.comments
         self._names: dict[str, str] = {}
         self._nil = f' xmlns:xsi="{SCHEMA}" xsi:nil="true"'
 
@@ -76,6 +77,8 @@ class _Writing:
         """Return the element, or several of a list."""
         if depth > self._depth:
             raise TooLarge("depth", self._depth)
+        if self._has_comments and key == COMMENT:
+            return self._comments(value, place)
         name = self.name(key)
         if isinstance(value, dict) and value:
             return self._map(name, value, place, depth)
@@ -84,6 +87,14 @@ class _Writing:
         if value is None:
             return f"<{name}{self._nil}/>"
         return f"<{name}>{self._scalar(value, place)}</{name}>"
+
+    def _comments(self, value: Value, place: str) -> str:
+        texts = [
+            each if type(each) is str else as_text(each) for each in (value if isinstance(value, list) else [value])
+        ]
+        if any("--" in text or text.endswith("-") or _FORBIDDEN.search(text) for text in texts):
+            raise Unwritable("bad_character", f"a comment cannot hold what is at {place}")
+        return "".join([f"<!--{text}-->" for text in texts])
 
     def _list(self, key: str, values: list[Value], place: str, depth: int) -> str:
         if len(values) == 1 and key not in self._options.lists:

@@ -6,25 +6,20 @@ over its tree."""
 import base64
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, BinaryIO, Final, NoReturn
 
-import msgspec
 import ryml
 
-from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format, encoded, utf8, whole
+from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format, utf8, whole
 from bounded_contexts.documents.adapters.formats.json import merged
+from bounded_contexts.documents.adapters.formats.yaml_11 import plain as plain_11
 from bounded_contexts.documents.adapters.formats.yaml_by_json import by_json
+from bounded_contexts.documents.adapters.formats.yaml_write import KINDS, write
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, quoted
-from bounded_contexts.documents.domain.fitting import as_text
 from bounded_contexts.documents.domain.values import Document, Records, Single, Tagged, Value
 
-KINDS: Final = frozenset(
-    {
-        *("null", "boolean", "integer", "big integer", "unsigned", "decimal", "float", "not finite"),
-        *("string", "list", "map", "key"),
-    }
-)
 INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 WORDS: Final[dict[str, Value]] = {
@@ -36,6 +31,7 @@ WORDS: Final[dict[str, Value]] = {
 }
 _NO_BEGINNING: Final = ("-\t", "?\t", "---\t", "@", "`")  # of no scalar: the parser takes these for text
 _TAGS: Final = "tag:yaml.org,2002:"
+Plain = Callable[[str], Value]  # what a plain scalar stands for
 _HANDLES = re.compile(rb"^%TAG[ \t]+(!(?:[\w-]*!)?)[ \t]+(\S+)", re.MULTILINE)
 
 
@@ -48,14 +44,16 @@ def read(source: BinaryIO, conversion: Conversion) -> Document:
         _refuse(error)
     if tree.size() == 1 and not tree.is_seq(0) and not tree.is_map(0) and not tree.has_val(0):
         return Single(None)
-    if (found := by_json(tree, text, conversion)) is not None:
+    is_11 = conversion.options.yaml == "1.1"
+    if not is_11 and (found := by_json(tree, text, conversion)) is not None:
         return found
-    walk = _Walk(tree, conversion, _Tags(text, keeps=conversion.options.tags == "keep"))
+    meaning, kinds = (plain_11, KINDS | {"date", "datetime", "bytes"}) if is_11 else (plain, None)
+    walk = _Walk(tree, conversion, _Tags(text, meaning, keeps=conversion.options.tags == "keep"), meaning)
     root = tree.root_id()
     if not tree.is_stream(root):
-        return Single(walk.value(root, 0))
+        return Single(walk.value(root, 0), kinds)
     documents = [walk.value(node, 0) for node in walk.children(root)]
-    return Single(documents[0]) if len(documents) == 1 else Records(iter((documents,)))
+    return Single(documents[0], kinds) if len(documents) == 1 else Records(iter((documents,)), kinds=kinds)
 
 
 def _refuse(error: Any) -> NoReturn:
@@ -67,8 +65,9 @@ def _refuse(error: Any) -> NoReturn:
 class _Tags:
     """Says what tags make of what they stand at. Those of the core schema are known, and `!!binary`."""
 
-    def __init__(self, text: bytes, *, keeps: bool) -> None:
+    def __init__(self, text: bytes, meaning: Plain, *, keeps: bool) -> None:
         self._keeps = keeps
+        self._meaning = meaning
         self._handles = {handle.decode(): prefix.decode() for handle, prefix in _HANDLES.findall(text)}
 
     def full(self, tag: str) -> str:
@@ -90,7 +89,7 @@ class _Tags:
         if make is None:
             return self._other(name, text)
         try:
-            return make(text)
+            return make(text, self._meaning)
         except (ValueError, ArithmeticError):
             raise Unreadable("bad_tag", f"{quoted(text)} is no {name[:40]}") from None
 
@@ -105,19 +104,28 @@ class _Tags:
         return Tagged(name, value)
 
 
-class _Walk:
-    """Walks the parser's tree. An alias stands for a copy of what it names; there is a budget for copies."""
+@dataclass(slots=True)
+class _Anchored:
+    """What an alias stands for, and of how many nodes it is; none as long as its value is being made."""
 
-    def __init__(self, tree: Any, conversion: Conversion, tags: _Tags) -> None:
+    value: Value = None
+    nodes: int = 0
+
+
+class _Walk:
+    """Walks the parser's tree. An alias stands for a copy of what it names: the value is made once, and there is a budget for
+    the nodes that copies would have, since they are written out."""
+
+    def __init__(self, tree: Any, conversion: Conversion, tags: _Tags, meaning: Plain) -> None:
         self._tree = tree
+        self._meaning = meaning
         self._tags = tags
         self._duplicates = conversion.options.duplicates
         self._depth = conversion.limits.depth
         self._budget = conversion.limits.alias_nodes
         self._left = self._budget
-        self._anchors: dict[str, tuple[int, bool]] = {}  # the node, and whether its key is meant
-        self._open: set[int] = set()  # anchored nodes whose value is being made
-        self._copying = False
+        self._nodes = 0  # of the document so far, with those of copies
+        self._anchors: dict[str, _Anchored] = {}
 
     def children(self, node: int) -> Iterator[int]:
         """Yield the node's children in order."""
@@ -131,13 +139,10 @@ class _Walk:
         tree = self._tree
         if depth > self._depth:
             raise TooLarge("depth", self._depth)
-        if self._copying:
-            self._left -= 1
-            if self._left < 0:
-                raise TooLarge("alias_nodes", self._budget)
+        before, anchored = self._nodes, _Anchored()
+        self._nodes += 1
         if tree.has_val_anchor(node):
-            self._anchors[_text(tree.val_anchor(node))] = node, False
-            self._open.add(node)
+            self._anchors[_text(tree.val_anchor(node))] = anchored
         tag = _text(tree.val_tag(node)) if tree.has_val_tag(node) else ""
         if tree.is_map(node):
             found: Value = self._map(node, depth)
@@ -146,25 +151,24 @@ class _Walk:
             found = [self.value(child, depth + 1) for child in self.children(node)]
             found = self._tags.collection(tag, "seq", found) if tag else found
         elif tree.is_val_ref(node):
-            found = self._copy(_text(tree.val_ref(node)), depth)
+            found = self._copy(_text(tree.val_ref(node)))
         else:
             text = _text(tree.val(node)) if tree.val(node) is not None else ""
             found = self._scalar(text, tree.is_val_quoted(node), tag)
-        self._open.discard(node)
+        anchored.value, anchored.nodes = found, self._nodes - before
         return found
 
-    def _copy(self, name: str, depth: int) -> Value:
-        if name not in self._anchors:
+    def _copy(self, name: str) -> Value:
+        anchored = self._anchors.get(name)
+        if anchored is None:
             raise Unreadable("bad_alias", f"nothing is called {quoted(name)} before its alias")
-        node, is_key = self._anchors[name]
-        if is_key:
-            return self._key_itself(node)
-        if node in self._open:
+        if not anchored.nodes:
             raise Unreadable("bad_alias", f"{quoted(name)} is part of itself")
-        before, self._copying = self._copying, True
-        found = self.value(node, depth)
-        self._copying = before
-        return found
+        self._left -= anchored.nodes
+        if self._left < 0:
+            raise TooLarge("alias_nodes", self._budget)
+        self._nodes += anchored.nodes
+        return anchored.value
 
     def _map(self, node: int, depth: int) -> dict[Value, Value]:
         pairs: list[tuple[Value, Value]] = []
@@ -183,26 +187,22 @@ class _Walk:
     def _key(self, node: int) -> Value:
         tree = self._tree
         if tree.is_key_ref(node):
-            key = self._copy(_text(tree.key_ref(node)), 0)
+            key = self._copy(_text(tree.key_ref(node)))
             if isinstance(key, dict | list | Tagged):
                 raise Unreadable("bad_key", "a key that is a list, a map or of a type of its own")
             return key
-        if tree.has_key_anchor(node):
-            self._anchors[_text(tree.key_anchor(node))] = node, True
-        return self._key_itself(node)
-
-    def _key_itself(self, node: int) -> Value:
-        tree = self._tree
         tag = _text(tree.key_tag(node)) if tree.has_key_tag(node) else ""
         key = self._scalar(_text(tree.key(node)) if tree.key(node) is not None else "", tree.is_key_quoted(node), tag)
         if isinstance(key, Tagged):
             raise Unreadable("tag_refused", f"the tag {quoted(key.tag)} at a key")
+        if tree.has_key_anchor(node):
+            self._anchors[_text(tree.key_anchor(node))] = _Anchored(key, 1)
         return key
 
     def _scalar(self, text: str, is_quoted: bool, tag: str) -> Value:
         if tag:
             return self._tags.scalar(tag, text)
-        return text if is_quoted else plain(text)
+        return text if is_quoted else self._meaning(text)
 
 
 def _mergeable(value: Value) -> list[dict[Value, Value]] | None:
@@ -214,7 +214,10 @@ def _mergeable(value: Value) -> list[dict[Value, Value]] | None:
 
 
 def _text(given: Any) -> str:
-    return given if isinstance(given, str) else bytes(given).decode()
+    try:
+        return given if isinstance(given, str) else bytes(given).decode()
+    except UnicodeDecodeError:
+        raise Unreadable("bad_charset", "an escape stands for half of a surrogate pair") from None
 
 
 def plain(text: str) -> Value:
@@ -249,9 +252,9 @@ def _integer(text: str) -> int | Decimal:
         raise Unreadable("number_too_long", "an integer has too many digits") from None
 
 
-def _known(kind: type) -> Callable[[str], Value]:
-    def make(text: str) -> Value:
-        value = plain(text)
+def _known(kind: type) -> Callable[[str, Plain], Value]:
+    def make(text: str, meaning: Plain) -> Value:
+        value = meaning(text)
         if type(value) is not kind:
             raise ValueError(text)
         return value
@@ -259,8 +262,8 @@ def _known(kind: type) -> Callable[[str], Value]:
     return make
 
 
-def _float(text: str) -> Value:
-    value = plain(text)
+def _float(text: str, meaning: Plain) -> Value:
+    value = meaning(text)
     if type(value) is int:
         return Decimal(value)
     if type(value) in (Decimal, float):
@@ -268,94 +271,15 @@ def _float(text: str) -> Value:
     raise ValueError(text)
 
 
-_OF_TAG: Final[dict[str, Callable[[str], Value]]] = {
-    "!": str,
-    "!!str": str,
+_OF_TAG: Final[dict[str, Callable[[str, Plain], Value]]] = {
+    "!": lambda text, _: text,
+    "!!str": lambda text, _: text,
     "!!int": _known(int),
     "!!float": _float,
     "!!bool": _known(bool),
     "!!null": _known(type(None)),
-    "!!binary": lambda text: base64.b64decode("".join(text.split()), validate=True),
+    "!!binary": lambda text, _: base64.b64decode("".join(text.split()), validate=True),
 }
-
-_PLAIN = re.compile(r"[^\W\d][\w./-]*(?: [\w./-]+)*")
-_RESERVED: Final = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n", "inf", "nan", "infinity"})
-_quoted = msgspec.json.encode
-
-
-def write(document: Document, conversion: Conversion) -> Iterator[bytes]:
-    """Write one document in block style; records as the items of a list."""
-    fit = conversion.fitting(KINDS).fit
-    sort = conversion.options.sort_keys
-
-    def pieces() -> Iterator[str]:
-        if isinstance(document, Single):
-            yield "".join(_block(fit(document.value), "", sort))
-            return
-        number = 0
-        for batch in document.batches:
-            values = [fit(value, f"/{number + index}") for index, value in enumerate(batch)]
-            number += len(batch)
-            if values:
-                yield "".join(_items(values, "", sort))
-        if not number:
-            yield "[]\n"
-
-    return encoded(pieces(), conversion)
-
-
-def _block(value: Value, indent: str, sort: bool) -> Iterator[str]:
-    if isinstance(value, dict) and value:
-        yield from _entries(value, indent, sort)
-    elif isinstance(value, list) and value:
-        yield from _items(value, indent, sort)
-    else:
-        yield f"{_inline(value)}\n"
-
-
-def _entries(value: dict[Value, Value], indent: str, sort: bool) -> Iterator[str]:
-    keys = sorted(value, key=lambda key: (type(key).__name__, key)) if sort else value
-    for number, key in enumerate(keys):
-        inner = value[key]
-        begin = f"{indent if number else ''}{_inline(key)}:"
-        if isinstance(inner, dict) and inner:
-            yield f"{begin}\n{indent}  "
-            yield from _entries(inner, f"{indent}  ", sort)
-        elif isinstance(inner, list) and inner:
-            yield f"{begin}\n{indent}"
-            yield from _items(inner, indent, sort)
-        else:
-            yield f"{begin} {_inline(inner)}\n"
-
-
-def _items(values: list[Value], indent: str, sort: bool) -> Iterator[str]:
-    for number, value in enumerate(values):
-        yield f"{indent if number else ''}- "
-        yield from _block(value, f"{indent}  ", sort)
-
-
-def _inline(value: Value) -> str:
-    if type(value) is str:
-        if len(value) <= 200 and _PLAIN.fullmatch(value) and value.lower() not in _RESERVED:
-            return value
-        return (
-            _quoted(value)
-            .decode()
-            .replace("\x7f", "\\x7F")
-            .replace("\x85", "\\x85")
-            .replace("\ufeff", "\\uFEFF")
-            .replace("\u2028", "\\u2028")
-            .replace("\u2029", "\\u2029")
-        )
-    if value is None:
-        return "null"
-    if isinstance(value, dict):
-        return "{}"
-    if isinstance(value, list):
-        return "[]"
-    if isinstance(value, float) and value - value != 0:
-        return ".nan" if value != value else ".inf" if value > 0 else "-.inf"
-    return as_text(value)
 
 
 YAML: Final = Format(

@@ -1,0 +1,1 @@
+"""One module per target: a stream of plain blocks goes in, the pieces of a file come out."""

@@ -1,0 +1,172 @@
+"""The parts of a WordprocessingML package (ECMA-376) that do not grow with the document."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Final
+from xml.sax.saxutils import escape, quoteattr
+
+from bounded_contexts.documents.adapters.engines.fonts import FAMILIES
+from bounded_contexts.documents.domain.rendering.blocks import Image, Meta
+
+HEAD: Final = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
+WORD: Final = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+OFFICE: Final = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+PACKAGE: Final = "http://schemas.openxmlformats.org/package/2006"
+DRAWING: Final = "http://schemas.openxmlformats.org/drawingml/2006"
+NAMESPACES: Final = (
+    f'xmlns:w="{WORD}" xmlns:r="{OFFICE}" xmlns:wp="{DRAWING}/wordprocessingDrawing" xmlns:a="{DRAWING}/main" '
+    f'xmlns:pic="{DRAWING}/picture"'
+)
+_TYPE: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml"
+_SIZES: Final = (40, 32, 26, 23, 21, 20)  # half points of headings
+LEVELS: Final = 9
+BULLET, DECIMAL = 1, 2  # abstract numberings
+
+
+@dataclass(slots=True)
+class Relations:
+    """What a part refers to: links by address, other parts by name. Ids count up, so they follow from the document."""
+
+    media: dict[str, bytes]
+    rows: dict[tuple[str, str, bool], str] = field(default_factory=dict)
+
+    def to(self, kind: str, target: str, *, external: bool = False) -> str:
+        """Return the id of a relationship."""
+        return self.rows.setdefault((kind, target, external), f"rId{len(self.rows) + 1}")
+
+    def image(self, image: Image) -> str:
+        """Return the id of an image, which is in the package once."""
+        name = f"media/{sha256(image.data).hexdigest()[:24]}.{image.media_type.removeprefix('image/')}"
+        self.media[name] = image.data
+        return self.to("image", name)
+
+    @property
+    def xml(self) -> str:
+        """Return the part that lists them."""
+        rows = [
+            f'<Relationship Id="{key}" Type="{OFFICE}/{kind}" Target={quoteattr(target)}'
+            + (' TargetMode="External"/>' if external else "/>")
+            for (kind, target, external), key in self.rows.items()
+        ]
+        return f'{HEAD}<Relationships xmlns="{PACKAGE}/relationships">{"".join(rows)}</Relationships>'
+
+
+def content_types(parts: Mapping[str, str]) -> str:
+    """Return the list of parts; `parts` are headers and footers by name."""
+    kinds = {
+        "document": "document.main",
+        "styles": "styles",
+        "numbering": "numbering",
+        "settings": "settings",
+        **parts,
+    }
+    rows = [f'<Override PartName="/word/{name}.xml" ContentType="{_TYPE}.{kind}+xml"/>' for name, kind in kinds.items()]
+    return (
+        f'{HEAD}<Types xmlns="{PACKAGE}/content-types">'
+        '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+        '<Default Extension="xml" ContentType="application/xml"/>'
+        '<Default Extension="png" ContentType="image/png"/><Default Extension="jpeg" ContentType="image/jpeg"/>'
+        f"{''.join(rows)}"
+        '<Override PartName="/docProps/core.xml" ContentType="application/vnd.openxmlformats-package.core-properties+xml"/>'
+        "</Types>"
+    )
+
+
+def package_relations() -> str:
+    """Return what the package itself refers to."""
+    return (
+        f'{HEAD}<Relationships xmlns="{PACKAGE}/relationships">'
+        f'<Relationship Id="rId1" Type="{OFFICE}/officeDocument" Target="word/document.xml"/>'
+        f'<Relationship Id="rId2" Type="{PACKAGE}/relationships/metadata/core-properties" Target="docProps/core.xml"/>'
+        "</Relationships>"
+    )
+
+
+def core(meta: Meta) -> str:
+    """Return what the file says of itself."""
+    created = (
+        f'<dcterms:created xsi:type="dcterms:W3CDTF">{escape(meta.created)}</dcterms:created>' if meta.created else ""
+    )
+    return (
+        f'{HEAD}<cp:coreProperties xmlns:cp="{PACKAGE}/metadata/core-properties" '
+        'xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:dcterms="http://purl.org/dc/terms/" '
+        'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">'
+        f"<dc:title>{escape(meta.title)}</dc:title><dc:subject>{escape(meta.subject)}</dc:subject>"
+        f"<dc:creator>{escape(meta.author)}</dc:creator><cp:keywords>{escape(', '.join(meta.keywords))}</cp:keywords>"
+        f"<dc:language>{escape(meta.language)}</dc:language>{created}</cp:coreProperties>"
+    )
+
+
+def styles(language: str) -> str:
+    """Return the styles that paragraphs name; what a document's own styles say stands at the paragraphs."""
+    fonts = fonts_of("sans")
+    headings = "".join(
+        [
+            f'<w:style w:type="paragraph" w:styleId="Heading{level}"><w:name w:val="heading {level}"/>'
+            f'<w:basedOn w:val="Normal"/><w:next w:val="Normal"/><w:qFormat/><w:pPr><w:keepNext/>'
+            f'<w:outlineLvl w:val="{level - 1}"/></w:pPr><w:rPr><w:b/><w:sz w:val="{size}"/></w:rPr></w:style>'
+            for level, size in enumerate(_SIZES, 1)
+        ]
+    )
+    others = "".join(
+        [
+            f'<w:style w:type="paragraph" w:styleId="{name}"><w:name w:val="{said}"/><w:basedOn w:val="Normal"/>'
+            "<w:qFormat/></w:style>"
+            for name, said in (
+                ("Quote", "Quote"),
+                ("Code", "Code"),
+                ("Caption", "caption"),
+                ("ListParagraph", "List Paragraph"),
+                ("Header", "header"),
+                ("Footer", "footer"),
+            )
+        ]
+    )
+    return (
+        f'{HEAD}<w:styles xmlns:w="{WORD}"><w:docDefaults><w:rPrDefault><w:rPr>{fonts}<w:sz w:val="20"/>'
+        f"<w:lang w:val={quoteattr(language)}/></w:rPr></w:rPrDefault><w:pPrDefault/></w:docDefaults>"
+        '<w:style w:type="paragraph" w:default="1" w:styleId="Normal"><w:name w:val="Normal"/><w:qFormat/></w:style>'
+        '<w:style w:type="table" w:default="1" w:styleId="TableNormal"><w:name w:val="Normal Table"/></w:style>'
+        f"{headings}{others}</w:styles>"
+    )
+
+
+def fonts_of(font: str) -> str:
+    """Return the run property that names a font."""
+    name = FAMILIES[font]
+    return f'<w:rFonts w:ascii="{name}" w:hAnsi="{name}" w:cs="{name}" w:eastAsia="{name}"/>'
+
+
+def numbering(lists: Mapping[int, tuple[bool, int, int]]) -> str:
+    """Return the numberings; `lists` are whether ordered, level and first number, by the number of the list."""
+    bullets = "".join([_level(level, "bullet", "•–◦"[level % 3]) for level in range(LEVELS)])
+    decimals = "".join([_level(level, "decimal", f"%{level + 1}.") for level in range(LEVELS)])
+    rows = "".join(
+        [
+            f'<w:num w:numId="{number}"><w:abstractNumId w:val="{DECIMAL if ordered else BULLET}"/>'
+            f'<w:lvlOverride w:ilvl="{level}"><w:startOverride w:val="{first}"/></w:lvlOverride></w:num>'
+            for number, (ordered, level, first) in lists.items()
+        ]
+    )
+    return (
+        f'{HEAD}<w:numbering xmlns:w="{WORD}"><w:abstractNum w:abstractNumId="{BULLET}">'
+        f'<w:multiLevelType w:val="hybridMultilevel"/>{bullets}</w:abstractNum>'
+        f'<w:abstractNum w:abstractNumId="{DECIMAL}"><w:multiLevelType w:val="hybridMultilevel"/>{decimals}</w:abstractNum>'
+        f"{rows}</w:numbering>"
+    )
+
+
+def _level(level: int, kind: str, text: str) -> str:
+    return (
+        f'<w:lvl w:ilvl="{level}"><w:start w:val="1"/><w:numFmt w:val="{kind}"/><w:lvlText w:val="{text}"/>'
+        f'<w:lvlJc w:val="left"/><w:pPr><w:ind w:left="{360 * (level + 1)}" w:hanging="280"/></w:pPr></w:lvl>'
+    )
+
+
+def settings() -> str:
+    """Return the settings of a document of Word 2013 and later."""
+    return (
+        f'{HEAD}<w:settings xmlns:w="{WORD}"><w:compat><w:compatSetting w:name="compatibilityMode" '
+        'w:uri="http://schemas.microsoft.com/office/word" w:val="15"/></w:compat></w:settings>'
+    )

@@ -1,0 +1,107 @@
+"""The fonts that PDF documents are set in and carry a subset of: Noto Sans and Cascadia Mono (SIL Open Font License).
+
+A character that neither has is told and stands as a question mark, never as a silent box. Scripts whose letters change with their
+neighbours or run from right to left are not set yet, and count as missing.
+"""
+
+import io
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final
+
+import pymupdf_fonts
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
+
+from bounded_contexts.documents.domain.rendering.blocks import Style
+
+FILES: Final = {
+    ("sans", False, False): "notos",
+    ("sans", True, False): "notosbo",
+    ("sans", False, True): "notosit",
+    ("sans", True, True): "notosbi",
+    ("mono", False, False): "cascadia",
+    ("mono", True, False): "cascadiab",
+    ("mono", False, True): "cascadiai",
+    ("mono", True, True): "cascadiabi",
+}
+FAMILIES: Final = {"sans": "Noto Sans", "mono": "Cascadia Mono"}
+UNKNOWN: Final = "?"
+_SHAPED: Final = (
+    (0x0590, 0x1100),
+    (0x1780, 0x1880),
+    (0x200E, 0x2010),
+    (0x202A, 0x202F),
+    (0xA8E0, 0xA900),
+    (0xFB1D, 0xFE00),
+)
+
+
+class Face:
+    """One cut of a font: what it has, and how wide that is."""
+
+    def __init__(self, file: str) -> None:
+        self.font = TTFont(f"headwater-{file}", io.BytesIO(pymupdf_fonts.myfont(file)))
+        pdfmetrics.registerFont(self.font)
+        face = self.font.face
+        self.widths: dict[str, float] = {
+            chr(code): face.charWidths.get(code, face.defaultWidth) / 1000
+            for code in face.charToGlyph
+            if not any(first <= code < end for first, end in _SHAPED)
+        }
+        self.ascent, self.descent = float(face.ascent / 1000), float(-face.descent / 1000)
+        self._has = frozenset(self.widths)
+        self.of_word = lru_cache(maxsize=20_000)(self._of_word)  # words come again and again
+
+    def has(self, text: str) -> bool:
+        """Return whether it has all characters of the text."""
+        return self._has.issuperset(text)
+
+    def _of_word(self, word: str) -> float:
+        return sum(map(self.widths.__getitem__, word))
+
+    def width(self, text: str, size: float) -> float:
+        """Return how wide the text is, in points."""
+        return float(sum(map(self.widths.__getitem__, text)) * size)
+
+
+@lru_cache(maxsize=len(FILES))
+def face_named(file: str) -> Face:
+    """Return the face, read when it is first asked for."""
+    return Face(file)
+
+
+def face_of(style: Style) -> Face:
+    """Return what a style is set in."""
+    return face_named(FILES[style.font, style.bold, style.italic])
+
+
+def cuts(text: str, style: Style, missing: set[str]) -> Iterator[tuple[str, Face]]:
+    """Yield the text in stretches of one face; add the characters that none has to `missing`."""
+    face = face_of(style)
+    if face.has(text):
+        yield text, face
+        return
+    text = unicodedata.normalize("NFC", text)
+    other = face_named(FILES["mono" if style.font == "sans" else "sans", style.bold, style.italic])
+    stretch, in_face = "", face
+    for each in text:
+        if each in face.widths:
+            found = face
+        elif each in other.widths:
+            found = other
+        else:
+            if each.strip() and each not in "\u200b\u200c\u200d\ufe0f\u00ad":
+                missing.add(each)
+                each = UNKNOWN
+            else:
+                each = " " if each.isspace() else ""
+            found = face
+        if found is not in_face and stretch:
+            yield stretch, in_face
+            stretch = ""
+        in_face = found
+        stretch += each
+    if stretch:
+        yield stretch, in_face

@@ -1,0 +1,119 @@
+"""One document into one file: bytes in, pieces out. It needs no server and keeps nothing, so it may run in a worker process."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from bounded_contexts.documents.adapters.engines import docx, pdf, xlsx
+from bounded_contexts.documents.adapters.engines.validating import formats_of, read_document
+from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
+from bounded_contexts.documents.domain.losses import Losses
+from bounded_contexts.documents.domain.rendering.blocks import Entry, Heading, Resolved
+from bounded_contexts.documents.domain.rendering.fidelity import TARGETS, Target
+from bounded_contexts.documents.domain.rendering.functions import Context
+from bounded_contexts.documents.domain.rendering.limits import RenderLimits
+from bounded_contexts.documents.domain.rendering.resolving import resolve
+from bounded_contexts.documents.domain.rendering.telling import Telling
+
+MEDIA_TYPES: Final[dict[Target, str]] = {
+    "pdf": "application/pdf",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+
+PASSES: Final = 4  # of a layout that says its own page numbers, at most
+
+
+@dataclass(slots=True)
+class Rendering:
+    """One rendering: what it may take, what became other than the document says."""
+
+    limits: RenderLimits = field(default_factory=RenderLimits)
+    losses: Losses = field(default_factory=Losses)
+
+
+def check(data: bytes, limits: RenderLimits | None = None) -> None:
+    """Raise `Invalid` with all that is wrong with a document, `Unreadable` for what is no JSON, `TooLarge`."""
+    read_document(data, limits or RenderLimits())
+
+
+def target_of(name: str) -> Target:
+    """Return the target that a file's name ends with, or that is named so. Raise `Unreadable` for none."""
+    for target in TARGETS:
+        if name.lower().rpartition(".")[2] == target:
+            return target
+    raise Unreadable("unknown_format", f"the end of {name[-40:]!r} names none of {', '.join(TARGETS)}")
+
+
+def render(data: bytes, target: Target, rendering: Rendering) -> Iterator[bytes]:
+    """Yield the file, piece by piece; the same document gives the same bytes.
+
+    Raise `Unreadable`, `Invalid`, `Unwritable` or `TooLarge`, also between two pieces: what was yielded is no file then."""
+    document = read_document(data, rendering.limits)
+    telling = Telling(target, document.get("strictness", "warn"), rendering.losses)
+    pieces = _ENGINES[target](document, telling, rendering.limits)
+    total = 0
+    for piece in pieces:
+        total += len(piece)
+        if total > rendering.limits.output_bytes:
+            raise TooLarge("output_bytes", rendering.limits.output_bytes)
+        yield piece
+
+
+def _resolved(
+    document: dict[str, Any], telling: Telling, limits: RenderLimits, entries: tuple[Entry, ...] = ()
+) -> Resolved:
+    context = Context(dict(document["data"]), formats_of(document), telling.warn, limits)
+    return resolve(document, context, telling, entries)
+
+
+def _measured(document: dict[str, Any], limits: RenderLimits, *, pages: bool) -> tuple[int, tuple[Entry, ...]]:
+    """How many pages there are and where the headings are, as far as the body says either: what it says moves what follows,
+    so it is laid out until that is still."""
+    known: tuple[int, tuple[Entry, ...]] = (0, ())
+    if not _has(document["body"], "type", "toc") and not (pages and _has(document["body"], "field", "pages")):
+        return known
+    quiet = Telling("pdf", "ignore")
+    for _ in range(PASSES):
+        found = pdf.measured(_resolved(document, quiet, limits, known[1]), quiet, limits, known[0])
+        if found == known:
+            break
+        known = found
+    return known
+
+
+def _headings(document: dict[str, Any], limits: RenderLimits) -> tuple[Entry, ...]:
+    blocks = _resolved(document, Telling("xlsx", "ignore"), limits).body()
+    headings = [block for block in blocks if isinstance(block, Heading)]
+    return tuple(
+        Entry(number, heading.level, "".join([run.text for run in heading.runs]))
+        for number, heading in enumerate(headings, 1)
+    )
+
+
+def _has(value: Any, name: str, wanted: str) -> bool:
+    if isinstance(value, dict):
+        return value.get(name) == wanted or any(_has(each, name, wanted) for each in value.values())
+    return isinstance(value, list) and any(_has(each, name, wanted) for each in value)
+
+
+def _pdf(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:
+    pages, entries = _measured(document, limits, pages=True)
+    return pdf.write_pdf(_resolved(document, telling, limits, entries), telling, limits, pages)
+
+
+def _docx(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:
+    _, entries = _measured(document, limits, pages=False)
+    return docx.write_docx(_resolved(document, telling, limits, entries))
+
+
+def _xlsx(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:
+    entries = _headings(document, limits) if _has(document["body"], "type", "toc") else ()
+    return xlsx.write_xlsx(_resolved(document, telling, limits, entries), telling)
+
+
+_ENGINES: Final[dict[Target, Callable[[dict[str, Any], Telling, RenderLimits], Iterator[bytes]]]] = {
+    "pdf": _pdf,
+    "docx": _docx,
+    "xlsx": _xlsx,
+}

@@ -1,0 +1,285 @@
+"""XLSX: rows go to disk while the blocks come; tables are typed cells, everything else one cell below the other.
+
+Texts are written as texts, whatever they begin with: no formula comes from data.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+
+import xlsxwriter
+from xlsxwriter.exceptions import XlsxWriterException
+from xlsxwriter.image import Image as Picture
+
+from bounded_contexts.documents.adapters.engines.barcodes import as_image
+from bounded_contexts.documents.adapters.engines.xlsx_cells import Cells, fits
+from bounded_contexts.documents.adapters.formats.xlsx_cells import ROWS
+from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
+from bounded_contexts.documents.domain.rendering.blocks import (
+    Block,
+    Cell,
+    Contents,
+    Furniture,
+    Heading,
+    Image,
+    ListItem,
+    PageBreak,
+    Paragraph,
+    QrCode,
+    Resolved,
+    Row,
+    Rule,
+    Run,
+    Runs,
+    Section,
+    Spacer,
+    Style,
+    Table,
+)
+from bounded_contexts.documents.domain.rendering.telling import Telling
+
+CHUNK: Final = 256 * 1024
+SAMPLE: Final = 200  # rows that say how wide an auto column is
+CHARACTER: Final = 5.25  # points of a character, in which columns are measured
+ROW: Final = 15.0  # points
+WIDEST: Final = 80.0  # characters of an auto column
+PAPERS: Final = {(595, 842): 9, (842, 1191): 8, (420, 595): 11, (612, 792): 1, (612, 1008): 5}
+LONG_AGO: Final = datetime(2000, 1, 1)  # noqa: DTZ001  what a file without a date of its own says
+ZEBRA: Final = "#F5F7F9"
+
+
+def write_xlsx(resolved: Resolved, telling: Telling) -> Iterator[bytes]:
+    """Yield the file. Raise `TooLarge` for more than a sheet holds, and what the blocks raise."""
+    with tempfile.TemporaryDirectory(prefix="headwater-") as folder:
+        path = Path(folder) / "out.xlsx"
+        options = {"constant_memory": True, "tmpdir": folder, "default_date_format": "yyyy-mm-dd"}
+        workbook: Any = xlsxwriter.Workbook(path, options)
+        try:
+            _Workbook(workbook, resolved, telling).write()
+        except BaseException:
+            for sheet in workbook.worksheets():  # its rows' files; the folder goes with them
+                sheet.row_data_fh.close()
+            workbook.fileclosed = 1
+            raise
+        workbook.close()
+        with path.open("rb") as file:
+            while piece := file.read(CHUNK):
+                yield piece
+
+
+class _Workbook:
+    def __init__(self, workbook: Any, resolved: Resolved, telling: Telling) -> None:
+        self._book, self._resolved, self._telling = workbook, resolved, telling
+        self._cells = Cells(workbook, telling)
+        self._page = resolved.page
+        self._sheet: Any = None
+        self._names: set[str] = set()
+        self._row = 0
+        self._breaks: list[int] = []
+        self._has_table = False
+
+    def write(self) -> None:
+        meta = self._resolved.meta
+        created = LONG_AGO
+        if meta.created:
+            with suppress(ValueError):
+                created = datetime.fromisoformat(meta.created).replace(tzinfo=None)
+        said = {
+            "title": meta.title,
+            "author": meta.author,
+            "subject": meta.subject,
+            "keywords": ", ".join(meta.keywords),
+        }
+        self._book.set_properties({**said, "created": created})
+        self._book.set_custom_property("Language", meta.language)
+        for block in self._resolved.body():
+            if isinstance(block, Section):
+                self._page = block.page
+                self._end_sheet()
+            elif isinstance(block, Table):
+                self._table(block)
+            else:
+                self._block(block)
+        if not self._names:
+            self._begin_sheet(None)
+        self._end_sheet()
+
+    def _end_sheet(self) -> None:
+        if self._sheet is not None and self._breaks:
+            self._sheet.set_h_pagebreaks(self._breaks[:1023])
+        self._sheet = None
+
+    def _begin_sheet(self, name: str | None) -> None:
+        self._end_sheet()
+        self._sheet = self._book.add_worksheet(self._free(name))
+        self._row, self._breaks, self._has_table = 0, [], False
+        self._widths: dict[int, float] = {}
+        page = self._page
+        if page.width > page.height:
+            self._sheet.set_landscape()
+        short = sorted((round(page.width), round(page.height)))
+        self._sheet.set_paper(PAPERS.get((short[0], short[1]), 0))
+        self._sheet.set_margins(page.left / 72, page.right / 72, page.top / 72, page.bottom / 72)
+        if header := _codes(self._resolved.header):
+            self._sheet.set_header(header)
+        if footer := _codes(self._resolved.footer):
+            self._sheet.set_footer(footer)
+
+    def _free(self, name: str | None) -> str:
+        wanted = "".join(["_" if each in "[]:*?/\\" or not each.isprintable() else each for each in name or ""]).strip(
+            "' "
+        )
+        wanted = wanted[:31] or f"Sheet{len(self._names) + 1}"
+        if wanted.lower() == "history":  # a name that Excel keeps for itself
+            wanted = "History_"
+        number, found = 1, wanted
+        while found.lower() in self._names:
+            number += 1
+            found = f"{wanted[: 28 - len(str(number))]} ({number})"
+        self._names.add(found.lower())
+        return found
+
+    def _next(self, height: float | None = None) -> int:
+        if self._sheet is None:
+            self._begin_sheet(None)
+        row = self._row
+        if row >= ROWS:
+            raise TooLarge("rows", ROWS)
+        if height is not None:
+            self._sheet.set_row(row, height)
+        self._row += 1
+        return row
+
+    def _block(self, block: Block) -> None:
+        match block:
+            case Heading() | Paragraph():
+                self._text(block.runs, block.style)
+            case ListItem():
+                self._text(block.runs, block.style, block.mark + " ", block.level + 1)
+            case Contents():
+                self._contents(block)
+            case QrCode():
+                self._image(as_image(block))
+            case Image():
+                self._image(block)
+            case Rule():
+                self._sheet_row_with_border(block)
+            case Spacer():
+                self._next(min(block.height, 409.0))
+            case PageBreak():
+                if self._sheet is not None and self._row:
+                    self._breaks.append(self._row)
+
+    def _text(self, runs: Runs, style: Style, before: str = "", indent: int = 0) -> None:
+        height = style.size * 1.5 if style.size > 11 else None
+        row = self._next(height)
+        self._cells.text(self._sheet, row, 0, runs, style, before=before, indent=indent)
+
+    def _sheet_row_with_border(self, rule: Rule) -> None:
+        row = self._next(6.0)
+        self._sheet.write_blank(row, 0, None, self._book.add_format({"bottom": 1, "bottom_color": rule.color}))
+
+    def _contents(self, block: Contents) -> None:
+        if block.title is not None:
+            self._text(block.title.runs, block.title.style)
+        first, last = block.levels
+        for entry in self._resolved.entries:
+            if first <= entry.level <= last:
+                self._text((Run(entry.text, block.style),), block.style, indent=entry.level - first)
+
+    def _image(self, image: Image) -> None:
+        row = self._next()
+        try:
+            picture = Picture(BytesIO(image.data))
+        except XlsxWriterException:
+            raise Unwritable("bad_image", "an image is a PNG or a JPEG") from None
+        self._sheet.insert_image(
+            row,
+            0,
+            "image",
+            {
+                "image_data": BytesIO(image.data),
+                "x_scale": image.width / 0.75 / (picture.width * 96 / picture.x_dpi),
+                "y_scale": image.height / 0.75 / (picture.height * 96 / picture.y_dpi),
+                "description": image.alt,
+            },
+        )
+        self._row = min(self._row + int(image.height / ROW), ROWS)
+
+    def _table(self, table: Table) -> None:
+        if table.sheet is not None or self._sheet is None:
+            self._begin_sheet(table.sheet)
+        if table.caption is not None:
+            self._text(table.caption.runs, table.caption.style)
+        top = self._row
+        rows = self._sized(table)
+        if table.has_header:
+            self._cells_of(Row(tuple(column.title for column in table.columns)))
+        self._freeze(table, top)
+        last = self._row - 1
+        for number, row in enumerate(rows):
+            self._cells_of(row, table.zebra and number % 2 == 1 and row.kind == "body")
+            last = self._row - 1 if row.kind == "body" else last
+        if table.footer:
+            self._cells_of(table.footer)
+        if table.autofilter and not self._has_table:
+            self._sheet.autofilter(top, 0, max(last, top), len(table.columns) - 1)
+        self._has_table = True
+        if table.sheet is None:
+            self._row = min(self._row + 1, ROWS)
+
+    def _freeze(self, table: Table, top: int) -> None:
+        if self._has_table or not table.has_header:
+            return
+        if table.repeat_header:
+            self._sheet.repeat_rows(top, top)
+        if table.freeze:
+            self._sheet.freeze_panes(top + 1, 0)
+
+    def _cells_of(self, row: Row, zebra: bool = False) -> None:
+        number = self._next()
+        for column, cell in enumerate(row.cells):
+            self._cells.cell(self._sheet, number, column, cell, ZEBRA if zebra else None)
+
+    def _sized(self, table: Table) -> Iterator[Row]:
+        """Set the columns' widths, of which the first rows say some, and yield all rows."""
+        sample: list[Row] = []
+        if any(column.width.kind == "auto" for column in table.columns):
+            sample = [row for _, row in zip(range(SAMPLE), table.rows, strict=False)]
+        shares = sum(column.width.amount for column in table.columns if column.width.kind == "share")
+        fixed = sum(column.width.amount for column in table.columns if column.width.kind == "points")
+        left = max(self._page.width - self._page.left - self._page.right - fixed, 100.0)
+        for number, column in enumerate(table.columns):
+            match column.width.kind:
+                case "points":
+                    width = column.width.amount / CHARACTER
+                case "share":
+                    width = left * column.width.amount / shares / CHARACTER
+                case _:
+                    width = _longest([column.title, *[row.cells[number] for row in sample]])
+            width = min(max(width, self._widths.get(number, 1.0)), 255.0)
+            self._widths[number] = width
+            self._sheet.set_column(number, number, width)
+        yield from sample
+        yield from table.rows
+
+
+def _longest(cells: list[Cell]) -> float:
+    longest = max([len(line) for cell in cells for line in cell.text.split("\n")], default=0)
+    return min(longest + 2.0, WIDEST)
+
+
+def _codes(furniture: Furniture) -> str:
+    """Return a header or footer in the codes of workbooks."""
+    parts: dict[str, list[str]] = {}
+    for block in furniture.get("default", ()):
+        if isinstance(block, Paragraph):
+            side = {"center": "&C", "right": "&R"}.get(block.style.align, "&L")
+            fields = {"page": "&P", "pages": "&N", None: ""}
+            text = "".join([run.text.replace("&", "&&") + fields[run.field] for run in block.runs])
+            parts.setdefault(side, []).append(text)
+    return fits("".join([side + "\n".join(parts[side]) for side in ("&L", "&C", "&R") if side in parts]))

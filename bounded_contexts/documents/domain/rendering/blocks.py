@@ -1,0 +1,266 @@
+"""The resolved model: what an engine is given. No templates, no data, no markup; lengths in points (1/72 inch)."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from bounded_contexts.documents.domain.values import Value
+
+Align = Literal["left", "center", "right", "justify"]
+FieldName = Literal["page", "pages"]
+
+
+@dataclass(frozen=True, slots=True)
+class NumberFormat:
+    """How a value of a cell is written: `argument` is the digits, the currency's code or the pattern of dates."""
+
+    type: Literal["number", "currency", "percent", "date"]
+    argument: int | str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How text stands. Sizes and distances in points, colours as #RRGGBB."""
+
+    font: Literal["sans", "mono"] = "sans"
+    size: float = 10.0
+    bold: bool = False
+    italic: bool = False
+    underline: bool = False
+    strike: bool = False
+    color: str = "#000000"
+    background: str | None = None
+    align: Align = "left"
+    space_before: float = 0.0
+    space_after: float = 4.0
+    line_height: float = 1.35  # of the size
+    indent: float = 0.0
+    keep_with_next: bool = False
+    number_format: NumberFormat | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A piece of text of one style; `field` stands for what only the target knows, `text` is empty then."""
+
+    text: str
+    style: Style
+    link: str | None = None
+    field: FieldName | None = None
+
+
+Runs = tuple[Run, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """Runs in lines. `style` has the alignment and distances."""
+
+    runs: Runs
+    style: Style
+    role: Literal["paragraph", "quote", "code"] = "paragraph"
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading of level 1 to 6."""
+
+    level: int
+    runs: Runs
+    style: Style
+
+
+@dataclass(frozen=True, slots=True)
+class ListItem:
+    """One item. Items of the same `list_number` count on; `level` is 0 for the outermost list."""
+
+    list_number: int
+    level: int
+    ordered: bool
+    number: int  # of this item, at its level
+    first: int  # what its list begins to count with
+    runs: Runs
+    style: Style
+
+    @property
+    def mark(self) -> str:
+        """Return what stands before the text."""
+        return f"{self.number}." if self.ordered else "•–◦"[self.level % 3]
+
+
+@dataclass(frozen=True, slots=True)
+class Width:
+    """Of a column: points, a share of what is left, or as wide as what is in it."""
+
+    kind: Literal["points", "share", "auto"]
+    amount: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell: the text as people read it, and the value behind it where there is one."""
+
+    runs: Runs
+    style: Style
+    value: Value = None
+
+    @property
+    def text(self) -> str:
+        """Return its text without styles."""
+        return "".join([run.text for run in self.runs])
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column's title and width; its style is in its cells."""
+
+    title: Cell
+    width: Width
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Cells, as many as there are columns."""
+
+    cells: tuple[Cell, ...]
+    kind: Literal["body", "total"] = "body"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table whose rows come while it is written. `rows` can be walked once."""
+
+    columns: tuple[Column, ...]
+    rows: Iterator[Row]
+    footer: Row | None = None
+    has_header: bool = True
+    repeat_header: bool = True
+    repeat_footer: bool = False
+    zebra: bool = False
+    borders: bool = True
+    caption: Paragraph | None = None
+    sheet: str | None = None  # of a workbook
+    freeze: bool = False
+    autofilter: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A PNG or JPEG as it was given. Width and height in points."""
+
+    data: bytes
+    media_type: Literal["image/png", "image/jpeg"]
+    width: float
+    height: float
+    alt: str
+    align: Align = "left"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A line from margin to margin."""
+
+    color: str = "#808080"
+    thickness: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Spacer:
+    """Empty room of a height in points."""
+
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class PageBreak:
+    """What follows begins on a new page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Size and margins of pages, in points."""
+
+    width: float = 595.28
+    height: float = 841.89
+    top: float = 56.69
+    right: float = 51.02
+    bottom: float = 56.69
+    left: float = 51.02
+
+
+Furniture = Mapping[Literal["default", "first"], "tuple[Paragraph | Image | Rule | Spacer, ...]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What follows stands on new pages of this kind."""
+
+    page: Page
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A heading as a table of contents has it. `number` counts headings from 1; `page` is 0 where it is not known yet."""
+
+    number: int
+    level: int
+    text: str
+    page: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """A table of contents of the headings of these levels."""
+
+    title: Paragraph | None
+    levels: tuple[int, int]  # first and last
+    style: Style
+
+
+@dataclass(frozen=True, slots=True)
+class QrCode:
+    """A QR code; a square of `size` points, the quiet zone within."""
+
+    value: str
+    error: Literal["L", "M", "Q", "H"]
+    size: float
+    alt: str
+    align: Align = "left"
+
+
+Block = Heading | Paragraph | ListItem | Table | Contents | QrCode | Image | Rule | Spacer | PageBreak | Section
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What a file says of itself. `created` as RFC 3339."""
+
+    title: str = ""
+    author: str = ""
+    subject: str = ""
+    keywords: tuple[str, ...] = ()
+    language: str = "en"
+    created: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """A word across every page, below what stands there. `angle` in degrees, against the clock; `opacity` up to 1."""
+
+    text: str
+    color: str = "#808080"
+    opacity: float = 0.15
+    angle: float = 45.0
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A document as engines take it. `body` begins anew each time it is called, and gives the same blocks."""
+
+    meta: Meta
+    page: Page
+    header: Furniture
+    footer: Furniture
+    body: Callable[[], Iterator[Block]]
+    watermark: Watermark | None = None
+    entries: tuple[Entry, ...] = ()  # all headings, where a table of contents wants them

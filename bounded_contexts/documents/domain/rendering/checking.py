@@ -1,0 +1,129 @@
+"""What JSON Schema cannot say of a document: that expressions are some, and that names lead somewhere."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
+from bounded_contexts.documents.domain.rendering.blocks import Page
+from bounded_contexts.documents.domain.rendering.expressions import expression, path_of, template
+from bounded_contexts.documents.domain.rendering.functions import moment_of
+from bounded_contexts.documents.domain.rendering.images import decoded, pixels
+from bounded_contexts.documents.domain.rendering.limits import RenderLimits
+from bounded_contexts.documents.domain.rendering.problems import BadExpression, Problem
+from bounded_contexts.documents.domain.rendering.styles import Styles, page_of, scheme_of
+from bounded_contexts.documents.domain.values import Value, escaped
+
+ROOM: Final = 72.0  # points that margins leave at least, each way
+_EXPRESSIONS: Final = ("value", "test", "when")
+_STYLES: Final = ("style", "titleStyle")
+
+
+def problems_of(document: dict[str, Any], limits: RenderLimits) -> Iterator[Problem]:
+    """Yield what is wrong with a document that has the form of one."""
+    checking = _Checking(document, limits)
+    for name, style in document.get("styles", {}).items():
+        yield from checking.style(name, f"/styles/{escaped(name)}")
+        if "numberFormat" in style:
+            yield from checking.number_format(style["numberFormat"], f"/styles/{escaped(name)}/numberFormat")
+    for name, asset in document.get("assets", {}).items():
+        yield from checking.image(asset["data"], f"/assets/{escaped(name)}/data")
+    for name in ("meta", "header", "footer", "watermark", "body"):
+        yield from checking.walk(document.get(name), f"/{name}")
+    created = document.get("meta", {}).get("created")
+    if created is not None and moment_of(created) is None:
+        yield Problem("/meta/created", "bad_form", "there is no such time")
+    yield from checking.page(document.get("page", {}), "/page")
+
+
+class _Checking:
+    def __init__(self, document: dict[str, Any], limits: RenderLimits) -> None:
+        self._styles = Styles(document.get("styles", {}))
+        self._assets = document.get("assets", {})
+        self._limits = limits
+        self._page = page_of(document.get("page", {}), Page())
+
+    def walk(self, value: Value, pointer: str, key: str = "") -> Iterator[Problem]:
+        if isinstance(value, str):
+            yield from self._string(value, pointer, key)
+        elif key in _EXPRESSIONS and isinstance(value, dict):
+            yield from _tried(pointer, expression, value)
+        elif isinstance(value, list):
+            for index, each in enumerate(value):
+                yield from self.walk(each, f"{pointer}/{index}", key if key in ("rows", "footer") else "")
+        elif isinstance(value, dict):
+            if key in ("rows", "footer") and "each" not in value and "default" not in value and "first" not in value:
+                yield from _tried(pointer, expression, value)
+                return
+            yield from self._object(value, pointer)
+
+    def _object(self, value: dict[str, Any], pointer: str) -> Iterator[Problem]:
+        kind = value.get("type")
+        if kind == "image":
+            yield from self._image(value, pointer)
+        elif kind == "table":
+            yield from _table(value, pointer)
+        elif kind == "section":
+            yield from self.page(value.get("page", {}), f"{pointer}/page")
+        elif kind in ("number", "currency", "percent", "date"):
+            yield from self.number_format(value, pointer)
+        for name, each in value.items():
+            if name.startswith("x-") or (name in _STYLES and isinstance(each, str)):
+                yield from self.style(each, f"{pointer}/{name}") if name in _STYLES else ()
+            elif not (kind == "image" and name == "data"):
+                yield from self.walk(each, f"{pointer}/{escaped(name)}", name)
+
+    def _string(self, value: str, pointer: str, key: str) -> Iterator[Problem]:
+        if key == "each":
+            yield from _tried(pointer, path_of, value)
+            return
+        yield from _tried(pointer, template, value)
+        if key == "link" and "{{" not in value and scheme_of(value) is None:
+            yield Problem(pointer, "bad_link", "links are http, https, mailto and tel")
+
+    def style(self, name: str, pointer: str) -> Iterator[Problem]:
+        try:
+            self._styles.named(name)
+        except KeyError:
+            yield Problem(pointer, "unknown_style", "there is no style of this name, or that it extends")
+        except RecursionError:
+            yield Problem(pointer, "style_circle", "a style extends itself")
+
+    def number_format(self, given: dict[str, Any], pointer: str) -> Iterator[Problem]:
+        if given["type"] == "currency" and "currency" not in given:
+            yield Problem(pointer, "missing_property", "a currency format says its currency")
+
+    def image(self, data: str, pointer: str) -> Iterator[Problem]:
+        try:
+            pixels(decoded(data, self._limits), self._limits)
+        except (Unwritable, TooLarge) as error:
+            yield Problem(pointer, error.code, error.detail)
+
+    def _image(self, value: dict[str, Any], pointer: str) -> Iterator[Problem]:
+        if ("asset" in value) == ("data" in value):
+            yield Problem(pointer, "bad_image", "an image has either an asset or data")
+        elif "data" in value:
+            yield from self.image(value["data"], f"{pointer}/data")
+        elif value["asset"] not in self._assets:
+            yield Problem(f"{pointer}/asset", "unknown_asset", "there is no asset of this name")
+
+    def page(self, given: dict[str, Any], pointer: str) -> Iterator[Problem]:
+        page = page_of(given, self._page)
+        if page.width - page.left - page.right < ROOM or page.height - page.top - page.bottom < ROOM:
+            yield Problem(pointer, "no_room", f"margins leave less than {ROOM:.0f} points")
+
+
+def _table(value: dict[str, Any], pointer: str) -> Iterator[Problem]:
+    count = len(value["columns"])
+    rows = (
+        [(f"{pointer}/rows/{n}", row) for n, row in enumerate(value["rows"])] if isinstance(value["rows"], list) else []
+    )
+    for place, cells in [*rows, (f"{pointer}/footer", value.get("footer", []))]:
+        if len(cells) > count:
+            yield Problem(place, "too_many", f"more cells than the {count} columns")
+
+
+def _tried(pointer: str, parse: Callable[[Any], object], value: Value) -> Iterator[Problem]:
+    try:
+        parse(value)
+    except BadExpression as error:
+        yield Problem(pointer, "bad_expression", str(error))

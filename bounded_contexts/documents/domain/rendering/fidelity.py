@@ -1,0 +1,59 @@
+"""What each target does with each block: by itself, as something like it, or not at all. docs/rendering.md has the table."""
+
+from typing import Final, Literal
+
+Target = Literal["pdf", "docx", "xlsx"]
+Fidelity = Literal["native", "approximated", "dropped"]
+TARGETS: Final[tuple[Target, ...]] = ("pdf", "docx", "xlsx")
+N, A, D = "native", "approximated", "dropped"
+FIDELITY: Final[dict[str, tuple[str, str, str, str]]] = {
+    # block: PDF, DOCX, XLSX, what is other
+    "heading": (N, N, A, "XLSX: a row in its style; PDF has outline entries"),
+    "paragraph": (N, N, A, "XLSX: one cell"),
+    "runs": (N, N, N, "bold, italic, underline, strike, colour, size"),
+    "link": (N, N, A, "XLSX: one link in a cell, the first"),
+    "field in body": (N, N, D, "page, pages; XLSX has them in headers and footers only"),
+    "list": (N, N, A, "XLSX: indented texts with their marks"),
+    "table": (N, N, N, ""),
+    "table.repeatHeader": (N, N, N, "XLSX: on each printed page, for a sheet's first table"),
+    "table.repeatFooter": (N, A, A, "DOCX, XLSX: once, behind the last row"),
+    "table.formats": (N, N, N, "styles by condition are evaluated when rendered"),
+    "column.width": (N, A, A, "DOCX: auto is left to the program; XLSX: rounded to characters, auto by the first rows"),
+    "numberFormat": (N, N, N, "XLSX: values stay numbers and dates, with a format of the cell"),
+    "image": (N, N, N, "PNG, JPEG"),
+    "rule": (N, N, A, "XLSX: a border below a cell"),
+    "spacer": (N, N, A, "XLSX: an empty row of this height"),
+    "pageBreak": (N, N, N, ""),
+    "toc": (
+        N,
+        N,
+        A,
+        "DOCX: a field that can be refreshed, with the page numbers of the PDF; XLSX: the headings' texts",
+    ),
+    "barcode": (N, N, N, "QR codes; PDF: as areas, DOCX and XLSX: as an image"),
+    "section": (N, N, A, "XLSX: a new sheet with its own page"),
+    "quote": (N, N, A, "XLSX: one cell"),
+    "code": (N, N, A, "XLSX: one cell"),
+    "keepWithNext": (N, N, D, ""),
+    "header and footer text": (N, N, A, "XLSX: three parts of one line, without underlines of runs"),
+    "first header or footer": (N, N, D, ""),
+    "image in header or footer": (N, N, D, ""),
+    "rule or spacer in header or footer": (N, N, D, ""),
+    "watermark": (N, D, D, ""),
+    "metadata": (N, N, N, ""),
+    "language": (N, N, A, "XLSX: a property of its own"),
+}
+
+
+def fidelity(feature: str, target: Target) -> str:
+    """Return what the target does with the feature."""
+    return FIDELITY[feature][TARGETS.index(target)]
+
+
+def table() -> list[str]:
+    """Return the lines of the table in docs/rendering.md."""
+    return [
+        "| Block | PDF | DOCX | XLSX | |",
+        "|---|---|---|---|---|",
+        *(f"| {name} | {pdf} | {docx} | {xlsx} | {says} |" for name, (pdf, docx, xlsx, says) in FIDELITY.items()),
+    ]

@@ -1,0 +1,18 @@
+"""How much rendering may take."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RenderLimits:
+    """Passing one ends the rendering with `TooLarge`, which names it. Sizes in bytes unless they say otherwise."""
+
+    input_bytes: int = 64 << 20
+    output_bytes: int = 512 << 20
+    blocks: int = 200_000  # after conditions and repetitions
+    rows: int = 1_000_000  # of all tables together
+    pages: int = 20_000
+    steps: int = 50_000_000  # of all expressions together
+    text_characters: int = 1 << 20  # of one text after its template
+    image_pixels: int = 50_000_000  # of one image
+    image_bytes: int = 16 << 20  # of one image, decoded from base64

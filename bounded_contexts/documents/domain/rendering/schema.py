@@ -1,0 +1,313 @@
+"""The JSON Schema of "Headwater Document" 1.0 (2020-12), as docs/schemas/document-1.0.json publishes it.
+
+Blocks are told apart by `type` with if and then, so that a fault in one says what is wrong there and nothing of the others.
+"""
+
+from typing import Any, Final
+
+Schema = dict[str, Any]
+ID: Final = "urn:headwater:document:1.0"
+TEXTS: Final = 100_000  # characters of a text as it is written
+FUNCTIONS_OF_TOTALS: Final = ("sum", "avg", "min", "max", "count")
+SIZES: Final = {
+    "A3": (841.89, 1190.55),
+    "A4": (595.28, 841.89),
+    "A5": (419.53, 595.28),
+    "letter": (612.0, 792.0),
+    "legal": (612.0, 1008.0),
+}
+COLOR: Final = {"type": "string", "pattern": "^#[0-9A-Fa-f]{6}$"}
+NAME: Final = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]{0,63}$"}
+LENGTH: Final = {
+    "type": ["number", "string"],
+    "description": "points, or a number with mm, cm, in or pt",
+    "minimum": 0,
+    "maximum": 14_400,
+    "pattern": "^[0-9]{1,5}(\\.[0-9]{1,4})?(mm|cm|in|pt)$",
+}
+WIDTH: Final = {
+    "type": ["number", "string"],
+    "description": "a length, a share such as 1fr, or auto",
+    "exclusiveMinimum": 0,
+    "maximum": 14_400,
+    "pattern": "^(auto|[0-9]{1,5}(\\.[0-9]{1,4})?(mm|cm|in|pt|fr))$",
+}
+STRING: Final = {"type": "string", "maxLength": TEXTS}
+EXPRESSION: Final = {
+    "type": ["string", "number", "boolean", "null", "object"],
+    "description": "a text with {{fields}}, a constant, or an object of one key: a path, an operation or a function",
+    "minProperties": 1,
+    "maxProperties": 1,
+}
+BOOLEAN: Final = {"type": "boolean"}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/$defs/{name}"}
+
+
+def _object(properties: Schema, *required: str, **more: Any) -> Schema:
+    """An object that knows its properties; a name that begins with x- is anybody's."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "patternProperties": {"^x-": True},
+        "additionalProperties": False,
+        **more,
+    }
+
+
+def _integer(least: int, most: int) -> Schema:
+    return {"type": "integer", "minimum": least, "maximum": most}
+
+
+def _list(of: Schema, most: int, least: int = 0) -> Schema:
+    return {"type": "array", "items": of, "minItems": least, "maxItems": most}
+
+
+_TEXT_STYLE: Final = {
+    "font": {"enum": ["sans", "mono"]},
+    "size": {"type": "number", "minimum": 1, "maximum": 400},
+    "bold": BOOLEAN,
+    "italic": BOOLEAN,
+    "underline": BOOLEAN,
+    "strike": BOOLEAN,
+    "color": COLOR,
+}
+_STYLE: Final = {
+    **_TEXT_STYLE,
+    "background": COLOR,
+    "align": {"enum": ["left", "center", "right", "justify"]},
+    "spaceBefore": LENGTH,
+    "spaceAfter": LENGTH,
+    "lineHeight": {"type": "number", "minimum": 0.8, "maximum": 5},
+    "indent": LENGTH,
+    "keepWithNext": BOOLEAN,
+    "numberFormat": _object(
+        {
+            "type": {"enum": ["number", "currency", "percent", "date"]},
+            "digits": _integer(0, 30),
+            "currency": {"type": "string", "pattern": "^[A-Z]{3}$"},
+            "pattern": {"type": "string", "maxLength": 40},
+        },
+        "type",
+    ),
+}
+_BLOCKS: Final[dict[str, Schema]] = {
+    "heading": _object({"level": _integer(1, 6), "text": _ref("text"), "style": _ref("style")}, "level", "text"),
+    "paragraph": _object({"text": _ref("text"), "style": _ref("style")}, "text"),
+    "quote": _object({"text": _ref("text"), "style": _ref("style")}, "text"),
+    "code": _object({"text": STRING, "style": _ref("style")}, "text"),
+    "list": _object(
+        {
+            "ordered": BOOLEAN,
+            "start": _integer(0, 1_000_000),
+            "style": _ref("style"),
+            "items": _list(_ref("item"), 100_000),
+        },
+        "items",
+    ),
+    "table": _object(
+        {
+            "columns": _list(_ref("column"), 200, 1),
+            "rows": _ref("rows"),
+            "header": BOOLEAN,
+            "repeatHeader": BOOLEAN,
+            "footer": _list(_ref("cell"), 200),
+            "repeatFooter": BOOLEAN,
+            "zebra": BOOLEAN,
+            "borders": BOOLEAN,
+            "caption": _ref("text"),
+            "style": _ref("style"),
+            "xlsx": _object({"sheet": STRING, "freeze": BOOLEAN, "autofilter": BOOLEAN}),
+        },
+        "columns",
+        "rows",
+    ),
+    "image": _object(
+        {
+            "asset": NAME,
+            "data": {
+                "type": "string",
+                "description": "a data URI of a PNG or JPEG",
+                "pattern": "^data:image/(png|jpeg);base64,",
+            },
+            "width": LENGTH,
+            "height": LENGTH,
+            "alt": STRING,
+            "align": {"enum": ["left", "center", "right"]},
+        },
+        "alt",
+    ),
+    "rule": _object({"color": COLOR, "thickness": LENGTH}),
+    "spacer": _object({"height": LENGTH}, "height"),
+    "pageBreak": _object({}),
+    "toc": _object({"title": _ref("text"), "levels": _list(_integer(1, 6), 2, 2), "style": _ref("style")}),
+    "barcode": _object(
+        {
+            "symbology": {"enum": ["qr"]},
+            "value": {"type": "string", "minLength": 1, "maxLength": 4_000},
+            "errorCorrection": {"enum": ["L", "M", "Q", "H"]},
+            "size": LENGTH,
+            "alt": STRING,
+            "align": {"enum": ["left", "center", "right"]},
+        },
+        "symbology",
+        "value",
+        "alt",
+    ),
+    "section": _object({"page": _ref("page"), "body": _ref("body")}, "body"),
+    "if": _object({"test": _ref("expression"), "then": _ref("body"), "else": _ref("body")}, "test", "then"),
+    "repeat": _object({"each": STRING, "as": NAME, "body": _ref("body")}, "each", "as", "body"),
+}
+BLOCKS: Final = tuple(_BLOCKS)
+FURNITURE_BLOCKS: Final = ("paragraph", "image", "rule", "spacer")
+
+
+def _told_apart(names: tuple[str, ...]) -> Schema:
+    """A block by its `type`."""
+    return {
+        "type": "object",
+        "required": ["type"],
+        "properties": {"type": {"enum": list(names)}},
+        "allOf": [
+            {"if": {"required": ["type"], "properties": {"type": {"const": name}}}, "then": _ref(f"block-{name}")}
+            for name in names
+        ],
+    }
+
+
+def _typed(name: str, block: Schema) -> Schema:
+    return {
+        **block,
+        "properties": {"type": {"const": name}, **block["properties"]},
+        "required": ["type", *block["required"]],
+    }
+
+
+_FURNITURE: Final = _list(_told_apart(FURNITURE_BLOCKS), 20)
+_DEFS: Final[Schema] = {
+    "text": {"type": ["string", "array"], "maxLength": TEXTS, "maxItems": 10_000, "items": _ref("run")},
+    "run": _object(
+        {
+            "text": STRING,
+            "link": STRING,
+            "field": {"enum": ["page", "pages", "date"]},
+            "format": {"type": "string", "maxLength": 40},
+            "style": _ref("style"),
+            **_TEXT_STYLE,
+        },
+        type=["string", "object"],
+        maxLength=TEXTS,
+    ),
+    "style": {**_object(_STYLE), "type": ["string", "object"], "description": "the name of a style, or one of its own"},
+    "namedStyle": _object({**_STYLE, "extends": NAME}),
+    "expression": EXPRESSION,
+    "item": _object(
+        {
+            "text": _ref("text"),
+            "items": _list(_ref("item"), 100_000),
+            "ordered": BOOLEAN,
+            "start": _integer(0, 1_000_000),
+        },
+        "text",
+        type=["string", "object"],
+        maxLength=TEXTS,
+    ),
+    "cell": {**EXPRESSION, "maxLength": TEXTS},
+    "rows": {
+        "type": ["object", "array"],
+        "maxItems": 100_000,
+        "items": _list(_ref("cell"), 200),
+        "properties": {"each": STRING, "as": NAME},
+        "required": ["each", "as"],
+        "patternProperties": {"^x-": True},
+        "additionalProperties": False,
+    },
+    "column": _object(
+        {
+            "title": _ref("text"),
+            "width": WIDTH,
+            "value": _ref("expression"),
+            "style": _ref("style"),
+            "titleStyle": _ref("style"),
+            "total": {"enum": list(FUNCTIONS_OF_TOTALS)},
+            "totalText": STRING,
+            "formats": _list(_object({"when": _ref("expression"), "style": _ref("style")}, "when", "style"), 50),
+        },
+    ),
+    "page": _object(
+        {
+            "size": {"enum": list(SIZES)},
+            "width": LENGTH,
+            "height": LENGTH,
+            "orientation": {"enum": ["portrait", "landscape"]},
+            "margins": _object(dict.fromkeys(("top", "right", "bottom", "left"), LENGTH)),
+        }
+    ),
+    "furniture": _object({"default": _FURNITURE, "first": _FURNITURE}),
+    "body": _list(_told_apart(BLOCKS), 100_000),
+    **{f"block-{name}": _typed(name, block) for name, block in _BLOCKS.items()},
+}
+DOCUMENT: Final[Schema] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "$id": ID,
+    "title": "Headwater Document 1.0",
+    **_object(
+        {
+            "$schema": STRING,
+            "version": {"type": "string", "pattern": "^1\\.[0-9]{1,3}$"},
+            "meta": _object(
+                {
+                    "title": STRING,
+                    "author": STRING,
+                    "subject": STRING,
+                    "keywords": _list(STRING, 100),
+                    "language": {"type": "string", "pattern": "^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$"},
+                    "created": {
+                        "type": "string",
+                        "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,15}(Z|[+-][0-9]{2}:[0-9]{2})$",
+                    },
+                }
+            ),
+            "locale": {"type": "string", "pattern": "^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$"},
+            "timeZone": {"type": "string", "maxLength": 64},
+            "strictness": {"enum": ["error", "warn", "ignore"]},
+            "assets": {
+                "type": "object",
+                "maxProperties": 1_000,
+                "propertyNames": NAME,
+                "additionalProperties": _object(
+                    {"mediaType": {"enum": ["image/png", "image/jpeg"]}, "data": {"type": "string"}},
+                    "mediaType",
+                    "data",
+                ),
+            },
+            "styles": {
+                "type": "object",
+                "maxProperties": 1_000,
+                "propertyNames": NAME,
+                "additionalProperties": _ref("namedStyle"),
+            },
+            "page": _ref("page"),
+            "header": _ref("furniture"),
+            "footer": _ref("furniture"),
+            "watermark": _object(
+                {
+                    "text": {"type": "string", "minLength": 1, "maxLength": 200},
+                    "when": _ref("expression"),
+                    "color": COLOR,
+                    "opacity": {"type": "number", "minimum": 0, "maximum": 1},
+                    "angle": {"type": "number", "minimum": -90, "maximum": 90},
+                },
+                "text",
+            ),
+            "data": {"type": "object", "description": "what paths lead into"},
+            "body": _ref("body"),
+        },
+        "version",
+        "body",
+    ),
+    "$defs": _DEFS,
+}

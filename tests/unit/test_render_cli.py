@@ -1,0 +1,55 @@
+"""`headwater render`, as a person runs it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from headwater.cli import app
+from tests.unit.rendered import source
+
+RUNNER = CliRunner()
+GOOD = source({"type": "paragraph", "text": "Hello {{name}}"}, data={"name": "you"})
+BAD = source({"type": "nope"}, {"type": "heading", "text": "x"})
+
+
+@pytest.mark.parametrize(("name", "begins"), [("out.pdf", b"%PDF"), ("out.docx", b"PK"), ("out.XLSX", b"PK")])
+def test_renders_by_the_name_of_the_file(tmp_path: Path, name: str, begins: bytes) -> None:
+    (tmp_path / "in.json").write_bytes(GOOD)
+
+    ran = RUNNER.invoke(app, ["render", str(tmp_path / "in.json"), str(tmp_path / name)])
+
+    assert (ran.exit_code, (tmp_path / name).read_bytes()[: len(begins)]) == (0, begins)
+
+
+def test_check_tells_all_problems_and_writes_nothing(tmp_path: Path) -> None:
+    ran = RUNNER.invoke(app, ["render", "--check", "--json", "-"], input=BAD)
+
+    assert ran.exit_code == 1
+    assert [each["pointer"] for each in json.loads(ran.stdout)["problems"]] == ["/body/0/type", "/body/1"]
+    assert RUNNER.invoke(app, ["render", "--check", "-"], input=GOOD).exit_code == 0
+
+
+def test_leaves_a_former_file_after_an_error(tmp_path: Path) -> None:
+    (tmp_path / "out.pdf").write_text("former")
+
+    ran = RUNNER.invoke(app, ["render", "-", str(tmp_path / "out.pdf")], input=BAD)
+
+    assert (ran.exit_code, (tmp_path / "out.pdf").read_text(), len(list(tmp_path.iterdir()))) == (1, "former", 1)
+    assert "/body/0/type: not_allowed" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["-", "out.txt"], ["-"], ["--check", "-", "out.pdf"], ["none.json", "out.pdf"]], ids=" ".join
+)
+def test_says_in_one_line_what_is_wrong(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    ran = RUNNER.invoke(app, ["render", *words], input=GOOD)
+
+    assert (ran.exit_code, len(ran.stderr.splitlines())) == (1, 1), ran.stderr
+
+
+def test_prints_the_schema() -> None:
+    assert json.loads(RUNNER.invoke(app, ["document-schema"]).stdout)["title"] == "Headwater Document 1.0"
