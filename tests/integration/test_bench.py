@@ -3,12 +3,14 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from infra.postgres import Database
 from tests.conftest import SECRET
+from tests.load import converting
 from tests.load.bench import table
 from tests.load.benches import Line, at_least
 from tests.load.field import Field, Side, medians, prepared
@@ -67,6 +69,15 @@ async def test_every_socket_hears_what_the_load_client_publishes(server: str) ->
     for each in figures:
         assert each["rate"] > 0
         assert (each["missing"], each["disorder"], each["lost_connections"]) == (0, 0, 0)
+
+
+def test_conversions_are_measured(tmp_path: Path) -> None:
+    few, many = (converting.written(tmp_path, count) for count in (2, 20))
+
+    (figures,) = converting.compared(few, many, converting.PAIRS[0], [], turns=1)
+
+    assert all(value > 0 for value in figures.values())
+    assert len((tmp_path / "ours.csv").read_text().splitlines()) > 20
 
 
 async def test_a_side_that_fails_is_told() -> None:

@@ -1,13 +1,19 @@
 """What is compared with what, and the goals."""
 
+import asyncio
+import sys
+import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
+from tests.load import converting
 from tests.load.field import Field, Figures, Side
 from tests.load.posting import EMPTY, MESSAGES
 from tests.load.reading import CACHED, PLAIN
 from tests.redis_server import redis_server
 
+GROWTH_MB = 48
 GAIN = {"in the process": 1.5, "in Redis": 1.0}
 
 
@@ -28,6 +34,7 @@ class Scale:
     clients: int = 1_000
     delivery_s: float = 5.0
     orders_s: float = 6.0
+    converted: int = 100_000  # records, 29 MB of JSON; three tenths of them where a peer holds the document in memory
     warm_s: float = 6.0  # the broker's code is compiled meanwhile, at the cost of everybody else
 
 
@@ -205,6 +212,52 @@ async def signing_in(field: Field, scale: Scale) -> list[Line]:
     return [verify, at_least(0.8, "sign in", "argon2-cffi, the comparison alone", ours, bare)]
 
 
+async def convert(field: Field, scale: Scale) -> list[Line]:
+    """Documents on the command line."""
+    lines = []
+    with tempfile.TemporaryDirectory() as directory:
+        few, some, many = (
+            converting.written(Path(directory), max(2, scale.converted * parts // 1000)) for parts in (1, 300, 1000)
+        )
+        for pair in converting.PAIRS:
+            lines += await asyncio.to_thread(
+                _beside_peers, pair, few, many if pair.read == "csv" or pair.write == "csv" else some, field.turns
+            )
+        for pair in converting.PAIRS[:3]:
+            lines.append(await asyncio.to_thread(_growth, pair, few, many))
+    return lines
+
+
+def _beside_peers(pair: converting.Pair, few: Path, many: Path, turns: int) -> list[Line]:
+    peers = [peer for peer in pair.peers if converting.is_installed(peer)]
+    for peer in pair.peers:
+        if peer not in peers:
+            print(f"not compared with {peer.title}: {peer.package} is not installed", file=sys.stderr)
+    read = [converting.converted(each, pair.read) for each in (few, many)]
+    ours, *others = converting.compared(read[0], read[1], pair, peers, turns)
+    what = f"{pair.read} to {pair.write}, MB"
+    return [
+        at_least(
+            peer.goal,
+            what,
+            peer.title,
+            ours,
+            theirs,
+            f"{ours['memory_mb']:.0f} and {theirs['memory_mb']:.0f} MB of memory",
+        )
+        for peer, theirs in zip(peers, others, strict=True)
+    ]
+
+
+def _growth(pair: converting.Pair, few: Path, many: Path) -> Line:
+    before, after = (
+        converting.ours(converting.converted(each, pair.read), pair.write)["memory_mb"] for each in (few, many)
+    )
+    what = f"{pair.read} to {pair.write}: MB of memory more than for few records"
+    grown = after - before
+    return Line(what, "none", grown, None, grown, GROWTH_MB, grown < GROWTH_MB)
+
+
 BENCHES: Mapping[str, Callable[[Field, Scale], Awaitable[list[Line]]]] = {
     each.__name__: each
     for each in (
@@ -221,6 +274,7 @@ BENCHES: Mapping[str, Callable[[Field, Scale], Awaitable[list[Line]]]] = {
         orders,
         fan_out,
         signing_in,
+        convert,
     )
 }
 READING = {"batch", "keyed", "waiting", "store"}  # what needs records on the topic
