@@ -28,6 +28,7 @@ BOUNDED = {
     "cache",  # of each use of one, in wiring
     "saga", "state",  # as in sagas/
     "work",  # of pools of workers, in wiring
+    "read", "write",  # names of formats, as in the catalogue of documents
     "breaker", "step",  # as in infra/circuit_breaker.py and the domain of payments
     "reason", "code", "command",  # of sessions: words in our code
     "le", "quantile",
