@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bounded_contexts.documents.adapters.catalogue import FORMATS
 from bounded_contexts.documents.adapters.formats.conversion import Conversion
-from bounded_contexts.documents.domain.errors import Unwritable
+from bounded_contexts.documents.domain.errors import Unreadable, Unwritable
 from bounded_contexts.documents.domain.options import Options
 from bounded_contexts.documents.domain.values import Records, Single, Value
 from shared_kernel.errors import Malformed
@@ -267,3 +267,27 @@ class TestXmlComments:
     def test_that_would_end_too_early_are_refused(self) -> None:
         with pytest.raises(Unwritable):
             converted(b'{"r":{"#comment":"--><a/>"}}', "json", "xml", comments="true")
+
+
+class TestParts:
+    TEXT = b'{"a/b":[{"n":0},{"n":1},{"n":2}],"c":{"d":1}}'
+
+    def test_are_what_a_pointer_points_at(self) -> None:
+        assert converted(self.TEXT, "json", "csv", path="/a~1b", newline="lf") == b"n\n0\n1\n2\n"
+        assert converted(self.TEXT, "json", "json", path="/a~1b/1/n") == b"1"
+        assert converted(b"[[1],[2]]", "json", "yaml", path="/1") == b"- 2\n"
+
+    @pytest.mark.parametrize("path", ["/x", "/a~1b/3", "/c/d/e", "/a~1b/-1"])
+    def test_that_there_are_none_of_are_refused(self, path: str) -> None:
+        with pytest.raises(Unreadable) as caught:
+            converted(self.TEXT, "json", "json", path=path)
+        assert caught.value.code == "no_value"
+
+    def test_are_some_of_the_records(self) -> None:
+        lines = b"".join(b"%d\n" % number for number in range(5_000))
+
+        assert converted(lines, "ndjson", "json", offset="4998") == b"[4998,4999]"
+        assert converted(lines, "ndjson", "json", offset="1500", limit="2") == b"[1500,1501]"
+        assert converted(b"[0,1,2]", "yaml", "json", offset="1", limit="1") == b"[1]"
+        assert converted(self.TEXT, "json", "json", path="/a~1b", limit="1") == b'[{"n":0}]'
+        assert converted(b"1\n", "ndjson", "json", offset="9") == b"[]"

@@ -1,11 +1,12 @@
 """One document from one format into another."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
 from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format
 from bounded_contexts.documents.adapters.formats.json import KINDS as JSON_KINDS
-from bounded_contexts.documents.domain.errors import TooLarge
+from bounded_contexts.documents.adapters.formats.tables import single
+from bounded_contexts.documents.domain.errors import QUOTED, TooLarge, Unreadable
 from bounded_contexts.documents.domain.fitting import Fitting, restored
 from bounded_contexts.documents.domain.values import KINDS, Document, Records, Single, Value
 
@@ -27,6 +28,7 @@ def _converted(source: BinaryIO, read: Format, write: Format, conversion: Conver
     document = read.read(source, conversion)
     if conversion.options.restored and read.kinds != TEXTS and read.name != "xlsx":
         document = _mapped(document, restored)
+    document = _asked_part(document, conversion)
     if (
         write.kinds <= JSON_KINDS
         and write.kinds != TEXTS
@@ -42,6 +44,47 @@ def _converted(source: BinaryIO, read: Format, write: Format, conversion: Conver
         if total > limit:
             raise TooLarge("output_bytes", limit)
         yield piece
+
+
+def _asked_part(document: Document, conversion: Conversion) -> Document:
+    """Return the value at `path`, or the document, and of its records those that were asked for."""
+    options = conversion.options
+    if options.path:
+        document = Single(_at(single(document, conversion.limits.rows), options.path), document.kinds)
+    if not options.offset and not options.limit:
+        return document
+    if isinstance(document, Records):
+        return Records(_some(document.batches, options.offset, options.limit), document.columns, document.kinds)
+    value = document.value
+    if not isinstance(value, list):
+        return document
+    return Single(value[options.offset :][: options.limit or None], document.kinds)
+
+
+def _at(value: Value, pointer: str) -> Value:
+    """Return what the JSON Pointer (RFC 6901) points at. Raise `Unreadable` where there is nothing."""
+    for token in pointer.removeprefix("/").split("/"):
+        key = token.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, dict) and key in value:
+            value = value[key]
+        elif isinstance(value, list) and key.isdecimal() and len(key) < 10 and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            raise Unreadable("no_value", "nothing is at the path that was asked for", pointer=pointer[:QUOTED])
+    return value
+
+
+def _some(batches: Iterator[Sequence[Value]], offset: int, limit: int) -> Iterator[Sequence[Value]]:
+    left = limit
+    for batch in batches:
+        skipped = min(offset, len(batch))
+        offset -= skipped
+        part = batch[skipped:][:left] if limit else batch[skipped:]
+        left -= len(part)
+        if part:
+            yield part
+        if limit and not left:
+            return  # the rest is not read
 
 
 def _mapped(document: Document, change: Callable[[Value], Value]) -> Document:

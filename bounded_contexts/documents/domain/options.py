@@ -24,6 +24,9 @@ class Options:
     nested: bool = False  # flat names like `a.b[0]` stand for values in each other, where a flat format is read
     charset: str | None = None  # of the input, where it is text; None: by byte order mark, else UTF-8
     # reading
+    path: str = ""  # JSON Pointer of the value that is converted; "": all
+    offset: int = 0  # records that are left out
+    limit: int = 0  # records that follow; 0: all
     duplicates: Duplicates = "error"  # what a second key of the same name does
     inference: Inference = "off"  # whether texts of untyped formats become numbers, booleans, nulls and times
     types: tuple[tuple[str, str], ...] = ()  # (column, kind) that are known better than inference knows
