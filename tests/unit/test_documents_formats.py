@@ -1,6 +1,7 @@
 """What each format reads, writes and refuses, in the words of its users."""
 
 import io
+import json
 import zipfile
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -261,6 +262,19 @@ class TestXml:
     def test_other_elements_among_records_are_an_error_and_no_loss(self) -> None:
         assert refused(b"<r><a/><a/><b/></r>", "xml").code == "mixed_records"
         assert refused(b"<r>" + b"<a/>" * 200_000 + b"text</r>", "xml").code == "mixed_records"
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            {"x:y": "1", "z": {"x:y": "2", "@x:k": "3"}},
+            {"r": {"@xmlns:x": "u", "x:y": "1", "x:z": {"@x:k": "2", "q:w": "3"}}, "x:after": "4"},
+            {"r": {"@xmlns:x": "", "x:y": "1"}, "s": {"@xmlns:xml": "u", "xmlns:t": "2", "xml:u": "3"}},
+        ],
+    )
+    def test_a_prefix_that_nobody_declares_is_no_prefix(self, value: dict[str, Any]) -> None:
+        text, _ = converted(json.dumps({"root": value}).encode(), "json", "xml")
+
+        assert value_of(text, "xml") == {"root": value}
 
     def test_characters_that_xml_lacks_are_refused(self) -> None:
         with pytest.raises(Unwritable):

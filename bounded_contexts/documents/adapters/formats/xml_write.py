@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from typing import Final
 
 import msgspec
@@ -17,6 +18,7 @@ from bounded_contexts.documents.domain.values import Document, Single, Value
 SCHEMA: Final = "http://www.w3.org/2001/XMLSchema-instance"
 OWN: Final = "urn:headwater:lossless"
 COMMENT: Final = "#comment"
+_PREFIX = re.compile(r"(?!xml(?:ns)?$)[^\W\d][\w.-]*")
 _NAME = re.compile(r"[^\W\d][\w.-]*(?::[^\W\d][\w.-]*)?")
 ESCAPED: Final = re.compile(r"_x([0-9A-F]{4,6})_")
 _UNNAMED = re.compile(r"[^\w.-]|_(?=x[0-9A-F]{4,6}_)")
@@ -59,15 +61,19 @@ class _Writing:
         self._depth = conversion.limits.depth
         self._has_comments = conversion.options.comments
         self._names: dict[str, str] = {}
+        self._prefixes = Counter({"xml": 1})  # that stand for a namespace where we are
         self._nil = f' xmlns:xsi="{SCHEMA}" xsi:nil="true"'
 
     def root(self) -> str:
         """Return the beginning of an element that all others stand in."""
         self._nil = ' xsi:nil="true"'
+        self._prefixes["xsi"] += 1
         return f'<{self.name(self._options.root)} xmlns:xsi="{SCHEMA}">'
 
     def name(self, key: str) -> str:
-        """Return the key as a name: characters that names lack are escaped."""
+        """Return the key as a name: characters that names lack are escaped, so is the colon of a prefix that nobody declares."""
+        if ":" in key and not self._prefixes[key.partition(":")[0]]:
+            return _escaped_name(key)
         name = self._names.get(key)
         if name is None:
             name = self._names[key] = key if _NAME.fullmatch(key) and not ESCAPED.search(key) else _escaped_name(key)
@@ -79,11 +85,11 @@ class _Writing:
             raise TooLarge("depth", self._depth)
         if self._has_comments and key == COMMENT:
             return self._comments(value, place)
-        name = self.name(key)
         if isinstance(value, dict) and value:
-            return self._map(name, value, place, depth)
+            return self._map(key, value, place, depth)
         if isinstance(value, list) and value:
             return self._list(key, value, place, depth)
+        name = self.name(key)
         if value is None:
             return f"<{name}{self._nil}/>"
         return f"<{name}>{self._scalar(value, place)}</{name}>"
@@ -109,6 +115,22 @@ class _Writing:
         return "".join(parts)
 
     def _map(self, name: str, value: dict[Value, Value], place: str, depth: int) -> str:
+        declared = self._declared(value)
+        self._prefixes.update(declared)
+        element = self._element_of_map(self.name(name), value, place, depth, declared)
+        self._prefixes.subtract(declared)
+        return element
+
+    def _declared(self, value: dict[Value, Value]) -> set[str]:
+        """Return the prefixes that the map's attributes declare."""
+        declaring = f"{self._options.attributes}xmlns:"
+        found = [key for key in value if type(key) is str and key.startswith(declaring)]
+        named = {key.removeprefix(declaring): value[key] for key in found}
+        return {prefix for prefix, uri in named.items() if type(uri) is str and uri and _PREFIX.fullmatch(prefix)}
+
+    def _element_of_map(
+        self, name: str, value: dict[Value, Value], place: str, depth: int, declared: Collection[str]
+    ) -> str:
         sign, attributes, inner = self._options.attributes, [], []
         for key, each in value.items():
             text = key if type(key) is str else as_text(key)
@@ -121,7 +143,11 @@ class _Writing:
                 and not isinstance(each, dict | list)
                 and each is not None
             ):
-                attributes.append(f' {self.name(text[len(sign) :])}="{self._scalar(each, at, quoted=True)}"')
+                attribute = text[len(sign) :]
+                declares = attribute.removeprefix("xmlns:") in declared
+                attributes.append(
+                    f' {attribute if declares else self.name(attribute)}="{self._scalar(each, at, quoted=True)}"'
+                )
             elif text == self._options.text and not isinstance(each, dict | list):
                 inner.append(self._scalar(each, at))
             elif text == "#content" and isinstance(each, list):
