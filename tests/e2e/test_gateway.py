@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -52,9 +53,13 @@ async def test_chat_works_through_the_public_port(stack: Stack, api: Api, transp
     assert ack["ok"] is True
 
 
-async def test_the_overview_tells_of_both_processes(stack: Stack) -> None:
+async def services_of(stack: Stack) -> Any:
     async with httpx.AsyncClient(base_url=stack.url) as client:
-        services = (await client.get("/")).json()["services"]
+        return (await client.get("/")).json()["services"]
+
+
+async def test_the_overview_tells_of_both_processes(stack: Stack) -> None:
+    services = await services_of(stack)
 
     assert services["realtime.delivery"] == {"ok": True, "processes": 2}
     assert [each["ok"] for each in services["upstream.realtime"]["processes"]] == [True, True]
@@ -78,6 +83,9 @@ async def test_when_every_process_is_gone_clients_are_told_and_come_back_by_them
         await send(api(ann), [ann, bob], "meanwhile")
         await client.until(lambda each: each["what"] == "connected", 2)
         await until_heard(client, "bob", ["before", "meanwhile"])
+    # The other tests are for processes that have started.
+    both = {"ok": True, "processes": 2}
+    await eventually(lambda: services_of(stack), until=lambda found: found["realtime.delivery"] == both)
 
     assert (problem["code"], problem["status"]) == ("bad_gateway", 502)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from types import CoroutineType
 from uuid import uuid4
 
 import pytest
@@ -64,3 +65,16 @@ async def test_a_stream_with_a_token_is_told_and_ends(house: House) -> None:
         assert await stream.take("session.revoked") == {"reason": "blocked"}
         async with asyncio.timeout(60):
             assert await stream.rest() == []
+
+
+async def test_nothing_of_a_node_that_was_closed_goes_on(house: House) -> None:
+    before = asyncio.all_tasks()
+    async with node(house, limits=LIMITS):
+        assert asyncio.all_tasks() - before
+
+    async def left() -> list[str]:
+        coroutines = [task.get_coro() for task in asyncio.all_tasks() - before]
+        files = [each.cr_code.co_filename for each in coroutines if isinstance(each, CoroutineType)]
+        return [name for name in files if "bounded_contexts" in name]
+
+    await eventually(left, within=10, until=lambda names: not names)

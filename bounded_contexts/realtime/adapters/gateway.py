@@ -150,12 +150,9 @@ class ChatGateway:
             self.ui.begun(updates)
             self._recent.begin(offsets)
             self._begun = True
-            self.asgi.spawn(self._notes.run())
-            self.asgi.spawn(self._occupied.run())
-            self._live = [
-                asyncio.create_task(each)
-                for each in (self._ports.signals.hear(self._heard), self._presences.run(), self._expiry.run())
-            ]
+            telling = self._notes.run(), self._occupied.run()
+            living = self._ports.signals.hear(self._heard), self._presences.run(), self._expiry.run()
+            self._live = [asyncio.create_task(each) for each in (*telling, *living)]
         self._recent.reach(offsets)
         self._catch_up.moved()
         self.ui.reached(updates)
