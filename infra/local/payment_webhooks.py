@@ -29,7 +29,7 @@ class Webhooks:
     def __init__(self, url: str, secret: bytes) -> None:
         self._url = url
         self._secret = secret
-        self._client: httpx.AsyncClient | None = None  # one for all: to make one takes 30 ms
+        self._client = httpx.AsyncClient(timeout=TIMEOUT_S)  # one for all: to make one takes 30 ms
         self._held: Event | None = None  # until the next one has gone before it
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -44,13 +44,11 @@ class Webhooks:
         task.add_done_callback(self._tasks.discard)
 
     async def _deliver(self, events: list[Event], copies: int) -> None:
-        if self._client is None:
-            self._client = httpx.AsyncClient(timeout=TIMEOUT_S)
         for event in events:
             for _ in range(copies):
-                await self._insist(self._client, event)
+                await self._insist(event)
 
-    async def _insist(self, client: httpx.AsyncClient, event: Event) -> None:
+    async def _insist(self, event: Event) -> None:
         for attempt in range(ATTEMPTS):
             at = str(int(time()))
             headers = {
@@ -62,7 +60,7 @@ class Webhooks:
             if event.traceparent:
                 headers["traceparent"] = event.traceparent
             try:
-                answer = await client.post(self._url, content=event.body, headers=headers)
+                answer = await self._client.post(self._url, content=event.body, headers=headers)
                 if answer.is_success or answer.status_code in TAKEN:
                     return
             except httpx.HTTPError:

@@ -56,7 +56,9 @@ def _converted(job: Job, given: Counted) -> Generator[bytes, None, Report]:
     peeked = _Peeked(unpacked)
     read = catalogue.named(task.read) if task.read else catalogue.of_content(peeked.peek())
     written = 0
-    for piece in packed(_pieces(peeked, read.name, task.write, conversion), task.packed):
+    # Readers use `read` alone.
+    pieces = convert(cast("BinaryIO", peeked), read, catalogue.named(task.write), conversion)
+    for piece in packed(pieces, task.packed):
         written += len(piece)
         yield piece
     losses = conversion.losses
@@ -72,8 +74,3 @@ def _told(losses: Sequence[Loss]) -> Iterator[ToldLoss]:
         if room < 0:
             return
         yield ToldLoss(each.code, each.pointer, each.detail)
-
-
-def _pieces(source: _Peeked, read: str, write: str, conversion: Conversion) -> Iterator[bytes]:
-    # Readers use `read` alone.
-    return convert(cast("BinaryIO", source), catalogue.named(read), catalogue.named(write), conversion)
