@@ -1,11 +1,11 @@
 """Inventory on the real servers: many buyers, processes that die, time that runs out; and its REST routes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from bounded_contexts.inventory.adapters.stock_postgres import PostgresStock
 from bounded_contexts.inventory.application import commands
 from bounded_contexts.inventory.domain.identity import item_stream
+from bounded_contexts.inventory.domain.stock_item import StockEvent
 from headwater.wiring_inventory import ports_of_inventory
 from infra.access_tokens import SharedKeyTokens
 from infra.state_store_postgres import KEEP_EVERY
@@ -30,6 +31,7 @@ from schemas.inventory.events import (
     UnitsReleased,
     UnitsReserved,
 )
+from shared_kernel.events import EventStore
 from tests.integration.conftest import WAIT, Client
 from tests.integration.shops import NAME, Shop, line, opened, reserve
 from tests.integration.test_graphql import ask, codes, data, nodes
@@ -114,6 +116,35 @@ async def test_expiry_and_commit_at_once_leave_units_sold_or_free(shop: Shop) ->
     sold, freed = await shop.recorded(UnitsCommitted), await shop.recorded(UnitsReleased)
     assert sold + freed == 20
     assert await shop.units("CUP") == (freed, 0, sold)
+
+
+class Overtaken:
+    """Stock items that somebody else moves between the look at a reservation and the look at its items."""
+
+    def __init__(self, store: EventStore[StockEvent], meanwhile: Awaitable[object]) -> None:
+        self._store = store
+        self._meanwhile: Awaitable[object] | None = meanwhile
+
+    async def load(self, stream: UUID, as_of: datetime | None = None) -> tuple[Sequence[StockEvent], int]:
+        if self._meanwhile:
+            meanwhile, self._meanwhile = self._meanwhile, None
+            await meanwhile
+        return await self._store.load(stream, as_of)
+
+    async def append(self, stream: UUID, version: int, events: Sequence[StockEvent]) -> None:
+        raise AssertionError("items are moved together with their reservation")
+
+
+async def test_who_is_overtaken_between_two_looks_decides_again(shop: Shop) -> None:
+    await shop.stocked("CUP", 1)
+    ports, order = replace(ports_of_inventory(shop.house), lifetime=timedelta()), uuid4()
+    await commands.reserve(reserve(order, line("CUP")), ports)
+
+    late = replace(ports, items=Overtaken(ports.items, commands.expire(order, ports)))
+    (answer,) = await commands.commit(CommitStock(order_id=order, asked_at=datetime.now(UTC)), late)
+
+    assert isinstance(answer, StockCommitRefused)
+    assert await shop.units("CUP") == (1, 0, 0)
 
 
 async def test_the_state_of_a_popular_item_is_kept_and_decided_on(shop: Shop) -> None:

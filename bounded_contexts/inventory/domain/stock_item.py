@@ -21,7 +21,7 @@ from schemas.inventory.events import (
     UnitsReserved,
     UnitsReturned,
 )
-from shared_kernel.errors import NotFound, Refused, Taken
+from shared_kernel.errors import Conflict, NotFound, Refused, Taken
 from shared_kernel.permissions import require
 
 SKU_LIMIT = 64  # characters
@@ -132,6 +132,9 @@ def require_added(state: StockItem) -> None:
 
 
 def _require(there: int, ask: MoveUnits) -> None:
-    """A last wall: whoever asks has looked before."""
-    if not 1 <= ask.quantity <= there:
-        raise Refused("invalid_quantity", f"{ask.sku}: {ask.quantity} of {there} units")
+    """A last wall. Who asks has looked at the reservation before, and at the item after it: units that are not there any more
+    were moved in between, and what was looked at is old."""
+    if ask.quantity < 1:
+        raise Refused("invalid_quantity", f"{ask.sku}: {ask.quantity} units")
+    if ask.quantity > there:
+        raise Conflict(f"{ask.sku}: {ask.quantity} of {there} units")
