@@ -29,7 +29,7 @@ from infra.recorder import RecorderRunner
 from infra.server import LimitedHttp, LimitedSockets
 from infra.transform import TransformRunner
 from shared_kernel.errors import Unavailable
-from shared_kernel.module import Module
+from shared_kernel.module import Feed, Module
 
 SOCKET_PACKET_LIMIT = 65_536  # bytes
 STOP_S = 10  # how long open requests may take after a stop
@@ -71,13 +71,13 @@ async def _run(settings: Settings, roles: Collection[str]) -> None:
         await asyncio.wait([stopped, serving, connecting], return_when=asyncio.FIRST_COMPLETED)
         if not stop.is_set() and connecting.done():
             connecting.result()
-            work += [asyncio.create_task(each) for each in (watch_loop(), *_work(house, roles))]
-            if is_open(roles):
-                hearing = [FeedRunner(feed, house.kafka, house.codec) for feed in house.heard]
-                work += [asyncio.create_task(each.run()) for each in hearing]
-                knowing = asyncio.create_task(_all_ready(hearing))  # nobody is let in whose session is over
-                await asyncio.wait([stopped, serving, knowing, *work], return_when=asyncio.FIRST_COMPLETED)
-                knowing.cancel()
+            feeds = [FeedRunner(feed, house.kafka, house.codec) for feed in _feeds(house, roles)]
+            running = (feed.run() for feed in feeds)
+            work += [asyncio.create_task(each) for each in (watch_loop(), *_work(house, roles), *running)]
+            # Nobody is let in whose session is over, and no socket comes before what it hears from has been reached.
+            knowing = asyncio.create_task(_all_ready(feeds))
+            await asyncio.wait([stopped, serving, knowing, *work], return_when=asyncio.FIRST_COMPLETED)
+            knowing.cancel()
             _begin(house, roles)
             health.started = True
             _calm_the_collector()
@@ -94,6 +94,15 @@ def _begin(house: House, roles: Collection[str]) -> None:
     for module in house.modules:
         if "web" in roles and module.begin and not house.gateway.is_forwarded(module.name):
             module.begin()
+
+
+def _feeds(house: House, roles: Collection[str]) -> Iterator[Feed]:
+    """Yield what the process reads for itself, from where it needs to begin."""
+    if is_open(roles):
+        yield from house.heard
+    for module in house.modules:
+        if module.feed and module.feed.name in roles:
+            yield module.feed
 
 
 async def _all_ready(feeds: Sequence[FeedRunner]) -> None:
@@ -123,8 +132,6 @@ def _work(house: House, roles: Collection[str]) -> Iterator[Coroutine[Any, Any, 
     """Yield what the roles do beside answering requests."""
     for module in house.modules:
         yield from _of_groups(house, module, roles)
-        if module.feed and module.feed.name in roles:
-            yield FeedRunner(module.feed, house.kafka, house.codec).run()
         if module.has_outbox and "relay" in roles:
             yield OutboxRelay(house.databases[module.name], module.name, house.bulk).run()
             yield watch_outbox(house.databases[module.name], module.name)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import aiohttp
 import httpx
 import pytest
 import websockets
@@ -29,6 +30,7 @@ from schemas.messaging.events import (
 )
 from shared_kernel.causation import current_cause
 from shared_kernel.errors import Forbidden
+from tests.integration.gateway_process import gateway_process
 from tests.integration.nodes import CHAT, Device, Node, device, erasure, message, node, token
 from tests.probes import eventually
 
@@ -390,3 +392,10 @@ async def test_a_node_that_stops_sends_its_clients_away_and_lets_nobody_in(house
 
 def _socket_url(gateway: Node) -> str:
     return gateway.url.replace("http", "ws") + "/socket.io/?EIO=4&transport=websocket"
+
+
+async def test_a_process_that_says_it_is_ready_lets_clients_in(house: House) -> None:
+    async with gateway_process(house.settings) as process, aiohttp.ClientSession() as client:
+        address = f"{process.url}/socket.io/?EIO=4&transport=websocket"
+        async with client.ws_connect(address) as socket:
+            assert (await socket.receive_str()).startswith('0{"sid":')

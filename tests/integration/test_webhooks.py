@@ -28,10 +28,10 @@ from headwater.wiring import House
 from infra.chores import run_chore
 from infra.outgoing import Outgoing
 from tests.conftest import SECRET
-from tests.integration.channels import OPEN, screen
+from tests.integration.channels import OPEN, UI, Screen, screen
 from tests.integration.gateway_process import gateway_process
 from tests.integration.gateways import Seen, answer, body_of, upstream
-from tests.integration.nodes import Node, node
+from tests.integration.nodes import Node, node, token
 from tests.probes import eventually
 
 ALL = ["channel.occupied", "channel.vacated", "user.connected", "user.disconnected"]
@@ -199,13 +199,14 @@ async def test_channels_of_a_killed_node_are_vacated_when_its_lease_ends(
     channel, user = news(), uuid4()
     open_channels = ",".join(OPEN)
     async with gateway_process(house.settings, HEADWATER_REALTIME_OPEN_CHANNELS=open_channels) as process:
-        at: Any = process
+        lost = await Screen(process.url, {"token": token(house, user)}, (UI,)).connect()
+        assert not lost.refusals, lost.refusals
+        await lost.subscribe(channel)
+        await receiver.hears_in_the_end(channel, "channel.occupied")
+        await receiver.hears_in_the_end(str(user), "user.connected")
+        await process.kill()
         with contextlib.suppress(Exception):  # of a socket whose server is gone
-            async with screen(at, house, user) as lost:
-                await lost.subscribe(channel)
-                await receiver.hears_in_the_end(channel, "channel.occupied")
-                await receiver.hears_in_the_end(str(user), "user.connected")
-                await process.kill()
+            await lost.client.disconnect()
         await receiver.hears_in_the_end(channel, "channel.vacated")
         await receiver.hears_in_the_end(str(user), "user.disconnected")
 
