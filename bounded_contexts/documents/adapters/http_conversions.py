@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from bounded_contexts.documents.adapters import catalogue, negotiation
+from bounded_contexts.documents.adapters.downloads import download
 from bounded_contexts.documents.adapters.http_convert import ANY, CONVERT, OWN, parameters
 from bounded_contexts.documents.adapters.job_bodies import JobAnswer, JobPage, job_answer, summary
 from bounded_contexts.documents.application import removing
@@ -18,7 +19,6 @@ from bounded_contexts.documents.application.reading import job_for, result_for
 from bounded_contexts.documents.application.uploading import upload
 from bounded_contexts.documents.domain.commands import document_id_of
 from infra.http import Cursor, Limit, NextPage, SignedIn, Tokens, open_place, problems, seal_place
-from infra.http_ranges import wanted
 from infra.server import take_patiently
 from shared_kernel.blobs import BlobName
 from shared_kernel.permissions import require
@@ -89,16 +89,9 @@ def conversion_routes(ports: JobPorts) -> APIRouter:
         job, result = await result_for(document_id, user.id, ports)
         write = catalogue.named(job.write)
         type_ = negotiation.content_type_of(write, job.options)
-        part = wanted(request.headers, result.size, f'"{result.sha256}"')
-        headers = {
-            **part.headers,
-            "Content-Disposition": negotiation.disposition_of(job.name, write),
-            "Cache-Control": "private, no-cache",
-        }
-        if part.status == 304:
-            return Response(status_code=304, headers=headers)
-        pieces = ports.blobs.read(BlobName(document_id, result.id), part.start, part.end)
-        return StreamingResponse(await _begun(pieces), part.status, headers, type_)
+        told = {"Content-Type": type_, "Content-Disposition": negotiation.disposition_of(job.name, write)}
+        blob = BlobName(document_id, result.id)
+        return await download(request, ports.blobs, blob, result.size, result.sha256, told)
 
     @routes.delete("/{document_id:uuid}", status_code=204)
     async def delete_a_conversion(document_id: UUID, user: SignedIn) -> None:
@@ -120,15 +113,3 @@ async def _body(request: Request) -> AsyncIterator[bytes]:
             yield piece
     except ClientDisconnect:
         raise HTTPException(400, "the body broke off") from None
-
-
-async def _begun(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Return the pieces once the first is there: what is wrong comes out while there is no answer yet."""
-    first = await anext(pieces, b"")
-
-    async def all_of_them() -> AsyncIterator[bytes]:
-        yield first
-        async for piece in pieces:
-            yield piece
-
-    return all_of_them()

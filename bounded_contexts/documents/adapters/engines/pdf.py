@@ -53,6 +53,7 @@ def write_pdf(resolved: Resolved, telling: Telling, limits: RenderLimits, pages:
     """Yield the file. `pages` is their number as far as the body says it. Raise `TooLarge`, `Unwritable`."""
     layout = Layout(resolved, telling, limits, pages)
     layout.run()
+    telling.losses.notes["pages"] = str(layout.number)
     data = layout.sheets.done()
     for at in range(0, len(data), CHUNK):
         yield data[at : at + CHUNK]
