@@ -6,7 +6,7 @@ from typing import Protocol
 from bounded_contexts.documents.adapters.engines.canvas import Sheets, rgb
 from bounded_contexts.documents.adapters.engines.drawing import Area, Drawing, Label
 from bounded_contexts.documents.adapters.engines.lines import Breaker
-from bounded_contexts.documents.domain.rendering.blocks import Align, Page, Run, Style
+from bounded_contexts.documents.domain.rendering.blocks import Align, Run, Style
 
 
 class Pages(Protocol):
@@ -14,11 +14,9 @@ class Pages(Protocol):
 
     sheets: Sheets
     breaker: Breaker
-    page: Page
+    left: float
+    width: float
     y: float
-
-    @property
-    def width(self) -> float: ...
 
     @property
     def depth(self) -> float: ...
@@ -34,7 +32,7 @@ def place(pages: Pages, drawn: Drawing, align: Align) -> None:
     scale = min(1.0, pages.width / drawn.width, pages.depth / drawn.height)
     pages.need(drawn.height * scale)
     room = pages.width - drawn.width * scale
-    x = pages.page.left + {"center": room / 2, "right": room}.get(align, 0.0)
+    x = pages.left + {"center": room / 2, "right": room}.get(align, 0.0)
     pages.y -= drawn.height * scale
     draw(drawn, pages.sheets, pages.breaker, x, pages.y, scale)
     pages.y -= min(4.0, max(pages.room, 0.0))
