@@ -5,10 +5,11 @@ Blocks are told apart by `type` with if and then, so that a fault in one says wh
 
 from typing import Any, Final
 
+from bounded_contexts.documents.domain.rendering.schema_tables import TABLE, TABLE_DEFS
+
 Schema = dict[str, Any]
 ID: Final = "urn:headwater:document:1.0"
 TEXTS: Final = 100_000  # characters of a text as it is written
-FUNCTIONS_OF_TOTALS: Final = ("sum", "avg", "min", "max", "count")
 SIZES: Final = {
     "A3": (841.89, 1190.55),
     "A4": (595.28, 841.89),
@@ -108,23 +109,7 @@ _BLOCKS: Final[dict[str, Schema]] = {
         },
         "items",
     ),
-    "table": _object(
-        {
-            "columns": _list(_ref("column"), 200, 1),
-            "rows": _ref("rows"),
-            "header": BOOLEAN,
-            "repeatHeader": BOOLEAN,
-            "footer": _list(_ref("cell"), 200),
-            "repeatFooter": BOOLEAN,
-            "zebra": BOOLEAN,
-            "borders": BOOLEAN,
-            "caption": _ref("text"),
-            "style": _ref("style"),
-            "xlsx": _object({"sheet": STRING, "freeze": BOOLEAN, "autofilter": BOOLEAN}),
-        },
-        "columns",
-        "rows",
-    ),
+    "table": TABLE,
     "image": _object(
         {
             "asset": NAME,
@@ -162,6 +147,7 @@ _BLOCKS: Final[dict[str, Schema]] = {
     "repeat": _object({"each": STRING, "as": NAME, "body": _ref("body")}, "each", "as", "body"),
 }
 BLOCKS: Final = tuple(_BLOCKS)
+NESTED_BLOCKS: Final = tuple(name for name in BLOCKS if name not in ("pageBreak", "section", "toc"))
 FURNITURE_BLOCKS: Final = ("paragraph", "image", "rule", "spacer")
 
 
@@ -215,28 +201,7 @@ _DEFS: Final[Schema] = {
         type=["string", "object"],
         maxLength=TEXTS,
     ),
-    "cell": {**EXPRESSION, "maxLength": TEXTS},
-    "rows": {
-        "type": ["object", "array"],
-        "maxItems": 100_000,
-        "items": _list(_ref("cell"), 200),
-        "properties": {"each": STRING, "as": NAME},
-        "required": ["each", "as"],
-        "patternProperties": {"^x-": True},
-        "additionalProperties": False,
-    },
-    "column": _object(
-        {
-            "title": _ref("text"),
-            "width": WIDTH,
-            "value": _ref("expression"),
-            "style": _ref("style"),
-            "titleStyle": _ref("style"),
-            "total": {"enum": list(FUNCTIONS_OF_TOTALS)},
-            "totalText": STRING,
-            "formats": _list(_object({"when": _ref("expression"), "style": _ref("style")}, "when", "style"), 50),
-        },
-    ),
+    **TABLE_DEFS,
     "page": _object(
         {
             "size": {"enum": list(SIZES)},
@@ -248,6 +213,7 @@ _DEFS: Final[Schema] = {
     ),
     "furniture": _object({"default": _FURNITURE, "first": _FURNITURE}),
     "body": _list(_told_apart(BLOCKS), 100_000),
+    "nested": _list(_told_apart(NESTED_BLOCKS), 10_000),
     **{f"block-{name}": _typed(name, block) for name, block in _BLOCKS.items()},
 }
 DOCUMENT: Final[Schema] = {
