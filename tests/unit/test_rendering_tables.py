@@ -1,4 +1,4 @@
-"""Tables: cells that reach over others, several header rows, groups and totals, blocks in cells, as independent readers see them."""
+"""Tables with spans, header rows, groups, totals and blocks in cells, as independent readers see them."""
 
 import re
 from typing import Any
@@ -13,7 +13,11 @@ from tests.unit.rendered import book, pdf, pdf_text, rendered, source, word
 SPANS: dict[str, Any] = {
     "type": "table",
     "headerRows": [[{"value": "Item", "rowSpan": 2}, {"value": "Sales of {{year}}", "colSpan": 2}]],
-    "columns": [{"title": "hidden", "width": "1fr"}, {"title": "Q1", "width": "30mm"}, {"title": "Q2", "width": "30mm"}],
+    "columns": [
+        {"title": "hidden", "width": "1fr"},
+        {"title": "Q1", "width": "30mm"},
+        {"title": "Q2", "width": "30mm"},
+    ],
     "rows": [
         [{"value": "Pumps\nand valves", "rowSpan": 2}, 1, 2],
         [{"value": "none", "colSpan": 2, "style": {"background": "#FFEEDD"}}],
@@ -25,9 +29,11 @@ SPANS: dict[str, Any] = {
 def test_cells_reach_over_columns_and_rows_in_pdf() -> None:
     read = pdf(source(SPANS, data={"year": 2026}))
     found: dict[str, tuple[float, float]] = {}
-    read.pages[0].extract_text(
-        visitor_text=lambda text, cm, tm, font, size: found.setdefault(text.strip(), (tm[4], tm[5]))
-    )
+
+    def visit(text: str, cm: Any, tm: Any, font: Any, size: Any) -> None:
+        found.setdefault(text.strip(), (tm[4], tm[5]))
+
+    read.pages[0].extract_text(visitor_text=visit)
 
     assert "hidden" not in found
     assert found["Sales of 2026"][0] == found["Q1"][0] == found["1"][0] == found["none"][0]
@@ -75,9 +81,7 @@ def test_a_cell_over_more_rows_than_a_page_goes_on_over_pages() -> None:
     long = "\n".join([f"line {number}" for number in range(90)])
     rows = [[{"value": long, "rowSpan": 80}, 0], *[[number] for number in range(1, 80)], ["last", "end"]]
 
-    pages = [
-        page.extract_text() for page in pdf(source({"type": "table", "columns": [{}, {}], "rows": rows})).pages
-    ]
+    pages = [page.extract_text() for page in pdf(source({"type": "table", "columns": [{}, {}], "rows": rows})).pages]
 
     assert len(pages) >= 2
     assert [int(each) for each in re.findall(r"line (\d+)", "\n".join(pages))] == list(range(90))

@@ -1,8 +1,10 @@
 """Blocks in a room of their own: laid out once to be measured, and drawn where there is place for them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from functools import partial
+from typing import Final, cast
 
 from bounded_contexts.documents.adapters.engines.canvas import Sheets
 from bounded_contexts.documents.adapters.engines.pdf_flow import Flow
@@ -11,29 +13,42 @@ from bounded_contexts.documents.domain.rendering.blocks import Block
 ENDLESS: Final = float("inf")
 
 
+Call = Callable[[Sheets], None]
+
+
 class _Recorder:
     """Takes down what would be drawn on a sheet."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[str, tuple[Any, ...]]] = []
+        self.calls: list[Call] = []
 
     def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *values: self.calls.append((name, values))
+        return lambda *values: self.calls.append(lambda sheets: getattr(sheets, name)(*values))
+
+    @contextmanager
+    def turned(self, x: float, y: float, angle: float) -> Iterator[None]:
+        outer, self.calls = self.calls, []
+        yield
+        outer.append(partial(_turned, self.calls, x, y, angle))
+        self.calls = outer
+
+
+def _turned(calls: list[Call], x: float, y: float, angle: float, sheets: Sheets) -> None:
+    with sheets.turned(x, y, angle):
+        for call in calls:
+            call(sheets)
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
     """What fills a room of a height, or a part of it."""
 
-    calls: list[tuple[str, tuple[Any, ...]]]
+    calls: list[Call]
     height: float
 
     def draw(self, sheets: Sheets, x: float, top: float) -> None:
         """Draw it with its upper left corner at x, top."""
-        sheets.shift(x, top)
-        for name, values in self.calls:
-            getattr(sheets, name)(*values)
-        sheets.unshift()
+        _turned(self.calls, x, top, 0.0, sheets)
 
 
 class _Box(Flow):

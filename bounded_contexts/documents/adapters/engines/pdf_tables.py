@@ -217,7 +217,7 @@ def widths(table: Table, sample: list[Row], flow: Flow) -> list[float]:
         if column.width.kind == "points":
             wanted.append(max(column.width.amount, LEAST))
         elif column.width.kind == "auto":
-            carried = sample[-1].carried() if sample and sample[-1].carried else ()
+            carried = next((row.carried() for row in reversed(sample) if row.carried), ())
             rows = [*table.header, *sample, *carried, *([table.footer] if table.footer else [])]
             natural = max([_natural(row.cells[number], flow) for row in rows], default=0.0)
             wanted.append(max(natural + 2 * PADDING + 0.01, LEAST))
