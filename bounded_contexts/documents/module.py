@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from bounded_contexts.documents.adapters.http_conversions import JOBS_PATH, conversion_routes
+from bounded_contexts.documents.adapters.http_conversions import conversion_routes
 from bounded_contexts.documents.adapters.http_convert import PATH, Waited, convert_routes
 from bounded_contexts.documents.adapters.http_documents import (
     DOCUMENTS_PATH,
@@ -15,6 +15,7 @@ from bounded_contexts.documents.adapters.http_documents import (
     Looked,
     document_routes,
 )
+from bounded_contexts.documents.adapters.http_taking_in import JOBS_PATH
 from bounded_contexts.documents.application import discarding
 from bounded_contexts.documents.application.attempting import Places
 from bounded_contexts.documents.application.document_ports import DocumentPorts
@@ -93,7 +94,7 @@ def module(
 ) -> Module:
     """Return the context as wiring knows it. `begin` starts what does conversions that somebody waits for, `close` ends
     whatever works."""
-    routes = convert_routes(waited)
+    routes = convert_routes(waited, jobs)
     routes.include_router(conversion_routes(jobs))
     routes.include_router(document_routes(documents, looked))
     return Module(

@@ -14,7 +14,7 @@ from bounded_contexts.documents.application.attempting import Places
 from bounded_contexts.documents.application.delivering import document_for, file_for, linked_file
 from bounded_contexts.documents.application.job_ports import Usage
 from bounded_contexts.documents.application.rendering import render_requested
-from bounded_contexts.documents.domain.document import ATTEMPTS
+from bounded_contexts.documents.domain.document import DEATHS
 from bounded_contexts.documents.domain.rendering.problems import Invalid, Problem
 from schemas.documents.events import DocumentRequested
 from shared_kernel.blobs import BlobName, BlobTooLarge
@@ -129,7 +129,7 @@ def test_a_worker_that_dies_is_tried_again_so_many_times_and_then_it_has_failed(
         found = await document_for(event.document_id, world.user, world.ports)
         assert found.failure
         assert found.failure.code == "worker_died"
-        assert (await world.said(event.document_id)).count("RenderingBegun") == ATTEMPTS
+        assert (await world.said(event.document_id)).count("RenderingBegun") == DEATHS
         assert world.contents == []
 
     at_once(story)
@@ -139,7 +139,7 @@ async def test_without_a_free_worker_it_waits_and_that_is_no_attempt(world: Docu
     event = await world.requested()
     world.renderer.refusal = Unavailable("workers_busy")
 
-    for _ in range(ATTEMPTS + 1):
+    for _ in range(DEATHS + 1):
         with pytest.raises(Unavailable, match="workers_busy"):
             await render(world, event)
     world.renderer.refusal = None
@@ -190,10 +190,10 @@ async def test_who_has_too_much_waits(world: DocumentWorld) -> None:
     with pytest.raises(Exhausted, match="too_many_documents"):
         await world.requested()
     world.list.used = Usage(0, TERMS.stored_per_user - 3)
-    with pytest.raises(Exhausted, match="storage_exhausted"):
+    with pytest.raises(Taken, match="storage_exhausted"):
         await world.requested(b"text")
     world.list.used = Usage(0, 0)
-    with pytest.raises(Exhausted, match="storage_exhausted"):
+    with pytest.raises(Taken, match="storage_exhausted"):
         await world.requested(bytes(TERMS.input_bytes + 1))
 
     assert world.contents == []

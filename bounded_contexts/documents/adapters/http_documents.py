@@ -28,7 +28,7 @@ from bounded_contexts.documents.adapters.document_bodies import (
     unreadable,
 )
 from bounded_contexts.documents.adapters.downloads import download
-from bounded_contexts.documents.adapters.http_conversions import IdempotencyKey
+from bounded_contexts.documents.adapters.http_taking_in import IdempotencyKey
 from bounded_contexts.documents.adapters.negotiation import attachment, kept_name
 from bounded_contexts.documents.application import discarding
 from bounded_contexts.documents.application.delivering import document_for, file_for, linked_file
@@ -91,7 +91,7 @@ def document_routes(ports: DocumentPorts, looked: Looked) -> APIRouter:
     @routes.post(
         "",
         status_code=202,
-        responses=problems(400, 403, 413, 429)
+        responses=problems(400, 403, 409, 413, 429)
         | {201: {"model": DocumentAnswer, "description": "It is over within the time of `Prefer`."}},
         openapi_extra=NEW_DOCUMENT,
     )

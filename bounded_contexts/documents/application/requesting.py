@@ -14,7 +14,7 @@ from bounded_contexts.documents.domain.document_commands import Origin, RequestD
 from bounded_contexts.documents.domain.rendering.fidelity import Target
 from shared_kernel.blobs import BlobName
 from shared_kernel.decider import state_of
-from shared_kernel.errors import Exhausted, Refused
+from shared_kernel.errors import Exhausted, Refused, Taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +32,13 @@ class Instructions:
 
 
 async def request_own(asked: Instructions, ports: DocumentPorts) -> Document:
-    """Have rendered what the user asks for; a repeat is the same document. Raise `Exhausted` for who has too many or too much
-    here, and as `request` does."""
+    """Have rendered what the user asks for; a repeat is the same document. Raise `Exhausted` for who has too many
+    waiting here, `Taken` for who has too much, which only deleting ends, and as `request` does."""
     usage, terms = await ports.documents.usage(asked.user_id), ports.terms
     if usage.waiting >= terms.waiting_per_user:
         raise Exhausted("too_many_documents", f"{terms.waiting_per_user} may wait or be rendered; cancel one, or wait")
     if usage.stored + len(asked.content) > terms.stored_per_user:
-        raise Exhausted("storage_exhausted", f"{terms.stored_per_user} bytes may be stored; delete documents")
+        raise Taken("storage_exhausted", f"{terms.stored_per_user} bytes may be stored; delete documents")
     return await request(asked, ports)
 
 

@@ -37,7 +37,8 @@ from schemas.documents.events import (
 )
 from shared_kernel.errors import NotFound, Refused, Taken
 
-ATTEMPTS = 5  # to render one document, interrupted ones included, before it is given up
+DEATHS = 5  # of workers that had the document, which may be what they die of, before it is given up
+ATTEMPTS = 100  # interrupted ones included: processes are stopped for reasons of their own
 
 DocumentEvent = (
     DocumentRequested
@@ -93,6 +94,7 @@ class Document:
     changed_at: datetime
     status: Status = "waiting"
     attempts: int = 0
+    deaths: int = 0  # of its workers, as far as somebody was left to tell
     file: File | None = None
     failure: Failure | None = None
 
@@ -144,7 +146,8 @@ def evolve(state: Document | None, event: DocumentEvent) -> Document:
     document = known(state)
     match event:
         case RenderingBegun():
-            return replace(document, status="running", attempts=event.attempt, changed_at=event.begun_at)
+            deaths = document.deaths + (event.why is not None)
+            return replace(document, status="running", attempts=event.attempt, deaths=deaths, changed_at=event.begun_at)
         case DocumentRendered():
             return replace(document, status="rendered", file=_file(event), changed_at=event.rendered_at)
         case DocumentFailed():
@@ -218,8 +221,10 @@ def _asked(of: Document | RequestDocument) -> tuple[object, ...]:
 def _begun(document: Document, ask: BeginRendering) -> tuple[DocumentEvent, ...]:
     if not document.is_open:
         return ()
-    if document.attempts < ATTEMPTS:
-        return (RenderingBegun(document_id=ask.document_id, attempt=document.attempts + 1, begun_at=ask.at),)
+    deaths = document.deaths + (ask.why is not None)
+    if deaths < DEATHS and document.attempts < ATTEMPTS:
+        attempt = document.attempts + 1
+        return (RenderingBegun(document_id=ask.document_id, attempt=attempt, why=ask.why, begun_at=ask.at),)
     given_up = FailDocument(
         document_id=ask.document_id,
         code=ask.why or "rendering_interrupted",
