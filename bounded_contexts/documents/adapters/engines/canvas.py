@@ -15,7 +15,7 @@ from reportlab.pdfgen.canvas import Canvas
 from bounded_contexts.documents.adapters.engines.fonts import Face
 from bounded_contexts.documents.adapters.engines.lines import Line, Piece
 from bounded_contexts.documents.domain.errors import Unwritable
-from bounded_contexts.documents.domain.rendering.blocks import Align, Image, Meta, Page, Watermark
+from bounded_contexts.documents.domain.rendering.blocks import Align, Entry, Image, Meta, Page, Watermark
 
 rl_config.useA85 = 0  # packed streams as they are: a fifth less, and quicker
 UNDERLINE: Final = 0.12  # of the size, below the base line
@@ -43,11 +43,14 @@ class Sheets:
         self._images: set[str] = set()
         self._fonts: dict[Face, str] = {}
         self._outline_level = -1
+        self._number = 0
+        self.entries: list[Entry] = []
         self.in_form = False
         self.silent = False  # only links are placed
 
-    def begin(self, page: Page) -> None:
+    def begin(self, page: Page, number: int) -> None:
         """Begin a page of this size."""
+        self._number = number
         self._canvas.setPageSize((page.width, page.height))
 
     def end(self) -> None:
@@ -59,9 +62,11 @@ class Sheets:
         self._canvas.save()
         return self._buffer.getvalue()
 
-    def outline(self, title: str, level: int, top: float, number: int) -> None:
-        """Add an entry that leads here, under the number that `leads_to` takes; levels from 0, none is left out."""
-        self._outline_level = min(level, self._outline_level + 1)
+    def heading(self, title: str, level: int, top: float) -> None:
+        """Add an entry that leads here, and an outline's: there no level is left out."""
+        number = len(self.entries) + 1
+        self.entries.append(Entry(number, level, title, self._number))
+        self._outline_level = min(level - 1, self._outline_level + 1)
         key = f"heading-{number}"
         self._canvas.bookmarkHorizontal(key, 0, top)
         self._canvas.addOutlineEntry(title, key, self._outline_level)
@@ -69,7 +74,7 @@ class Sheets:
 
     def leads_to(self, number: int, x: float, y: float, width: float, height: float) -> None:
         """Make an area lead to a heading."""
-        self._canvas.linkRect("", f"heading-{number}", (x, y, x + width, y + height), relative=0)
+        self._canvas.linkRect("", f"heading-{number}", (x, y, x + width, y + height), relative=1)
 
     def draw(self, operators: str) -> None:
         """Draw with operators of PDF (ISO 32000-1, 8.5), between a save and a restore of the state."""
@@ -80,7 +85,8 @@ class Sheets:
         """Draw with the corner of all coordinates at x, y, turned against the clock by degrees."""
         self._canvas.saveState()
         self._canvas.translate(x, y)
-        self._canvas.rotate(angle)
+        if angle:
+            self._canvas.rotate(angle)
         yield
         self._canvas.restoreState()
 
@@ -105,7 +111,7 @@ class Sheets:
         style = piece.style
         if piece.link and not self.in_form:
             size = style.size
-            self._canvas.linkURL(piece.link, (x, y - size * 0.25, x + across, y + size * 0.9), relative=0)
+            self._canvas.linkURL(piece.link, (x, y - size * 0.25, x + across, y + size * 0.9), relative=1)
         if self.silent:
             return
         if piece.text.strip():
