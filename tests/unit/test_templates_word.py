@@ -4,7 +4,7 @@ import io
 
 import docx
 import pytest
-from docx.oxml import parse_xml
+from lxml import etree
 
 from bounded_contexts.documents.adapters.templates.filling import Manner
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, Unwritable
@@ -106,10 +106,12 @@ def test_footnotes_are_those_of_what_refers_to_them() -> None:
 
     parts = parts_of(filled(template, LINES)[0])
 
-    found = parse_xml(parts["word/footnotes.xml"])
+    found = etree.fromstring(parts["word/footnotes.xml"])
     assert found.xpath("//w:footnote/@w:id", namespaces=found.nsmap) == ["0", "1", "2"]
     assert found.xpath("//w:t/text()", namespaces=found.nsmap) == ["Quantity ", "2", "Quantity ", "30"]
-    assert parse_xml(parts["word/document.xml"]).xpath("//w:footnoteReference/@w:id") == ["1", "2"]
+    assert etree.fromstring(parts["word/document.xml"]).xpath(
+        "//w:footnoteReference/@w:id", namespaces=found.nsmap
+    ) == ["1", "2"]
 
 
 def test_copies_are_told_apart() -> None:
