@@ -18,7 +18,9 @@ from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.options import Duplicates
 from bounded_contexts.documents.domain.values import Document, Records, Single, Value
 
-KINDS: Final = frozenset({"null", "boolean", "integer", "big integer", "unsigned", "decimal", "string", "list", "map"})
+KINDS: Final = frozenset(
+    {"null", "boolean", "integer", "big integer", "unsigned", "decimal", "whole decimal", "string", "list", "map"}
+)
 SPACE: Final = b" \t\r\n"
 GUESSES: Final = 4
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
@@ -285,6 +287,8 @@ def write_lines(document: Document, conversion: Conversion) -> Iterator[bytes]:
     encoder = msgspec.json.Encoder(decimal_format="number", order="sorted" if conversion.options.sort_keys else None)
     if isinstance(document, Single):
         value = document.value
+        if not isinstance(value, list):
+            conversion.losses.add("value_as_record", "", "one value is the only one of its records")
         yield encoder.encode_lines(value) if isinstance(value, list) else encoder.encode(value) + b"\n"
         return
     for batch in document.batches:
