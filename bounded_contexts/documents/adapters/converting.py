@@ -1,6 +1,7 @@
 """One document from one format into another."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import BinaryIO
 
 from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format
@@ -9,7 +10,7 @@ from bounded_contexts.documents.adapters.formats.tables import single
 from bounded_contexts.documents.domain.errors import QUOTED, TooLarge, Unreadable
 from bounded_contexts.documents.domain.fitting import Fitting, restored
 from bounded_contexts.documents.domain.options import Options
-from bounded_contexts.documents.domain.values import KINDS, Document, Records, Single, Value
+from bounded_contexts.documents.domain.values import KINDS, Document, Plain, Records, Single, Value
 
 UNTAGGED = frozenset(
     {*KINDS.values(), "big integer", "unsigned", "not finite", "whole decimal", "local datetime", "offset", "key"}
@@ -30,7 +31,8 @@ def convert(source: BinaryIO, read: Format, write: Format, conversion: Conversio
 
 
 def _converted(source: BinaryIO, read: Format, write: Format, conversion: Conversion) -> Iterator[bytes]:
-    document = read.read(source, conversion)
+    floats = "float" in write.kinds and "decimal" not in write.kinds and not conversion.options.lossless
+    document = read.read(source, replace(conversion, floats=floats))
     if conversion.options.restored and read.kinds != TEXTS and read.name != "xlsx":
         document = _mapped(document, restored)
     document = _asked_part(document, conversion)
@@ -40,7 +42,7 @@ def _converted(source: BinaryIO, read: Format, write: Format, conversion: Conver
         and (conversion.options.lossless or not _kinds(document, read, conversion.options) <= write.kinds)
     ):
         fitting = conversion.fitting(write.kinds)
-        document = _fitted(document, fitting)
+        document = _fitted(document, fitting, takes_plain=write.kinds == JSON_KINDS and not conversion.options.lossless)
     elif write.kinds == TEXTS and conversion.options.tags == "keep" and not conversion.options.lossless:
         document = _fitted(document, conversion.fitting(UNTAGGED))
     total, limit = 0, conversion.limits.output_bytes
@@ -106,14 +108,15 @@ def _mapped(document: Document, change: Callable[[Value], Value]) -> Document:
     return Records(([change(value) for value in batch] for batch in document.batches), document.columns)
 
 
-def _fitted(document: Document, fitting: Fitting) -> Document:
+def _fitted(document: Document, fitting: Fitting, *, takes_plain: bool = False) -> Document:
     if isinstance(document, Single):
         return Single(fitting.fit(document.value))
 
-    def batches() -> Iterator[list[Value]]:
+    def batches() -> Iterator[Sequence[Value]]:
         number = 0
         for batch in document.batches:
-            yield [fitting.fit(value, f"/{number + index}") for index, value in enumerate(batch)]
+            is_fit = takes_plain and type(batch) is Plain
+            yield batch if is_fit else [fitting.fit(value, f"/{number + index}") for index, value in enumerate(batch)]
             number += len(batch)
 
     return Records(batches(), document.columns)

@@ -8,6 +8,7 @@ It is total: what has no meaning is null and told, and every evaluation ends.
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from functools import lru_cache
 from typing import Final
@@ -270,3 +271,17 @@ def each_of(context: Context, path: Path, told: str, name: str) -> Iterator[Valu
         for each in (name, "loop"):
             names.pop(each, None)
         names.update(before)
+
+
+@contextmanager
+def named(context: Context, name: str, value: Value) -> Iterator[None]:
+    """Give a value a name for a while. What the name meant before, it means again."""
+    had, before = name in context.names, context.names.get(name)
+    context.names[name] = value
+    try:
+        yield
+    finally:
+        if had:
+            context.names[name] = before
+        else:
+            del context.names[name]
