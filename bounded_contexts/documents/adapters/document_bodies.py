@@ -147,7 +147,7 @@ class FindingsAnswer(BaseModel):
     valid: bool
     problems: Annotated[list[WarningAnswer], Field(description="All that is wrong, a hundred at most.")]
     pages: Annotated[int | None, Field(description="Of the PDF.")]
-    formats: dict[Target, TargetAnswer]
+    formats: dict[str, TargetAnswer]
 
 
 def filename_of(name: str | None, target: Target) -> str:

@@ -55,6 +55,7 @@ from infra.http import (
 )
 from infra.positions import comes_true
 from shared_kernel.blobs import BlobName
+from shared_kernel.errors import Unsupported
 from shared_kernel.permissions import require
 
 RENDER = "documents:render"
@@ -226,7 +227,9 @@ def document_routes(ports: DocumentPorts, looked: Looked) -> APIRouter:
 
 
 async def _read(request: Request, decode: Callable[[bytes], T]) -> T:
-    """Return the body. Raise `Refused`, `Malformed`."""
+    """Return the body. Raise `Refused`, `Malformed`, `Unsupported`."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise Unsupported("unsupported_media_type", "send `Content-Type: application/json`")
     try:
         return decode(await request.body())
     except (msgspec.MsgspecError, RecursionError) as error:
