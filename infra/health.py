@@ -14,7 +14,6 @@ from infra.http import open_to_all
 from infra.problems import CONTENT_TYPE, RETRY_AFTER_S, problem
 
 TIMEOUT_S = 2.0  # a dependency that takes longer is away
-TRY_AGAIN_LATER = 1013  # WebSocket close code
 FRESH_S = 1.0  # answers are kept so long, so that probes cannot load the dependencies
 
 ALWAYS = ("/health/live", "/metrics")  # answered while the process still connects
@@ -66,12 +65,10 @@ class StartupGate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._health.started or scope.get("path") in ALWAYS:
             await self._app(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": TRY_AGAIN_LATER})
         else:
             document = problem(503, "starting", "the process waits for what it depends on")
             headers = {"Retry-After": str(RETRY_AFTER_S)}
-            await JSONResponse(document, 503, headers, CONTENT_TYPE)(scope, receive, send)
+            await JSONResponse(document, 503, headers, CONTENT_TYPE)(scope, receive, send)  # a handshake, too
 
 
 def health_routes(health: Health) -> APIRouter:

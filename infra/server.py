@@ -198,6 +198,11 @@ class LimitedSockets(WebSocketsSansIOProtocol):
 
     uvicorn limits a message's bytes, and empty fragments have none."""
 
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if self.close_sent:
+            self.handshake_complete = True  # or uvicorn logs a refusal as an error of the application
+
     def handle_cont(self, event: Frame) -> None:
         if len(self.frames) < FRAGMENT_LIMIT:
             super().handle_cont(event)

@@ -143,7 +143,9 @@ async def test_what_breaks_off_at_one_side_breaks_off_at_the_other(there: Upstre
     assert client.close_code == CloseCode.ABNORMAL_CLOSURE
 
 
-async def test_a_refusal_is_passed_on_with_its_words(there: Upstream, url: str) -> None:
+async def test_a_refusal_is_passed_on_with_its_words_and_is_no_error_of_ours(
+    there: Upstream, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     there.refusal = (HTTPStatus.SERVICE_UNAVAILABLE, "not ready")
 
     with pytest.raises(InvalidStatus) as refused:
@@ -151,6 +153,22 @@ async def test_a_refusal_is_passed_on_with_its_words(there: Upstream, url: str) 
 
     assert refused.value.response.status_code == 503
     assert refused.value.response.body == b"not ready"
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]
+
+
+async def test_a_process_that_is_not_ready_is_passed_by() -> None:
+    starting, other = Upstream(), Upstream()
+    starting.refusal = (HTTPStatus.SERVICE_UNAVAILABLE, "not ready")
+    async with (
+        sockets(starting),
+        sockets(other),
+        public({"realtime": f"{starting.url},{other.url}"}, trusted_proxies="") as port,
+    ):
+        for _ in range(2):  # whoever is asked first
+            async with connect(f"ws://127.0.0.1:{port}{PATH}"):
+                pass
+
+    assert len(other.requests) == 2
 
 
 async def test_nobody_there_is_a_bad_gateway() -> None:

@@ -1,6 +1,7 @@
 """Whether a process can do its work, as it says itself."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -175,4 +176,7 @@ class TestStarting:
         gate = StartupGate(FastAPI(), Health((), {}, started=False))
         await gate({"type": "websocket", "path": "/socket.io/"}, nothing, send)
 
-        assert said == [{"type": "websocket.close", "code": 1013}]
+        start, body = said
+        assert (start["type"], start["status"]) == ("websocket.http.response.start", 503)
+        assert (b"retry-after", b"1") in start["headers"]
+        assert json.loads(body["body"])["code"] == "starting"

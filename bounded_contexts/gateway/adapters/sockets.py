@@ -76,17 +76,22 @@ class SocketsForwarder:
         if goes_in_circles(scope):
             raise HTTPException(HTTPStatus.BAD_GATEWAY, f"the upstream of {context} is this process")
         status = HTTPStatus.BAD_GATEWAY
+        busy: InvalidStatus | None = None
         for url in self._upstream.candidates(session):
             try:
                 return await self._connect(url, scope)
-            except InvalidStatus:
-                raise
+            except InvalidStatus as refusal:
+                if refusal.response.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+                    raise
+                busy = refusal  # it starts, or ends
             except (InvalidURI, ValueError):  # by the library's reading, or by Python's
                 raise HTTPException(HTTPStatus.BAD_REQUEST, "the request names no host") from None
             except (OSError, InvalidHandshake) as error:
                 log.warning("gateway.unreachable", context=context, url=url, detail=str(error))
                 self._upstream.away(url)
                 status = status_for(error)
+        if busy:
+            raise busy
         raise HTTPException(status, f"no process of {context} answers")
 
     async def _connect(self, url: str, scope: Scope) -> ClientConnection:

@@ -8,31 +8,22 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from bounded_contexts.documents.adapters.engines.barcodes import matrix
 from bounded_contexts.documents.adapters.engines.canvas import Sheets
-from bounded_contexts.documents.adapters.engines.fonts import face_of
-from bounded_contexts.documents.adapters.engines.lines import Breaker, Line
-from bounded_contexts.documents.adapters.engines.pdf_tables import TableLayout
+from bounded_contexts.documents.adapters.engines.lines import Breaker
+from bounded_contexts.documents.adapters.engines.pdf_flow import RULE_ROOM, Flow, height_of
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import (
-    Block,
-    Contents,
     Entry,
     Furniture,
-    Heading,
     Image,
-    ListItem,
     Page,
-    PageBreak,
     Paragraph,
-    QrCode,
     Resolved,
     Rule,
     Run,
     Section,
     Spacer,
     Style,
-    Table,
     Watermark,
 )
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
@@ -40,11 +31,7 @@ from bounded_contexts.documents.domain.rendering.telling import Telling
 
 Furnished = Paragraph | Image | Rule | Spacer
 Furnishing = tuple[Furnished, ...]
-FOLLOWING: Final = 40.0  # points that must be left below what is kept with its next
-NUMBER_ROOM: Final = 40.0  # for a page's number, in a table of contents
-LIST_STEP: Final = 16.0
 EDGE: Final = 24.0  # from the paper's edge to a header or footer
-RULE_ROOM: Final = 6.0
 LEAST_ROOM: Final = 36.0  # points between header and footer
 CHUNK: Final = 256 * 1024
 
@@ -67,34 +54,21 @@ def measured(resolved: Resolved, telling: Telling, limits: RenderLimits, pages: 
     return layout.number, tuple(layout.entries)
 
 
-class Layout:
-    """Where on which page the next thing stands: `y` is the lower edge of what is there."""
+class Layout(Flow):
+    """The pages of a document."""
 
     def __init__(self, resolved: Resolved, telling: Telling, limits: RenderLimits, pages: int) -> None:
+        breaker = Breaker()
+        breaker.fields = self._field
+        super().__init__(Sheets(resolved.meta), breaker, resolved.entries)
         self._resolved, self._telling, self._limits, self._pages = resolved, telling, limits, pages
-        self.sheets = Sheets(resolved.meta)
-        self.breaker = Breaker()
-        self.breaker.fields = self._field
-        self.page = resolved.page
-        self.number = 0
-        self.y = 0.0
-        self._bottom = self._top = 0.0
-        self.entries: list[Entry] = []
+        self._on(resolved.page)
         self._deferred: list[tuple[str, int, Page]] = []
 
     def run(self) -> None:
         """Lay out everything."""
         self._begin_page()
-        blocks = self._resolved.body()
-        block = next(blocks, None)
-        while block is not None:
-            following = None
-            if isinstance(block, Heading | Paragraph) and block.style.keep_with_next:
-                following = next(blocks, None)
-                self._text(block, following.height if isinstance(following, Image) else FOLLOWING)
-            else:
-                self._place(block)
-            block = following or next(blocks, None)
+        self.place_all(self._resolved.body())
         self.sheets.end()
         self._pages = self.number
         for name, number, page in self._deferred:
@@ -112,29 +86,23 @@ class Layout:
 
     # pages
 
-    @property
-    def width(self) -> float:
-        """Return the width between the margins."""
-        return self.page.width - self.page.left - self.page.right
-
-    @property
-    def room(self) -> float:
-        """Return the height that is left on this page."""
-        return self.y - self._bottom
-
-    @property
-    def is_fresh(self) -> bool:
-        """Return whether nothing stands on this page."""
-        return self.y >= self._top - 0.01
+    def _on(self, page: Page) -> None:
+        self.page = page
+        self.left, self.width = page.left, page.width - page.left - page.right
 
     def new_page(self) -> None:
         """End this page and begin the next."""
         self.sheets.end()
         self._begin_page()
 
-    def need(self, height: float) -> None:
-        """Begin a new page unless the height is left, or nothing would be gained."""
-        if height > self.room and not self.is_fresh:
+    def section(self, section: Section) -> None:
+        """Go on with pages of another kind; the first page becomes one while nothing is on it."""
+        is_fresh = self.is_fresh
+        self._on(section.page)
+        if is_fresh and self.number == 1:
+            self.number = 0
+            self._begin_page()
+        else:
             self.new_page()
 
     def _begin_page(self) -> None:
@@ -180,7 +148,8 @@ class Layout:
         self._deferred.append((name, self.number, self.page))
 
     def _draw_deferred(self, name: str, number: int, page: Page) -> None:
-        self.number, self.page = number, page
+        self.number = number
+        self._on(page)
         self.sheets.begin_form(name, page)
         self._furnish(self._furniture(self._resolved.header), self._furniture(self._resolved.footer))
         self.sheets.end_form()
@@ -213,7 +182,7 @@ class Layout:
         if isinstance(block, Paragraph):
             style = block.style
             self.y -= style.space_before
-            x = self.page.left + style.indent
+            x = self.left + style.indent
             for line in self.breaker.lines(block.runs, self.width - style.indent):
                 self.put(line, x, self.width - style.indent, style)
             self.y -= style.space_after
@@ -223,175 +192,3 @@ class Layout:
             self._draw_rule(block)
         else:
             self.y -= block.height
-
-    # blocks
-
-    def _place(self, block: Block) -> None:
-        match block:
-            case Heading() | Paragraph():
-                self._text(block, 0.0)
-            case ListItem():
-                self._item(block)
-            case Table():
-                TableLayout(self, block).draw()
-            case Contents():
-                self._contents(block)
-            case QrCode():
-                self._code(block)
-            case Image():
-                self._image(block)
-            case Rule() | Spacer() | PageBreak():
-                self._room(block)
-            case Section():
-                self._section(block)
-
-    def _room(self, block: Rule | Spacer | PageBreak) -> None:
-        if isinstance(block, Rule):
-            self.need(RULE_ROOM)
-            self._draw_rule(block)
-        elif isinstance(block, Spacer) and block.height < self.room:
-            self.y -= block.height
-        else:
-            self.new_page()
-
-    def _section(self, section: Section) -> None:
-        is_fresh, self.page = self.is_fresh, section.page
-        if is_fresh and self.number == 1:
-            self.number = 0
-            self._begin_page()
-        else:
-            self.new_page()
-
-    def _text(self, block: Heading | Paragraph, following: float) -> None:
-        style = block.style
-        lines = self.breaker.lines(block.runs, self.width - style.indent)
-        height = sum(height_of(line, style) for line in lines)
-        if following or isinstance(block, Heading):
-            self.need(style.space_before + height + style.space_after + following)
-        if not self.is_fresh:
-            self.y -= min(style.space_before, max(self.room, 0.0))
-        if isinstance(block, Heading):
-            title = "".join([self.breaker.text(run) for run in block.runs])
-            self.need(height_of(lines[0], style))
-            self.entries.append(Entry(len(self.entries) + 1, block.level, title, self.number))
-            self.sheets.outline(title, block.level - 1, self.y, len(self.entries))
-        self.flow(lines, style, self.page.left + style.indent, self.width - style.indent)
-        self.y -= min(style.space_after, max(self.room, 0.0))
-
-    def flow(self, lines: list[Line], style: Style, x: float, width: float) -> None:
-        """Draw lines over as many pages as they take; neither the first nor the last one stands alone."""
-        while lines:
-            count, used = 0, 0.0
-            for line in lines:
-                used += height_of(line, style)
-                if used > self.room:
-                    break
-                count += 1
-            if count < len(lines) and not self.is_fresh:
-                count = _without_widows(count, len(lines))
-            if count == 0 and self.is_fresh:
-                count = 1
-            for line in lines[:count]:
-                self.put(line, x, width, style)
-            lines = lines[count:]
-            if lines:
-                self.new_page()
-
-    def put(self, line: Line, x: float, width: float, style: Style) -> None:
-        """Draw one line and go below it."""
-        height = height_of(line, style)
-        if style.background:
-            self.sheets.box(x, self.y - height, width, height, style.background)
-        self.sheets.line(line, x, self.y - base_of(line, style, height), width, style.align)
-        self.y -= height
-
-    def _item(self, item: ListItem) -> None:
-        style = item.style
-        indent = style.indent + LIST_STEP * (item.level + 1)
-        lines = self.breaker.lines(item.runs, self.width - indent)
-        self.need(sum(height_of(line, style) for line in lines[:2]))
-        mark = self.breaker.lines((Run(item.mark, style),), LIST_STEP * 4)[0]
-        height = height_of(lines[0], style)
-        y = self.y - base_of(lines[0], style, height)
-        left = self.page.left + indent - 5 - mark.width
-        self.sheets.line(mark, left, y, mark.width, "left")
-        self.flow(lines, style, self.page.left + indent, self.width - indent)
-        self.y -= min(style.space_after, max(self.room, 0.0))
-
-    def _contents(self, block: Contents) -> None:
-        if block.title is not None:
-            self._text(block.title, FOLLOWING)
-        first, last = block.levels
-        for entry in self._resolved.entries:
-            if first <= entry.level <= last:
-                self._entry(entry, block.style, LIST_STEP * (entry.level - first))
-
-    def _entry(self, entry: Entry, style: Style, indent: float) -> None:
-        number = self.breaker.lines((Run(str(entry.page), style),), NUMBER_ROOM)[0]
-        lines = self.breaker.lines((Run(entry.text, style),), self.width - indent - NUMBER_ROOM)
-        height = sum(height_of(line, style) for line in lines)
-        self.need(height)
-        left, right = self.page.left + indent, self.page.left + self.width
-        self.flow(lines, replace(style, align="left"), left, self.width - indent)
-        y = self.y + height_of(lines[-1], style) - base_of(lines[-1], style, height_of(lines[-1], style))
-        dots = self._dots(style, right - number.width - left - lines[-1].width - 6)
-        if dots is not None:
-            self.sheets.line(
-                dots, left + lines[-1].width + 3, y, right - number.width - left - lines[-1].width - 6, "right"
-            )
-        self.sheets.line(number, right - number.width, y, number.width, "left")
-        self.sheets.leads_to(entry.number, left, self.y, self.width - indent, height)
-        self.y -= min(style.space_after, max(self.room, 0.0))
-
-    def _dots(self, style: Style, room: float) -> Line | None:
-        dot = face_of(style).width(" .", style.size)
-        return self.breaker.lines((Run(" ." * int(room / dot), style),), room)[0] if room > dot else None
-
-    def _code(self, code: QrCode) -> None:
-        side = min(code.size, self.width, self._top - self._bottom)
-        self.need(side)
-        room = self.width - side
-        x = self.page.left + {"left": 0.0, "center": room / 2, "right": room}.get(code.align, 0.0)
-        self.y -= side
-        self.sheets.code(matrix(code), x, self.y, side)
-        self.y -= min(4.0, max(self.room, 0.0))
-
-    def _image(self, image: Image) -> None:
-        scale = min(1.0, self.width / image.width, (self._top - self._bottom) / image.height)
-        if scale < 1.0:
-            image = Image(
-                image.data, image.media_type, image.width * scale, image.height * scale, image.alt, image.align
-            )
-        self.need(image.height)
-        self._draw_image(image)
-        self.y -= min(4.0, max(self.room, 0.0))
-
-    def _draw_image(self, image: Image) -> None:
-        room = self.width - image.width
-        x = self.page.left + {"left": 0.0, "center": room / 2, "right": room}.get(image.align, 0.0)
-        self.y -= image.height
-        self.sheets.image(image, x, self.y)
-
-    def _draw_rule(self, rule: Rule) -> None:
-        self.y -= RULE_ROOM / 2
-        self.sheets.rule(self.page.left, self.y, self.width, rule.color, rule.thickness)
-        self.y -= RULE_ROOM / 2
-
-
-def height_of(line: Line, style: Style) -> float:
-    """Return the height of a line: of the largest size on it."""
-    size = max([piece.style.size for piece in line.pieces], default=style.size)
-    return size * style.line_height
-
-
-def base_of(line: Line, style: Style, height: float) -> float:
-    """Return how far below the upper edge the base line is: what the letters leave is halved."""
-    size = max([piece.style.size for piece in line.pieces], default=style.size)
-    face = line.pieces[0].face if line.pieces else face_of(style)
-    return (height + (face.ascent - face.descent) * size) / 2
-
-
-def _without_widows(count: int, total: int) -> int:
-    if count == total - 1 and total > 2:
-        count -= 1
-    return count if count >= 2 or total <= 1 else 0

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from bounded_contexts.documents.adapters.engines.canvas import Sheets
 from bounded_contexts.documents.adapters.engines.lines import Breaker, Line
-from bounded_contexts.documents.domain.rendering.blocks import Cell, Page, Row, Table
+from bounded_contexts.documents.domain.rendering.blocks import Cell, Row, Table
 
 PADDING: Final = 3.0  # points on each side
 SAMPLE: Final = 200  # rows that say how wide a column is, so that the others need not be waited for
@@ -22,11 +22,9 @@ class Pages(Protocol):
 
     sheets: Sheets
     breaker: Breaker
-    page: Page
+    left: float
+    width: float
     y: float
-
-    @property
-    def width(self) -> float: ...
 
     @property
     def room(self) -> float: ...
@@ -72,7 +70,7 @@ class TableLayout:
 
     def _line(self, line: Line, size: float) -> None:
         height = line_height(line, size)
-        self._pages.sheets.line(line, self._pages.page.left, self._pages.y - height * 0.75, self._pages.width, "left")
+        self._pages.sheets.line(line, self._pages.left, self._pages.y - height * 0.75, self._pages.width, "left")
         self._pages.y -= height
 
     def _draw_header(self) -> None:
@@ -133,7 +131,7 @@ class TableLayout:
 
     def _draw_cells(self, row: Row, laid: Laid, background: str | None) -> None:
         pages, (lines, height) = self._pages, laid
-        x, top = pages.page.left, pages.y
+        x, top = pages.left, pages.y
         for cell, texts, width in zip(row.cells, lines, self._widths, strict=True):
             if color := cell.style.background or background:
                 pages.sheets.box(x, top - height, width, height, color)
@@ -148,7 +146,7 @@ class TableLayout:
             self._edge()
 
     def _edge(self) -> None:
-        self._pages.sheets.rule(self._pages.page.left, self._pages.y, sum(self._widths), LINE, 0.5)
+        self._pages.sheets.rule(self._pages.left, self._pages.y, sum(self._widths), LINE, 0.5)
 
 
 def line_height(line: Line, size: float, spacing: float = 1.35) -> float:
