@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bounded_contexts.documents.adapters.engines import docx, pdf, xlsx
+from bounded_contexts.documents.adapters.engines.typeset import typeset
 from bounded_contexts.documents.adapters.engines.validating import formats_of, read_document
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.losses import Losses
@@ -13,6 +14,7 @@ from bounded_contexts.documents.domain.rendering.fidelity import TARGETS, Target
 from bounded_contexts.documents.domain.rendering.functions import Context
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.resolving import resolve
+from bounded_contexts.documents.domain.rendering.standards import profile_of
 from bounded_contexts.documents.domain.rendering.telling import Telling
 
 MEDIA_TYPES: Final[dict[Target, str]] = {
@@ -98,6 +100,9 @@ def _has(value: Any, name: str, wanted: str) -> bool:
 
 
 def _pdf(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:
+    profile = profile_of(document)
+    if profile is not None:
+        return iter([typeset(_resolved(document, telling, limits), telling, limits, profile)])
     pages, entries = _measured(document, limits, pages=True)
     return pdf.write_pdf(_resolved(document, telling, limits, entries), telling, limits, pages)
 

@@ -16,3 +16,5 @@ class RenderLimits:
     text_characters: int = 1 << 20  # of one text after its template
     image_pixels: int = 50_000_000  # of one image
     image_bytes: int = 16 << 20  # of one image, decoded from base64
+    typeset_blocks: int = 20_000  # of a tagged document, or one that the quick engine has no fonts for
+    typeset_cells: int = 30_000  # of its tables together, some 100 pages

@@ -5,6 +5,8 @@ Blocks are told apart by `type` with if and then, so that a fault in one says wh
 
 from typing import Any, Final
 
+from bounded_contexts.documents.domain.rendering.standards import PDF_OUTPUT
+
 Schema = dict[str, Any]
 ID: Final = "urn:headwater:document:1.0"
 TEXTS: Final = 100_000  # characters of a text as it is written
@@ -290,6 +292,7 @@ DOCUMENT: Final[Schema] = {
                 "propertyNames": NAME,
                 "additionalProperties": _ref("namedStyle"),
             },
+            "output": _object({"pdf": _object(PDF_OUTPUT)}),
             "page": _ref("page"),
             "header": _ref("furniture"),
             "footer": _ref("furniture"),
