@@ -333,11 +333,15 @@ async def wait_until_stored(position: Position | None, stored: ReadState) -> Non
         raise Unavailable("position_not_reached", "what you wrote is not stored yet; ask again")
 
 
+Preferences = Annotated[
+    list[Annotated[str, StringConstraints(max_length=200)]] | None,
+    WithJsonSchema({"type": "string", "maxLength": 200}),  # of a line: several are one list
+]
+
+
 def seconds_to_wait(
     prefer: Annotated[
-        list[Annotated[str, StringConstraints(max_length=200)]] | None,
-        WithJsonSchema({"type": "string", "maxLength": 200}),  # of a line: several are one list
-        Header(max_length=10, description="RFC 7240: `wait=S` waits for the stored state."),
+        Preferences, Header(max_length=10, description="RFC 7240: `wait=S` waits for the stored state.")
     ] = None,
 ) -> float:
     """Return how long the client prefers to wait, 0 if it did not say, `WAIT_LIMIT_S` at most."""
@@ -347,6 +351,22 @@ def seconds_to_wait(
 
 PreferWait = Annotated[float, Depends(seconds_to_wait)]
 APPLIED = {"Preference-Applied": "wait"}
+
+
+def is_asked_for_later(
+    prefer: Annotated[
+        Preferences, Header(max_length=10, description="RFC 7240: `respond-async` is answered at once, with a job.")
+    ] = None,
+) -> bool:
+    """Return whether the client would rather be told where the answer is going to be than wait for it."""
+    found = re.search(
+        r"(?:^|,)\s*respond-async\s*(?:=\s*(?:\"\")?\s*)?(?:[;,]|$)", ", ".join(prefer or ()), re.IGNORECASE
+    )
+    return found is not None
+
+
+PrefersLater = Annotated[bool, Depends(is_asked_for_later)]
+APPLIED_LATER = {"Preference-Applied": "respond-async"}
 
 
 async def command_status(

@@ -14,11 +14,12 @@ SERVICE = "service"  # of programs with an account of their own; nobody is grant
 ROLES: Mapping[str, frozenset[str]] = {
     USER: frozenset({"documents:convert", "identity:change:own", "identity:erase:own"}),
     "moderator": frozenset({"messaging:former"}),
-    "operator": frozenset({"operations:groups", "operations:sagas"}),
+    "operator": frozenset({"documents:read", "operations:groups", "operations:sagas"}),
     "staff": frozenset({"inventory:manage", "ordering:read", "ordering:fulfil"}),
     "auditor": frozenset({"audit:read", "identity:list"}),
     "admin": frozenset(
         {
+            "documents:read",
             "identity:list",
             "identity:create",
             "identity:change",

@@ -5,8 +5,9 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from bounded_contexts.documents.adapters.http_conversions import JOBS_PATH, conversion_routes
+from bounded_contexts.documents.adapters.http_conversions import conversion_routes
 from bounded_contexts.documents.adapters.http_convert import PATH, Waited, convert_routes
+from bounded_contexts.documents.adapters.http_taking_in import JOBS_PATH
 from bounded_contexts.documents.application.job_ports import JobPorts
 from bounded_contexts.documents.application.removing import user_erased
 from bounded_contexts.documents.application.tidying import tidy
@@ -48,7 +49,7 @@ def module(
 ) -> Module:
     """Return the context as wiring knows it; a process converts `at_once` jobs side by side beside what is `waited` for.
     `begin` starts what does that, `close` ends what does either."""
-    routes = convert_routes(waited)
+    routes = convert_routes(waited, jobs)
     routes.include_router(conversion_routes(jobs))
     return Module(
         name=NAME,

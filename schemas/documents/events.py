@@ -42,17 +42,19 @@ class ConversionBegun:
     """A process has begun to convert; a later one of the document says that the former process came to nothing."""
 
     NAME: ClassVar[str] = "headwater.documents.ConversionBegun"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     TOPIC: ClassVar[str] = "documents"
     KEY: ClassVar[str] = "document_id"
     ID: ClassVar[str | None] = None
     VISIBILITY: ClassVar[str] = "private"
-    SCHEMA: ClassVar[str] = "documents/conversion_begun.1.avsc"
+    SCHEMA: ClassVar[str] = "documents/conversion_begun.2.avsc"
 
     document_id: UUID
     # From 1 on.
     attempt: int
     begun_at: datetime
+    # The code of what the document's worker died of before; null: none died, though a process may have been stopped.
+    why: str | None = None
 
     def to_record(self) -> dict[str, Any]:
         """Return what Avro encodes."""
@@ -60,6 +62,7 @@ class ConversionBegun:
             "document_id": str(self.document_id),
             "attempt": self.attempt,
             "begun_at": micros(self.begun_at),
+            "why": self.why,
         }
 
     @classmethod
@@ -69,6 +72,7 @@ class ConversionBegun:
             document_id=uuid_of(record["document_id"]),
             attempt=record["attempt"],
             begun_at=moment(record["begun_at"]),
+            why=record["why"],
         )
 
 

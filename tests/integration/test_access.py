@@ -137,6 +137,7 @@ ROUTES = {
     "GET /api/v1/documents/limits": Access(USER),
     f"POST {CONVERSIONS}": Access("documents:convert"),
     f"GET {CONVERSIONS}": Access(USER),
+    f"GET {CONVERSIONS}/all": Access("documents:read"),
     f"GET {CONVERSIONS}/{{document_id:uuid}}": Access(USER),
     f"GET {CONVERSIONS}/{{document_id:uuid}}/result": Access(USER),
     f"DELETE {CONVERSIONS}/{{document_id:uuid}}": Access(USER),

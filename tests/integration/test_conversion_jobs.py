@@ -51,8 +51,8 @@ class Desk:
         self.app = application(house, {"web"}, Health(("web",), {}))
         self.tokens = SharedKeyTokens(SECRET)
 
-    def client(self, user: UUID | None = None) -> httpx.AsyncClient:
-        return client_of(self.app, self.tokens, user or uuid4())
+    def client(self, user: UUID | None = None, *roles: str) -> httpx.AsyncClient:
+        return client_of(self.app, self.tokens, user or uuid4(), roles)
 
     async def upload(self, api: httpx.AsyncClient, content: bytes, key: str = "", **query: str) -> dict[str, Any]:
         """Have a document converted. Return the job as it is answered."""
@@ -170,6 +170,40 @@ async def test_a_body_larger_than_others_may_be_is_taken_packed_or_not(desk: Des
     )
     assert plain["result_sha256"] == packed["result_sha256"]
     assert plain["input_bytes"] == len(content) > packed["input_bytes"]
+
+
+async def test_who_would_rather_not_wait_has_the_same_job_begun(desk: Desk) -> None:
+    api = desk.client()
+    headers = {"prefer": "respond-async", "idempotency-key": "later", "content-type": "application/json"}
+
+    answer = await api.post("/documents/convert", params={"to": "csv"}, content=json.dumps(ROWS), headers=headers)
+    again = await desk.upload(api, json.dumps(ROWS).encode(), key="later")
+    done = await desk.over(api, answer.json()["id"])
+
+    assert (answer.status_code, answer.headers["preference-applied"]) == (202, "respond-async")
+    assert answer.headers["location"] == f"/api/v1{JOBS}/{done['id']}"
+    assert (answer.json()["status"], answer.json()["to"], again["id"]) == ("waiting", "csv", done["id"])
+    assert (await api.get(f"{JOBS}/{done['id']}/result")).content == CSV
+
+
+async def test_operators_see_everybodys_jobs_and_nobodys_results(desk: Desk) -> None:
+    user = uuid4()
+    api, operator = desk.client(user), desk.client(None, "operator")
+    done, failed = await desk.converted(api, b"[]"), await desk.converted(api, b"[")
+
+    async def listed(**query: str) -> list[str]:
+        found = (await operator.get(f"{JOBS}/all", params={"user_id": str(user)} | query)).json()["data"]
+        return [each["id"] for each in found if each["user_id"] == str(user)]
+
+    await eventually(lambda: listed(status="failed"), until=lambda found: found == [failed["id"]])
+    await eventually(lambda: listed(status="converted"), until=lambda found: found == [done["id"]])
+    assert await listed() == [failed["id"], done["id"]]
+    assert (await job(operator, failed["id"]))["code"] == "bad_json"
+    assert told(await operator.get(f"{JOBS}/{done['id']}/result")) == (404, "conversion_not_found")
+    assert told(await operator.post(f"{JOBS}/{done['id']}:cancel")) == (404, "conversion_not_found")
+    everybody = (await operator.get(f"{JOBS}/all", params={"limit": 1})).json()
+    more = await operator.get(f"{JOBS}/all", params={"limit": 1, "cursor": everybody["page"]["next_cursor"]})
+    assert more.json()["data"][0]["id"] != everybody["data"][0]["id"]
 
 
 async def test_the_report_names_every_changed_leaf_up_to_a_thousand(desk: Desk) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-from bounded_contexts.documents.application.job_ports import JobPorts, Listed, Place, Terms, Usage
+from bounded_contexts.documents.application.job_ports import Choice, JobPorts, Listed, Place, Terms, Usage
 from bounded_contexts.documents.application.ports import Report, Task, ToldLoss
 from bounded_contexts.documents.application.uploading import upload
 from bounded_contexts.documents.domain.conversion import ConversionEvent
@@ -78,7 +78,7 @@ class NoList:
 
     async def progressed(self, event: ConversionProgressed) -> None: ...
 
-    async def of_user(self, user_id: UUID, limit: int, before: Place | None = None) -> list[Listed]:
+    async def page(self, choice: Choice, limit: int, before: Place | None = None) -> list[Listed]:
         return []
 
     async def job(self, document_id: UUID) -> Listed | None:

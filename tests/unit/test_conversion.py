@@ -19,7 +19,7 @@ from bounded_contexts.documents.domain.commands import (
     RequestConversion,
     document_id_of,
 )
-from bounded_contexts.documents.domain.conversion import ATTEMPTS, INITIAL, Job, decide, evolve, kept, visible
+from bounded_contexts.documents.domain.conversion import ATTEMPTS, DEATHS, INITIAL, Job, decide, evolve, kept, visible
 from bounded_contexts.documents.domain.losses import Loss
 from shared_kernel.errors import NotFound, Refused, Taken
 
@@ -116,19 +116,36 @@ def test_ids_follow_from_user_and_key() -> None:
     assert len({document_id_of(USER, "a"), document_id_of(USER, "b"), document_id_of(other, "a")}) == 3
 
 
-def test_it_is_given_up_after_so_many_attempts_with_the_last_reason() -> None:
-    tried = after(REQUEST, *[BEGIN] * ATTEMPTS)
+def test_it_is_given_up_after_so_many_deaths_of_workers_with_the_last_reason() -> None:
+    died = replace(BEGIN, why="worker_died")
 
-    known, unknown = after(REQUEST, *[BEGIN] * ATTEMPTS, replace(BEGIN, why="worker_died")), evolve_all(tried, BEGIN)
+    tried, given_up = after(REQUEST, BEGIN, *[died] * (DEATHS - 1)), after(REQUEST, BEGIN, *[died] * DEATHS)
 
     assert tried
     assert tried.status == "running"
-    assert known
-    assert known.failure
-    assert known.failure.code == "worker_died"
-    assert unknown
-    assert unknown.failure
-    assert unknown.failure.code == "conversion_interrupted"
+    assert given_up
+    assert given_up.failure
+    assert given_up.failure.code == "worker_died"
+
+
+def test_interruptions_do_not_count_as_deaths() -> None:
+    died = replace(BEGIN, why="worker_died")
+    interrupted = after(REQUEST, BEGIN, *[died, BEGIN] * (DEATHS - 1), *[BEGIN] * 20)
+
+    assert interrupted
+    assert (interrupted.status, interrupted.deaths) == ("running", DEATHS - 1)
+
+
+def test_what_is_interrupted_without_end_is_given_up() -> None:
+    tried = after(REQUEST, *[BEGIN] * ATTEMPTS)
+
+    given_up = evolve_all(tried, BEGIN)
+
+    assert tried
+    assert tried.status == "running"
+    assert given_up
+    assert given_up.failure
+    assert given_up.failure.code == "conversion_interrupted"
 
 
 def evolve_all(state: Job | None, ask: Command) -> Job | None:
@@ -158,8 +175,8 @@ def test_a_job_is_there_for_its_owner_only(ask: Cancel | Delete) -> None:
         with pytest.raises(NotFound, match="conversion_not_found"):
             decide(state, replace(ask, user_id=uuid4()))
     with pytest.raises(NotFound):
-        visible(after(REQUEST, DELETE), USER)
-    assert visible(job, USER) is job
+        visible(after(REQUEST, DELETE), None)
+    assert visible(job, USER) is visible(job, None) is job
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from bounded_contexts.documents.application import removing
 from bounded_contexts.documents.application.reading import job_for, result_for
 from bounded_contexts.documents.application.tidying import GRACE, tidy
 from bounded_contexts.documents.application.working import LARGE, Places, convert_requested
-from bounded_contexts.documents.domain.conversion import ATTEMPTS
+from bounded_contexts.documents.domain.conversion import DEATHS
 from bounded_contexts.documents.domain.errors import Unreadable
 from infra.blobs_memory import PIECE
 from schemas.documents.events import ConversionProgressed, ConversionRequested
@@ -112,8 +112,8 @@ def test_a_worker_that_dies_is_tried_again_so_many_times_and_then_it_has_failed(
 
         job = await job_for(event.document_id, world.user, world.ports)
         assert job.failure
-        assert (job.failure.code, len(world.converter.tasks)) == ("conversion_worker_died", ATTEMPTS + 1)
-        assert (await world.said(event.document_id)).count("ConversionBegun") == ATTEMPTS
+        assert (job.failure.code, len(world.converter.tasks)) == ("conversion_worker_died", DEATHS + 1)
+        assert (await world.said(event.document_id)).count("ConversionBegun") == DEATHS
         assert world.contents == []
 
     at_once(story)
@@ -146,7 +146,7 @@ async def test_without_a_free_worker_it_waits_and_that_is_no_attempt(world: Worl
     event = await world.uploaded()
     world.converter.refusal = Unavailable("workers_busy")
 
-    for _ in range(ATTEMPTS + 1):
+    for _ in range(DEATHS + 1):
         with pytest.raises(Unavailable, match="workers_busy"):
             await convert(world, event)
     world.converter.refusal = None
@@ -278,10 +278,10 @@ async def test_who_has_too_much_waits(world: World) -> None:
     with pytest.raises(Exhausted, match="too_many_conversions"):
         await world.uploaded()
     world.list.used = replace(world.list.used, waiting=0, stored=terms.stored_per_user - 3)
-    with pytest.raises(Exhausted, match="storage_exhausted"):
+    with pytest.raises(Taken, match="storage_exhausted"):
         await world.uploaded(b"text")
     world.list.used = replace(world.list.used, stored=terms.stored_per_user)
-    with pytest.raises(Exhausted, match="storage_exhausted"):
+    with pytest.raises(Taken, match="storage_exhausted"):
         await world.uploaded(b"")
 
     assert world.contents == []

@@ -29,6 +29,18 @@ def written(value: Value, format_: str, options: Options) -> bytes:
     return b"".join(FORMATS[format_].write(Single(value), Conversion(options)))
 
 
+class TestForExcel:
+    def test_cells_do_not_run_and_umlauts_are_no_others(self) -> None:
+        source = '[{"ä": "=1+1"}]'.encode()
+
+        assert converted(source, "json", "csv", profile="excel") == "\ufeffä\r\n'=1+1\r\n".encode()
+
+    def test_what_is_said_counts_more(self) -> None:
+        found = converted(b'[{"a": "=1"}]', "json", "csv", profile="excel", formula="keep", mark="false")
+
+        assert found == b"a\r\n=1\r\n"
+
+
 class TestYaml11:
     @pytest.mark.parametrize(
         ("text", "value"),

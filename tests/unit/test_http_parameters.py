@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import Body, Depends, FastAPI
 
-from infra.http import MinPosition, Moment, PreferWait, open_to_all, seal_position, seconds_to_wait
+from infra.http import MinPosition, Moment, PrefersLater, PreferWait, open_to_all, seal_position, seconds_to_wait
 from infra.http_errors import install
 from infra.opaque import OpaqueTokens
 from shared_kernel.events import Position
@@ -36,6 +36,11 @@ async def wait(seconds: PreferWait, _: Open) -> float:
     return seconds
 
 
+@app.get("/later")
+async def later(is_asked_for: PrefersLater, _: Open) -> bool:
+    return is_asked_for
+
+
 @app.get("/position")
 async def position(wanted: MinPosition, _: Open) -> list[Any] | None:
     return [wanted.topic, wanted.partition, wanted.offset] if wanted else None
@@ -45,6 +50,25 @@ async def position(wanted: MinPosition, _: Open) -> list[Any] | None:
 async def api() -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
         yield client
+
+
+class TestRespondAsync:
+    @pytest.mark.parametrize(
+        ("header", "is_asked_for"),
+        [
+            ("", False),
+            ("respond-async", True),
+            ("Respond-Async", True),
+            ("wait=3, respond-async", True),
+            ("respond-async;x=1,wait=3", True),
+            ('respond-async = ""', True),
+            ("respond-asynchronously", False),
+            ("respond-async=no", False),
+            ("wait=respond-async", False),
+        ],
+    )
+    async def test_is_one_preference_of_several(self, api: httpx.AsyncClient, header: str, is_asked_for: bool) -> None:
+        assert (await api.get("/later", headers={"prefer": header})).json() is is_asked_for
 
 
 class TestPrefer:

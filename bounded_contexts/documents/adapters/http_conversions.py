@@ -1,36 +1,37 @@
 """REST face of conversion jobs: parse, call, answer."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 
 from bounded_contexts.documents.adapters import catalogue, negotiation
 from bounded_contexts.documents.adapters.http_convert import ANY, CONVERT, OWN, parameters
-from bounded_contexts.documents.adapters.job_bodies import JobAnswer, JobPage, job_answer, summary
+from bounded_contexts.documents.adapters.http_taking_in import JOBS_PATH, IdempotencyKey, take_in
+from bounded_contexts.documents.adapters.job_bodies import (
+    EverybodysPage,
+    JobAnswer,
+    JobPage,
+    everybodys,
+    job_answer,
+    summary,
+)
 from bounded_contexts.documents.application import removing
-from bounded_contexts.documents.application.job_ports import JobPorts
+from bounded_contexts.documents.application.job_ports import Choice, JobPorts, Listed
 from bounded_contexts.documents.application.reading import job_for, result_for
-from bounded_contexts.documents.application.uploading import upload
-from bounded_contexts.documents.domain.commands import document_id_of
+from bounded_contexts.documents.domain.conversion import Status
 from infra.http import Cursor, Limit, NextPage, SignedIn, Tokens, open_place, problems, seal_place
 from infra.http_ranges import wanted
-from infra.server import take_patiently
+from infra.opaque import OpaqueTokens
 from shared_kernel.blobs import BlobName
-from shared_kernel.permissions import require
+from shared_kernel.permissions import permissions, require
 
-JOBS_PATH = "/documents/conversions"
+READ = "documents:read"  # the permission to see everybody's jobs, not their results
 OWN_PARAMETERS = {
     name: told for name, told in OWN.items() if name != "complete"
 }  # every job is answered when it is whole
-
-IdempotencyKey = Annotated[
-    str | None, Header(min_length=1, max_length=128, description="The same key is the same conversion.")
-]
 
 
 def conversion_routes(ports: JobPorts) -> APIRouter:
@@ -52,27 +53,38 @@ def conversion_routes(ports: JobPorts) -> APIRouter:
         """Upload a document of any size; it is converted in its turn. With the permission `documents:convert`."""
         require(user.roles, CONVERT)
         asked = negotiation.asked_of(request, OWN_PARAMETERS)
-        negotiation.content_type_of(asked.write, asked.task.options)  # refused now, not when the result is there
-        id_ = document_id_of(user.id, idempotency_key) if idempotency_key else uuid4()
-        name = negotiation.kept_name(asked.filename)
-        job = await upload(id_, user.id, asked.task, name, _body(request), ports)
-        response.headers["Location"] = f"/api/v1/documents/conversions/{id_}"
-        return job_answer(id_, job, None)
+        answer, headers = await take_in(request, user.id, asked, idempotency_key, ports)
+        response.headers.update(headers)
+        return answer
 
     @routes.get("")
     async def list_conversions(user: SignedIn, tokens: Tokens, limit: Limit = 50, cursor: Cursor = None) -> JobPage:
         """List your conversions, last requested first."""
         of = f"conversions:{user.id}"
-        found = await ports.jobs.of_user(user.id, limit + 1, open_place(tokens, cursor, of))
-        last = found[limit - 1] if len(found) > limit else None
-        next_ = seal_place(tokens, last.requested_at, last.document_id, of) if last else None
-        page = NextPage(next_cursor=next_, has_more=last is not None)
-        return JobPage(data=[summary(each) for each in found[:limit]], page=page)
+        found = await ports.jobs.page(Choice(user.id), limit + 1, open_place(tokens, cursor, of))
+        return JobPage(data=[summary(each) for each in found[:limit]], page=_page(found, limit, tokens, of))
+
+    @routes.get("/all", responses=problems(403))
+    async def list_everybodys_conversions(
+        user: SignedIn,
+        tokens: Tokens,
+        status: Annotated[Status | None, Query(description="Only those of this status.")] = None,
+        user_id: Annotated[UUID | None, Query(description="Only this user's.")] = None,
+        limit: Limit = 50,
+        cursor: Cursor = None,
+    ) -> EverybodysPage:
+        """List everybody's conversions, last requested first; with the permission `documents:read`."""
+        require(user.roles, READ)
+        of = f"conversions:all:{status}:{user_id}"
+        found = await ports.jobs.page(Choice(user_id, status), limit + 1, open_place(tokens, cursor, of))
+        data = [everybodys(each) for each in found[:limit]]
+        return EverybodysPage(data=data, page=_page(found, limit, tokens, of))
 
     @routes.get("/{document_id:uuid}")
     async def read_a_conversion(document_id: UUID, user: SignedIn) -> JobAnswer:
-        """How a conversion of yours is: how far, what it has changed, why it failed and where."""
-        job = await job_for(document_id, user.id, ports)
+        """How a conversion is, of yours or with the permission `documents:read`: how far, what it has changed, why it failed
+        and where."""
+        job = await job_for(document_id, None if READ in permissions(user.roles) else user.id, ports)
         return job_answer(document_id, job, await ports.jobs.job(document_id))
 
     @routes.get(
@@ -113,13 +125,10 @@ def conversion_routes(ports: JobPorts) -> APIRouter:
     return routes
 
 
-async def _body(request: Request) -> AsyncIterator[bytes]:
-    take_patiently(request.scope)
-    try:
-        async for piece in request.stream():
-            yield piece
-    except ClientDisconnect:
-        raise HTTPException(400, "the body broke off") from None
+def _page(found: Sequence[Listed], limit: int, tokens: OpaqueTokens, of: str) -> NextPage:
+    last = found[limit - 1] if len(found) > limit else None
+    next_ = seal_place(tokens, last.requested_at, last.document_id, of) if last else None
+    return NextPage(next_cursor=next_, has_more=last is not None)
 
 
 async def _begun(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -10,22 +10,30 @@ from typing import Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from bounded_contexts.documents.adapters import negotiation
 from bounded_contexts.documents.adapters.catalogue import FORMATS
 from bounded_contexts.documents.adapters.formats.conversion import Format
 from bounded_contexts.documents.adapters.http_answer import ConvertedAnswer, Way
+from bounded_contexts.documents.adapters.http_taking_in import IdempotencyKey, take_in
+from bounded_contexts.documents.adapters.job_bodies import JobAnswer
 from bounded_contexts.documents.adapters.option_texts import NAMES, OPTIONS, heeded_by, schema_of
+from bounded_contexts.documents.application.job_ports import JobPorts
 from bounded_contexts.documents.application.ports import Converter, Task
 from bounded_contexts.documents.domain.limits import Limits
-from infra.http import SignedIn, problems
+from infra.http import APPLIED_LATER, PrefersLater, SignedIn, problems
 from infra.worker_pool import PoolLimits, TaskLimits
 from shared_kernel.errors import Exhausted, Malformed
 from shared_kernel.permissions import require
 
 CONVERT = "documents:convert"
 PATH = "/documents/convert"
+LATER: Final[dict[str, Any]] = {
+    "model": JobAnswer,
+    "description": "With `Prefer: respond-async`: the job, as of `POST /documents/conversions`.",
+}
 PACKED_ALREADY = frozenset({"xlsx", "avro"})
 BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 ANY: Final = {"*/*": BINARY}  # of the media types of `GET /documents/formats`, and of none
@@ -120,24 +128,30 @@ class Turns:
                 del self._running[user_id]
 
 
-def convert_routes(waited: Waited) -> APIRouter:
-    """Return the routes."""
+def convert_routes(waited: Waited, jobs: JobPorts) -> APIRouter:
+    """Return the routes; who does not want to wait has a job begun."""
     routes = APIRouter(tags=["documents"], responses=problems(401, 403, 422, 503))
     turns = Turns(waited.per_user)
 
     @routes.post(
         PATH,
         response_class=Response,
-        responses=problems(406) | {200: _answer_described()},
+        responses=problems(400, 406, 409, 413, 415, 429) | {200: _answer_described(), 202: LATER},
         openapi_extra={
             "parameters": parameters(OWN),
             "requestBody": {"required": True, "content": ANY},
         },
     )
-    async def convert_a_document(request: Request, user: SignedIn) -> Response:
+    async def convert_a_document(
+        request: Request, user: SignedIn, later: PrefersLater, idempotency_key: IdempotencyKey = None
+    ) -> Response:
         """Convert the body into another format, while it is coming; with the permission `documents:convert`."""
         require(user.roles, CONVERT)
-        return ConvertedAnswer(waited.converter, *_asked(request, waited), partial(turns.of, user.id))
+        asked = negotiation.asked_of(request, OWN)
+        if later:
+            job, headers = await take_in(request, user.id, asked, idempotency_key, jobs)
+            return JSONResponse(job.model_dump(mode="json", by_alias=True), 202, headers | APPLIED_LATER)
+        return ConvertedAnswer(waited.converter, *_answered(asked, request, waited), partial(turns.of, user.id))
 
     @routes.get("/documents/formats")
     async def list_formats(user: SignedIn) -> FormatList:
@@ -163,9 +177,8 @@ def convert_routes(waited: Waited) -> APIRouter:
     return routes
 
 
-def _asked(request: Request, waited: Waited) -> tuple[Task, Way]:
-    """Return what the head asks for. Raise `Malformed`, `Unsupported`, `NotAcceptable`: nothing of the body was read."""
-    asked = negotiation.asked_of(request, OWN)
+def _answered(asked: negotiation.Asked, request: Request, waited: Waited) -> tuple[Task, Way]:
+    """Return how the result goes out. Raise `Malformed`: nothing of the body was read."""
     if asked.own["complete"] not in (None, "true", "false"):
         raise Malformed("bad_option", "complete is true or false")
     write, takes_zstd = asked.write, negotiation.takes_zstd(", ".join(request.headers.getlist("accept-encoding")))

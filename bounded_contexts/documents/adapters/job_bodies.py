@@ -36,6 +36,15 @@ class JobPage(BaseModel):
     page: NextPage
 
 
+class EverybodysJob(JobSummary):
+    user_id: Annotated[UUID, Field(description="Whose it is.")]
+
+
+class EverybodysPage(BaseModel):
+    data: list[EverybodysJob]
+    page: NextPage
+
+
 class LossAnswer(BaseModel):
     code: Annotated[str, Field(description="docs/documents.md.", examples=["null_as_text"])]
     pointer: Annotated[str, Field(description="JSON Pointer into the source.", examples=["/0/price"])]
@@ -87,8 +96,11 @@ def job_answer(id_: UUID, job: Job, listed: Listed | None) -> JobAnswer:
 
 
 def summary(of: Listed) -> JobSummary:
-    fields: dict[str, Any] = {name: getattr(of, name) for name in JobSummary.model_fields if name != "id"}
-    return JobSummary(id=of.document_id, **fields)
+    return JobSummary(**_listed(of))
+
+
+def everybodys(of: Listed) -> EverybodysJob:
+    return EverybodysJob(user_id=of.user_id, **_listed(of))
 
 
 _SAME = (
@@ -102,6 +114,10 @@ _SAME = (
     "requested_at",
     "changed_at",
 )
+
+
+def _listed(of: Listed) -> dict[str, Any]:
+    return {"id": of.document_id} | {name: getattr(of, name) for name in JobSummary.model_fields if name != "id"}
 
 
 def _report(job: Job) -> ReportAnswer | None:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from bounded_contexts.documents.adapters.tables import conversion_job
-from bounded_contexts.documents.application.job_ports import Listed, Place, Usage
+from bounded_contexts.documents.application.job_ports import Choice, Listed, Place, Usage
 from bounded_contexts.documents.domain.conversion import OPEN, ConversionEvent, Status
 from infra.postgres import Database
 from schemas.documents.events import (
@@ -48,8 +48,12 @@ class PostgresJobs:
         async with self._database.transaction() as connection:
             await connection.execute(this.values(read_bytes=event.read_bytes))
 
-    async def of_user(self, user_id: UUID, limit: int, before: Place | None = None) -> list[Listed]:
-        query = sa.select(conversion_job).where(conversion_job.c.user_id == user_id)
+    async def page(self, choice: Choice, limit: int, before: Place | None = None) -> list[Listed]:
+        query = sa.select(conversion_job)
+        if choice.user_id:
+            query = query.where(conversion_job.c.user_id == choice.user_id)
+        if choice.status:
+            query = query.where(conversion_job.c.status == choice.status)
         place = (conversion_job.c.requested_at, conversion_job.c.document_id)
         if before:
             query = query.where(sa.tuple_(*place) < sa.tuple_(*before))

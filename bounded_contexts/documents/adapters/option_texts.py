@@ -46,6 +46,10 @@ OPTIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "quoting": ("Which texts are written in quotes.", (*DELIMITED, "yaml")),
     "mark": ("Begin the result with a byte order mark.", ()),
     "formula": ("What becomes of written texts that spreadsheet programs would run.", DELIMITED),
+    "profile": (
+        "Whom the result is meant for: `excel` is `formula=escape` and `mark=true`, unless these are said.",
+        DELIMITED,
+    ),
     "root": ("Name of the written root element.", ("xml",)),
     "row": ("Name of written records.", ("xml",)),
     "attributes": ("What keys begin with that are attributes.", ("xml",)),

@@ -24,4 +24,5 @@ conversion_job = sa.Table(
     sa.Column("changed_at", Moment, nullable=False),
     sa.Column("expires_at", Moment),
     sa.Index("conversion_job_of_user", "user_id", "requested_at", "document_id"),
+    sa.Index("conversion_job_of_everybody", "requested_at", "document_id"),
 )

@@ -36,6 +36,14 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """Which jobs are listed; None: whoever's they are, however they are."""
+
+    user_id: UUID | None = None
+    status: Status | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What somebody has in the house."""
 
@@ -58,8 +66,8 @@ class JobWriter(Protocol):
 class JobReader(Protocol):
     """What has been listed of jobs; those that were deleted are not."""
 
-    async def of_user(self, user_id: UUID, limit: int, before: Place | None = None) -> list[Listed]:
-        """Return the user's jobs, last requested first, those after `before`."""
+    async def page(self, choice: Choice, limit: int, before: Place | None = None) -> list[Listed]:
+        """Return those jobs, last requested first, from `before` on."""
         ...
 
     async def job(self, document_id: UUID) -> Listed | None:

@@ -1,4 +1,4 @@
-"""One conversion job, and what came out of it, for its owner."""
+"""One conversion job, for its owner and who sees everybody's; what came out of it, for its owner alone."""
 
 from uuid import UUID
 
@@ -9,8 +9,8 @@ from shared_kernel.decider import state_of
 from shared_kernel.errors import Gone, Taken
 
 
-async def job_for(document_id: UUID, user_id: UUID, ports: JobPorts) -> Job:
-    """Return the job as its events say. Raise `NotFound` for who does not own it."""
+async def job_for(document_id: UUID, user_id: UUID | None, ports: JobPorts) -> Job:
+    """Return the job as its events say. Raise `NotFound` for who does not own it, None being who sees everybody's."""
     job, _ = await state_of(conversion, ports.store, document_id)
     return visible(job, user_id)
 

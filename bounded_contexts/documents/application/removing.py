@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from bounded_contexts.documents.application.commands import change_conversion
-from bounded_contexts.documents.application.job_ports import JobPorts
+from bounded_contexts.documents.application.job_ports import Choice, JobPorts
 from bounded_contexts.documents.domain.commands import Cancel, Delete
 from bounded_contexts.documents.domain.conversion import Job
 from schemas.identity.events import UserErased
@@ -32,7 +32,7 @@ async def delete(document_id: UUID, user_id: UUID, ports: JobPorts) -> None:
 async def user_erased(event: UserErased, ports: JobPorts) -> None:
     """Delete everything of somebody who is gone. Safe to repeat."""
     before = None
-    while jobs := await ports.jobs.of_user(event.user_id, PAGE, before):
+    while jobs := await ports.jobs.page(Choice(event.user_id), PAGE, before):
         for each in jobs:
             try:
                 await delete(each.document_id, event.user_id, ports)

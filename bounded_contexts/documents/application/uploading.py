@@ -9,7 +9,7 @@ from bounded_contexts.documents.application.ports import Task
 from bounded_contexts.documents.domain.commands import RequestConversion
 from bounded_contexts.documents.domain.conversion import Job, kept
 from shared_kernel.blobs import BlobName, BlobTooLarge
-from shared_kernel.errors import Exhausted, Refused
+from shared_kernel.errors import Exhausted, Refused, Taken
 
 
 async def upload(
@@ -17,8 +17,8 @@ async def upload(
 ) -> Job:
     """Store the input while it comes, then return the job. A repeat with the same content is the same job.
 
-    Raise `Exhausted` for who has too many jobs or bytes here, `BlobTooLarge`, `Refused`: no input is left then; `Unavailable`:
-    what is left is tidied away."""
+    Raise `Exhausted` for who has too many jobs here, `Taken` for too many bytes, which only deleting ends, `BlobTooLarge`,
+    `Refused`: no input is left then; `Unavailable`: what is left is tidied away."""
     room = await _room(user_id, ports)
     blob = BlobName(document_id, uuid4())
     try:
@@ -51,7 +51,7 @@ async def upload(
 
 
 async def _room(user_id: UUID, ports: JobPorts) -> int:
-    """Return how many bytes the user may store. Raise `Exhausted`."""
+    """Return how many bytes the user may store. Raise `Exhausted`, `Taken`."""
     usage = await ports.jobs.usage(user_id)
     if usage.waiting >= ports.terms.waiting_per_user:
         raise Exhausted("too_many_conversions", f"{ports.terms.waiting_per_user} may wait or run; cancel one, or wait")
@@ -60,5 +60,6 @@ async def _room(user_id: UUID, ports: JobPorts) -> int:
     return ports.terms.stored_per_user - usage.stored
 
 
-def _too_much(ports: JobPorts) -> Exhausted:
-    return Exhausted("storage_exhausted", f"{ports.terms.stored_per_user} bytes may be stored; delete conversions")
+def _too_much(ports: JobPorts) -> Taken:
+    # Not `Exhausted`: to come again later, as programs do by themselves then, changes nothing.
+    return Taken("storage_exhausted", f"{ports.terms.stored_per_user} bytes may be stored; delete conversions")

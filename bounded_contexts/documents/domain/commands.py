@@ -27,7 +27,7 @@ class RequestConversion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begin:
-    """A process is about to convert it. `why` is the code of what ended its former attempt, if it knows that."""
+    """A process is about to convert it. `why` is the code of what the worker died of that it had just before, if one did."""
 
     document_id: UUID
     why: str | None

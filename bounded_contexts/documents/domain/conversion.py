@@ -1,7 +1,8 @@
 """Conversion: a document that somebody has uploaded, and what becomes of it. Pure: no clock, no I/O, no randomness.
 
-Whoever converts says so first; a process that is killed has said it and nothing more, so that its successors know how often it
-was tried. Several may work at once by mistake: the first outcome holds, later ones change nothing.
+Whoever converts says so first, and what the worker before died of; a process that is stopped or killed has said no more, so
+that its successors know how often it was tried, and how often the document may have been to blame. Several may work at once by
+mistake: the first outcome holds, later ones change nothing.
 """
 
 from collections.abc import Mapping
@@ -33,7 +34,8 @@ from schemas.documents.events import (
 )
 from shared_kernel.errors import NotFound, Refused, Taken
 
-ATTEMPTS = 5  # to convert one document, interrupted ones included, before it is given up
+DEATHS = 5  # of workers that had the document, which may be what they die of, before it is given up
+ATTEMPTS = 100  # interrupted ones included: processes are stopped for reasons of their own, but hardly so often in a job's time
 
 ConversionEvent = (
     ConversionRequested
@@ -85,6 +87,7 @@ class Job:
     changed_at: datetime
     status: Status = "waiting"
     attempts: int = 0
+    deaths: int = 0  # of its workers, as far as somebody was left to tell
     result: Result | None = None
     failure: Failure | None = None
 
@@ -136,7 +139,8 @@ def evolve(state: Job | None, event: ConversionEvent) -> Job:
     job = known(state)
     match event:
         case ConversionBegun():
-            return replace(job, status="running", attempts=event.attempt, changed_at=event.begun_at)
+            deaths = job.deaths + (event.why is not None)
+            return replace(job, status="running", attempts=event.attempt, deaths=deaths, changed_at=event.begun_at)
         case DocumentConverted():
             return replace(job, status="converted", result=_result(event), changed_at=event.converted_at)
         case ConversionFailed():
@@ -150,9 +154,9 @@ def evolve(state: Job | None, event: ConversionEvent) -> Job:
             return replace(job, status="deleted", changed_at=event.deleted_at)
 
 
-def visible(state: Job | None, user_id: UUID) -> Job:
-    """Return the job for its owner. Raise `NotFound` for everybody else, and when it was deleted."""
-    if state is None or state.user_id != user_id or state.status == "deleted":
+def visible(state: Job | None, user_id: UUID | None) -> Job:
+    """Return the job for its owner, or for None, who sees everybody's. Raise `NotFound` for others, and when it was deleted."""
+    if state is None or user_id not in (None, state.user_id) or state.status == "deleted":
         raise NotFound("conversion_not_found")
     return state
 
@@ -202,8 +206,10 @@ def _asked(of: Job | RequestConversion) -> tuple[object, ...]:
 def _begun(job: Job, ask: Begin) -> tuple[ConversionEvent, ...]:
     if not job.is_open:
         return ()
-    if job.attempts < ATTEMPTS:
-        return (ConversionBegun(document_id=ask.document_id, attempt=job.attempts + 1, begun_at=ask.at),)
+    deaths = job.deaths + (ask.why is not None)
+    if deaths < DEATHS and job.attempts < ATTEMPTS:
+        begun = ConversionBegun(document_id=ask.document_id, attempt=job.attempts + 1, begun_at=ask.at, why=ask.why)
+        return (begun,)
     given_up = ConversionFailed(
         document_id=ask.document_id,
         user_id=job.user_id,

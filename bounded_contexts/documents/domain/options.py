@@ -10,6 +10,8 @@ TYPES: Final = ("integer", "decimal", "boolean", "datetime", "date", "time", "st
 Duplicates = Literal["error", "first", "last", "list"]
 Inference = Literal["off", "safe", "full"]
 Nulls = Literal["drop", "error", "text"]
+# Excel runs cells that begin as formulas do, and takes UTF-8 for another charset where nothing marks it.
+PROFILES: Final[Mapping[str, Mapping[str, str]]] = {"none": {}, "excel": {"formula": "escape", "mark": "true"}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,7 @@ class Options:
     formula: Literal["keep", "escape", "reject"] = (
         "keep"  # texts that spreadsheet programs would run: = + - @ tab return
     )
+    profile: Literal["none", "excel"] = "none"  # what other defaults there are, for whom the result is meant
     # XML
     root: str = "root"
     row: str = "row"
@@ -93,7 +96,7 @@ def options_of(given: Mapping[str, str]) -> Options:
     """Return the options as texts say them. Raise `Malformed` for names and values that there are none of."""
     kinds = get_type_hints(Options)
     found: dict[str, Any] = {}
-    for name, text in given.items():
+    for name, text in {**PROFILES.get(given.get("profile", "none"), {}), **given}.items():
         if name not in kinds:
             raise Malformed("unknown_option", f"{name[:40]!r} is none of {', '.join(kinds)}")
         found[name] = _meant(name, kinds[name], text)

@@ -2,7 +2,8 @@
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Final
 
@@ -70,14 +71,18 @@ class Sheets:
         """Make an area lead to a heading."""
         self._canvas.linkRect("", f"heading-{number}", (x, y, x + width, y + height), relative=0)
 
-    def code(self, matrix: Sequence[Sequence[int]], x: float, y: float, size: float) -> None:
-        """Draw the dark fields of a matrix, in the square whose lower left corner is at x, y."""
-        side = size / len(matrix)
-        areas = []
-        for number, row in enumerate(matrix):
-            top = y + size - (number + 1) * side
-            areas += [f"{x + at * side:.3f} {top:.3f} {side:.3f} {side:.3f} re" for at, dark in enumerate(row) if dark]
-        self._code(f"0 0 0 rg {' '.join(areas)} f")
+    def draw(self, operators: str) -> None:
+        """Draw with operators of PDF (ISO 32000-1, 8.5), between a save and a restore of the state."""
+        self._code(f"q {operators} Q")
+
+    @contextmanager
+    def turned(self, x: float, y: float, angle: float) -> Iterator[None]:
+        """Draw with the corner of all coordinates at x, y, turned against the clock by degrees."""
+        self._canvas.saveState()
+        self._canvas.translate(x, y)
+        self._canvas.rotate(angle)
+        yield
+        self._canvas.restoreState()
 
     def line(self, line: Line, x: float, y: float, width: float, align: Align) -> None:
         """Draw a line of text whose base line is at y."""
@@ -105,7 +110,7 @@ class Sheets:
             return
         if piece.text.strip():
             shown = self._shown(piece.text, piece.face, style.size)
-            self._code(f"BT {_rgb(style.color)} rg {x:.2f} {y:.2f} Td {shown} ET")
+            self._code(f"BT {rgb(style.color)} rg {x:.2f} {y:.2f} Td {shown} ET")
         self._under(piece, x, y, across)
 
     def _shown(self, text: str, face: Face, size: float) -> str:
@@ -144,11 +149,11 @@ class Sheets:
 
     def rule(self, x: float, y: float, width: float, color: str, thickness: float) -> None:
         """Draw a horizontal line."""
-        self._code(f"{_rgb(color)} RG {thickness:.2f} w {x:.2f} {y:.2f} m {x + width:.2f} {y:.2f} l S")
+        self._code(f"{rgb(color)} RG {thickness:.2f} w {x:.2f} {y:.2f} m {x + width:.2f} {y:.2f} l S")
 
     def box(self, x: float, y: float, width: float, height: float, color: str) -> None:
         """Fill a rectangle whose lower left corner is at x, y."""
-        self._code(f"{_rgb(color)} rg {x:.2f} {y:.2f} {width:.2f} {height:.2f} re f")
+        self._code(f"{rgb(color)} rg {x:.2f} {y:.2f} {width:.2f} {height:.2f} re f")
 
     def image(self, image: Image, x: float, y: float) -> None:
         """Draw an image; the same one is in the file once. Raise `Unwritable` for what cannot be decoded."""
@@ -207,5 +212,6 @@ def _together(pieces: list[Piece]) -> list[Piece]:
 
 
 @lru_cache(maxsize=256)
-def _rgb(color: str) -> str:
+def rgb(color: str) -> str:
+    """Return a colour as operands of PDF."""
     return " ".join([f"{int(color[at : at + 2], 16) / 255:.3g}" for at in (1, 3, 5)])

@@ -10,6 +10,7 @@ from bounded_contexts.documents.adapters.engines import barcodes, docx_parts
 from bounded_contexts.documents.adapters.engines.docx_parts import HEAD, NAMESPACES, Relations
 from bounded_contexts.documents.adapters.packed import Sink, entry
 from bounded_contexts.documents.domain.rendering.blocks import (
+    Barcode,
     Block,
     Cell,
     Contents,
@@ -20,7 +21,6 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Page,
     PageBreak,
     Paragraph,
-    QrCode,
     Resolved,
     Rule,
     Run,
@@ -155,7 +155,7 @@ class _Document:
                 yield from self._table(block, relations)
             case Contents():
                 yield from self._contents(block, relations)
-            case QrCode():
+            case Barcode():
                 yield self._image(barcodes.as_image(block), relations)
             case Image():
                 yield self._image(block, relations)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from bounded_contexts.documents.adapters.engines.canvas import Sheets
+from bounded_contexts.documents.adapters.engines.fonts import tell_missing
 from bounded_contexts.documents.adapters.engines.lines import Breaker
 from bounded_contexts.documents.adapters.engines.pdf_flow import RULE_ROOM, Flow, height_of
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
@@ -36,10 +37,16 @@ LEAST_ROOM: Final = 36.0  # points between header and footer
 CHUNK: Final = 256 * 1024
 
 
-def write_pdf(resolved: Resolved, telling: Telling, limits: RenderLimits, pages: int = 0) -> Iterator[bytes]:
-    """Yield the file. `pages` is their number as far as the body says it. Raise `TooLarge`, `Unwritable`."""
+def laid_out(resolved: Resolved, telling: Telling, limits: RenderLimits, pages: int = 0) -> "Layout":
+    """Return the document on its pages. `pages` is their number as far as the body says it. Raise `TooLarge`, `Unwritable`."""
     layout = Layout(resolved, telling, limits, pages)
     layout.run()
+    return layout
+
+
+def write_pdf(layout: "Layout", telling: Telling) -> Iterator[bytes]:
+    """Yield the file, and tell of what it misses."""
+    tell_missing(layout.missing, telling)
     data = layout.sheets.done()
     for at in range(0, len(data), CHUNK):
         yield data[at : at + CHUNK]
@@ -73,13 +80,11 @@ class Layout(Flow):
         self._pages = self.number
         for name, number, page in self._deferred:
             self._draw_deferred(name, number, page)
-        self._tell_missing()
 
-    def _tell_missing(self) -> None:
-        if self.breaker.missing:
-            self._telling.pointer = ""
-            named = ", ".join(f"U+{ord(each):04X}" for each in sorted(self.breaker.missing)[:10])
-            self._telling.warn("missing_glyph", f"no font has {named}")
+    @property
+    def missing(self) -> set[str]:
+        """Return the characters that no font of this engine has."""
+        return self.breaker.missing
 
     def _field(self, name: str) -> str:
         return str(self.number) if name == "page" else str(self._pages)

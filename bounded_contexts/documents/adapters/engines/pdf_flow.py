@@ -5,12 +5,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from bounded_contexts.documents.adapters.engines.barcodes import matrix
+from bounded_contexts.documents.adapters.engines import barcodes
 from bounded_contexts.documents.adapters.engines.canvas import Sheets
 from bounded_contexts.documents.adapters.engines.fonts import face_of
 from bounded_contexts.documents.adapters.engines.lines import Breaker, Line
+from bounded_contexts.documents.adapters.engines.pdf_drawings import place
 from bounded_contexts.documents.adapters.engines.pdf_tables import TableLayout
 from bounded_contexts.documents.domain.rendering.blocks import (
+    Barcode,
     Block,
     Contents,
     Entry,
@@ -19,7 +21,6 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     ListItem,
     PageBreak,
     Paragraph,
-    QrCode,
     Rule,
     Run,
     Section,
@@ -48,6 +49,11 @@ class Flow(ABC):
     def room(self) -> float:
         """Return the height that is left."""
         return self.y - self._bottom
+
+    @property
+    def depth(self) -> float:
+        """Return the height of a room in which nothing stands."""
+        return self._top - self._bottom
 
     @property
     def is_fresh(self) -> bool:
@@ -90,8 +96,8 @@ class Flow(ABC):
                 TableLayout(self, block).draw()
             case Contents():
                 self._contents(block)
-            case QrCode():
-                self._code(block)
+            case Barcode():
+                place(self, barcodes.drawing(block), block.align)
             case Image():
                 self._image(block)
             case Rule() | Spacer() | PageBreak():
@@ -193,17 +199,8 @@ class Flow(ABC):
         dot = face_of(style).width(" .", style.size)
         return self.breaker.lines((Run(" ." * int(room / dot), style),), room)[0] if room > dot else None
 
-    def _code(self, code: QrCode) -> None:
-        side = min(code.size, self.width, self._top - self._bottom)
-        self.need(side)
-        room = self.width - side
-        x = self.left + {"left": 0.0, "center": room / 2, "right": room}.get(code.align, 0.0)
-        self.y -= side
-        self.sheets.code(matrix(code), x, self.y, side)
-        self.y -= min(4.0, max(self.room, 0.0))
-
     def _image(self, image: Image) -> None:
-        scale = min(1.0, self.width / image.width, (self._top - self._bottom) / image.height)
+        scale = min(1.0, self.width / image.width, self.depth / image.height)
         if scale < 1.0:
             image = Image(
                 image.data, image.media_type, image.width * scale, image.height * scale, image.alt, image.align

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from bounded_contexts.documents.adapters.engines import typeset_fonts
 from bounded_contexts.documents.adapters.engines.barcodes import matrix
+from bounded_contexts.documents.adapters.engines.fonts import named, tell_missing
 from bounded_contexts.documents.domain.errors import TooLarge
 from bounded_contexts.documents.domain.rendering.blocks import (
     Block,
@@ -102,10 +103,7 @@ class Setting:
             "sections": self._sections(),
             "styles": self._texts,
         }
-        if self._missing:
-            self._telling.pointer = ""
-            named = ", ".join(f"U+{ord(each):04X}" for each in sorted(self._missing)[:10])
-            self._telling.warn("missing_glyph", f"no font has {named}")
+        tell_missing(self._missing, self._telling)
         return Typesetting(data, self._files)
 
     def _sections(self) -> list[Json]:
@@ -119,7 +117,12 @@ class Setting:
                 sections.append({"page": _page(place.page), "blocks": place.blocks})
             else:
                 self._put(block, place)
-        return [each for each in sections if each["blocks"]] or sections[:1]
+        found = [each for each in sections if each["blocks"]] or sections[:1]
+        for number, each in enumerate(found):
+            each["first"] = number == 0
+        if found[0]["blocks"] and "gap" in found[0]["blocks"][0]:
+            found[0]["blocks"][0]["gap"] = 0.0  # nothing stands above it
+        return found
 
     def _put(self, block: Block, place: _Place) -> None:
         if isinstance(block, ListItem):
@@ -182,8 +185,7 @@ class Setting:
         missing: set[str] = set()
         text = typeset_fonts.shown(text, missing)
         if missing and self._profile.standards:
-            named = ", ".join(f"U+{ord(each):04X}" for each in sorted(missing)[:10])
-            self._refuse("missing_glyph", f"no font has {named}", pointer)
+            self._refuse("missing_glyph", f"no font has {named(missing)}", pointer)
         else:
             self._missing |= missing
         return text

@@ -20,6 +20,7 @@ from bounded_contexts.documents.adapters.engines.xlsx_cells import Cells, fits
 from bounded_contexts.documents.adapters.formats.xlsx_cells import ROWS
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import (
+    Barcode,
     Block,
     Cell,
     Contents,
@@ -29,7 +30,6 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     ListItem,
     PageBreak,
     Paragraph,
-    QrCode,
     Resolved,
     Row,
     Rule,
@@ -162,7 +162,7 @@ class _Workbook:
                 self._text(block.runs, block.style, block.mark + " ", block.level + 1)
             case Contents():
                 self._contents(block)
-            case QrCode():
+            case Barcode():
                 self._image(as_image(block))
             case Image():
                 self._image(block)

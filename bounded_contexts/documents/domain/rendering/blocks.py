@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from bounded_contexts.documents.domain.rendering.barcodes import ErrorCorrection, Symbology
 from bounded_contexts.documents.domain.values import Value
 
 Align = Literal["left", "center", "right", "justify"]
@@ -218,17 +219,21 @@ class Contents:
 
 
 @dataclass(frozen=True, slots=True)
-class QrCode:
-    """A QR code; a square of `size` points, the quiet zone within."""
+class Barcode:
+    """A barcode in a box of points. `value` is complete: what the symbology says, check digit and all."""
 
+    symbology: Symbology
     value: str
-    error: Literal["L", "M", "Q", "H"]
-    size: float
+    width: float
+    height: float
     alt: str
+    error: ErrorCorrection | None = None
+    quiet: int = 0  # modules round it
+    show_text: bool = False
     align: Align = "left"
 
 
-Block = Heading | Paragraph | ListItem | Table | Contents | QrCode | Image | Rule | Spacer | PageBreak | Section
+Block = Heading | Paragraph | ListItem | Table | Contents | Barcode | Image | Rule | Spacer | PageBreak | Section
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import Page
+from bounded_contexts.documents.domain.rendering.checking_graphics import barcode_problems
 from bounded_contexts.documents.domain.rendering.expressions import expression, path_of, template
 from bounded_contexts.documents.domain.rendering.functions import moment_of
 from bounded_contexts.documents.domain.rendering.images import decoded, pixels
@@ -64,6 +65,8 @@ class _Checking:
             yield from self._image(value, pointer)
         elif kind == "table":
             yield from _table(value, pointer)
+        elif kind == "barcode":
+            yield from barcode_problems(value, pointer)
         elif kind == "section":
             yield from self.page(value.get("page", {}), f"{pointer}/page")
         elif kind in ("number", "currency", "percent", "date"):

@@ -30,7 +30,7 @@ FIDELITY: Final[dict[str, tuple[str, str, str, str]]] = {
         A,
         "DOCX: a field that can be refreshed, with the page numbers of the PDF; XLSX: the headings' texts",
     ),
-    "barcode": (N, N, N, "QR codes; PDF: as areas, DOCX and XLSX: as an image"),
+    "barcode": (N, N, N, "PDF: as areas; DOCX, XLSX: as an image of 300 dots an inch"),
     "section": (N, N, A, "XLSX: a new sheet with its own page"),
     "quote": (N, N, A, "XLSX: one cell"),
     "code": (N, N, A, "XLSX: one cell"),

@@ -18,3 +18,6 @@ class RenderLimits:
     image_bytes: int = 16 << 20  # of one image, decoded from base64
     typeset_blocks: int = 20_000  # of a tagged document, or one that the quick engine has no fonts for
     typeset_cells: int = 30_000  # of its tables together, some 100 pages
+
+
+TYPESET_LIMITS = ("typeset_blocks", "typeset_cells")

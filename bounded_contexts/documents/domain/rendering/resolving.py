@@ -17,7 +17,6 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Page,
     PageBreak,
     Paragraph,
-    QrCode,
     Resolved,
     Rule,
     Section,
@@ -25,6 +24,7 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Style,
     Watermark,
 )
+from bounded_contexts.documents.domain.rendering.drawn import barcode
 from bounded_contexts.documents.domain.rendering.expressions import each_of, expression, path_of, truth
 from bounded_contexts.documents.domain.rendering.functions import Context
 from bounded_contexts.documents.domain.rendering.images import decoded, pixels
@@ -182,7 +182,7 @@ class _Resolving:
                 return self._contents(block, pointer)
             case "barcode":
                 self._telling.uses("barcode")
-                return self._barcode(block, pointer)
+                return barcode(block, self._texts, pointer)
             case "image":
                 self._telling.uses("image")
                 return self._image(block)
@@ -222,12 +222,6 @@ class _Resolving:
             title = Paragraph(self._texts.runs(block["title"], over, pointer), over)
         first, last = sorted(int(level) for level in block.get("levels", (1, 3)))
         return Contents(title, (first, last), style)
-
-    def _barcode(self, block: dict[str, Any], pointer: str) -> QrCode:
-        self._telling.pointer = pointer
-        value, alt = self._texts.filled(block["value"]), self._texts.filled(block["alt"])
-        size = max(points(block.get("size", "25mm")), 8.0)
-        return QrCode(value, block.get("errorCorrection", "M"), size, alt, block.get("align", "left"))
 
     def _image(self, block: dict[str, Value]) -> Image:
         limits = self._context.limits

@@ -3,13 +3,33 @@
 Blocks are told apart by `type` with if and then, so that a fault in one says what is wrong there and nothing of the others.
 """
 
-from typing import Any, Final
+from typing import Final
 
+from bounded_contexts.documents.domain.rendering.schema_graphics import BARCODE
+from bounded_contexts.documents.domain.rendering.schema_parts import (
+    ALIGN,
+    BOOLEAN,
+    COLOR,
+    EXPRESSION,
+    LENGTH,
+    NAME,
+    STRING,
+    TEXTS,
+    WIDTH,
+    Schema,
+)
+from bounded_contexts.documents.domain.rendering.schema_parts import a_list as _list
+from bounded_contexts.documents.domain.rendering.schema_parts import an_object as _object
+from bounded_contexts.documents.domain.rendering.schema_parts import integer as _integer
+from bounded_contexts.documents.domain.rendering.schema_parts import ref as _ref
+
+<<<<<<< HEAD
 from bounded_contexts.documents.domain.rendering.standards import PDF_OUTPUT
 
 Schema = dict[str, Any]
+=======
+>>>>>>> main
 ID: Final = "urn:headwater:document:1.0"
-TEXTS: Final = 100_000  # characters of a text as it is written
 FUNCTIONS_OF_TOTALS: Final = ("sum", "avg", "min", "max", "count")
 SIZES: Final = {
     "A3": (841.89, 1190.55),
@@ -18,56 +38,6 @@ SIZES: Final = {
     "letter": (612.0, 792.0),
     "legal": (612.0, 1008.0),
 }
-COLOR: Final = {"type": "string", "pattern": "^#[0-9A-Fa-f]{6}$"}
-NAME: Final = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]{0,63}$"}
-LENGTH: Final = {
-    "type": ["number", "string"],
-    "description": "points, or a number with mm, cm, in or pt",
-    "minimum": 0,
-    "maximum": 14_400,
-    "pattern": "^[0-9]{1,5}(\\.[0-9]{1,4})?(mm|cm|in|pt)$",
-}
-WIDTH: Final = {
-    "type": ["number", "string"],
-    "description": "a length, a share such as 1fr, or auto",
-    "exclusiveMinimum": 0,
-    "maximum": 14_400,
-    "pattern": "^(auto|[0-9]{1,5}(\\.[0-9]{1,4})?(mm|cm|in|pt|fr))$",
-}
-STRING: Final = {"type": "string", "maxLength": TEXTS}
-EXPRESSION: Final = {
-    "type": ["string", "number", "boolean", "null", "object"],
-    "description": "a text with {{fields}}, a constant, or an object of one key: a path, an operation or a function",
-    "minProperties": 1,
-    "maxProperties": 1,
-}
-BOOLEAN: Final = {"type": "boolean"}
-
-
-def _ref(name: str) -> Schema:
-    return {"$ref": f"#/$defs/{name}"}
-
-
-def _object(properties: Schema, *required: str, **more: Any) -> Schema:
-    """An object that knows its properties; a name that begins with x- is anybody's."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(required),
-        "patternProperties": {"^x-": True},
-        "additionalProperties": False,
-        **more,
-    }
-
-
-def _integer(least: int, most: int) -> Schema:
-    return {"type": "integer", "minimum": least, "maximum": most}
-
-
-def _list(of: Schema, most: int, least: int = 0) -> Schema:
-    return {"type": "array", "items": of, "minItems": least, "maxItems": most}
-
-
 _TEXT_STYLE: Final = {
     "font": {"enum": ["sans", "mono"]},
     "size": {"type": "number", "minimum": 1, "maximum": 400},
@@ -138,7 +108,7 @@ _BLOCKS: Final[dict[str, Schema]] = {
             "width": LENGTH,
             "height": LENGTH,
             "alt": STRING,
-            "align": {"enum": ["left", "center", "right"]},
+            "align": ALIGN,
         },
         "alt",
     ),
@@ -146,19 +116,7 @@ _BLOCKS: Final[dict[str, Schema]] = {
     "spacer": _object({"height": LENGTH}, "height"),
     "pageBreak": _object({}),
     "toc": _object({"title": _ref("text"), "levels": _list(_integer(1, 6), 2, 2), "style": _ref("style")}),
-    "barcode": _object(
-        {
-            "symbology": {"enum": ["qr"]},
-            "value": {"type": "string", "minLength": 1, "maxLength": 4_000},
-            "errorCorrection": {"enum": ["L", "M", "Q", "H"]},
-            "size": LENGTH,
-            "alt": STRING,
-            "align": {"enum": ["left", "center", "right"]},
-        },
-        "symbology",
-        "value",
-        "alt",
-    ),
+    "barcode": BARCODE,
     "section": _object({"page": _ref("page"), "body": _ref("body")}, "body"),
     "if": _object({"test": _ref("expression"), "then": _ref("body"), "else": _ref("body")}, "test", "then"),
     "repeat": _object({"each": STRING, "as": NAME, "body": _ref("body")}, "each", "as", "body"),
