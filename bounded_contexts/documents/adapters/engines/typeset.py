@@ -43,7 +43,7 @@ def typeset(resolved: Resolved, telling: Telling, limits: RenderLimits, profile:
 
 def _compiled(texts: dict[str, bytes], root: str, profile: Profile) -> bytes:
     compiler = typst.Compiler(
-        texts,  # type: ignore[arg-type]
+        texts,  # type: ignore[type-var]  # its stubs do not know of several files
         root=root,
         font_paths=fonts(),
         ignore_system_fonts=True,

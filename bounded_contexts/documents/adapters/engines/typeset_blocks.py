@@ -1,16 +1,18 @@
 """A document's blocks as JSON for typeset.typ: each with what stands above it, in points; texts stay texts."""
 
 import hashlib
-import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 from bounded_contexts.documents.adapters.engines import typeset_fonts
-from bounded_contexts.documents.adapters.engines.barcodes import matrix
-from bounded_contexts.documents.adapters.engines.fonts import named, tell_missing
+from bounded_contexts.documents.adapters.engines.barcodes import drawing
+from bounded_contexts.documents.adapters.engines.fonts import tell_missing
+from bounded_contexts.documents.adapters.engines.svg import svg
+from bounded_contexts.documents.adapters.engines.typeset_texts import Json, Texts
 from bounded_contexts.documents.domain.errors import TooLarge
 from bounded_contexts.documents.domain.rendering.blocks import (
+    Barcode,
     Block,
     Cell,
     Contents,
@@ -21,11 +23,9 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Page,
     PageBreak,
     Paragraph,
-    QrCode,
     Resolved,
     Row,
     Rule,
-    Run,
     Runs,
     Section,
     Spacer,
@@ -38,15 +38,11 @@ from bounded_contexts.documents.domain.rendering.problems import Problem
 from bounded_contexts.documents.domain.rendering.standards import UA, Profile
 from bounded_contexts.documents.domain.rendering.telling import Telling
 
-Json = dict[str, Any]
 LIST_STEP: Final = 16.0
 MARK_ROOM: Final = 5.0  # between a mark and its text
 BELOW_OTHERS: Final = 4.0  # an image or a code
 BELOW_TABLE: Final = 6.0
 WHOLE_CELL: Final = 1_200  # characters that surely stand on one page
-MIDDLE: Final = {"sans": 0.776, "mono": 0.743}  # what letters rise above the base line more than they fall below it
-FROM_RIGHT: Final = frozenset({"ar", "arc", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"})
-MIRRORED: Final = {"left": "right", "right": "left"}
 
 
 @dataclass(slots=True)
@@ -68,47 +64,50 @@ class _Place:
 
 
 class Setting:
-    """Takes a document's blocks once. `problems` are what its standards refuse, with their places."""
+    """Takes a document's blocks once."""
 
     def __init__(self, resolved: Resolved, telling: Telling, limits: RenderLimits, profile: Profile) -> None:
         self._resolved, self._telling, self._limits, self._profile = resolved, telling, limits, profile
-        self.problems: list[Problem] = []
-        self._styles: dict[Style, int] = {}
-        self._texts: list[Json] = []
+        self._texts = Texts(resolved.meta.language, telling, limits, profile)
         self._files: dict[str, bytes] = {}
-        self._missing: set[str] = set()
         self._cells = self._level = 0
-        self._from_right = resolved.meta.language.split("-")[0].lower() in FROM_RIGHT
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Return what its standards refuse, with their places."""
+        return self._texts.problems
 
     def taken(self) -> Typesetting:
         """Return the whole document. Raise `TooLarge`."""
         meta, resolved = self._resolved.meta, self._resolved
-        self._style(Style())
+        self._texts.style(Style())
         said = {
-            "title": self._shown(meta.title, "/meta/title"),
+            "title": self._texts.shown(meta.title, "/meta/title"),
             "author": [meta.author] if meta.author else [],
             "subject": meta.subject,
             "keywords": list(meta.keywords),
         }
+        if self._profile.is_accessible and not meta.title.strip():
+            self._texts.refuse("missing_title", "the title says nothing", "/meta/title")
         language, _, region = meta.language.partition("-")
         data = {
             "meta": said,
             "language": language.lower(),
             "region": region[-2:].upper() if len(region) in (2, 7) else None,
-            "rtl": self._from_right,
+            "rtl": self._texts.from_right,
             "fonts": {name: typeset_fonts.chain(name, meta.language) for name in ("sans", "mono")},
             "header": self._furniture(resolved.header, "/header"),
             "footer": self._furniture(resolved.footer, "/footer"),
             "watermark": self._mark(resolved.watermark),
             "sections": self._sections(),
-            "styles": self._texts,
+            "styles": self._texts.styles,
         }
-        tell_missing(self._missing, self._telling)
+        tell_missing(self._texts.missing, self._telling)
         return Typesetting(data, self._files)
 
     def _sections(self) -> list[Json]:
         place = _Place([], self._resolved.page)
-        sections = [{"page": _page(place.page), "blocks": place.blocks}]
+        sections: list[Json] = [{"page": _page(place.page), "blocks": place.blocks}]
         for number, block in enumerate(self._resolved.body(), 1):
             if number > self._limits.typeset_blocks:
                 raise TooLarge("typeset_blocks", self._limits.typeset_blocks)
@@ -137,20 +136,19 @@ class Setting:
             place.blocks.append(each)
 
     def _blocks(self, block: Block, page: Page) -> Iterator[Json]:
+        before = block.caption if isinstance(block, Table) else block.title if isinstance(block, Contents) else None
+        if before is not None:
+            yield self._paragraph(_kept(before))
         match block:
             case Heading():
                 yield self._heading(block)
             case Paragraph():
                 yield self._paragraph(block)
             case Table():
-                if block.caption is not None:
-                    yield self._paragraph(_kept(block.caption))
                 yield self._table(block, page)
             case Contents():
-                if block.title is not None:
-                    yield self._paragraph(_kept(block.title))
                 yield self._contents(block)
-            case Image() | QrCode():
+            case Image() | Barcode():
                 yield self._picture(block, page)
             case Rule():
                 yield {"kind": "rule", "gap": 0.0, "color": block.color, "thickness": block.thickness}
@@ -161,69 +159,10 @@ class Setting:
 
     # texts
 
-    def _style(self, style: Style) -> int:
-        wanted = replace(Style(), **{name: getattr(style, name) for name in _OF_TEXT})
-        if (number := self._styles.get(wanted)) is None:
-            number = self._styles[wanted] = len(self._texts)
-            above = style.size * (style.line_height + MIDDLE[style.font]) / 2
-            self._texts.append(
-                {
-                    "font": style.font,
-                    "size": style.size,
-                    "bold": style.bold,
-                    "italic": style.italic,
-                    "color": style.color,
-                    "above": round(above, 3),
-                    "below": round(style.size * style.line_height - above, 3),
-                    "underline": style.underline,
-                    "strike": style.strike,
-                }
-            )
-        return number
-
-    def _shown(self, text: str, pointer: str = "") -> str:
-        missing: set[str] = set()
-        text = typeset_fonts.shown(text, missing)
-        if missing and self._profile.standards:
-            self._refuse("missing_glyph", f"no font has {named(missing)}", pointer)
-        else:
-            self._missing |= missing
-        return text
-
-    def _run(self, run: Run) -> list[Any]:
-        said: list[Any] = [self._style(run.style), self._shown(run.text)]
-        if run.link or run.field:
-            said += [run.link, run.field]
-        return said
-
-    def _said(self, runs: Runs, style: Style) -> Json:
-        """What all that has lines says: its runs, how they stand, and how high it is when it says nothing."""
-        text = "".join([run.text for run in runs])
-        from_right = self._direction(text)
-        is_mirrored = self._from_right if from_right is None else from_right
-        is_empty = not text and not any(run.field for run in runs)
-        return {
-            "runs": [] if is_empty else [self._run(run) for run in runs if run.text or run.field],
-            "empty": style.size * style.line_height if is_empty else 0,
-            "align": MIRRORED.get(style.align, style.align) if is_mirrored else style.align,
-            "rtl": from_right,
-            "background": style.background,
-        }
-
-    def _direction(self, text: str) -> bool | None:
-        """Whether the text runs from right to left, where that is other than the document's language does."""
-        if text.isascii() and not self._from_right:
-            return None
-        for each in text:
-            kind = unicodedata.bidirectional(each)
-            if kind in ("L", "R", "AL"):
-                return None if (kind != "L") == self._from_right else not self._from_right
-        return None
-
     def _framed(self, kind: str, runs: Runs, style: Style) -> Json:
         distances = {"gap": 0.0, "above": style.space_before, "below": style.space_after}
         frame = {"indent": style.indent, "sticky": style.keep_with_next}
-        return {"kind": kind, **distances, **frame, **self._said(runs, style)}
+        return {"kind": kind, **distances, **frame, **self._texts.said(runs, style)}
 
     def _paragraph(self, block: Paragraph) -> Json:
         empty = not any(run.text or run.field for run in block.runs)
@@ -231,9 +170,11 @@ class Setting:
 
     def _heading(self, block: Heading) -> Json:
         if UA in self._profile.standards and block.level > self._level + 1:
-            self._refuse("skipped_level", f"a heading of level {block.level} comes after one of level {self._level}")
+            self._texts.refuse(
+                "skipped_level", f"a heading of level {block.level} comes after one of level {self._level}"
+            )
         self._level = block.level
-        plain = self._shown("".join([run.text for run in block.runs]))
+        plain = self._texts.shown("".join([run.text for run in block.runs]))
         kind = "heading" if plain.strip() else "paragraph"
         return {**self._framed(kind, block.runs, block.style), "level": block.level, "plain": plain}
 
@@ -245,7 +186,7 @@ class Setting:
             place.lists.pop()
         if len(place.lists) <= item.level:
             self._open(item, place)
-        said = {"number": item.number, "mark": item.mark, "inner": [], **self._said(item.runs, item.style)}
+        said = {"number": item.number, "mark": item.mark, "inner": [], **self._texts.said(item.runs, item.style)}
         place.lists[-1]["items"].append(said)
 
     def _open(self, item: ListItem, place: _Place) -> None:
@@ -256,7 +197,7 @@ class Setting:
             "gap": place.below,
             "number": item.list_number,
             "ordered": item.ordered,
-            "style": self._style(style),
+            "style": self._texts.style(style),
             "space": style.space_after,
             "indent": max(LIST_STEP - MARK_ROOM - across, 0.0),
             "shift": style.indent,
@@ -298,25 +239,27 @@ class Setting:
         return cells
 
     def _cell(self, cell: Cell) -> Json:
-        return {**self._said(cell.runs, cell.style), "breakable": len(cell.text) > WHOLE_CELL}
+        said = self._texts.said(cell.runs, cell.style)
+        said["plain"] = said["rtl"] is None and cell.style.align != "justify"
+        said["breakable"] = len(cell.text) > WHOLE_CELL
+        return said
 
     # the rest
 
     def _contents(self, block: Contents) -> Json:
         first, last = block.levels
-        style, space = self._style(block.style), block.style.space_after
+        style, space = self._texts.style(block.style), block.style.space_after
         return {"kind": "contents", "gap": 0.0, "style": style, "space": space, "first": first, "last": last}
 
-    def _picture(self, block: Image | QrCode, page: Page) -> Json:
+    def _picture(self, block: Image | Barcode, page: Page) -> Json:
         if isinstance(block, Image):
-            width, height, data, ending = block.width, block.height, block.data, block.media_type[6:]
+            data, ending = block.data, block.media_type[6:]
         else:
-            width = height = block.size
-            data, ending = _svg(matrix(block)), "svg"
+            data, ending = svg(drawing(block)), "svg"
         if not block.alt.strip() and self._profile.is_accessible:
-            self._refuse("missing_alt", "what is no text needs one that stands for it")
+            self._texts.refuse("missing_alt", "what is no text needs one that stands for it")
         room = page.width - page.left - page.right, page.height - page.top - page.bottom
-        scale = min(1.0, room[0] / width, room[1] / height)
+        scale = min(1.0, room[0] / block.width, room[1] / block.height)
         name = f"{hashlib.sha256(data).hexdigest()[:32]}.{ending}"
         self._files[name] = data
         return {
@@ -324,15 +267,15 @@ class Setting:
             "gap": 0.0,
             "below": BELOW_OTHERS,
             "file": name,
-            "width": width * scale,
-            "height": height * scale,
+            "width": block.width * scale,
+            "height": block.height * scale,
             "alt": block.alt.strip() or None,
             "align": block.align,
         }
 
     def _furniture(self, furniture: Furniture, pointer: str) -> dict[str, list[Json]]:
         found = {}
-        problems = len(self.problems)
+        problems = len(self._texts.problems)
         for name, blocks in furniture.items():
             self._telling.pointer = f"{pointer}/{name}"
             place = _Place([], self._resolved.page)
@@ -340,21 +283,17 @@ class Setting:
                 self._put(block, place)
             found[str(name)] = place.blocks
         # nobody has headers and footers read out, so their images may be silent
-        self.problems[problems:] = [each for each in self.problems[problems:] if each.code != "missing_alt"]
+        self._texts.problems[problems:] = [
+            each for each in self._texts.problems[problems:] if each.code != "missing_alt"
+        ]
         return found
 
     def _mark(self, mark: Watermark | None) -> Json | None:
         if mark is None:
             return None
-        style = self._style(Style(size=10.0, bold=True, color=mark.color))
-        text = self._shown(mark.text, "/watermark/text")
+        style = self._texts.style(Style(size=10.0, bold=True, color=mark.color))
+        text = self._texts.shown(mark.text, "/watermark/text")
         return {"text": text, "style": style, "color": mark.color, "opacity": mark.opacity, "angle": mark.angle}
-
-    def _refuse(self, code: str, detail: str, pointer: str = "") -> None:
-        self.problems.append(Problem(pointer or self._telling.pointer, code, detail))
-
-
-_OF_TEXT: Final = ("font", "size", "bold", "italic", "underline", "strike", "color", "line_height")
 
 
 def _kept(paragraph: Paragraph) -> Paragraph:
@@ -376,10 +315,3 @@ def _widths(table: Table, page: Page) -> list[Json]:
         }
         for column in table.columns
     ]
-
-
-def _svg(fields: Iterable[Iterable[int]]) -> bytes:
-    rows = [list(row) for row in fields]
-    dark = "".join([f"M{x} {y}h1v1h-1z" for y, row in enumerate(rows) for x, each in enumerate(row) if each])
-    size = f"0 0 {len(rows[0])} {len(rows)}"
-    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{size}"><path d="{dark}"/></svg>'.encode()

@@ -22,13 +22,8 @@ from bounded_contexts.documents.domain.rendering.schema_parts import a_list as _
 from bounded_contexts.documents.domain.rendering.schema_parts import an_object as _object
 from bounded_contexts.documents.domain.rendering.schema_parts import integer as _integer
 from bounded_contexts.documents.domain.rendering.schema_parts import ref as _ref
-
-<<<<<<< HEAD
 from bounded_contexts.documents.domain.rendering.standards import PDF_OUTPUT
 
-Schema = dict[str, Any]
-=======
->>>>>>> main
 ID: Final = "urn:headwater:document:1.0"
 FUNCTIONS_OF_TOTALS: Final = ("sum", "avg", "min", "max", "count")
 SIZES: Final = {

@@ -43,9 +43,11 @@ def problems_of_profile(document: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(place, "not_allowed", "one profile of PDF/A, and ua-1 beside it")
     if profile.standards and document.get("output", {}).get("pdf", {}).get("tagged") is False and profile.is_accessible:
         yield Problem("/output/pdf/tagged", "not_allowed", "the standard wants tags")
+    if any(each != UA for each in profile.standards) and "created" not in meta:
+        yield Problem("/meta/created", "missing_property", "PDF/A wants to know when the document was made")
     if not profile.is_accessible:
         return
-    if not meta.get("title"):
+    if "title" not in meta:
         yield Problem("/meta/title", "missing_property", f"{' and '.join(profile.standards)} want a title")
     if "language" not in meta and "locale" not in document:
         yield Problem("/meta/language", "missing_property", f"{' and '.join(profile.standards)} want a language")
