@@ -115,6 +115,26 @@ def test_the_header_of_a_table_is_on_each_of_its_pages() -> None:
     assert [text.count("sum") for text in pages] == [0, 0, 1]
 
 
+def test_cells_reach_over_others_and_hold_blocks() -> None:
+    inner = {"type": "table", "columns": [{}], "rows": [["inner"]]}
+    table = {
+        "type": "table",
+        "columns": [{"title": "A"}, {"title": "B"}],
+        "headerRows": [[{"value": "both", "colSpan": 2}]],
+        "rows": [
+            [{"value": "tall", "rowSpan": 2}, "1"],
+            ["2"],
+            [{"blocks": [{"type": "list", "items": ["x"]}, inner]}],
+        ],
+    }
+    document = source(table, output=TAGGED)
+
+    assert tags(document)["/Table"] == 2
+    assert tags(document)["/TH"] == 3
+    text = pdf(document).pages[0].extract_text()
+    assert all(each in text for each in ("both", "A", "B", "tall", "1", "2", "•", "x", "inner"))
+
+
 def test_the_same_document_gives_the_same_bytes() -> None:
     assert rendered(golden(["a-2b"]), "pdf")[0] == rendered(golden(["a-2b"]), "pdf")[0]
 

@@ -51,7 +51,11 @@ def render(data: bytes, target: Target, rendering: Rendering) -> Iterator[bytes]
     """Yield the file, piece by piece; the same document gives the same bytes.
 
     Raise `Unreadable`, `Invalid`, `Unwritable` or `TooLarge`, also between two pieces: what was yielded is no file then."""
-    document = read_document(data, rendering.limits)
+    yield from render_document(read_document(data, rendering.limits), target, rendering)
+
+
+def render_document(document: dict[str, Any], target: Target, rendering: Rendering) -> Iterator[bytes]:
+    """Yield the file of a document that has been read and found valid, as `render` does."""
     telling = Telling(target, document.get("strictness", "warn"), rendering.losses)
     pieces = _ENGINES[target](document, telling, rendering.limits)
     total = 0
@@ -105,11 +109,13 @@ def _pdf(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> It
         yield typeset(_resolved(document, telling, limits), telling, limits, profile)
         return
     pages, entries = _measured(document, limits, pages=True)
-    layout = pdf.laid_out(_resolved(document, telling, limits, entries), telling, limits, pages)
-    if any(typeset_fonts.has(each) for each in layout.missing) and (other := _typeset(document, telling, limits)):
-        yield other
-        return
-    yield from pdf.write_pdf(layout, telling)
+    with pdf.laid_out(_resolved(document, telling, limits, entries), telling, limits, pages) as layout:
+        has_more = any(typeset_fonts.has(each) for each in layout.missing)
+        other = _typeset(document, telling, limits) if has_more else None
+        if other is None:
+            yield from layout.written()
+            return
+    yield other
 
 
 def _typeset(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> bytes | None:

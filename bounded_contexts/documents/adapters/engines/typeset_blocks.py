@@ -213,35 +213,46 @@ class Setting:
     # tables
 
     def _table(self, table: Table, page: Page) -> Json:
-        header = [self._cell(column.title) for column in table.columns] if table.has_header else None
-        rows = [cell for number, row in enumerate(table.rows) for cell in self._row(row, table.zebra and number % 2)]
+        header = [cell for row in table.header for cell in self._row(row, False, page)]
+        rows: list[Json] = []
+        for number, row in enumerate(table.rows):
+            if row.carried and not number:
+                self._telling.warn("dropped", "a tagged PDF carries no totals from page to page")
+            rows += self._row(row, table.zebra and number % 2 == 1, page, table.break_rows)
         return {
             "kind": "table",
             "gap": 0.0,
             "below": BELOW_TABLE,
             "widths": _widths(table, page),
             "borders": table.borders,
-            "header": header,
+            "header": header or None,
             "repeat-header": table.repeat_header,
             "rows": rows,
-            "footer": self._row(table.footer, 0) if table.footer else None,
+            "footer": self._row(table.footer, False, page) if table.footer else None,
             "repeat-footer": table.repeat_footer,
         }
 
-    def _row(self, row: Row, striped: int) -> list[Json]:
+    def _row(self, row: Row, is_striped: bool, page: Page, may_break: bool = False) -> list[Json]:
         self._cells += len(row.cells)
         if self._cells > self._limits.typeset_cells:
             raise TooLarge("typeset_cells", self._limits.typeset_cells)
-        cells = [self._cell(cell) for cell in row.cells]
-        if striped and row.kind == "body":
+        cells = [self._cell(cell, page, may_break) for cell in row.cells if cell is not None]
+        if is_striped and row.kind == "body":
             for cell in cells:
                 cell["background"] = cell["background"] or "#F5F7F9"
         return cells
 
-    def _cell(self, cell: Cell) -> Json:
+    def _cell(self, cell: Cell, page: Page, may_break: bool) -> Json:
         said = self._texts.said(cell.runs, cell.style)
         said["plain"] = said["rtl"] is None and cell.style.align != "justify"
-        said["breakable"] = len(cell.text) > WHOLE_CELL
+        said["breakable"] = may_break or bool(cell.blocks) or len(cell.text) > WHOLE_CELL
+        said["across"], said["down"] = cell.across, cell.down
+        said["blocks"] = None
+        if cell.blocks:
+            place = _Place([], page)
+            for block in cell.blocks:
+                self._put(block, place)
+            said["blocks"] = place.blocks
         return said
 
     # the rest

@@ -22,6 +22,7 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Section,
     Spacer,
     Style,
+    Table,
     Watermark,
 )
 from bounded_contexts.documents.domain.rendering.drawn import barcode
@@ -68,7 +69,7 @@ class _Resolving:
         self._texts = Texts(context, styles, telling, document.get("meta", {}).get("created"))
         self._styles = styles
         self._base = styles.over(Style(), "base" if "base" in document.get("styles", {}) else None)
-        self._tables = Tables(self._texts, telling, self._base)
+        self._tables = Tables(self._texts, telling, self._base, self._nested)
         self._blocks = 0
         self._lists = 0
         self._page = page_of(document.get("page", {}), Page())
@@ -144,6 +145,13 @@ class _Resolving:
                     yield from self._items(block, here, 0, self._lists)
                 case _:
                     yield self._counted(self._block(block, here))
+
+    def _nested(self, blocks: list[dict[str, Any]], pointer: str) -> tuple[Block, ...]:
+        """Blocks in a block: all of them at once, since they may be measured before they are drawn."""
+        return tuple(
+            replace(block, rows=tuple(block.rows)) if isinstance(block, Table) else block
+            for block in self._of(blocks, pointer)
+        )
 
     def _counted(self, block: Block) -> Block:
         self._blocks += 1

@@ -15,17 +15,16 @@ from bounded_contexts.documents.domain.rendering.schema_parts import (
     NAME,
     STRING,
     TEXTS,
-    WIDTH,
     Schema,
 )
 from bounded_contexts.documents.domain.rendering.schema_parts import a_list as _list
 from bounded_contexts.documents.domain.rendering.schema_parts import an_object as _object
 from bounded_contexts.documents.domain.rendering.schema_parts import integer as _integer
 from bounded_contexts.documents.domain.rendering.schema_parts import ref as _ref
+from bounded_contexts.documents.domain.rendering.schema_tables import TABLE, TABLE_DEFS
 from bounded_contexts.documents.domain.rendering.standards import PDF_OUTPUT
 
 ID: Final = "urn:headwater:document:1.0"
-FUNCTIONS_OF_TOTALS: Final = ("sum", "avg", "min", "max", "count")
 SIZES: Final = {
     "A3": (841.89, 1190.55),
     "A4": (595.28, 841.89),
@@ -75,23 +74,7 @@ _BLOCKS: Final[dict[str, Schema]] = {
         },
         "items",
     ),
-    "table": _object(
-        {
-            "columns": _list(_ref("column"), 200, 1),
-            "rows": _ref("rows"),
-            "header": BOOLEAN,
-            "repeatHeader": BOOLEAN,
-            "footer": _list(_ref("cell"), 200),
-            "repeatFooter": BOOLEAN,
-            "zebra": BOOLEAN,
-            "borders": BOOLEAN,
-            "caption": _ref("text"),
-            "style": _ref("style"),
-            "xlsx": _object({"sheet": STRING, "freeze": BOOLEAN, "autofilter": BOOLEAN}),
-        },
-        "columns",
-        "rows",
-    ),
+    "table": TABLE,
     "image": _object(
         {
             "asset": NAME,
@@ -117,6 +100,7 @@ _BLOCKS: Final[dict[str, Schema]] = {
     "repeat": _object({"each": STRING, "as": NAME, "body": _ref("body")}, "each", "as", "body"),
 }
 BLOCKS: Final = tuple(_BLOCKS)
+NESTED_BLOCKS: Final = tuple(name for name in BLOCKS if name not in ("pageBreak", "section", "toc"))
 FURNITURE_BLOCKS: Final = ("paragraph", "image", "rule", "spacer")
 
 
@@ -170,28 +154,7 @@ _DEFS: Final[Schema] = {
         type=["string", "object"],
         maxLength=TEXTS,
     ),
-    "cell": {**EXPRESSION, "maxLength": TEXTS},
-    "rows": {
-        "type": ["object", "array"],
-        "maxItems": 100_000,
-        "items": _list(_ref("cell"), 200),
-        "properties": {"each": STRING, "as": NAME},
-        "required": ["each", "as"],
-        "patternProperties": {"^x-": True},
-        "additionalProperties": False,
-    },
-    "column": _object(
-        {
-            "title": _ref("text"),
-            "width": WIDTH,
-            "value": _ref("expression"),
-            "style": _ref("style"),
-            "titleStyle": _ref("style"),
-            "total": {"enum": list(FUNCTIONS_OF_TOTALS)},
-            "totalText": STRING,
-            "formats": _list(_object({"when": _ref("expression"), "style": _ref("style")}, "when", "style"), 50),
-        },
-    ),
+    **TABLE_DEFS,
     "page": _object(
         {
             "size": {"enum": list(SIZES)},
@@ -203,6 +166,7 @@ _DEFS: Final[Schema] = {
     ),
     "furniture": _object({"default": _FURNITURE, "first": _FURNITURE}),
     "body": _list(_told_apart(BLOCKS), 100_000),
+    "nested": _list(_told_apart(NESTED_BLOCKS), 10_000),
     **{f"block-{name}": _typed(name, block) for name, block in _BLOCKS.items()},
 }
 DOCUMENT: Final[Schema] = {

@@ -28,6 +28,8 @@ _BUILT_IN: Final[dict[str, dict[str, Any]]] = {
     "code": {"font": "mono", "size": 9, "background": "#F2F2F2"},
     "caption": {"italic": True, "keepWithNext": True},
     "title": {"bold": True, "background": "#E8ECF0"},
+    "group": {"bold": True},
+    "subtotal": {"bold": True},
     "total": {"bold": True},
 }
 
