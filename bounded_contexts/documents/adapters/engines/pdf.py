@@ -5,6 +5,7 @@ end; a body that says it is laid out twice (`rendering.py`).
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Final
 
@@ -35,16 +36,14 @@ Furnished = Paragraph | Image | Rule | Spacer
 Furnishing = tuple[Furnished, ...]
 EDGE: Final = 24.0  # from the paper's edge to a header or footer
 LEAST_ROOM: Final = 36.0  # points between header and footer
-CHUNK: Final = 256 * 1024
 
 
 def write_pdf(resolved: Resolved, telling: Telling, limits: RenderLimits, pages: int = 0) -> Iterator[bytes]:
     """Yield the file. `pages` is their number as far as the body says it. Raise `TooLarge`, `Unwritable`."""
     layout = Layout(resolved, telling, limits, pages)
-    layout.run()
-    data = layout.sheets.done()
-    for at in range(0, len(data), CHUNK):
-        yield data[at : at + CHUNK]
+    with closing(layout.sheets):
+        layout.run()
+        yield from layout.sheets.done()
 
 
 def measured(resolved: Resolved, telling: Telling, limits: RenderLimits, pages: int) -> tuple[int, tuple[Entry, ...]]:
@@ -52,7 +51,8 @@ def measured(resolved: Resolved, telling: Telling, limits: RenderLimits, pages: 
     `pages` do."""
     layout = Layout(resolved, telling, limits, pages)
     layout.sheets.silent = True
-    layout.run()
+    with closing(layout.sheets):
+        layout.run()
     return layout.number, tuple(layout.sheets.entries)
 
 
