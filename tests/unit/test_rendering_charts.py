@@ -100,7 +100,7 @@ def test_packages_have_native_charts_with_their_values(kind: str, target: Target
 
 def test_a_chart_in_docx_is_edited_in_the_workbook_of_its_values() -> None:
     found = parts(of_kind("column"), "docx")
-    book = openpyxl.load_workbook(io.BytesIO(found["word/embeddings/chart1.xlsx"]))
+    book: Any = openpyxl.load_workbook(io.BytesIO(found["word/embeddings/chart1.xlsx"]))
     references = drawn(of_kind("column"), "docx").findall(".//c:f", NAMES)
 
     assert [[cell.value for cell in row] for row in book.active["A3:C5"]] == [
@@ -129,7 +129,7 @@ def test_a_chart_in_docx_leaves_nothing_to_defaults_that_programs_differ_in() ->
 
 def test_charts_of_a_workbook_have_their_values_on_a_hidden_sheet() -> None:
     data = source(chart("line"), {"type": "paragraph", "text": "x"}, scatter(), data={"months": MONTHS})
-    book = openpyxl.load_workbook(io.BytesIO(rendered(data, "xlsx")[0]))
+    book: Any = openpyxl.load_workbook(io.BytesIO(rendered(data, "xlsx")[0]))
 
     assert [(sheet.title, sheet.sheet_state) for sheet in book.worksheets] == [
         ("Sheet1", "visible"),
