@@ -9,9 +9,14 @@ from bounded_contexts.documents.adapters.formats.json import KINDS as JSON_KINDS
 from bounded_contexts.documents.adapters.formats.tables import single
 from bounded_contexts.documents.domain.errors import QUOTED, TooLarge, Unreadable
 from bounded_contexts.documents.domain.fitting import Fitting, restored
+from bounded_contexts.documents.domain.options import Options
 from bounded_contexts.documents.domain.values import KINDS, Document, Plain, Records, Single, Value
 
-UNTAGGED = frozenset({*KINDS.values(), "big integer", "unsigned", "not finite", "key"} - {"tagged"})
+UNTAGGED = frozenset(
+    {*KINDS.values(), "big integer", "unsigned", "not finite", "whole decimal", "local datetime", "offset", "key"}
+    - {"tagged"}
+)
+TYPED = frozenset({"null", "boolean", "integer", "big integer", "decimal", "datetime", "date", "time"})  # by inference
 TEXTS = frozenset({"string"})  # what formats hold that do their own fitting: cells, elements, lines
 
 
@@ -34,7 +39,7 @@ def _converted(source: BinaryIO, read: Format, write: Format, conversion: Conver
     if (
         write.kinds <= JSON_KINDS
         and write.kinds != TEXTS
-        and (conversion.options.lossless or not (document.kinds or read.kinds) <= write.kinds)
+        and (conversion.options.lossless or not _kinds(document, read, conversion.options) <= write.kinds)
     ):
         fitting = conversion.fitting(write.kinds)
         document = _fitted(document, fitting, takes_plain=write.kinds == JSON_KINDS and not conversion.options.lossless)
@@ -46,6 +51,14 @@ def _converted(source: BinaryIO, read: Format, write: Format, conversion: Conver
         if total > limit:
             raise TooLarge("output_bytes", limit)
         yield piece
+
+
+def _kinds(document: Document, read: Format, options: Options) -> frozenset[str]:
+    """Return the kinds that may be in the document."""
+    known = document.kinds or read.kinds
+    if options.restored:
+        return UNTAGGED | {"tagged"}
+    return known | TYPED if options.inference == "full" or options.types else known
 
 
 def _asked_part(document: Document, conversion: Conversion) -> Document:

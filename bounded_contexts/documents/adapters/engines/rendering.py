@@ -49,7 +49,11 @@ def render(data: bytes, target: Target, rendering: Rendering) -> Iterator[bytes]
     """Yield the file, piece by piece; the same document gives the same bytes.
 
     Raise `Unreadable`, `Invalid`, `Unwritable` or `TooLarge`, also between two pieces: what was yielded is no file then."""
-    document = read_document(data, rendering.limits)
+    yield from render_document(read_document(data, rendering.limits), target, rendering)
+
+
+def render_document(document: dict[str, Any], target: Target, rendering: Rendering) -> Iterator[bytes]:
+    """Yield the file of a document that has been read and found valid, as `render` does."""
     telling = Telling(target, document.get("strictness", "warn"), rendering.losses)
     pieces = _ENGINES[target](document, telling, rendering.limits)
     total = 0

@@ -18,7 +18,9 @@ from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.options import Duplicates
 from bounded_contexts.documents.domain.values import Document, Plain, Records, Single, Value
 
-KINDS: Final = frozenset({"null", "boolean", "integer", "big integer", "unsigned", "decimal", "string", "list", "map"})
+KINDS: Final = frozenset(
+    {"null", "boolean", "integer", "big integer", "unsigned", "decimal", "whole decimal", "string", "list", "map"}
+)
 SPACE: Final = b" \t\r\n"
 GUESSES: Final = 4
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
@@ -35,6 +37,7 @@ _MINUS_ZERO = re.compile(rb"-0(?![.0-9eE])")
 # Numbers whose digits a float may not hold: of more than 15, or with an exponent. Whatever looks like one counts.
 _DIGITS: Final = bytes.maketrans(b"123456789.E", b"0000000000e")
 _LONG: Final = (b"0" * 17, b"0e")
+_ZEROS = re.compile(rb"\.[0-9]+0(?![0-9])")  # at the end, which floats do not keep
 
 
 class _Place:
@@ -133,7 +136,7 @@ def _elements_of(text: bytes, conversion: Conversion, lines: Sequence[bytes] = (
         if _encode(values) == msgspec.json.format(text, indent=-1):
             return values
         digits = text.translate(_DIGITS)
-        if not any(long in digits for long in _LONG):
+        if not any(long in digits for long in _LONG) and not _ZEROS.search(text):
             return values
     return [_decode(line) for line in lines] if lines else _decode(text)
 
@@ -303,6 +306,8 @@ def write_lines(document: Document, conversion: Conversion) -> Iterator[bytes]:
     encoder = msgspec.json.Encoder(decimal_format="number", order="sorted" if conversion.options.sort_keys else None)
     if isinstance(document, Single):
         value = document.value
+        if not isinstance(value, list):
+            conversion.losses.add("value_as_record", "", "one value is the only one of its records")
         yield encoder.encode_lines(value) if isinstance(value, list) else encoder.encode(value) + b"\n"
         return
     for batch in document.batches:

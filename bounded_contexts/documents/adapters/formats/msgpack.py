@@ -14,6 +14,7 @@ import msgspec
 from bounded_contexts.documents.adapters.formats.conversion import CHUNK, Conversion, Format, pieces_of
 from bounded_contexts.documents.adapters.formats.json import merged
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
+from bounded_contexts.documents.domain.fitting import moment, nearest
 from bounded_contexts.documents.domain.values import Document, Plain, Records, Single, Tagged, Value, in_order
 
 KINDS: Final = frozenset(
@@ -34,6 +35,9 @@ KINDS: Final = frozenset(
 )
 SPOOLED: Final = 4 << 20  # bytes of elements that wait in memory for their number; more of them wait in a file
 BATCH: Final = 1_000
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# Every byte that begins no list and no map: where few others are, not many stand in each other.
+_NO_HEADS: Final = bytes(set(range(256)) - {*range(0x80, 0xA0), *range(0xDC, 0xE0)})
 EXTENSION: Final = "msgpack:"  # and the number of its type, in `Tagged`
 TIMESTAMPS: Final = re.compile(rb"[\xd6\xd7]\xff|\xc7\x0c\xff")  # how they begin
 Pack = Callable[[Value, str], bytes]  # the string is the value's place: a JSON Pointer
@@ -239,13 +243,17 @@ def _rest(given: _Source) -> Iterator[Sequence[Value]]:
 
 def write(document: Document, conversion: Conversion) -> Iterator[bytes]:
     """Write one value; records one behind the other, or as an array, whose length comes first: they wait until it is known."""
-    pack = _packing(conversion)
+    pack = _Packing(conversion).packed
     if isinstance(document, Single):
         yield pack(document.value, "")
         return
     if conversion.options.framing == "stream":
-        for _, packed in _batches(document, pack, conversion):
+        count = 0
+        for length, packed in _batches(document, pack, conversion):
             yield packed
+            count += length
+        if count < 2:
+            conversion.losses.add("record_as_value", "", "of fewer than two values in a row none is a record")
         return
     count = 0
     with tempfile.SpooledTemporaryFile(SPOOLED) as spool:
@@ -277,29 +285,60 @@ def _plainly(batch: Plain) -> bytes | None:
         return None
 
 
-def _packing(conversion: Conversion) -> Pack:
-    packer = msgpack.Packer(datetime=True, default=_of_tag)
-    fitting = conversion.fitting(KINDS)
+class _Packing:
+    """Packs values as they are, as far as the format holds them. What it lacks is looked for, place by place, while places are
+    told; then decimals are counted on the way."""
 
-    def pack(value: Value, pointer: str) -> bytes:
-        if conversion.options.sort_keys or conversion.options.lossless:
-            fitted = fitting.fit(value, pointer)
-            return bytes(packer.pack(in_order(fitted) if conversion.options.sort_keys else fitted))
+    def __init__(self, conversion: Conversion) -> None:
+        self._sorts = conversion.options.sort_keys
+        self._fits_all = self._sorts or conversion.options.lossless
+        self._depth = conversion.limits.depth
+        self._losses = conversion.losses
+        self._fit = conversion.fitting(KINDS).fit
+        self._packer = msgpack.Packer(default=self._other)
+        self._lost: list[str] = []  # codes, of the value that is packed
+
+    def packed(self, value: Value, pointer: str) -> bytes:
+        """Return the bytes of a value. Raise `TooLarge` for one that is too deep."""
+        if self._fits_all:
+            fitted = self._fit(value, pointer)
+            return bytes(self._packer.pack(in_order(fitted) if self._sorts else fitted))
+        self._lost.clear()
         try:
-            return bytes(packer.pack(value))
+            data = bytes(self._packer.pack(value))
         except (TypeError, ValueError, OverflowError):  # a kind that it lacks: its place is looked for
-            packer.reset()
-            return bytes(packer.pack(fitting.fit(value, pointer)))
+            self._packer.reset()
+            return bytes(self._packer.pack(self._fit(value, pointer)))
+        if len(data) > self._depth and len(data.translate(None, _NO_HEADS)) > self._depth:
+            _check_depth(value, self._depth)
+        self._losses.counts.update(self._lost)
+        return data
 
-    return pack
+    def _other(self, value: Value) -> Value:
+        if isinstance(value, Decimal):
+            near = float(value)
+            if str(value) == repr(near):
+                return near
+            _, code = nearest(value)
+            if code and self._losses.are_told and near - near == 0:
+                self._lost.append(code)
+                return near
+        elif isinstance(value, datetime) and moment(value) == "datetime":
+            since = value - EPOCH
+            return msgpack.Timestamp(since.days * 86_400 + since.seconds, since.microseconds * 1000)
+        elif isinstance(value, Tagged) and value.tag.startswith(EXTENSION):
+            return msgpack.ExtType(int(value.tag.removeprefix(EXTENSION)), value.value)
+        raise TypeError(type(value))
 
 
-def _of_tag(value: Value) -> Value:
-    if isinstance(value, Decimal) and Decimal(repr(near := float(value))) == value:
-        return near
-    if isinstance(value, Tagged) and value.tag.startswith(EXTENSION):
-        return msgpack.ExtType(int(value.tag.removeprefix(EXTENSION)), value.value)
-    raise TypeError(type(value))
+def _check_depth(value: Value, limit: int) -> None:
+    level = [value]
+    for _ in range(limit + 1):
+        level = [each for each in level if type(each) is dict or type(each) is list]
+        if not level:
+            return
+        level = [part for each in level for part in (each.values() if type(each) is dict else each)]
+    raise TooLarge("depth", limit)
 
 
 MSGPACK: Final = Format(

@@ -22,8 +22,10 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Section,
     Spacer,
     Style,
+    Table,
     Watermark,
 )
+from bounded_contexts.documents.domain.rendering.charting import Charts
 from bounded_contexts.documents.domain.rendering.drawn import barcode
 from bounded_contexts.documents.domain.rendering.expressions import each_of, expression, path_of, truth
 from bounded_contexts.documents.domain.rendering.functions import Context
@@ -68,7 +70,8 @@ class _Resolving:
         self._texts = Texts(context, styles, telling, document.get("meta", {}).get("created"))
         self._styles = styles
         self._base = styles.over(Style(), "base" if "base" in document.get("styles", {}) else None)
-        self._tables = Tables(self._texts, telling, self._base)
+        self._charts = Charts(self._texts)
+        self._tables = Tables(self._texts, telling, self._base, self._nested)
         self._blocks = 0
         self._lists = 0
         self._page = page_of(document.get("page", {}), Page())
@@ -145,6 +148,13 @@ class _Resolving:
                 case _:
                     yield self._counted(self._block(block, here))
 
+    def _nested(self, blocks: list[dict[str, Any]], pointer: str) -> tuple[Block, ...]:
+        """Blocks in a block: all of them at once, since they may be measured before they are drawn."""
+        return tuple(
+            replace(block, rows=tuple(block.rows)) if isinstance(block, Table) else block
+            for block in self._of(blocks, pointer)
+        )
+
     def _counted(self, block: Block) -> Block:
         self._blocks += 1
         if self._blocks > self._context.limits.blocks:
@@ -183,6 +193,9 @@ class _Resolving:
             case "barcode":
                 self._telling.uses("barcode")
                 return barcode(block, self._texts, pointer)
+            case "chart":
+                self._telling.uses("chart")
+                return self._charts.chart(block, pointer)
             case "image":
                 self._telling.uses("image")
                 return self._image(block)

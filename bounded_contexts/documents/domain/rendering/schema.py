@@ -5,7 +5,7 @@ Blocks are told apart by `type` with if and then, so that a fault in one says wh
 
 from typing import Final
 
-from bounded_contexts.documents.domain.rendering.schema_graphics import BARCODE
+from bounded_contexts.documents.domain.rendering.schema_graphics import BARCODE, CHART
 from bounded_contexts.documents.domain.rendering.schema_parts import (
     ALIGN,
     BOOLEAN,
@@ -15,16 +15,15 @@ from bounded_contexts.documents.domain.rendering.schema_parts import (
     NAME,
     STRING,
     TEXTS,
-    WIDTH,
     Schema,
 )
 from bounded_contexts.documents.domain.rendering.schema_parts import a_list as _list
 from bounded_contexts.documents.domain.rendering.schema_parts import an_object as _object
 from bounded_contexts.documents.domain.rendering.schema_parts import integer as _integer
 from bounded_contexts.documents.domain.rendering.schema_parts import ref as _ref
+from bounded_contexts.documents.domain.rendering.schema_tables import TABLE, TABLE_DEFS
 
 ID: Final = "urn:headwater:document:1.0"
-FUNCTIONS_OF_TOTALS: Final = ("sum", "avg", "min", "max", "count")
 SIZES: Final = {
     "A3": (841.89, 1190.55),
     "A4": (595.28, 841.89),
@@ -50,15 +49,7 @@ _STYLE: Final = {
     "lineHeight": {"type": "number", "minimum": 0.8, "maximum": 5},
     "indent": LENGTH,
     "keepWithNext": BOOLEAN,
-    "numberFormat": _object(
-        {
-            "type": {"enum": ["number", "currency", "percent", "date"]},
-            "digits": _integer(0, 30),
-            "currency": {"type": "string", "pattern": "^[A-Z]{3}$"},
-            "pattern": {"type": "string", "maxLength": 40},
-        },
-        "type",
-    ),
+    "numberFormat": _ref("numberFormat"),
 }
 _BLOCKS: Final[dict[str, Schema]] = {
     "heading": _object({"level": _integer(1, 6), "text": _ref("text"), "style": _ref("style")}, "level", "text"),
@@ -74,23 +65,7 @@ _BLOCKS: Final[dict[str, Schema]] = {
         },
         "items",
     ),
-    "table": _object(
-        {
-            "columns": _list(_ref("column"), 200, 1),
-            "rows": _ref("rows"),
-            "header": BOOLEAN,
-            "repeatHeader": BOOLEAN,
-            "footer": _list(_ref("cell"), 200),
-            "repeatFooter": BOOLEAN,
-            "zebra": BOOLEAN,
-            "borders": BOOLEAN,
-            "caption": _ref("text"),
-            "style": _ref("style"),
-            "xlsx": _object({"sheet": STRING, "freeze": BOOLEAN, "autofilter": BOOLEAN}),
-        },
-        "columns",
-        "rows",
-    ),
+    "table": TABLE,
     "image": _object(
         {
             "asset": NAME,
@@ -111,11 +86,13 @@ _BLOCKS: Final[dict[str, Schema]] = {
     "pageBreak": _object({}),
     "toc": _object({"title": _ref("text"), "levels": _list(_integer(1, 6), 2, 2), "style": _ref("style")}),
     "barcode": BARCODE,
+    "chart": CHART,
     "section": _object({"page": _ref("page"), "body": _ref("body")}, "body"),
     "if": _object({"test": _ref("expression"), "then": _ref("body"), "else": _ref("body")}, "test", "then"),
     "repeat": _object({"each": STRING, "as": NAME, "body": _ref("body")}, "each", "as", "body"),
 }
 BLOCKS: Final = tuple(_BLOCKS)
+NESTED_BLOCKS: Final = tuple(name for name in BLOCKS if name not in ("pageBreak", "section", "toc"))
 FURNITURE_BLOCKS: Final = ("paragraph", "image", "rule", "spacer")
 
 
@@ -158,6 +135,15 @@ _DEFS: Final[Schema] = {
     "style": {**_object(_STYLE), "type": ["string", "object"], "description": "the name of a style, or one of its own"},
     "namedStyle": _object({**_STYLE, "extends": NAME}),
     "expression": EXPRESSION,
+    "numberFormat": _object(
+        {
+            "type": {"enum": ["number", "currency", "percent", "date"]},
+            "digits": _integer(0, 30),
+            "currency": {"type": "string", "pattern": "^[A-Z]{3}$"},
+            "pattern": {"type": "string", "maxLength": 40},
+        },
+        "type",
+    ),
     "item": _object(
         {
             "text": _ref("text"),
@@ -169,28 +155,7 @@ _DEFS: Final[Schema] = {
         type=["string", "object"],
         maxLength=TEXTS,
     ),
-    "cell": {**EXPRESSION, "maxLength": TEXTS},
-    "rows": {
-        "type": ["object", "array"],
-        "maxItems": 100_000,
-        "items": _list(_ref("cell"), 200),
-        "properties": {"each": STRING, "as": NAME},
-        "required": ["each", "as"],
-        "patternProperties": {"^x-": True},
-        "additionalProperties": False,
-    },
-    "column": _object(
-        {
-            "title": _ref("text"),
-            "width": WIDTH,
-            "value": _ref("expression"),
-            "style": _ref("style"),
-            "titleStyle": _ref("style"),
-            "total": {"enum": list(FUNCTIONS_OF_TOTALS)},
-            "totalText": STRING,
-            "formats": _list(_object({"when": _ref("expression"), "style": _ref("style")}, "when", "style"), 50),
-        },
-    ),
+    **TABLE_DEFS,
     "page": _object(
         {
             "size": {"enum": list(SIZES)},
@@ -202,6 +167,7 @@ _DEFS: Final[Schema] = {
     ),
     "furniture": _object({"default": _FURNITURE, "first": _FURNITURE}),
     "body": _list(_told_apart(BLOCKS), 100_000),
+    "nested": _list(_told_apart(NESTED_BLOCKS), 10_000),
     **{f"block-{name}": _typed(name, block) for name, block in _BLOCKS.items()},
 }
 DOCUMENT: Final[Schema] = {
