@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import Page
-from bounded_contexts.documents.domain.rendering.checking_graphics import barcode_problems
+from bounded_contexts.documents.domain.rendering.checking_graphics import drawn_problems
 from bounded_contexts.documents.domain.rendering.expressions import expression, path_of, template
 from bounded_contexts.documents.domain.rendering.functions import moment_of
 from bounded_contexts.documents.domain.rendering.images import decoded, pixels
@@ -17,7 +17,7 @@ from bounded_contexts.documents.domain.rendering.styles import Styles, page_of, 
 from bounded_contexts.documents.domain.values import Value, escaped
 
 ROOM: Final = 72.0  # points that margins leave at least, each way
-_EXPRESSIONS: Final = ("value", "test", "when")
+_EXPRESSIONS: Final = ("value", "test", "when", "category", "x")
 _STYLES: Final = ("style", "titleStyle")
 _CELLS: Final = ("rows", "headerRows", "footer")
 
@@ -69,8 +69,8 @@ class _Checking:
             yield from _table(value, pointer)
         elif "blocks" in value and "value" in value:
             yield Problem(pointer, "not_allowed", "a cell or column has either a value or blocks")
-        elif kind == "barcode":
-            yield from barcode_problems(value, pointer)
+        elif kind in ("barcode", "chart"):
+            yield from drawn_problems(value, pointer)
         elif kind == "section":
             yield from self.page(value.get("page", {}), f"{pointer}/page")
         elif kind in ("number", "currency", "percent", "date"):
