@@ -24,7 +24,7 @@ from headwater.identity_cli import keys, users
 from headwater.payments_cli import payment_provider
 from headwater.proxy_cli import proxy_config
 from headwater.rebuild_cli import rebuild
-from headwater.render_cli import document_schema, render
+from headwater.render_cli import document_schema, render, template_variables
 from headwater.sagas_cli import sagas
 from headwater.settings import SettingsError
 from headwater.stack_cli import stack
@@ -51,6 +51,7 @@ app.add_typer(keys, name="keys")
 app.command()(convert)
 app.command()(render)
 app.command("document-schema")(document_schema)
+app.command("template-variables")(template_variables)
 app.command()(replay)
 app.command()(rebuild)
 app.command("proxy-config")(proxy_config)
