@@ -72,6 +72,17 @@ async def test_a_worker_writes_the_bytes_that_are_written_without_one(renderer: 
         assert report.engine_version
 
 
+async def test_a_document_of_standards_says_by_what_it_was_set(renderer: IsolatedRenderer) -> None:
+    archived = TWO_PAGES | {
+        "output": {"pdf": {"standard": ["a-2b"]}},
+        "meta": {"title": "x", "language": "en", "created": "2026-11-22T12:00:00Z"},
+    }
+
+    _, report = await rendered(renderer, "pdf", json.dumps(archived).encode())
+
+    assert (report.engine, report.pages) == ("typst", 2)
+
+
 async def test_what_is_wrong_comes_back_whole(renderer: IsolatedRenderer) -> None:
     wrong = document({"type": "paragraph", "text": "x", "colour": 1}, {"type": "nothing"})
 

@@ -31,10 +31,10 @@ from shared_kernel.errors import NotFound, Refused
 
 READ: Final = 1 << 20
 PIXELS: Final = 16_000_000  # of a preview; a page may be long and narrow
-ENGINES: Final[dict[Target, tuple[str, str]]] = {  # what writes the files, and the package whose version that is
-    "pdf": ("reportlab", "reportlab"),
-    "docx": ("headwater", "headwater"),
-    "xlsx": ("xlsxwriter", "xlsxwriter"),
+ENGINES: Final[dict[Target, str]] = {  # the packages that write the files, unless a rendering notes another
+    "pdf": "reportlab",
+    "docx": "headwater",
+    "xlsx": "xlsxwriter",
 }
 
 
@@ -69,12 +69,9 @@ def _rendered(data: bytes, task: Render) -> Generator[bytes, None, Rendered]:
     made = Rendering(task.limits, Losses(told=task.told))
     yield from rendering.render(data, task.target, made)
     losses = made.losses
-    name, package = ENGINES[task.target]
-    engine, engine_version = losses.notes.get("engine", name), losses.notes.get("engine_version") or version(package)
-    report = RenderReport(
-        MEDIA_TYPES[task.target], _pages(losses), dict(losses.counts), tuple(losses.to_be_told), engine, engine_version
-    )
-    return Rendered(report)
+    engine = losses.notes.get("engine", ENGINES[task.target])
+    warnings, first = dict(losses.counts), tuple(losses.to_be_told)
+    return Rendered(RenderReport(MEDIA_TYPES[task.target], _pages(losses), warnings, first, engine, version(engine)))
 
 
 def _findings(data: bytes, task: Find) -> Findings:

@@ -19,6 +19,7 @@ from xlsxwriter.image import Image as Picture
 
 from bounded_contexts.documents.adapters.engines.barcodes import as_image
 from bounded_contexts.documents.adapters.engines.xlsx_cells import Cells, fits
+from bounded_contexts.documents.adapters.engines.xlsx_charts import ChartValues
 from bounded_contexts.documents.adapters.formats.xlsx_cells import ROWS
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import (
@@ -42,6 +43,7 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Style,
     Table,
 )
+from bounded_contexts.documents.domain.rendering.charts import Chart
 from bounded_contexts.documents.domain.rendering.telling import Telling
 
 CHUNK: Final = 256 * 1024
@@ -83,6 +85,7 @@ class _Workbook:
         self._row = 0
         self._breaks: list[int] = []
         self._has_table = False
+        self._charts: ChartValues | None = None
 
     def write(self) -> None:
         meta = self._resolved.meta
@@ -164,10 +167,8 @@ class _Workbook:
                 self._text(block.runs, block.style, block.mark + " ", block.level + 1)
             case Contents():
                 self._contents(block)
-            case Barcode():
-                self._image(as_image(block))
-            case Image():
-                self._image(block)
+            case Barcode() | Chart() | Image():
+                self._drawn(block)
             case Rule():
                 self._sheet_row_with_border(block)
             case Spacer():
@@ -211,6 +212,19 @@ class _Workbook:
             },
         )
         self._row = min(self._row + int(image.height / ROW), ROWS)
+
+    def _drawn(self, block: Barcode | Chart | Image) -> None:
+        if isinstance(block, Chart):
+            self._chart(block)
+        else:
+            self._image(as_image(block) if isinstance(block, Barcode) else block)
+
+    def _chart(self, chart: Chart) -> None:
+        row = self._next()
+        if self._charts is None:
+            self._charts = ChartValues(self._book, self._free("Chart data"))
+        self._charts.insert(self._sheet, row, chart)
+        self._row = min(self._row + int(chart.height / ROW), ROWS)
 
     def _table(self, table: Table) -> None:
         if table.sheet is not None or self._sheet is None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bounded_contexts.documents.domain.rendering.barcodes import ErrorCorrection, Symbology
+from bounded_contexts.documents.domain.rendering.charts import Chart
 from bounded_contexts.documents.domain.values import Value
 
 Align = Literal["left", "center", "right", "justify"]
@@ -240,7 +241,9 @@ class Barcode:
     align: Align = "left"
 
 
-Block = Heading | Paragraph | ListItem | Table | Contents | Barcode | Image | Rule | Spacer | PageBreak | Section
+Block = (
+    Heading | Paragraph | ListItem | Table | Contents | Barcode | Chart | Image | Rule | Spacer | PageBreak | Section
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ FIDELITY: Final[dict[str, tuple[str, str, str, str]]] = {
         "DOCX: a field that can be refreshed, with the page numbers of the PDF; XLSX: the headings' texts",
     ),
     "barcode": (N, N, N, "PDF: as areas; DOCX, XLSX: as an image of 300 dots an inch"),
+    "chart": (N, N, N, "PDF: as vectors; DOCX: with the workbook of its values; XLSX: its values on a hidden sheet"),
     "section": (N, N, A, "XLSX: a new sheet with its own page"),
     "quote": (N, N, A, "XLSX: one cell"),
     "code": (N, N, A, "XLSX: one cell"),
