@@ -1,15 +1,17 @@
 """The command `render`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headwater.console import Json, err, plain, print_json, told
+from headwater.console import Json, err, plain, print_json, show, told
 from headwater.convert_cli import complete, opened, report
 from infra.local.errors import StackError
 
 if TYPE_CHECKING:
+    from bounded_contexts.documents.adapters.engines.rendering import Rendering
+    from bounded_contexts.documents.domain.rendering.fidelity import Target
     from bounded_contexts.documents.domain.rendering.problems import Problem
 
 
@@ -20,17 +22,23 @@ def render(
     ] = None,
     write: Annotated[str | None, typer.Option("--to", help="pdf, docx or xlsx; default: what OUT ends with.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Only tell all that is wrong with the document.")] = False,
+    template: Annotated[
+        str | None, typer.Option(help="A document without data, DOCX or XLSX to fill in; IN is its data then.")
+    ] = None,
+    locale: Annotated[str | None, typer.Option(help="How the template's numbers and dates are written.")] = None,
+    time_zone: Annotated[str | None, typer.Option(help="Where the template's times are told.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a PDF, DOCX or XLSX of a document (docs/rendering.md), without any server, and tell what became other than asked.
+    """Make a PDF, DOCX or XLSX of a document (docs/rendering.md) or a template (docs/templates.md), without any server, and
+    tell what became other than asked.
 
     OUT appears when it is complete: after an error there is none, and a former one is as it was."""
     from bounded_contexts.documents.adapters.engines import rendering
     from bounded_contexts.documents.domain.rendering.problems import Invalid
 
     with told():
-        if check == (target is not None):
-            raise StackError("write either OUT or --check")
+        if check == (target is not None) or (check and template):
+            raise StackError("write either OUT or --check; a template has OUT")
         wanted = rendering.target_of(write or target) if target else None
         made = rendering.Rendering()
         with opened(source) as (stream, _):
@@ -40,13 +48,57 @@ def render(
                 rendering.check(data, made.limits)
                 _tell([], as_json)
                 return
+            pieces = (
+                _filled(template, data, wanted, made, locale, time_zone)
+                if template
+                else rendering.render(data, wanted, made)
+            )
             with complete(target) as out:
-                for piece in rendering.render(data, wanted, made):
+                for piece in pieces:
                     out.write(piece)
         except Invalid as error:
             _tell(error.problems, as_json)
             raise typer.Exit(1) from None
         report(made.losses, as_json)
+
+
+def _filled(
+    template: str, data: bytes, wanted: "Target", made: "Rendering", locale: str | None, time_zone: str | None
+) -> Iterator[bytes]:
+    from bounded_contexts.documents.adapters.templates.filling import Manner, fill
+
+    with opened(template) as (stream, _):
+        given = stream.read(made.limits.input_bytes + 1)
+    return fill(given, data, wanted, made, Manner(locale, time_zone))
+
+
+def template_variables(
+    source: Annotated[str, typer.Argument(metavar="FILE", help="A document without data, DOCX or XLSX.")],
+    as_json: Json = False,
+) -> None:
+    """List what a template needs of its data (docs/templates.md). A file that is no template is refused."""
+    from bounded_contexts.documents.adapters.templates.filling import variables_of
+    from bounded_contexts.documents.domain.rendering.limits import RenderLimits
+    from bounded_contexts.documents.domain.rendering.problems import Invalid
+
+    with told():
+        with opened(source) as (stream, _):
+            data = stream.read(RenderLimits().input_bytes + 1)
+        try:
+            found = variables_of(data)
+        except Invalid as error:
+            _tell(error.problems, as_json)
+            raise typer.Exit(1) from None
+        rows = [
+            {
+                "path": each.path,
+                "type": each.type,
+                "loops": list(each.loops) if as_json else ", ".join(each.loops),
+                "required": each.is_required,
+            }
+            for each in found
+        ]
+        show(rows, as_json)
 
 
 def _tell(problems: "Sequence[Problem]", as_json: bool) -> None:

@@ -63,6 +63,7 @@ async def _run(settings: Settings, roles: Collection[str]) -> None:
     house = build(settings)
     health = Health(tuple(sorted(roles)), checks(house), dispensable(house, roles), started=False)
     server = _Server(server_config(house, roles, health))
+    gc.enable()  # `headwater run` has disabled it until all code is read
     serving = asyncio.create_task(server.serve())
     stopped = asyncio.create_task(stop.wait())
     work: list[asyncio.Task[None]] = []

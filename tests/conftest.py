@@ -1,5 +1,6 @@
 """Fixtures that every kind of test shares: the real servers once a session, a house connected to them."""
 
+import gc
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -37,6 +38,16 @@ TURNS = ("stack", "contract", "integration", "crash", "e2e", "deploy")  # and th
 START = pytest.StashKey[Callable[[Path], Servers]]()
 STACK_VARIABLE = f"{PREFIX}TEST_STACK"
 SECRET = "only-for-tests-" + "0123456789" * 3
+
+
+gc.disable()  # until all is imported
+
+
+def pytest_collection_finish() -> None:
+    """Have the collector pass by what lives as long as the session: it walked half a million objects again and again."""
+    gc.enable()
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_configure(config: pytest.Config) -> None:

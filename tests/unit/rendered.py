@@ -4,12 +4,16 @@ import base64
 import io
 import json
 import struct
+import zipfile
 import zlib
 from typing import Any
 
 import docx
 import openpyxl
 import pypdf
+import pypdfium2
+import zxingcpp
+from PIL import Image
 
 from bounded_contexts.documents.adapters.engines.rendering import Rendering, render
 from bounded_contexts.documents.domain.rendering.fidelity import Target
@@ -57,3 +61,20 @@ def book(data: bytes) -> Any:
 def column(data: bytes) -> list[Any]:
     sheet = book(data).worksheets[0]
     return [cell.value for cell in sheet["A"] if cell.value is not None]
+
+
+def page(data: bytes, dots: int = 300) -> Image.Image:
+    """The first page of the PDF, as a printer sees it."""
+    drawn: Image.Image = pypdfium2.PdfDocument(rendered(data, "pdf")[0])[0].render(scale=dots / 72).to_pil()
+    return drawn
+
+
+def images(data: bytes, target: Target) -> list[Image.Image]:
+    """The images in a package."""
+    with zipfile.ZipFile(io.BytesIO(rendered(data, target)[0])) as package:
+        return [Image.open(io.BytesIO(package.read(name))) for name in package.namelist() if name.endswith(".png")]
+
+
+def codes(image: Image.Image) -> list[tuple[str, str]]:
+    """The barcodes in an image, by kind and text."""
+    return [(str(each.format), each.text) for each in zxingcpp.read_barcodes(image)]

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bounded_contexts.documents.adapters.formats.conversion import Conversion
+from bounded_contexts.documents.adapters.catalogue import FORMATS
+from bounded_contexts.documents.adapters.converting import convert
+from bounded_contexts.documents.adapters.formats.conversion import CHUNK, Conversion
 from bounded_contexts.documents.adapters.formats.delimited import QuotedCells
 from bounded_contexts.documents.adapters.formats.json import read_json
 from bounded_contexts.documents.adapters.formats.tables import Cells
@@ -107,6 +110,70 @@ def test_json_is_read_as_the_standard_library_reads_it(spacing: dict[str, Any]) 
         assert [each for batch in document.batches for each in batch] == json.loads(text, parse_float=Decimal)
 
     is_read()
+
+
+NUMBERS_AS_WRITTEN = (
+    *(
+        "1",
+        "-0",
+        "1.5",
+        "2.50",
+        "0.1",
+        "-0.0",
+        "1e5",
+        "1E400",
+        "1e-400",
+        "123456789012345678901234567890",
+        "18446744073709551615",
+    ),
+    *("55.676100000000005", "3.14159265358979323846", "0.30000000000000004", "1234567890123456.5", "1.0", "5e-324"),
+)
+
+
+@pytest.mark.parametrize("number", NUMBERS_AS_WRITTEN)
+@pytest.mark.parametrize("read", ["json", "ndjson"])
+def test_number_becomes_the_same_float_and_the_same_loss_by_either_way(read: str, number: str) -> None:
+    records = [f'{{"a":{number},"b":"{"x" * CHUNK}"}}'] * 2  # so that they are read before the last piece
+    text = "\n".join(records) if read == "ndjson" else f"[{','.join(records)}]"
+
+    found, losses = _packed(text, read)
+    whole, lost = _packed(f'{{"x": [{", ".join(records)}]}}', "json")
+
+    assert repr(found) == repr(whole["x"])
+    assert losses == lost
+
+
+def _packed(text: str, read: str) -> tuple[Any, dict[str, int]]:
+    conversion = Conversion()
+    packed = b"".join(convert(io.BytesIO(text.encode()), FORMATS[read], FORMATS["msgpack"], conversion))
+    return msgpack.unpackb(packed), dict(conversion.losses.counts)
+
+
+PACKED = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | TEXTS | st.binary(max_size=3),
+    lambda each: st.lists(each, max_size=3) | st.dictionaries(TEXTS | st.integers(0, 300), each, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(PACKED, max_size=6), st.booleans())
+def test_message_pack_is_read_as_its_own_library_reads_it(values: list[Value], is_short: bool) -> None:
+    packed = msgpack.packb(values, use_single_float=not is_short, use_bin_type=True)
+    document = FORMATS["msgpack"].read(io.BytesIO(packed), Conversion())
+    assert isinstance(document, Records)
+    found = [each for batch in document.batches for each in batch]
+    assert repr(found) == repr(msgpack.unpackb(packed, strict_map_key=False))
+
+
+def test_key_that_is_there_twice_is_found_among_many_plain_values() -> None:
+    bad = b"\xdc\x00\x33" + msgpack.packb({"a": 1}) * 50 + b"\x82\xa1a\x01\xa1a\x02"
+    document = FORMATS["msgpack"].read(io.BytesIO(bad), Conversion())
+    assert isinstance(document, Records)
+
+    with pytest.raises(Unreadable, match="twice") as caught:
+        list(document.batches)
+    assert caught.value.more["offset"] == str(len(bad) - 7)
 
 
 WORDS = (

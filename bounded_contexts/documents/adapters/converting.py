@@ -1,6 +1,7 @@
 """One document from one format into another."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import BinaryIO
 
 from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format
@@ -8,9 +9,14 @@ from bounded_contexts.documents.adapters.formats.json import KINDS as JSON_KINDS
 from bounded_contexts.documents.adapters.formats.tables import single
 from bounded_contexts.documents.domain.errors import QUOTED, TooLarge, Unreadable
 from bounded_contexts.documents.domain.fitting import Fitting, restored
-from bounded_contexts.documents.domain.values import KINDS, Document, Records, Single, Value
+from bounded_contexts.documents.domain.options import Options
+from bounded_contexts.documents.domain.values import KINDS, Document, Plain, Records, Single, Value
 
-UNTAGGED = frozenset({*KINDS.values(), "big integer", "unsigned", "not finite", "key"} - {"tagged"})
+UNTAGGED = frozenset(
+    {*KINDS.values(), "big integer", "unsigned", "not finite", "whole decimal", "local datetime", "offset", "key"}
+    - {"tagged"}
+)
+TYPED = frozenset({"null", "boolean", "integer", "big integer", "decimal", "datetime", "date", "time"})  # by inference
 TEXTS = frozenset({"string"})  # what formats hold that do their own fitting: cells, elements, lines
 
 
@@ -25,17 +31,18 @@ def convert(source: BinaryIO, read: Format, write: Format, conversion: Conversio
 
 
 def _converted(source: BinaryIO, read: Format, write: Format, conversion: Conversion) -> Iterator[bytes]:
-    document = read.read(source, conversion)
+    floats = "float" in write.kinds and "decimal" not in write.kinds and not conversion.options.lossless
+    document = read.read(source, replace(conversion, floats=floats))
     if conversion.options.restored and read.kinds != TEXTS and read.name != "xlsx":
         document = _mapped(document, restored)
     document = _asked_part(document, conversion)
     if (
         write.kinds <= JSON_KINDS
         and write.kinds != TEXTS
-        and (conversion.options.lossless or not (document.kinds or read.kinds) <= write.kinds)
+        and (conversion.options.lossless or not _kinds(document, read, conversion.options) <= write.kinds)
     ):
         fitting = conversion.fitting(write.kinds)
-        document = _fitted(document, fitting)
+        document = _fitted(document, fitting, takes_plain=write.kinds == JSON_KINDS and not conversion.options.lossless)
     elif write.kinds == TEXTS and conversion.options.tags == "keep" and not conversion.options.lossless:
         document = _fitted(document, conversion.fitting(UNTAGGED))
     total, limit = 0, conversion.limits.output_bytes
@@ -44,6 +51,14 @@ def _converted(source: BinaryIO, read: Format, write: Format, conversion: Conver
         if total > limit:
             raise TooLarge("output_bytes", limit)
         yield piece
+
+
+def _kinds(document: Document, read: Format, options: Options) -> frozenset[str]:
+    """Return the kinds that may be in the document."""
+    known = document.kinds or read.kinds
+    if options.restored:
+        return UNTAGGED | {"tagged"}
+    return known | TYPED if options.inference == "full" or options.types else known
 
 
 def _asked_part(document: Document, conversion: Conversion) -> Document:
@@ -93,14 +108,15 @@ def _mapped(document: Document, change: Callable[[Value], Value]) -> Document:
     return Records(([change(value) for value in batch] for batch in document.batches), document.columns)
 
 
-def _fitted(document: Document, fitting: Fitting) -> Document:
+def _fitted(document: Document, fitting: Fitting, *, takes_plain: bool = False) -> Document:
     if isinstance(document, Single):
         return Single(fitting.fit(document.value))
 
-    def batches() -> Iterator[list[Value]]:
+    def batches() -> Iterator[Sequence[Value]]:
         number = 0
         for batch in document.batches:
-            yield [fitting.fit(value, f"/{number + index}") for index, value in enumerate(batch)]
+            is_fit = takes_plain and type(batch) is Plain
+            yield batch if is_fit else [fitting.fit(value, f"/{number + index}") for index, value in enumerate(batch)]
             number += len(batch)
 
     return Records(batches(), document.columns)

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Callable
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Final
 
@@ -49,6 +49,12 @@ class Fitting:
             return "big integer" in self._holds or value in INT64 or (value in UINT64 and "unsigned" in self._holds)
         if name == "float" and "float" in self._holds:
             return "not finite" in self._holds or value - value == 0
+        if name == "datetime" and "datetime" in self._holds:
+            return moment(value) in self._holds
+        if name == "decimal" and "decimal" in self._holds:
+            return "whole decimal" in self._holds or value.as_tuple().exponent != 0
+        if name == "tagged":
+            return f"{value.tag.partition(':')[0]}:" in self._holds
         return name in self._holds
 
     def _map(self, value: dict[Value, Value], pointer: str, depth: int) -> Value:
@@ -57,7 +63,7 @@ class Fitting:
             return {f"{MARK}map": [[key, self.fit(each, pointer, depth + 2)] for key, each in pairs]}
         fitted: dict[Value, Value] = {}
         for key, each in value.items():
-            place = f"{pointer}/{escaped(str(key))}"
+            place = f"{pointer}/{escaped(key if type(key) is str else as_text(key))}"
             name = self._key(key, place)
             if name in fitted:
                 raise Unreadable("duplicate_key", "two keys are the same text", pointer=place)
@@ -70,7 +76,7 @@ class Fitting:
     def _key(self, key: Value, place: str) -> Value:
         if type(key) is str:
             return MARK + key if self._lossless and key.startswith(MARK) else key
-        if "key" in self._holds:
+        if "key" in self._holds and self._is_held(key):
             return key
         self._losses.add("key_as_text", place, f"the key was of kind {kind(key)}")
         return as_text(key)
@@ -86,16 +92,51 @@ class Fitting:
         if isinstance(value, Tagged):
             self._losses.add("tag_dropped", pointer, f"the value was of type {value.tag}")
             return self.fit(value.value, pointer, depth)
-        if isinstance(value, Decimal) and "float" in self._holds:
-            near = float(value)
-            if near - near == 0:
-                if Decimal(repr(near)) != value:
-                    self._losses.add("decimal_rounded", pointer, "more digits than a binary number has")
-                return near
+        if isinstance(value, Decimal) and ("float" in self._holds or "decimal" in self._holds):
+            return self._number(value, pointer)
         if isinstance(value, float) and "decimal" in self._holds and value - value == 0:
             return Decimal(repr(value))
+        if isinstance(value, datetime) and "datetime" in self._holds and value.tzinfo is not None:
+            self._losses.add("offset_dropped", pointer, "the same moment in universal time")
+            return value.astimezone(UTC)
         self._losses.add(f"{kind(value)}_as_text", pointer, f"the format has no such {kind(value)}")
         return as_text(value)
+
+    def _number(self, value: Decimal, pointer: str) -> Value:
+        if is_whole(value):
+            return int(value)
+        if "decimal" in self._holds:
+            self._losses.add("number_rewritten", pointer, "a number with a point")
+            return Decimal(f"{value}.0")
+        near, code = nearest(value)
+        if near - near != 0:
+            self._losses.add("decimal_as_text", pointer, "the format has no such decimal")
+            return as_text(value)
+        if code:
+            self._losses.add(code, pointer, "a binary number, which keeps no zeros at the end and few digits")
+        return near
+
+
+def moment(value: datetime) -> str:
+    """Return which of the kinds that formats tell apart it is: `datetime` in universal time, or with another `offset`."""
+    offset = value.utcoffset()
+    return "local datetime" if offset is None else "offset" if offset else "datetime"
+
+
+def is_whole(value: Decimal) -> bool:
+    """Return whether it has the digits of an integer of 64 bits."""
+    return value.as_tuple().exponent == 0 and not (value.is_zero() and value.is_signed()) and int(value) in INT64
+
+
+def nearest(value: Decimal) -> tuple[float, str]:
+    """Return the binary number, infinity if there is none so large, and the code of what is lost by it."""
+    near = float(value)
+    if near - near != 0:
+        return near, "decimal_as_text"
+    again = Decimal(repr(near))
+    if again != value:
+        return near, "decimal_rounded"
+    return near, "" if again.as_tuple() == value.as_tuple() else "number_rewritten"
 
 
 def as_text(value: Value) -> str:

@@ -30,6 +30,11 @@ class Single:
     kinds: frozenset[str] | None = None  # that are in it, where that is known better than by its format
 
 
+class Plain(list[Value]):
+    """Values of a batch that are known to be of kinds that JSON and MessagePack both hold: nulls, booleans, integers, finite
+    floats, texts, lists, and maps whose keys are texts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Records:
     """A document that is a sequence of values, read while it is written. `batches` can be walked once."""

@@ -2,7 +2,8 @@
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Final
 
@@ -13,8 +14,9 @@ from reportlab.pdfgen.canvas import Canvas
 
 from bounded_contexts.documents.adapters.engines.fonts import Face
 from bounded_contexts.documents.adapters.engines.lines import Line, Piece
+from bounded_contexts.documents.adapters.engines.pdf_file import PdfFile
 from bounded_contexts.documents.domain.errors import Unwritable
-from bounded_contexts.documents.domain.rendering.blocks import Align, Image, Meta, Page, Watermark
+from bounded_contexts.documents.domain.rendering.blocks import Align, Entry, Image, Meta, Page, Watermark
 
 rl_config.useA85 = 0  # packed streams as they are: a fifth less, and quicker
 UNDERLINE: Final = 0.12  # of the size, below the base line
@@ -25,9 +27,9 @@ class Sheets:
     """The pages of one PDF. Coordinates in points from the lower left corner."""
 
     def __init__(self, meta: Meta) -> None:
-        self._buffer = io.BytesIO()
         # invariant: no clock and no chance gets into the file
-        canvas: Any = Canvas(self._buffer, invariant=1, pageCompression=1)
+        canvas: Any = Canvas(io.BytesIO(), invariant=1, pageCompression=1)
+        self._file = canvas._doc = PdfFile()
         self._canvas = canvas
         self._canvas.setTitle(meta.title)
         self._canvas.setAuthor(meta.author)
@@ -42,25 +44,35 @@ class Sheets:
         self._images: set[str] = set()
         self._fonts: dict[Face, str] = {}
         self._outline_level = -1
+        self._number = 0
+        self.entries: list[Entry] = []
         self.in_form = False
         self.silent = False  # only links are placed
 
-    def begin(self, page: Page) -> None:
+    def begin(self, page: Page, number: int) -> None:
         """Begin a page of this size."""
+        self._number = number
         self._canvas.setPageSize((page.width, page.height))
 
     def end(self) -> None:
         """End the page."""
         self._canvas.showPage()
+        self._file.write_complete()
 
-    def done(self) -> bytes:
-        """Return the file."""
+    def done(self) -> Iterator[bytes]:
+        """Yield the file."""
         self._canvas.save()
-        return self._buffer.getvalue()
+        yield from self._file.pieces()
 
-    def outline(self, title: str, level: int, top: float, number: int) -> None:
-        """Add an entry that leads here, under the number that `leads_to` takes; levels from 0, none is left out."""
-        self._outline_level = min(level, self._outline_level + 1)
+    def close(self) -> None:
+        """Forget the file. It may be closed again."""
+        self._file.close()
+
+    def heading(self, title: str, level: int, top: float) -> None:
+        """Add an entry that leads here, and an outline's: there no level is left out."""
+        number = len(self.entries) + 1
+        self.entries.append(Entry(number, level, title, self._number))
+        self._outline_level = min(level - 1, self._outline_level + 1)
         key = f"heading-{number}"
         self._canvas.bookmarkHorizontal(key, 0, top)
         self._canvas.addOutlineEntry(title, key, self._outline_level)
@@ -68,16 +80,21 @@ class Sheets:
 
     def leads_to(self, number: int, x: float, y: float, width: float, height: float) -> None:
         """Make an area lead to a heading."""
-        self._canvas.linkRect("", f"heading-{number}", (x, y, x + width, y + height), relative=0)
+        self._canvas.linkRect("", f"heading-{number}", (x, y, x + width, y + height), relative=1)
 
-    def code(self, matrix: Sequence[Sequence[int]], x: float, y: float, size: float) -> None:
-        """Draw the dark fields of a matrix, in the square whose lower left corner is at x, y."""
-        side = size / len(matrix)
-        areas = []
-        for number, row in enumerate(matrix):
-            top = y + size - (number + 1) * side
-            areas += [f"{x + at * side:.3f} {top:.3f} {side:.3f} {side:.3f} re" for at, dark in enumerate(row) if dark]
-        self._code(f"0 0 0 rg {' '.join(areas)} f")
+    def draw(self, operators: str) -> None:
+        """Draw with operators of PDF (ISO 32000-1, 8.5), between a save and a restore of the state."""
+        self._code(f"q {operators} Q")
+
+    @contextmanager
+    def turned(self, x: float, y: float, angle: float) -> Iterator[None]:
+        """Draw with the corner of all coordinates at x, y, turned against the clock by degrees."""
+        self._canvas.saveState()
+        self._canvas.translate(x, y)
+        if angle:
+            self._canvas.rotate(angle)
+        yield
+        self._canvas.restoreState()
 
     def line(self, line: Line, x: float, y: float, width: float, align: Align) -> None:
         """Draw a line of text whose base line is at y."""
@@ -100,12 +117,12 @@ class Sheets:
         style = piece.style
         if piece.link and not self.in_form:
             size = style.size
-            self._canvas.linkURL(piece.link, (x, y - size * 0.25, x + across, y + size * 0.9), relative=0)
+            self._canvas.linkURL(piece.link, (x, y - size * 0.25, x + across, y + size * 0.9), relative=1)
         if self.silent:
             return
         if piece.text.strip():
             shown = self._shown(piece.text, piece.face, style.size)
-            self._code(f"BT {_rgb(style.color)} rg {x:.2f} {y:.2f} Td {shown} ET")
+            self._code(f"BT {rgb(style.color)} rg {x:.2f} {y:.2f} Td {shown} ET")
         self._under(piece, x, y, across)
 
     def _shown(self, text: str, face: Face, size: float) -> str:
@@ -144,11 +161,11 @@ class Sheets:
 
     def rule(self, x: float, y: float, width: float, color: str, thickness: float) -> None:
         """Draw a horizontal line."""
-        self._code(f"{_rgb(color)} RG {thickness:.2f} w {x:.2f} {y:.2f} m {x + width:.2f} {y:.2f} l S")
+        self._code(f"{rgb(color)} RG {thickness:.2f} w {x:.2f} {y:.2f} m {x + width:.2f} {y:.2f} l S")
 
     def box(self, x: float, y: float, width: float, height: float, color: str) -> None:
         """Fill a rectangle whose lower left corner is at x, y."""
-        self._code(f"{_rgb(color)} rg {x:.2f} {y:.2f} {width:.2f} {height:.2f} re f")
+        self._code(f"{rgb(color)} rg {x:.2f} {y:.2f} {width:.2f} {height:.2f} re f")
 
     def image(self, image: Image, x: float, y: float) -> None:
         """Draw an image; the same one is in the file once. Raise `Unwritable` for what cannot be decoded."""
@@ -175,6 +192,7 @@ class Sheets:
 
     def place_form(self, name: str) -> None:
         """Put here what will be drawn at the end, by this name."""
+        self._file.reserve(name)
         self._canvas.doForm(name)
 
     def begin_form(self, name: str, page: Page) -> None:
@@ -185,6 +203,7 @@ class Sheets:
     def end_form(self) -> None:
         """End what was begun."""
         self._canvas.endForm()
+        self._file.write_complete()
         self.in_form = False
 
     def _code(self, operators: str) -> None:
@@ -207,5 +226,6 @@ def _together(pieces: list[Piece]) -> list[Piece]:
 
 
 @lru_cache(maxsize=256)
-def _rgb(color: str) -> str:
+def rgb(color: str) -> str:
+    """Return a colour as operands of PDF."""
     return " ".join([f"{int(color[at : at + 2], 16) / 255:.3g}" for at in (1, 3, 5)])

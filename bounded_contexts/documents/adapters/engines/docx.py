@@ -6,10 +6,11 @@ from itertools import chain
 from typing import Final, Literal
 from xml.sax.saxutils import escape, quoteattr
 
-from bounded_contexts.documents.adapters.engines import barcodes, docx_parts
+from bounded_contexts.documents.adapters.engines import barcodes, docx_charts, docx_parts, docx_tables
 from bounded_contexts.documents.adapters.engines.docx_parts import HEAD, NAMESPACES, Relations
 from bounded_contexts.documents.adapters.packed import Sink, entry
 from bounded_contexts.documents.domain.rendering.blocks import (
+    Barcode,
     Block,
     Cell,
     Contents,
@@ -20,7 +21,6 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Page,
     PageBreak,
     Paragraph,
-    QrCode,
     Resolved,
     Rule,
     Run,
@@ -30,6 +30,7 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Style,
     Table,
 )
+from bounded_contexts.documents.domain.rendering.charts import Chart
 
 TWENTIETHS: Final = 20  # of a point: lengths on paper
 EMU: Final = 12_700  # English metric units of a point: lengths of drawings
@@ -39,7 +40,6 @@ _DEFAULT: Final = Style()
 _ROLES: Final = {"paragraph": None, "quote": "Quote", "code": "Code"}
 _FIELD: Final = '<w:r><w:fldChar w:fldCharType="{}"/></w:r>'
 _EDGE: Final = 480  # twentieths from the paper's edge to a header or footer
-ZEBRA: Final = "F5F7F9"
 
 
 def write_docx(resolved: Resolved) -> Iterator[bytes]:
@@ -111,7 +111,7 @@ class _Document:
             if own.rows:
                 found[f"word/_rels/{name}.xml.rels"] = own.xml
         kinds = {name: name.rstrip("12") for name in self._furniture}
-        found["[Content_Types].xml"] = docx_parts.content_types(kinds)
+        found["[Content_Types].xml"] = docx_parts.content_types(kinds, docx_charts.content_types(list(self._media)))
         return found
 
     def _parts_of(self, kind: str, furniture: Furniture) -> Iterator[str]:
@@ -155,8 +155,12 @@ class _Document:
                 yield from self._table(block, relations)
             case Contents():
                 yield from self._contents(block, relations)
-            case QrCode():
+            case Barcode():
                 yield self._image(barcodes.as_image(block), relations)
+            case Chart():
+                self._drawings += 1
+                room = self._page.width - self._page.left - self._page.right
+                yield docx_charts.drawn(block, relations, self._drawings, room)
             case Image():
                 yield self._image(block, relations)
             case Rule() | Spacer() | PageBreak():
@@ -172,7 +176,7 @@ class _Document:
         if table.caption is not None:
             yield _paragraph(table.caption.runs, table.caption.style, relations, "Caption")
         widths = _widths(table, self._page)
-        rows = _rows(table, widths, relations)
+        rows = docx_tables.rows(table, widths, lambda cell: self._cell(cell, relations))
         if (first := next(rows, None)) is None:  # programs refuse a table without a row
             return
         grid = "".join([f'<w:gridCol w:w="{width}"/>' for width in widths])
@@ -189,6 +193,12 @@ class _Document:
         yield from rows
         # a paragraph behind it keeps two tables apart
         yield '</w:tbl><w:p><w:pPr><w:spacing w:before="0" w:after="0" w:line="120" w:lineRule="exact"/></w:pPr></w:p>'
+
+    def _cell(self, cell: Cell, relations: Relations) -> str:
+        if not cell.blocks:
+            return _paragraph(cell.runs, cell.style, relations, None, in_cell=True)
+        inner = "".join(chain.from_iterable(self._block(block, relations) for block in cell.blocks))
+        return inner if inner.endswith("</w:p>") else f"{inner}<w:p/>"  # a cell ends with a paragraph
 
     def _contents(self, block: Contents, relations: Relations) -> Iterator[str]:
         """A field that programs refresh, and what it says until then."""
@@ -237,33 +247,6 @@ def _room(block: Rule | Spacer | PageBreak) -> str:
         line = max(1, _twentieths(block.height))
         return f'<w:p><w:pPr><w:spacing w:before="0" w:after="0" w:line="{line}" w:lineRule="exact"/></w:pPr></w:p>'
     return '<w:p><w:r><w:br w:type="page"/></w:r></w:p>'
-
-
-def _rows(table: Table, widths: list[int], relations: Relations) -> Iterator[str]:
-    if table.has_header:
-        properties = "<w:cantSplit/><w:tblHeader/>" if table.repeat_header else "<w:cantSplit/>"
-        yield _row(tuple(column.title for column in table.columns), widths, relations, properties)
-    for number, row in enumerate(table.rows):
-        yield _row(row.cells, widths, relations, zebra=table.zebra and number % 2 == 1 and row.kind == "body")
-    if table.footer:
-        yield _row(table.footer.cells, widths, relations)
-
-
-def _row(
-    cells: tuple[Cell, ...],
-    widths: list[int],
-    relations: Relations,
-    more: str = "<w:cantSplit/>",
-    *,
-    zebra: bool = False,
-) -> str:
-    inner = []
-    for cell, width in zip(cells, widths, strict=True):
-        color = cell.style.background[1:] if cell.style.background else ZEBRA if zebra else None
-        shade = f'<w:shd w:val="clear" w:color="auto" w:fill="{color}"/>' if color else ""
-        text = _paragraph(cell.runs, cell.style, relations, None, in_cell=True)
-        inner.append(f'<w:tc><w:tcPr><w:tcW w:w="{width}" w:type="dxa"/>{shade}</w:tcPr>{text}</w:tc>')
-    return f"<w:tr><w:trPr>{more}</w:trPr>{''.join(inner)}</w:tr>"
 
 
 def _widths(table: Table, page: Page) -> list[int]:

@@ -5,14 +5,18 @@ end; a body that says it is laid out twice (`rendering.py`).
 """
 
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Final
 
+from bounded_contexts.documents.adapters.engines import pdf_compound
 from bounded_contexts.documents.adapters.engines.canvas import Sheets
+from bounded_contexts.documents.adapters.engines.fonts import tell_missing
 from bounded_contexts.documents.adapters.engines.lines import Breaker
 from bounded_contexts.documents.adapters.engines.pdf_flow import RULE_ROOM, Flow, height_of
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import (
+    Block,
     Entry,
     Furniture,
     Image,
@@ -33,16 +37,15 @@ Furnished = Paragraph | Image | Rule | Spacer
 Furnishing = tuple[Furnished, ...]
 EDGE: Final = 24.0  # from the paper's edge to a header or footer
 LEAST_ROOM: Final = 36.0  # points between header and footer
-CHUNK: Final = 256 * 1024
 
 
-def write_pdf(resolved: Resolved, telling: Telling, limits: RenderLimits, pages: int = 0) -> Iterator[bytes]:
-    """Yield the file. `pages` is their number as far as the body says it. Raise `TooLarge`, `Unwritable`."""
+@contextmanager
+def laid_out(resolved: Resolved, telling: Telling, limits: RenderLimits, pages: int = 0) -> "Iterator[Layout]":
+    """Lay the document out on its pages. `pages` is their number as far as the body says it. Raise `TooLarge`, `Unwritable`."""
     layout = Layout(resolved, telling, limits, pages)
-    layout.run()
-    data = layout.sheets.done()
-    for at in range(0, len(data), CHUNK):
-        yield data[at : at + CHUNK]
+    with closing(layout.sheets):
+        layout.run()
+        yield layout
 
 
 def measured(resolved: Resolved, telling: Telling, limits: RenderLimits, pages: int) -> tuple[int, tuple[Entry, ...]]:
@@ -50,8 +53,9 @@ def measured(resolved: Resolved, telling: Telling, limits: RenderLimits, pages: 
     `pages` do."""
     layout = Layout(resolved, telling, limits, pages)
     layout.sheets.silent = True
-    layout.run()
-    return layout.number, tuple(layout.entries)
+    with closing(layout.sheets):
+        layout.run()
+    return layout.number, tuple(layout.sheets.entries)
 
 
 class Layout(Flow):
@@ -60,7 +64,7 @@ class Layout(Flow):
     def __init__(self, resolved: Resolved, telling: Telling, limits: RenderLimits, pages: int) -> None:
         breaker = Breaker()
         breaker.fields = self._field
-        super().__init__(Sheets(resolved.meta), breaker, resolved.entries)
+        super().__init__(Sheets(resolved.meta), breaker, resolved.entries, pdf_compound.place)
         self._resolved, self._telling, self._limits, self._pages = resolved, telling, limits, pages
         self._on(resolved.page)
         self._deferred: list[tuple[str, int, Page]] = []
@@ -73,13 +77,16 @@ class Layout(Flow):
         self._pages = self.number
         for name, number, page in self._deferred:
             self._draw_deferred(name, number, page)
-        self._tell_missing()
 
-    def _tell_missing(self) -> None:
-        if self.breaker.missing:
-            self._telling.pointer = ""
-            named = ", ".join(f"U+{ord(each):04X}" for each in sorted(self.breaker.missing)[:10])
-            self._telling.warn("missing_glyph", f"no font has {named}")
+    def written(self) -> Iterator[bytes]:
+        """Tell of what the fonts miss, and yield the file."""
+        tell_missing(self.missing, self._telling)
+        yield from self.sheets.done()
+
+    @property
+    def missing(self) -> set[str]:
+        """Return the characters that no font of this engine has."""
+        return self.breaker.missing
 
     def _field(self, name: str) -> str:
         return str(self.number) if name == "page" else str(self._pages)
@@ -95,8 +102,18 @@ class Layout(Flow):
         self.sheets.end()
         self._begin_page()
 
-    def section(self, section: Section) -> None:
-        """Go on with pages of another kind; the first page becomes one while nothing is on it."""
+    @property
+    def following_room(self) -> float:
+        """Return the height of the next page between header and footer, as far as it is like this one."""
+        return self._top - self._bottom
+
+    def _place(self, block: Block) -> None:
+        if isinstance(block, Section):
+            self._section(block)
+        else:
+            super()._place(block)
+
+    def _section(self, section: Section) -> None:
         is_fresh = self.is_fresh
         self._on(section.page)
         if is_fresh and self.number == 1:
@@ -109,7 +126,7 @@ class Layout(Flow):
         self.number += 1
         if self.number > self._limits.pages:
             raise TooLarge("pages", self._limits.pages)
-        self.sheets.begin(self.page)
+        self.sheets.begin(self.page, self.number)
         self._top, self._bottom = self.page.height - self.page.top, self.page.bottom
         header, footer = self._furniture(self._resolved.header), self._furniture(self._resolved.footer)
         # a header that is higher than its margin pushes the text down, never over it

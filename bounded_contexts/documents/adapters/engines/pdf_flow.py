@@ -1,16 +1,17 @@
 """Blocks one below the other in a room of a width, with a new room where one is full. docs/adr/0054"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
-from bounded_contexts.documents.adapters.engines.barcodes import matrix
+from bounded_contexts.documents.adapters.engines import barcodes, chart_drawing
 from bounded_contexts.documents.adapters.engines.canvas import Sheets
 from bounded_contexts.documents.adapters.engines.fonts import face_of
 from bounded_contexts.documents.adapters.engines.lines import Breaker, Line
-from bounded_contexts.documents.adapters.engines.pdf_tables import TableLayout
+from bounded_contexts.documents.adapters.engines.pdf_drawings import place
 from bounded_contexts.documents.domain.rendering.blocks import (
+    Barcode,
     Block,
     Contents,
     Entry,
@@ -19,14 +20,13 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     ListItem,
     PageBreak,
     Paragraph,
-    QrCode,
     Rule,
     Run,
-    Section,
     Spacer,
     Style,
     Table,
 )
+from bounded_contexts.documents.domain.rendering.charts import Chart
 
 FOLLOWING: Final = 40.0  # points that must be left below what is kept with its next
 NUMBER_ROOM: Final = 40.0  # for a page's number, in a table of contents
@@ -34,20 +34,27 @@ LIST_STEP: Final = 16.0
 RULE_ROOM: Final = 6.0
 
 
+Compound = Callable[["Flow", Table], None]  # places what holds other blocks or rows
+
+
 class Flow(ABC):
     """Where the next thing stands: `y` is the lower edge of what is there, `left` and `width` are the room's."""
 
-    def __init__(self, sheets: Sheets, breaker: Breaker, known: tuple[Entry, ...]) -> None:
-        self.sheets, self.breaker, self._known = sheets, breaker, known
+    def __init__(self, sheets: Sheets, breaker: Breaker, known: tuple[Entry, ...], compound: Compound) -> None:
+        self.sheets, self.breaker, self.known, self.compound = sheets, breaker, known, compound
         self.left = self.width = self.y = 0.0
         self.number = 0  # of the page
         self._top = self._bottom = 0.0
-        self.entries: list[Entry] = []
 
     @property
     def room(self) -> float:
         """Return the height that is left."""
         return self.y - self._bottom
+
+    @property
+    def depth(self) -> float:
+        """Return the height of a room in which nothing stands."""
+        return self._top - self._bottom
 
     @property
     def is_fresh(self) -> bool:
@@ -58,9 +65,10 @@ class Flow(ABC):
     def new_page(self) -> None:
         """Go on at the top of the next room."""
 
+    @property
     @abstractmethod
-    def section(self, section: Section) -> None:
-        """Go on with pages of another kind."""
+    def following_room(self) -> float:
+        """Return the height of the next room."""
 
     def need(self, height: float) -> None:
         """Begin a new page unless the height is left, or nothing would be gained."""
@@ -87,17 +95,17 @@ class Flow(ABC):
             case ListItem():
                 self._item(block)
             case Table():
-                TableLayout(self, block).draw()
+                self.compound(self, block)
             case Contents():
                 self._contents(block)
-            case QrCode():
-                self._code(block)
+            case Barcode():
+                place(self, barcodes.drawing(block), block.align)
+            case Chart():
+                place(self, chart_drawing.drawing(block, self._measure), block.align)
             case Image():
                 self._image(block)
             case Rule() | Spacer() | PageBreak():
                 self._room(block)
-            case Section():
-                self.section(block)
 
     def _room(self, block: Rule | Spacer | PageBreak) -> None:
         if isinstance(block, Rule):
@@ -119,8 +127,7 @@ class Flow(ABC):
         if isinstance(block, Heading):
             title = "".join([self.breaker.text(run) for run in block.runs])
             self.need(height_of(lines[0], style))
-            self.entries.append(Entry(len(self.entries) + 1, block.level, title, self.number))
-            self.sheets.outline(title, block.level - 1, self.y, len(self.entries))
+            self.sheets.heading(title, block.level, self.y)
         self.flow(lines, style, self.left + style.indent, self.width - style.indent)
         self.y -= min(style.space_after, max(self.room, 0.0))
 
@@ -168,7 +175,7 @@ class Flow(ABC):
         if block.title is not None:
             self._text(block.title, FOLLOWING)
         first, last = block.levels
-        for entry in self._known:
+        for entry in self.known:
             if first <= entry.level <= last:
                 self._entry(entry, block.style, LIST_STEP * (entry.level - first))
 
@@ -193,17 +200,11 @@ class Flow(ABC):
         dot = face_of(style).width(" .", style.size)
         return self.breaker.lines((Run(" ." * int(room / dot), style),), room)[0] if room > dot else None
 
-    def _code(self, code: QrCode) -> None:
-        side = min(code.size, self.width, self._top - self._bottom)
-        self.need(side)
-        room = self.width - side
-        x = self.left + {"left": 0.0, "center": room / 2, "right": room}.get(code.align, 0.0)
-        self.y -= side
-        self.sheets.code(matrix(code), x, self.y, side)
-        self.y -= min(4.0, max(self.room, 0.0))
+    def _measure(self, text: str, size: float) -> float:
+        return self.breaker.natural((Run(text, Style(size=size)),))
 
     def _image(self, image: Image) -> None:
-        scale = min(1.0, self.width / image.width, (self._top - self._bottom) / image.height)
+        scale = min(1.0, self.width / image.width, self.depth / image.height)
         if scale < 1.0:
             image = Image(
                 image.data, image.media_type, image.width * scale, image.height * scale, image.alt, image.align

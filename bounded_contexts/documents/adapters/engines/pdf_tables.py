@@ -1,173 +1,214 @@
 """Tables on pages: columns as wide as asked for, rows whole, header and footer on each page."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
-from typing import Final, Protocol
+from typing import Final
 
-from bounded_contexts.documents.adapters.engines.canvas import Sheets
-from bounded_contexts.documents.adapters.engines.lines import Breaker, Line
-from bounded_contexts.documents.domain.rendering.blocks import Cell, Row, Table
+from bounded_contexts.documents.adapters.engines.lines import Line
+from bounded_contexts.documents.adapters.engines.pdf_cells import PADDING, Band, Blocks, Placed, Text, line_height
+from bounded_contexts.documents.adapters.engines.pdf_flow import LIST_STEP, Flow
+from bounded_contexts.documents.domain.rendering.blocks import (
+    Block,
+    Cell,
+    Heading,
+    Image,
+    ListItem,
+    Paragraph,
+    Row,
+    Table,
+)
 
-PADDING: Final = 3.0  # points on each side
 SAMPLE: Final = 200  # rows that say how wide a column is, so that the others need not be waited for
 LINE: Final = "#C0C4C8"
 ZEBRA: Final = "#F5F7F9"
 LEAST: Final = 12.0  # points of a column
-
-Laid = tuple[list[list[Line]], float]  # the lines of each cell, the height of the row
-
-
-class Pages(Protocol):
-    """What a table needs of the layout."""
-
-    sheets: Sheets
-    breaker: Breaker
-    left: float
-    width: float
-    y: float
-
-    @property
-    def room(self) -> float: ...
-
-    @property
-    def is_fresh(self) -> bool: ...
-
-    def new_page(self) -> None: ...
-
-    def need(self, height: float) -> None: ...
+SOME: Final = 72.0  # points that blocks ask for whose width follows from that of their room
 
 
 class TableLayout:
     """One table while it is drawn."""
 
-    def __init__(self, pages: Pages, table: Table) -> None:
-        self._pages, self._table = pages, table
-        sample = list(islice(table.rows, SAMPLE))
-        self._rows: Iterator[Row] = chain(sample, table.rows)
-        self._widths = widths(table, sample, pages)
-        self._header = Row(tuple(column.title for column in table.columns)) if table.has_header else None
-        self._footer = table.footer
-        self._footer_height = self._laid(table.footer)[1] if table.footer and table.repeat_footer else 0.0
+    def __init__(self, flow: Flow, table: Table) -> None:
+        self._flow, self._table = flow, table
+        rows = iter(table.rows)
+        sample = list(islice(rows, SAMPLE))
+        self._rows: Iterator[Row] = chain(sample, rows)
+        self._widths = widths(table, sample, flow)
+        self._header = self._band(table.header) if table.header else None
+        self._footer = self._band([table.footer]) if table.footer else None
+        self._last: Row | None = None
+        self._at_top = False  # of a page, below the header
+        # what each page keeps free for its last rows
+        self._reserved = self._footer.height if self._footer and table.repeat_footer else 0.0
+        if sample and sample[0].carried:
+            self._reserved += max(self._band([row]).height for row in sample[0].carried())
 
     def draw(self) -> None:
         """Draw all rows, over as many pages as they take."""
-        pages, table = self._pages, self._table
-        header = self._laid(self._header)[1] if self._header else 0.0
-        first = next(self._rows, None)
-        height = header + (self._laid(first)[1] if first else 0.0) + self._footer_height
+        flow, table = self._flow, self._table
+        bands = self._bands()
+        first = next(bands, None)
+        header = self._header.height if self._header else 0.0
+        height = header + (first.height if first else 0.0) + self._reserved
         if table.caption is not None:
-            lines = pages.breaker.lines(table.caption.runs, pages.width)
-            pages.need(height + sum(line_height(line, table.caption.style.size) for line in lines))
+            lines = flow.breaker.lines(table.caption.runs, flow.width)
+            flow.need(height + sum(line_height(line, table.caption.style.size) for line in lines))
             for line in lines:
                 self._line(line, table.caption.style.size)
-        pages.need(height)
+        flow.need(height)
+        self._at_top = flow.is_fresh
         self._draw_header()
-        for number, row in enumerate(chain([first], self._rows) if first else self._rows):
-            self._draw_row(row, ZEBRA if table.zebra and number % 2 and row.kind == "body" else None)
+        for band in chain([first] if first else [], bands):
+            self._draw_band(band)
         if self._footer:
-            self._draw_footer()
-        pages.y -= min(6.0, max(pages.room, 0.0))
+            if not table.repeat_footer and self._footer.height > flow.room:
+                self._continue()
+            self._put(self._footer)
+        flow.y -= min(6.0, max(flow.room, 0.0))
 
     def _line(self, line: Line, size: float) -> None:
         height = line_height(line, size)
-        self._pages.sheets.line(line, self._pages.left, self._pages.y - height * 0.75, self._pages.width, "left")
-        self._pages.y -= height
+        self._flow.sheets.line(line, self._flow.left, self._flow.y - height * 0.75, self._flow.width, "left")
+        self._flow.y -= height
 
     def _draw_header(self) -> None:
         if self._header:
-            laid = self._laid(self._header)
             if self._table.borders:
-                self._edge()
-            self._draw_cells(self._header, laid, None)
+                self._edge(0, len(self._widths))
+            self._put(self._header)
 
-    def _draw_footer(self) -> None:
-        if self._footer:
-            laid = self._laid(self._footer)
-            if not self._table.repeat_footer and laid[1] > self._pages.room:
-                self._continue()
-            self._draw_cells(self._footer, laid, None)
+    def _bands(self) -> Iterator[Band]:
+        """The rows, those together that a cell reaches over, and the heads of groups with what they are above."""
+        rows: list[Row] = []
+        colors: list[str | None] = []
+        below = 0
+        for number, row in enumerate(self._rows):
+            rows.append(row)
+            colors.append(ZEBRA if self._table.zebra and number % 2 and row.kind == "body" else None)
+            below = max(below, *[cell.down for cell in row.cells if cell is not None], 1) - 1
+            if not below and row.kind != "group":
+                yield self._band(rows, colors)
+                rows, colors = [], []
+        if rows:
+            yield self._band(rows, colors)
+
+    def _band(self, rows: Iterable[Row], colors: list[str | None] | None = None) -> Band:
+        rows = list(rows)
+        breaker, widths = self._flow.breaker, self._widths
+        cells: list[Placed] = []
+        for number, row in enumerate(rows):
+            for column, cell in enumerate(row.cells):
+                if cell is None:
+                    continue
+                width = widths[column] if cell.across == 1 else sum(widths[column : column + cell.across])
+                width -= 2 * PADDING
+                content = (
+                    Blocks(self._flow, cell.blocks, width)
+                    if cell.blocks
+                    else Text(breaker.lines(cell.runs, width), cell.style)
+                )
+                cells.append(Placed(number, column, min(cell.down, len(rows) - number), cell, content))
+        return Band(rows, colors or [None] * len(rows), cells)
 
     def _continue(self) -> None:
-        if self._table.repeat_footer:
-            self._draw_footer()
-        self._pages.new_page()
+        carried = self._last.carried() if self._last is not None and self._last.carried is not None else None
+        if carried:
+            self._put(self._band([carried[0]]))
+        if self._table.repeat_footer and self._footer:
+            self._put(self._footer)
+        self._flow.new_page()
         if self._table.repeat_header:
             self._draw_header()
+        if carried:
+            self._put(self._band([carried[1]]))
+        self._at_top = True
 
-    def _draw_row(self, row: Row, background: str | None) -> None:
-        laid = self._laid(row)
-        if laid[1] <= self._pages.room - self._footer_height:
-            self._draw_cells(row, laid, background)
-            return
-        if not self._pages.is_fresh:
+    @property
+    def _room(self) -> float:
+        return self._flow.room - self._reserved
+
+    def _draw_band(self, band: Band) -> None:
+        if band.height > self._room and not self._at_top and not self._table.break_rows:
             self._continue()
-        while laid[1] > self._pages.room - self._footer_height and any(len(lines) > 1 for lines in laid[0]):
-            head, laid = self._split(row, laid)
-            self._draw_cells(row, head, background)
-            if not any(laid[0]):
-                return
+        while band.height > self._room:
+            head, rest = band.split(
+                self._room, self._full, inside=self._table.break_rows or self._at_top, forced=self._at_top
+            )
+            if rest is None:
+                break
+            if head is not None:
+                self._put(head)
+            band = rest
             self._continue()
-        self._draw_cells(row, laid, background)
+        self._put(band)
+        self._last = band.rows[-1]
+        self._at_top = False
 
-    def _split(self, row: Row, laid: Laid) -> tuple[Laid, Laid]:
-        """A row that is higher than a page: what fits, and the rest."""
-        room = self._pages.room - self._footer_height - 2 * PADDING
-        heads: list[list[Line]] = []
-        rests: list[list[Line]] = []
-        for cell, lines in zip(row.cells, laid[0], strict=True):
-            count = max(1, int(room / (max_size(lines, cell) * cell.style.line_height)))
-            heads.append(lines[:count])
-            rests.append(lines[count:])
-        return (heads, _height(row, heads)), (rests, _height(row, rests))
+    @property
+    def _full(self) -> float:
+        """The height of a cell that fills a page."""
+        header = self._header.height if self._header and self._table.repeat_header else 0.0
+        return self._flow.following_room - header - self._reserved - 2 * PADDING
 
-    def _laid(self, row: Row | None) -> Laid:
-        if row is None:
-            return [], 0.0
-        lines = [
-            self._pages.breaker.lines(cell.runs, width - 2 * PADDING)
-            for cell, width in zip(row.cells, self._widths, strict=True)
-        ]
-        return lines, _height(row, lines)
-
-    def _draw_cells(self, row: Row, laid: Laid, background: str | None) -> None:
-        pages, (lines, height) = self._pages, laid
-        x, top = pages.left, pages.y
-        for cell, texts, width in zip(row.cells, lines, self._widths, strict=True):
-            if color := cell.style.background or background:
-                pages.sheets.box(x, top - height, width, height, color)
-            y = top - PADDING
-            for line in texts:
-                across = line_height(line, cell.style.size, cell.style.line_height)
-                pages.sheets.line(line, x + PADDING, y - across * 0.74, width - 2 * PADDING, cell.style.align)
-                y -= across
-            x += width
-        pages.y = top - height
+    def _put(self, band: Band) -> None:
+        """Draw rows here: backgrounds, then what is on them, then lines where no cell reaches over."""
+        flow = self._flow
+        tops = [flow.y]
+        for height in band.heights:
+            tops.append(tops[-1] - height)
+        lefts = [flow.left]
+        for width in self._widths:
+            lefts.append(lefts[-1] + width)
+        for placed in band.cells:
+            cell, top, x = placed.cell, tops[placed.row], lefts[placed.column]
+            width = lefts[placed.column + cell.across] - x
+            if color := cell.style.background or band.backgrounds[placed.row]:
+                bottom = tops[placed.row + placed.down]
+                flow.sheets.box(x, bottom, width, top - bottom, color)
+            if placed.content is not None:
+                placed.content.draw(flow, x + PADDING, top - PADDING, width - 2 * PADDING)
         if self._table.borders:
-            self._edge()
+            for number in range(1, len(tops)):
+                flow.y = tops[number]
+                self._edges(band, number)
+        flow.y = tops[-1]
 
-    def _edge(self) -> None:
-        self._pages.sheets.rule(self._pages.left, self._pages.y, sum(self._widths), LINE, 0.5)
+    def _edges(self, band: Band, above: int) -> None:
+        """The line below a row."""
+        over = [placed for placed in band.cells if placed.row < above < placed.row + placed.down]
+        begin = 0
+        for placed in sorted(over, key=lambda each: each.column):
+            self._edge(begin, placed.column)
+            begin = placed.column + placed.cell.across
+        self._edge(begin, len(self._widths))
 
-
-def line_height(line: Line, size: float, spacing: float = 1.35) -> float:
-    """Return the height of a line: of the largest size on it."""
-    return max([piece.style.size for piece in line.pieces], default=size) * spacing
-
-
-def max_size(lines: list[Line], cell: Cell) -> float:
-    """Return the largest size in the lines."""
-    return max([piece.style.size for line in lines for piece in line.pieces], default=cell.style.size)
-
-
-def _height(row: Row, cells: list[list[Line]]) -> float:
-    tallest = max(
-        sum([line_height(line, cell.style.size, cell.style.line_height) for line in lines])
-        for cell, lines in zip(row.cells, cells, strict=True)
-    )
-    return tallest + 2 * PADDING
+    def _edge(self, first: int, end: int) -> None:
+        if first < end:
+            x = self._flow.left + sum(self._widths[:first])
+            self._flow.sheets.rule(x, self._flow.y, sum(self._widths[first:end]), LINE, 0.5)
 
 
-def widths(table: Table, sample: list[Row], pages: Pages) -> list[float]:
+def _natural(cell: Cell | None, flow: Flow) -> float:
+    """How wide a cell of one column is when nothing is broken."""
+    if cell is None or cell.across > 1:
+        return 0.0
+    if not cell.blocks:
+        return flow.breaker.natural(cell.runs)
+    return max([_natural_block(block, flow) for block in cell.blocks])
+
+
+def _natural_block(block: Block, flow: Flow) -> float:
+    match block:
+        case Heading() | Paragraph():
+            return flow.breaker.natural(block.runs) + block.style.indent
+        case ListItem():
+            return flow.breaker.natural(block.runs) + LIST_STEP * (block.level + 1)
+        case Image():
+            return block.width
+    return SOME
+
+
+def widths(table: Table, sample: list[Row], flow: Flow) -> list[float]:
     """Return the columns' widths in points. Fixed ones first, then those as wide as their content, then shares of the rest;
     where that is more than there is room, all are narrowed alike."""
     wanted = []
@@ -176,15 +217,14 @@ def widths(table: Table, sample: list[Row], pages: Pages) -> list[float]:
         if column.width.kind == "points":
             wanted.append(max(column.width.amount, LEAST))
         elif column.width.kind == "auto":
-            cells = [column.title, *[row.cells[number] for row in sample]]
-            if table.footer:
-                cells.append(table.footer.cells[number])
-            natural = max(pages.breaker.natural(cell.runs) for cell in cells)
+            carried = next((row.carried() for row in reversed(sample) if row.carried), ())
+            rows = [*table.header, *sample, *carried, *([table.footer] if table.footer else [])]
+            natural = max([_natural(row.cells[number], flow) for row in rows], default=0.0)
             wanted.append(max(natural + 2 * PADDING + 0.01, LEAST))
         else:
             shares += column.width.amount
             wanted.append(0.0)
-    left = pages.width - sum(wanted)
+    left = flow.width - sum(wanted)
     if shares:
         least = LEAST * 2 * sum(1 for column in table.columns if column.width.kind == "share")
         left = max(left, least)
@@ -192,7 +232,7 @@ def widths(table: Table, sample: list[Row], pages: Pages) -> list[float]:
             if column.width.kind == "share":
                 wanted[number] = left * column.width.amount / shares
     total = sum(wanted)
-    return _narrowed(wanted, pages.width) if total > pages.width else wanted
+    return _narrowed(wanted, flow.width) if total > flow.width else wanted
 
 
 def _narrowed(wanted: list[float], room: float) -> list[float]:

@@ -4,15 +4,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bounded_contexts.documents.adapters.engines import docx, pdf, xlsx
+from bounded_contexts.documents.adapters.engines import docx, pdf, typeset_fonts, xlsx
+from bounded_contexts.documents.adapters.engines.typeset import typeset
 from bounded_contexts.documents.adapters.engines.validating import formats_of, read_document
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.losses import Losses
 from bounded_contexts.documents.domain.rendering.blocks import Entry, Heading, Resolved
 from bounded_contexts.documents.domain.rendering.fidelity import TARGETS, Target
 from bounded_contexts.documents.domain.rendering.functions import Context
-from bounded_contexts.documents.domain.rendering.limits import RenderLimits
+from bounded_contexts.documents.domain.rendering.limits import TYPESET_LIMITS, RenderLimits
 from bounded_contexts.documents.domain.rendering.resolving import resolve
+from bounded_contexts.documents.domain.rendering.standards import Profile, profile_of
 from bounded_contexts.documents.domain.rendering.telling import Telling
 
 MEDIA_TYPES: Final[dict[Target, str]] = {
@@ -49,7 +51,11 @@ def render(data: bytes, target: Target, rendering: Rendering) -> Iterator[bytes]
     """Yield the file, piece by piece; the same document gives the same bytes.
 
     Raise `Unreadable`, `Invalid`, `Unwritable` or `TooLarge`, also between two pieces: what was yielded is no file then."""
-    document = read_document(data, rendering.limits)
+    yield from render_document(read_document(data, rendering.limits), target, rendering)
+
+
+def render_document(document: dict[str, Any], target: Target, rendering: Rendering) -> Iterator[bytes]:
+    """Yield the file of a document that has been read and found valid, as `render` does."""
     telling = Telling(target, document.get("strictness", "warn"), rendering.losses)
     pieces = _ENGINES[target](document, telling, rendering.limits)
     total = 0
@@ -98,8 +104,31 @@ def _has(value: Any, name: str, wanted: str) -> bool:
 
 
 def _pdf(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:
+    profile = profile_of(document)
+    if profile is not None:
+        yield typeset(_resolved(document, telling, limits), telling, limits, profile)
+        return
     pages, entries = _measured(document, limits, pages=True)
-    return pdf.write_pdf(_resolved(document, telling, limits, entries), telling, limits, pages)
+    with pdf.laid_out(_resolved(document, telling, limits, entries), telling, limits, pages) as layout:
+        has_more = any(typeset_fonts.has(each) for each in layout.missing)
+        other = _typeset(document, telling, limits) if has_more else None
+        if other is None:
+            yield from layout.written()
+            return
+    yield other
+
+
+def _typeset(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> bytes | None:
+    """The document in the fonts of all scripts; None for one that is too long for that."""
+    other = telling.apart()
+    try:
+        made = typeset(_resolved(document, other, limits), other, limits, Profile())
+    except TooLarge as error:
+        if error.more["limit"] not in TYPESET_LIMITS:
+            raise
+        return None
+    telling.becomes(other)
+    return made
 
 
 def _docx(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:

@@ -36,15 +36,38 @@ CODES: Final = {
     "MinProperties": "too_few",
 }
 OTHER: Final = "out_of_range"
+MANNER: Final = ("locale", "timeZone", "strictness")  # of a document, that may be said beside its template
 
 
 def read_document(data: bytes, limits: RenderLimits) -> dict[str, Any]:
     """Return the document, its data with exact numbers and times. Raise `Unreadable` for what is no JSON, `Invalid` with all
     problems, `TooLarge`."""
+    return checked(_whole(parsed(data, limits)), limits)
+
+
+def parsed(data: bytes, limits: RenderLimits) -> Value:
+    """Return what the JSON says, its numbers exact. Raise `Unreadable` for what is none, `TooLarge`."""
     if len(data) > limits.input_bytes:
         raise TooLarge("input_bytes", limits.input_bytes)
     read = read_json(io.BytesIO(data), Conversion(limits=Limits(input_bytes=limits.input_bytes)))
-    value: Value = read.value if isinstance(read, Single) else []
+    return read.value if isinstance(read, Single) else []
+
+
+def _whole(value: Value) -> Value:
+    """Return the document of a template and its data, where both come in one object."""
+    if not isinstance(value, dict) or not isinstance(template := value.get("template"), dict):
+        return value
+    unknown = [f"/{escaped(name)}" for name in value if name not in ("template", "data", *MANNER)]
+    unknown += ["/template/data"] if "data" in template else []
+    if unknown:
+        raise Invalid(
+            [Problem(pointer, "unknown_property", "it has no place beside a template") for pointer in unknown]
+        )
+    return {**template, "data": value.get("data", {}), **{name: value[name] for name in MANNER if name in value}}
+
+
+def checked(value: Value, limits: RenderLimits) -> dict[str, Any]:
+    """Return the document, its data with times. Raise `Invalid` with all problems."""
     problems = sorted(set(_first(_problems(value, limits))))
     if problems:
         raise Invalid(problems)

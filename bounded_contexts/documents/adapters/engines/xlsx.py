@@ -6,8 +6,10 @@ Texts are written as texts, whatever they begin with: no formula comes from data
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from io import BytesIO
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +19,11 @@ from xlsxwriter.image import Image as Picture
 
 from bounded_contexts.documents.adapters.engines.barcodes import as_image
 from bounded_contexts.documents.adapters.engines.xlsx_cells import Cells, fits
+from bounded_contexts.documents.adapters.engines.xlsx_charts import ChartValues
 from bounded_contexts.documents.adapters.formats.xlsx_cells import ROWS
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import (
+    Barcode,
     Block,
     Cell,
     Contents,
@@ -29,7 +33,6 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     ListItem,
     PageBreak,
     Paragraph,
-    QrCode,
     Resolved,
     Row,
     Rule,
@@ -40,6 +43,7 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Style,
     Table,
 )
+from bounded_contexts.documents.domain.rendering.charts import Chart
 from bounded_contexts.documents.domain.rendering.telling import Telling
 
 CHUNK: Final = 256 * 1024
@@ -81,6 +85,7 @@ class _Workbook:
         self._row = 0
         self._breaks: list[int] = []
         self._has_table = False
+        self._charts: ChartValues | None = None
 
     def write(self) -> None:
         meta = self._resolved.meta
@@ -162,10 +167,8 @@ class _Workbook:
                 self._text(block.runs, block.style, block.mark + " ", block.level + 1)
             case Contents():
                 self._contents(block)
-            case QrCode():
-                self._image(as_image(block))
-            case Image():
-                self._image(block)
+            case Barcode() | Chart() | Image():
+                self._drawn(block)
             case Rule():
                 self._sheet_row_with_border(block)
             case Spacer():
@@ -210,6 +213,19 @@ class _Workbook:
         )
         self._row = min(self._row + int(image.height / ROW), ROWS)
 
+    def _drawn(self, block: Barcode | Chart | Image) -> None:
+        if isinstance(block, Chart):
+            self._chart(block)
+        else:
+            self._image(as_image(block) if isinstance(block, Barcode) else block)
+
+    def _chart(self, chart: Chart) -> None:
+        row = self._next()
+        if self._charts is None:
+            self._charts = ChartValues(self._book, self._free("Chart data"))
+        self._charts.insert(self._sheet, row, chart)
+        self._row = min(self._row + int(chart.height / ROW), ROWS)
+
     def _table(self, table: Table) -> None:
         if table.sheet is not None or self._sheet is None:
             self._begin_sheet(table.sheet)
@@ -217,8 +233,8 @@ class _Workbook:
             self._text(table.caption.runs, table.caption.style)
         top = self._row
         rows = self._sized(table)
-        if table.has_header:
-            self._cells_of(Row(tuple(column.title for column in table.columns)))
+        for row in table.header:
+            self._cells_of(row)
         self._freeze(table, top)
         last = self._row - 1
         for number, row in enumerate(rows):
@@ -227,29 +243,38 @@ class _Workbook:
         if table.footer:
             self._cells_of(table.footer)
         if table.autofilter and not self._has_table:
-            self._sheet.autofilter(top, 0, max(last, top), len(table.columns) - 1)
+            titles = top + max(len(table.header) - 1, 0)
+            self._sheet.autofilter(titles, 0, max(last, titles), len(table.columns) - 1)
         self._has_table = True
         if table.sheet is None:
             self._row = min(self._row + 1, ROWS)
 
     def _freeze(self, table: Table, top: int) -> None:
-        if self._has_table or not table.has_header:
+        if self._has_table or not table.header:
             return
+        last = top + len(table.header) - 1
         if table.repeat_header:
-            self._sheet.repeat_rows(top, top)
+            self._sheet.repeat_rows(top, last)
         if table.freeze:
-            self._sheet.freeze_panes(top + 1, 0)
+            self._sheet.freeze_panes(last + 1, 0)
 
     def _cells_of(self, row: Row, zebra: bool = False) -> None:
         number = self._next()
+        background = ZEBRA if zebra else None
         for column, cell in enumerate(row.cells):
-            self._cells.cell(self._sheet, number, column, cell, ZEBRA if zebra else None)
+            if cell is None:
+                continue
+            self._cells.cell(self._sheet, number, column, _flat(cell) if cell.blocks else cell, background)
+            if cell.across > 1 or cell.down > 1:
+                last = min(number + cell.down, ROWS) - 1, column + cell.across - 1
+                self._sheet.merge.append([number, column, *last])  # merge_range would write rows that are not yet due
 
     def _sized(self, table: Table) -> Iterator[Row]:
         """Set the columns' widths, of which the first rows say some, and yield all rows."""
         sample: list[Row] = []
+        rows = iter(table.rows)
         if any(column.width.kind == "auto" for column in table.columns):
-            sample = [row for _, row in zip(range(SAMPLE), table.rows, strict=False)]
+            sample = list(islice(rows, SAMPLE))
         shares = sum(column.width.amount for column in table.columns if column.width.kind == "share")
         fixed = sum(column.width.amount for column in table.columns if column.width.kind == "points")
         left = max(self._page.width - self._page.left - self._page.right - fixed, 100.0)
@@ -260,16 +285,28 @@ class _Workbook:
                 case "share":
                     width = left * column.width.amount / shares / CHARACTER
                 case _:
-                    width = _longest([column.title, *[row.cells[number] for row in sample]])
+                    width = _longest([row.cells[number] for row in chain(table.header, sample)])
             width = min(max(width, self._widths.get(number, 1.0)), 255.0)
             self._widths[number] = width
             self._sheet.set_column(number, number, width)
         yield from sample
-        yield from table.rows
+        yield from rows
 
 
-def _longest(cells: list[Cell]) -> float:
-    longest = max([len(line) for cell in cells for line in cell.text.split("\n")], default=0)
+def _flat(cell: Cell) -> Cell:
+    """A cell whose blocks are texts, one below the other."""
+    runs: list[Run] = []
+    for block in cell.blocks:
+        if isinstance(block, Heading | Paragraph | ListItem):
+            before = [Run("\n", cell.style)] if runs else []
+            mark = [Run(f"{block.mark} ", block.style)] if isinstance(block, ListItem) else []
+            runs += [*before, *mark, *block.runs]
+    return replace(cell, runs=tuple(runs), blocks=())
+
+
+def _longest(cells: list[Cell | None]) -> float:
+    shown = [cell for cell in cells if cell is not None and cell.across == 1]
+    longest = max([len(line) for cell in shown for line in cell.text.split("\n")], default=0)
     return min(longest + 2.0, WIDEST)
 
 

@@ -42,7 +42,7 @@ class Cells:
         if isinstance(value, bool):
             sheet.write_boolean(row, column, value, self._format(cell.style, background=background))
         elif isinstance(value, int | float | Decimal) and (number := _number(value)) is not None:
-            sheet.write_number(row, column, number, self._format(cell.style, _code(wanted), background))
+            sheet.write_number(row, column, number, self._format(cell.style, code_of(wanted), background))
         elif isinstance(value, date | time) and (moment := _moment(value)) is not None:
             code = _MOMENTS[type(value)]
             sheet.write_datetime(row, column, moment, self._format(cell.style, code, background))
@@ -122,7 +122,7 @@ def _properties(style: Style, code: str | None, background: str | None, indent: 
     return found
 
 
-def _code(wanted: NumberFormat | None) -> str | None:
+def code_of(wanted: NumberFormat | None) -> str | None:
     """Return a format of numbers in the codes of workbooks, which the reader's locale gives its marks to."""
     if wanted is None or wanted.type == "date":
         return None

@@ -21,7 +21,7 @@ from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.values import Document, Records, Value
 
 SCALARS: Final = frozenset({"null", "boolean", "integer", "float", "not finite", "string", "bytes", "list", "map"})
-KINDS: Final = SCALARS | {"decimal", "datetime", "date", "time"}
+KINDS: Final = SCALARS | {"decimal", "whole decimal", "datetime", "local datetime", "date", "time"}
 MAGIC: Final = b"Obj\x01"
 SYNC: Final = 16  # bytes of the mark that ends each block
 SPOOLED: Final = 4 << 20  # bytes of values that wait in memory for their schema; more of them wait in a file

@@ -38,6 +38,7 @@ class Conversion:
     options: Options = field(default_factory=Options)
     limits: Limits = field(default_factory=Limits)
     losses: Losses = field(default_factory=Losses)
+    floats: bool = False  # whether decimals become floats anyway, so that readers need not keep digits that floats hold
 
     def fitting(self, holds: frozenset[str]) -> Fitting:
         """Return what makes values fit for a format."""

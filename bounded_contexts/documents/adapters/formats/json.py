@@ -16,12 +16,15 @@ import msgspec
 from bounded_contexts.documents.adapters.formats.conversion import CHUNK, Conversion, Format, utf8, whole
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.options import Duplicates
-from bounded_contexts.documents.domain.values import Document, Records, Single, Value
+from bounded_contexts.documents.domain.values import Document, Plain, Records, Single, Value
 
-KINDS: Final = frozenset({"null", "boolean", "integer", "big integer", "unsigned", "decimal", "string", "list", "map"})
+KINDS: Final = frozenset(
+    {"null", "boolean", "integer", "big integer", "unsigned", "decimal", "whole decimal", "string", "list", "map"}
+)
 SPACE: Final = b" \t\r\n"
 GUESSES: Final = 4
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
+_decode_floats = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _encode_sorted = msgspec.json.Encoder(decimal_format="number", order="sorted").encode
 # What is left of a text by which its depth is seen: every bracket as a square one, and the quotes that others stand in.
@@ -31,6 +34,10 @@ _TEXTS = re.compile(rb'"[^"]*"')
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},"]', re.DOTALL)
 _AT = re.compile(r"byte (\d+)")
 _MINUS_ZERO = re.compile(rb"-0(?![.0-9eE])")
+# Numbers whose digits a float may not hold: of more than 15, or with an exponent. Whatever looks like one counts.
+_DIGITS: Final = bytes.maketrans(b"123456789.E", b"0000000000e")
+_LONG: Final = (b"0" * 17, b"0e")
+_ZEROS = re.compile(rb"\.[0-9]+0(?![0-9])")  # at the end, which floats do not keep
 
 
 class _Place:
@@ -98,7 +105,7 @@ def _elements(
         yield last
 
 
-def _cut(buffer: bytearray, conversion: Conversion, place: _Place) -> tuple[int, list[Value] | None]:
+def _cut(buffer: bytearray, conversion: Conversion, place: _Place) -> tuple[int, Sequence[Value] | None]:
     """Return how long the longest known run of whole elements is, its comma included, and the elements."""
     first = buffer.lstrip(SPACE)[:1]
     closing = {b"{": b"}", b"[": b"]", b'"': b'"'}.get(bytes(first), b"")
@@ -110,7 +117,7 @@ def _cut(buffer: bytearray, conversion: Conversion, place: _Place) -> tuple[int,
         end = comma + len(closing)
         text = b"".join((b"[", memoryview(buffer)[:end], b"]"))
         try:
-            elements = _decode(text)
+            elements = _elements_of(text, conversion)
         except (msgspec.DecodeError, RecursionError, ArithmeticError):
             continue
         return end + 1, _checked(text, elements, place, conversion, 1)
@@ -119,6 +126,19 @@ def _cut(buffer: bytearray, conversion: Conversion, place: _Place) -> tuple[int,
         return 0, None
     text = bytes(buffer[:end])
     return end + 1, _parsed(b"[" + text + b"]", place, conversion, 1)
+
+
+def _elements_of(text: bytes, conversion: Conversion, lines: Sequence[bytes] = ()) -> Sequence[Value]:
+    """Return the list that the text is, or what each of the lines is that the text is made of. Numbers are floats, if targets
+    have only these and they hold what all the numbers say. Raise as the parser does."""
+    if conversion.floats:
+        values = Plain(map(_decode_floats, lines) if lines else _decode_floats(text))
+        if _encode(values) == msgspec.json.format(text, indent=-1):
+            return values
+        digits = text.translate(_DIGITS)
+        if not any(long in digits for long in _LONG) and not _ZEROS.search(text):
+            return values
+    return [_decode(line) for line in lines] if lines else _decode(text)
 
 
 def _last_comma(buffer: bytearray, limit: int) -> int:
@@ -244,13 +264,14 @@ def _lines(pieces: Iterator[bytes], conversion: Conversion) -> Iterator[Sequence
         yield _of_lines(rest, place, conversion)
 
 
-def _of_lines(text: bytes, place: _Place, conversion: Conversion) -> list[Value]:
+def _of_lines(text: bytes, place: _Place, conversion: Conversion) -> Sequence[Value]:
     lines = [line for line in text.split(b"\n") if line.strip(SPACE)]
     try:
-        values: list[Value] = [_decode(line) for line in lines]  # not all at once: brackets may not span lines
-        values = _checked(b"[" + b",".join(lines) + b"]", values, place, conversion, 1)
+        together = b"[" + b",".join(lines) + b"]"
+        values = _elements_of(together, conversion, lines)  # each by itself: brackets may not span lines
+        found: Sequence[Value] = _checked(together, values, place, conversion, 1)
         place.pass_(text)
-        return values
+        return found
     except (msgspec.DecodeError, RecursionError, ArithmeticError):
         pass
     found = []
@@ -285,6 +306,8 @@ def write_lines(document: Document, conversion: Conversion) -> Iterator[bytes]:
     encoder = msgspec.json.Encoder(decimal_format="number", order="sorted" if conversion.options.sort_keys else None)
     if isinstance(document, Single):
         value = document.value
+        if not isinstance(value, list):
+            conversion.losses.add("value_as_record", "", "one value is the only one of its records")
         yield encoder.encode_lines(value) if isinstance(value, list) else encoder.encode(value) + b"\n"
         return
     for batch in document.batches:

@@ -16,7 +16,8 @@ from bounded_contexts.documents.domain.fitting import MARK
 from bounded_contexts.documents.domain.values import Document, Single, Value, in_order
 
 KINDS: Final = frozenset(
-    {"boolean", "integer", "decimal", "float", "not finite", "string", "datetime", "date", "time", "list", "map"}
+    {"boolean", "integer", "decimal", "float", "not finite", "string", "list", "map"}
+    | {"datetime", "local datetime", "offset", "date", "time"}
 )
 WRAPPED: Final = "items"  # the key of a document that is no map
 KEY_PARTS: Final = 1_000  # of one key: tomli has this limit, and tomllib takes a time that grows with their square

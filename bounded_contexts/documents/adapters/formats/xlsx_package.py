@@ -63,7 +63,7 @@ class Workbook:
         if spool.read(len(OLE)) == OLE:
             raise Unreadable("encrypted", "the workbook is encrypted, or of a format before 2007")
         self.package = zipfile.ZipFile(spool)
-        _check(self.package, limits)
+        check_package(self.package, limits)
         # Names are told apart by their letters only, and some programs write other slashes.
         self._parts = {entry.filename.replace("\\", "/").lower(): entry for entry in self.package.infolist()}
         self._main = self._main_part()
@@ -216,7 +216,8 @@ class Workbook:
                 yield piece
 
 
-def _check(package: zipfile.ZipFile, limits: Limits) -> None:
+def check_package(package: zipfile.ZipFile, limits: Limits) -> None:
+    """Raise `TooLarge` or `Unreadable` for a package that claims more than may be inflated, or whose parts overlap."""
     entries = package.infolist()
     if len(entries) > ENTRIES or len({entry.filename for entry in entries}) < len(entries):
         raise Unreadable("bad_xlsx", "a package of too many parts, or of two with one name")

@@ -13,7 +13,8 @@ from bounded_contexts.documents.domain.values import Document, Single, Value
 
 KINDS: Final = frozenset(
     {
-        *("null", "boolean", "integer", "big integer", "unsigned", "decimal", "float", "not finite"),
+        *("null", "boolean", "integer", "big integer", "unsigned", "decimal", "whole decimal"),
+        *("float", "not finite"),
         *("string", "list", "map", "key"),
     }
 )
@@ -42,7 +43,9 @@ def _text(document: Document, conversion: Conversion) -> Iterator[str]:
             yield "".join([f"---\n{writing.document(value)}" for value in values])
         elif values:
             yield writing.items(values)
-    if not number and options.framing == "list":
+    if options.framing == "stream" and number < 2:
+        conversion.losses.add("record_as_value", "", "of fewer than two documents in a row none is a record")
+    elif not number:
         yield "[]\n"
 
 

@@ -1,9 +1,11 @@
 """The resolved model: what an engine is given. No templates, no data, no markup; lengths in points (1/72 inch)."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from bounded_contexts.documents.domain.rendering.barcodes import ErrorCorrection, Symbology
+from bounded_contexts.documents.domain.rendering.charts import Chart
 from bounded_contexts.documents.domain.values import Value
 
 Align = Literal["left", "center", "right", "justify"]
@@ -103,6 +105,9 @@ class Cell:
     runs: Runs
     style: Style
     value: Value = None
+    across: int = 1  # columns
+    down: int = 1  # rows
+    blocks: "tuple[Block, ...]" = ()  # in place of the text
 
     @property
     def text(self) -> str:
@@ -120,22 +125,26 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Cells, as many as there are columns."""
+    """Cells, as many as there are columns; None where a cell on the left or above reaches over. `carried` makes the rows
+    that end a page behind this one, and begin the next."""
 
-    cells: tuple[Cell, ...]
-    kind: Literal["body", "total"] = "body"
+    cells: tuple[Cell | None, ...]
+    kind: Literal["body", "group", "subtotal", "total"] = "body"
+    carried: "Callable[[], tuple[Row, Row]] | None" = None
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table whose rows come while it is written. `rows` can be walked once."""
+    """A table whose rows come while it is written. `rows` can be walked once where the table stands in the body itself.
+    The last row of `header` has the columns' titles."""
 
     columns: tuple[Column, ...]
-    rows: Iterator[Row]
+    rows: Iterable[Row]
+    header: tuple[Row, ...] = ()
     footer: Row | None = None
-    has_header: bool = True
     repeat_header: bool = True
     repeat_footer: bool = False
+    break_rows: bool = False
     zebra: bool = False
     borders: bool = True
     caption: Paragraph | None = None
@@ -218,17 +227,23 @@ class Contents:
 
 
 @dataclass(frozen=True, slots=True)
-class QrCode:
-    """A QR code; a square of `size` points, the quiet zone within."""
+class Barcode:
+    """A barcode in a box of points. `value` is complete: what the symbology says, check digit and all."""
 
+    symbology: Symbology
     value: str
-    error: Literal["L", "M", "Q", "H"]
-    size: float
+    width: float
+    height: float
     alt: str
+    error: ErrorCorrection | None = None
+    quiet: int = 0  # modules round it
+    show_text: bool = False
     align: Align = "left"
 
 
-Block = Heading | Paragraph | ListItem | Table | Contents | QrCode | Image | Rule | Spacer | PageBreak | Section
+Block = (
+    Heading | Paragraph | ListItem | Table | Contents | Barcode | Chart | Image | Rule | Spacer | PageBreak | Section
+)
 
 
 @dataclass(frozen=True, slots=True)

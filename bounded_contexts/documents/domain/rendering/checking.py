@@ -5,17 +5,21 @@ from typing import Any, Final
 
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import Page
+from bounded_contexts.documents.domain.rendering.checking_graphics import drawn_problems
 from bounded_contexts.documents.domain.rendering.expressions import expression, path_of, template
 from bounded_contexts.documents.domain.rendering.functions import moment_of
 from bounded_contexts.documents.domain.rendering.images import decoded, pixels
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.problems import BadExpression, Problem
+from bounded_contexts.documents.domain.rendering.spans import is_cell, misplaced
+from bounded_contexts.documents.domain.rendering.standards import problems_of_profile
 from bounded_contexts.documents.domain.rendering.styles import Styles, page_of, scheme_of
 from bounded_contexts.documents.domain.values import Value, escaped
 
 ROOM: Final = 72.0  # points that margins leave at least, each way
-_EXPRESSIONS: Final = ("value", "test", "when")
+_EXPRESSIONS: Final = ("value", "test", "when", "category", "x")
 _STYLES: Final = ("style", "titleStyle")
+_CELLS: Final = ("rows", "headerRows", "footer")
 
 
 def problems_of(document: dict[str, Any], limits: RenderLimits) -> Iterator[Problem]:
@@ -33,6 +37,7 @@ def problems_of(document: dict[str, Any], limits: RenderLimits) -> Iterator[Prob
     if created is not None and moment_of(created) is None:
         yield Problem("/meta/created", "bad_form", "there is no such time")
     yield from checking.page(document.get("page", {}), "/page")
+    yield from problems_of_profile(document)
 
 
 class _Checking:
@@ -49,9 +54,9 @@ class _Checking:
             yield from _tried(pointer, expression, value)
         elif isinstance(value, list):
             for index, each in enumerate(value):
-                yield from self.walk(each, f"{pointer}/{index}", key if key in ("rows", "footer") else "")
+                yield from self.walk(each, f"{pointer}/{index}", key if key in _CELLS else "")
         elif isinstance(value, dict):
-            if key in ("rows", "footer") and "each" not in value and "default" not in value and "first" not in value:
+            if key in _CELLS and not is_cell(value) and not any(name in value for name in ("each", "default", "first")):
                 yield from _tried(pointer, expression, value)
                 return
             yield from self._object(value, pointer)
@@ -62,6 +67,10 @@ class _Checking:
             yield from self._image(value, pointer)
         elif kind == "table":
             yield from _table(value, pointer)
+        elif "blocks" in value and "value" in value:
+            yield Problem(pointer, "not_allowed", "a cell or column has either a value or blocks")
+        elif kind in ("barcode", "chart"):
+            yield from drawn_problems(value, pointer)
         elif kind == "section":
             yield from self.page(value.get("page", {}), f"{pointer}/page")
         elif kind in ("number", "currency", "percent", "date"):
@@ -114,12 +123,15 @@ class _Checking:
 
 def _table(value: dict[str, Any], pointer: str) -> Iterator[Problem]:
     count = len(value["columns"])
-    rows = (
-        [(f"{pointer}/rows/{n}", row) for n, row in enumerate(value["rows"])] if isinstance(value["rows"], list) else []
-    )
-    for place, cells in [*rows, (f"{pointer}/footer", value.get("footer", []))]:
-        if len(cells) > count:
-            yield Problem(place, "too_many", f"more cells than the {count} columns")
+    header_below = 1 if value.get("header", any("title" in column for column in value["columns"])) else 0
+    parts = [("headerRows", value.get("headerRows", []), header_below), ("footer", [value.get("footer", [])], 0)]
+    if isinstance(value["rows"], list):
+        parts.append(("rows", value["rows"], 0))
+        if "groupBy" in value:
+            yield Problem(f"{pointer}/groupBy", "not_allowed", "rows are grouped where they come out of the data")
+    for name, rows, below in parts:
+        for number, what in misplaced(rows, count, below):
+            yield Problem(f"{pointer}/{name}" + ("" if name == "footer" else f"/{number}"), "too_many", what)
 
 
 def _tried(pointer: str, parse: Callable[[Any], object], value: Value) -> Iterator[Problem]:

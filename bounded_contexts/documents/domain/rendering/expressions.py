@@ -8,6 +8,7 @@ It is total: what has no meaning is null and told, and every evaluation ends.
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from functools import lru_cache
 from typing import Final
@@ -22,7 +23,7 @@ DEPTH: Final = 32  # of expressions in each other
 ARITHMETIC: Final = ("+", "-", "*", "/", "%")
 COMPARISON: Final = ("==", "!=", "<", "<=", ">", ">=")
 _MISSING: Final = object()
-_FIELD = re.compile(r'\\\{\{|\{\{((?:"[^"]*"|[^"{}])*)\}\}|\{\{')
+FIELD: Final = re.compile(r'\\\{\{|\{\{((?:"[^"]*"|[^"{}])*)\}\}|\{\{')
 _STEP = re.compile(r'(?:^|\.)(\w[\w-]*)|\[(\d{1,9})\]|\["([^"\]]*)"\]')
 _TOKEN = re.compile(
     r'\s*(?:"([^"]*)"|(-?\d+(?:\.\d+)?)(?![\w.])|([^\W\d][\w-]*(?:\.[\w-]+|\[\d+\]|\["[^"\]]*"\])*)|([|(),]))'
@@ -77,14 +78,14 @@ def template(text: str) -> Compiled | None:
     """Return what fills the template in, None for a text without fields. Raise `BadExpression`."""
     parts: list[str | Compiled] = []
     at = 0
-    for match in _FIELD.finditer(text):
+    for match in FIELD.finditer(text):
         parts.append(text[at : match.start()])
         if match[0].startswith("\\"):
             parts.append("{{")
         elif match[1] is None:
             raise BadExpression("{{ without its }}; a {{ of your own is written \\{{")
         else:
-            parts.append(_pipe(match[1]))
+            parts.append(field(match[1]))
         at = match.end()
     if not parts:
         return None
@@ -98,20 +99,22 @@ def template(text: str) -> Compiled | None:
     return evaluate
 
 
-def _pipe(text: str) -> Compiled:
-    tokens = _tokens(text)
-    value = _operand(tokens.pop(0)) if tokens else None
+def field(text: str) -> Compiled:
+    """Return what evaluates what stands between `{{` and `}}`. Raise `BadExpression`."""
+    found = tokens(text)
+    value = _operand(found.pop(0)) if found else None
     if value is None:
         raise BadExpression('a field begins with a path or a value, like {{order.total | currency("EUR")}}')
-    while tokens:
-        if tokens.pop(0) != ("mark", "|") or not tokens or tokens[0][0] != "path":
+    while found:
+        if found.pop(0) != ("mark", "|") or not found or found[0][0] != "path":
             raise BadExpression("behind a value stands | and a function")
-        name = tokens.pop(0)[1]
-        value = _call(name, [value, *_arguments(tokens)])
+        name = found.pop(0)[1]
+        value = _call(name, [value, *_arguments(found)])
     return value
 
 
-def _tokens(text: str) -> list[tuple[str, str]]:
+def tokens(text: str) -> list[tuple[str, str]]:
+    """Return the pieces of a field: texts, numbers, paths (functions look like one) and marks. Raise `BadExpression`."""
     found = []
     at, end = 0, len(text.rstrip())
     while at < end:
@@ -270,3 +273,17 @@ def each_of(context: Context, path: Path, told: str, name: str) -> Iterator[Valu
         for each in (name, "loop"):
             names.pop(each, None)
         names.update(before)
+
+
+@contextmanager
+def named(context: Context, name: str, value: Value) -> Iterator[None]:
+    """Give a value a name for a while. What the name meant before, it means again."""
+    had, before = name in context.names, context.names.get(name)
+    context.names[name] = value
+    try:
+        yield
+    finally:
+        if had:
+            context.names[name] = before
+        else:
+            del context.names[name]

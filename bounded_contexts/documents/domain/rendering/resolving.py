@@ -17,14 +17,16 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Page,
     PageBreak,
     Paragraph,
-    QrCode,
     Resolved,
     Rule,
     Section,
     Spacer,
     Style,
+    Table,
     Watermark,
 )
+from bounded_contexts.documents.domain.rendering.charting import Charts
+from bounded_contexts.documents.domain.rendering.drawn import barcode
 from bounded_contexts.documents.domain.rendering.expressions import each_of, expression, path_of, truth
 from bounded_contexts.documents.domain.rendering.functions import Context
 from bounded_contexts.documents.domain.rendering.images import decoded, pixels
@@ -68,7 +70,8 @@ class _Resolving:
         self._texts = Texts(context, styles, telling, document.get("meta", {}).get("created"))
         self._styles = styles
         self._base = styles.over(Style(), "base" if "base" in document.get("styles", {}) else None)
-        self._tables = Tables(self._texts, telling, self._base)
+        self._charts = Charts(self._texts)
+        self._tables = Tables(self._texts, telling, self._base, self._nested)
         self._blocks = 0
         self._lists = 0
         self._page = page_of(document.get("page", {}), Page())
@@ -145,6 +148,13 @@ class _Resolving:
                 case _:
                     yield self._counted(self._block(block, here))
 
+    def _nested(self, blocks: list[dict[str, Any]], pointer: str) -> tuple[Block, ...]:
+        """Blocks in a block: all of them at once, since they may be measured before they are drawn."""
+        return tuple(
+            replace(block, rows=tuple(block.rows)) if isinstance(block, Table) else block
+            for block in self._of(blocks, pointer)
+        )
+
     def _counted(self, block: Block) -> Block:
         self._blocks += 1
         if self._blocks > self._context.limits.blocks:
@@ -182,7 +192,10 @@ class _Resolving:
                 return self._contents(block, pointer)
             case "barcode":
                 self._telling.uses("barcode")
-                return self._barcode(block, pointer)
+                return barcode(block, self._texts, pointer)
+            case "chart":
+                self._telling.uses("chart")
+                return self._charts.chart(block, pointer)
             case "image":
                 self._telling.uses("image")
                 return self._image(block)
@@ -222,12 +235,6 @@ class _Resolving:
             title = Paragraph(self._texts.runs(block["title"], over, pointer), over)
         first, last = sorted(int(level) for level in block.get("levels", (1, 3)))
         return Contents(title, (first, last), style)
-
-    def _barcode(self, block: dict[str, Any], pointer: str) -> QrCode:
-        self._telling.pointer = pointer
-        value, alt = self._texts.filled(block["value"]), self._texts.filled(block["alt"])
-        size = max(points(block.get("size", "25mm")), 8.0)
-        return QrCode(value, block.get("errorCorrection", "M"), size, alt, block.get("align", "left"))
 
     def _image(self, block: dict[str, Value]) -> Image:
         limits = self._context.limits

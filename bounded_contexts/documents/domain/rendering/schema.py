@@ -3,12 +3,28 @@
 Blocks are told apart by `type` with if and then, so that a fault in one says what is wrong there and nothing of the others.
 """
 
-from typing import Any, Final
+from typing import Final
 
-Schema = dict[str, Any]
+from bounded_contexts.documents.domain.rendering.schema_graphics import BARCODE, CHART
+from bounded_contexts.documents.domain.rendering.schema_parts import (
+    ALIGN,
+    BOOLEAN,
+    COLOR,
+    EXPRESSION,
+    LENGTH,
+    NAME,
+    STRING,
+    TEXTS,
+    Schema,
+)
+from bounded_contexts.documents.domain.rendering.schema_parts import a_list as _list
+from bounded_contexts.documents.domain.rendering.schema_parts import an_object as _object
+from bounded_contexts.documents.domain.rendering.schema_parts import integer as _integer
+from bounded_contexts.documents.domain.rendering.schema_parts import ref as _ref
+from bounded_contexts.documents.domain.rendering.schema_tables import TABLE, TABLE_DEFS
+from bounded_contexts.documents.domain.rendering.standards import PDF_OUTPUT
+
 ID: Final = "urn:headwater:document:1.0"
-TEXTS: Final = 100_000  # characters of a text as it is written
-FUNCTIONS_OF_TOTALS: Final = ("sum", "avg", "min", "max", "count")
 SIZES: Final = {
     "A3": (841.89, 1190.55),
     "A4": (595.28, 841.89),
@@ -16,56 +32,6 @@ SIZES: Final = {
     "letter": (612.0, 792.0),
     "legal": (612.0, 1008.0),
 }
-COLOR: Final = {"type": "string", "pattern": "^#[0-9A-Fa-f]{6}$"}
-NAME: Final = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]{0,63}$"}
-LENGTH: Final = {
-    "type": ["number", "string"],
-    "description": "points, or a number with mm, cm, in or pt",
-    "minimum": 0,
-    "maximum": 14_400,
-    "pattern": "^[0-9]{1,5}(\\.[0-9]{1,4})?(mm|cm|in|pt)$",
-}
-WIDTH: Final = {
-    "type": ["number", "string"],
-    "description": "a length, a share such as 1fr, or auto",
-    "exclusiveMinimum": 0,
-    "maximum": 14_400,
-    "pattern": "^(auto|[0-9]{1,5}(\\.[0-9]{1,4})?(mm|cm|in|pt|fr))$",
-}
-STRING: Final = {"type": "string", "maxLength": TEXTS}
-EXPRESSION: Final = {
-    "type": ["string", "number", "boolean", "null", "object"],
-    "description": "a text with {{fields}}, a constant, or an object of one key: a path, an operation or a function",
-    "minProperties": 1,
-    "maxProperties": 1,
-}
-BOOLEAN: Final = {"type": "boolean"}
-
-
-def _ref(name: str) -> Schema:
-    return {"$ref": f"#/$defs/{name}"}
-
-
-def _object(properties: Schema, *required: str, **more: Any) -> Schema:
-    """An object that knows its properties; a name that begins with x- is anybody's."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(required),
-        "patternProperties": {"^x-": True},
-        "additionalProperties": False,
-        **more,
-    }
-
-
-def _integer(least: int, most: int) -> Schema:
-    return {"type": "integer", "minimum": least, "maximum": most}
-
-
-def _list(of: Schema, most: int, least: int = 0) -> Schema:
-    return {"type": "array", "items": of, "minItems": least, "maxItems": most}
-
-
 _TEXT_STYLE: Final = {
     "font": {"enum": ["sans", "mono"]},
     "size": {"type": "number", "minimum": 1, "maximum": 400},
@@ -84,15 +50,7 @@ _STYLE: Final = {
     "lineHeight": {"type": "number", "minimum": 0.8, "maximum": 5},
     "indent": LENGTH,
     "keepWithNext": BOOLEAN,
-    "numberFormat": _object(
-        {
-            "type": {"enum": ["number", "currency", "percent", "date"]},
-            "digits": _integer(0, 30),
-            "currency": {"type": "string", "pattern": "^[A-Z]{3}$"},
-            "pattern": {"type": "string", "maxLength": 40},
-        },
-        "type",
-    ),
+    "numberFormat": _ref("numberFormat"),
 }
 _BLOCKS: Final[dict[str, Schema]] = {
     "heading": _object({"level": _integer(1, 6), "text": _ref("text"), "style": _ref("style")}, "level", "text"),
@@ -108,23 +66,7 @@ _BLOCKS: Final[dict[str, Schema]] = {
         },
         "items",
     ),
-    "table": _object(
-        {
-            "columns": _list(_ref("column"), 200, 1),
-            "rows": _ref("rows"),
-            "header": BOOLEAN,
-            "repeatHeader": BOOLEAN,
-            "footer": _list(_ref("cell"), 200),
-            "repeatFooter": BOOLEAN,
-            "zebra": BOOLEAN,
-            "borders": BOOLEAN,
-            "caption": _ref("text"),
-            "style": _ref("style"),
-            "xlsx": _object({"sheet": STRING, "freeze": BOOLEAN, "autofilter": BOOLEAN}),
-        },
-        "columns",
-        "rows",
-    ),
+    "table": TABLE,
     "image": _object(
         {
             "asset": NAME,
@@ -136,7 +78,7 @@ _BLOCKS: Final[dict[str, Schema]] = {
             "width": LENGTH,
             "height": LENGTH,
             "alt": STRING,
-            "align": {"enum": ["left", "center", "right"]},
+            "align": ALIGN,
         },
         "alt",
     ),
@@ -144,24 +86,14 @@ _BLOCKS: Final[dict[str, Schema]] = {
     "spacer": _object({"height": LENGTH}, "height"),
     "pageBreak": _object({}),
     "toc": _object({"title": _ref("text"), "levels": _list(_integer(1, 6), 2, 2), "style": _ref("style")}),
-    "barcode": _object(
-        {
-            "symbology": {"enum": ["qr"]},
-            "value": {"type": "string", "minLength": 1, "maxLength": 4_000},
-            "errorCorrection": {"enum": ["L", "M", "Q", "H"]},
-            "size": LENGTH,
-            "alt": STRING,
-            "align": {"enum": ["left", "center", "right"]},
-        },
-        "symbology",
-        "value",
-        "alt",
-    ),
+    "barcode": BARCODE,
+    "chart": CHART,
     "section": _object({"page": _ref("page"), "body": _ref("body")}, "body"),
     "if": _object({"test": _ref("expression"), "then": _ref("body"), "else": _ref("body")}, "test", "then"),
     "repeat": _object({"each": STRING, "as": NAME, "body": _ref("body")}, "each", "as", "body"),
 }
 BLOCKS: Final = tuple(_BLOCKS)
+NESTED_BLOCKS: Final = tuple(name for name in BLOCKS if name not in ("pageBreak", "section", "toc"))
 FURNITURE_BLOCKS: Final = ("paragraph", "image", "rule", "spacer")
 
 
@@ -204,6 +136,15 @@ _DEFS: Final[Schema] = {
     "style": {**_object(_STYLE), "type": ["string", "object"], "description": "the name of a style, or one of its own"},
     "namedStyle": _object({**_STYLE, "extends": NAME}),
     "expression": EXPRESSION,
+    "numberFormat": _object(
+        {
+            "type": {"enum": ["number", "currency", "percent", "date"]},
+            "digits": _integer(0, 30),
+            "currency": {"type": "string", "pattern": "^[A-Z]{3}$"},
+            "pattern": {"type": "string", "maxLength": 40},
+        },
+        "type",
+    ),
     "item": _object(
         {
             "text": _ref("text"),
@@ -215,28 +156,7 @@ _DEFS: Final[Schema] = {
         type=["string", "object"],
         maxLength=TEXTS,
     ),
-    "cell": {**EXPRESSION, "maxLength": TEXTS},
-    "rows": {
-        "type": ["object", "array"],
-        "maxItems": 100_000,
-        "items": _list(_ref("cell"), 200),
-        "properties": {"each": STRING, "as": NAME},
-        "required": ["each", "as"],
-        "patternProperties": {"^x-": True},
-        "additionalProperties": False,
-    },
-    "column": _object(
-        {
-            "title": _ref("text"),
-            "width": WIDTH,
-            "value": _ref("expression"),
-            "style": _ref("style"),
-            "titleStyle": _ref("style"),
-            "total": {"enum": list(FUNCTIONS_OF_TOTALS)},
-            "totalText": STRING,
-            "formats": _list(_object({"when": _ref("expression"), "style": _ref("style")}, "when", "style"), 50),
-        },
-    ),
+    **TABLE_DEFS,
     "page": _object(
         {
             "size": {"enum": list(SIZES)},
@@ -248,6 +168,7 @@ _DEFS: Final[Schema] = {
     ),
     "furniture": _object({"default": _FURNITURE, "first": _FURNITURE}),
     "body": _list(_told_apart(BLOCKS), 100_000),
+    "nested": _list(_told_apart(NESTED_BLOCKS), 10_000),
     **{f"block-{name}": _typed(name, block) for name, block in _BLOCKS.items()},
 }
 DOCUMENT: Final[Schema] = {
@@ -290,6 +211,7 @@ DOCUMENT: Final[Schema] = {
                 "propertyNames": NAME,
                 "additionalProperties": _ref("namedStyle"),
             },
+            "output": _object({"pdf": _object(PDF_OUTPUT)}),
             "page": _ref("page"),
             "header": _ref("furniture"),
             "footer": _ref("furniture"),

@@ -1,0 +1,87 @@
+"""The schema of tables: columns, rows, cells and groups of rows."""
+
+from typing import Any, Final
+
+from bounded_contexts.documents.domain.rendering.schema_parts import (
+    BOOLEAN,
+    EXPRESSION,
+    NAME,
+    STRING,
+    TEXTS,
+    WIDTH,
+    a_list,
+    an_object,
+    integer,
+    ref,
+)
+from bounded_contexts.documents.domain.rendering.spans import OWN
+
+COLUMNS: Final = 200
+FUNCTIONS_OF_TOTALS: Final = ("sum", "avg", "min", "max", "count")
+_CELLS: Final = a_list(ref("cell"), COLUMNS)
+TABLE: Final = an_object(
+    {
+        "columns": a_list(ref("column"), COLUMNS, 1),
+        "rows": ref("rows"),
+        "headerRows": a_list(_CELLS, 20),
+        "header": BOOLEAN,
+        "repeatHeader": BOOLEAN,
+        "footer": _CELLS,
+        "repeatFooter": BOOLEAN,
+        "breakRows": BOOLEAN,
+        "groupBy": a_list(ref("rowGroup"), 3),
+        "carried": an_object({"out": STRING, "in": STRING}, "out", "in"),
+        "zebra": BOOLEAN,
+        "borders": BOOLEAN,
+        "caption": ref("text"),
+        "style": ref("style"),
+        "xlsx": an_object({"sheet": STRING, "freeze": BOOLEAN, "autofilter": BOOLEAN}),
+    },
+    "columns",
+    "rows",
+)
+TABLE_DEFS: Final[dict[str, Any]] = {
+    "rows": {
+        "type": ["object", "array"],
+        "maxItems": 100_000,
+        "items": _CELLS,
+        "properties": {"each": STRING, "as": NAME},
+        "required": ["each", "as"],
+        "patternProperties": {"^x-": True},
+        "additionalProperties": False,
+    },
+    "cell": {
+        "type": EXPRESSION["type"],
+        "description": "an expression, or an object of what a cell is beside its value",
+        "maxLength": TEXTS,
+        "if": {"type": "object", "anyOf": [{"required": [name]} for name in OWN]},
+        "then": ref("placedCell"),
+        "else": EXPRESSION,
+    },
+    "placedCell": {
+        **an_object(
+            {
+                "value": ref("expression"),
+                "blocks": ref("nested"),
+                "colSpan": integer(1, COLUMNS),
+                "rowSpan": integer(1, 100),
+                "style": ref("style"),
+            }
+        ),
+        "type": EXPRESSION["type"],
+    },
+    "rowGroup": an_object({"value": ref("expression"), "header": STRING, "subtotal": STRING}, "value"),
+    "column": an_object(
+        {
+            "title": ref("text"),
+            "width": WIDTH,
+            "value": ref("expression"),
+            "blocks": ref("nested"),
+            "style": ref("style"),
+            "titleStyle": ref("style"),
+            "total": {"enum": list(FUNCTIONS_OF_TOTALS)},
+            "totalText": STRING,
+            "formats": a_list(an_object({"when": ref("expression"), "style": ref("style")}, "when", "style"), 50),
+        },
+    ),
+}

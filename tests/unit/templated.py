@@ -1,0 +1,87 @@
+"""Templates of the tests, made by other programs' libraries, and what becomes of them."""
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import docx
+
+from bounded_contexts.documents.adapters.engines.rendering import Rendering, target_of
+from bounded_contexts.documents.adapters.templates.filling import Manner, fill, kind_of
+
+W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+
+
+def letter(*paragraphs: "str | list[str]", table: list[list[str]] | None = None) -> bytes:
+    """A DOCX file: a paragraph is a text, or a list of runs, every second of which is bold."""
+    document = docx.Document()
+    for each in paragraphs:
+        paragraph = document.add_paragraph()
+        for number, text in enumerate([each] if isinstance(each, str) else each):
+            paragraph.add_run(text).bold = True if number % 2 else None
+    if table:
+        made = document.add_table(len(table), len(table[0]))
+        for row, texts in zip(made.rows, table, strict=True):
+            for cell, text in zip(row.cells, texts, strict=True):
+                cell.text = text
+    return saved(document)
+
+
+def saved(document: Any) -> bytes:
+    stream = io.BytesIO()
+    document.save(stream)
+    return stream.getvalue()
+
+
+def filled(template: bytes, data: object, manner: Manner | None = None) -> tuple[bytes, Rendering]:
+    rendering = Rendering()
+    written = json.dumps(data).encode()
+    target = target_of(kind_of(template))
+    return b"".join(fill(template, written, target, rendering, manner or Manner())), rendering
+
+
+def word_of(template: bytes, data: object) -> Any:
+    return docx.Document(io.BytesIO(filled(template, data)[0]))
+
+
+def texts(document: Any) -> list[str]:
+    return [paragraph.text for paragraph in document.paragraphs]
+
+
+def cells(table: Any) -> list[list[str]]:
+    return [[cell.text for cell in row.cells] for row in table.rows]
+
+
+def parts_of(package: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(package)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def repacked(package: bytes, changes: Mapping[str, str | tuple[str, str]]) -> bytes:
+    """The package with parts put in, or with what a pattern finds in one replaced."""
+    parts = {name: data.decode("latin-1") for name, data in parts_of(package).items()}
+    for name, change in changes.items():
+        if isinstance(change, str):
+            parts[name] = change
+        else:
+            assert re.search(change[0], parts[name]), change
+            parts[name] = re.sub(change[0], change[1].replace("\\", "\\\\"), parts[name], count=1)
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in parts.items():
+            archive.writestr(name, text.encode("latin-1"))
+    return stream.getvalue()
+
+
+def with_body(package: bytes, xml: str) -> bytes:
+    return repacked(package, {"word/document.xml": (r"<w:body>", f"<w:body>{xml}")})
+
+
+def related(kind: str, target: str, *, external: bool = False, part: str = "word/_rels/document.xml.rels") -> Any:
+    own = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    mode = ' TargetMode="External"' if external else ""
+    row = f'<Relationship Id="rIdX" Type="{own}/{kind}" Target="{target}"{mode}/></Relationships>'
+    return {part: (r"</Relationships>", row)}

@@ -1,0 +1,102 @@
+"""Templates that carry what may run, fetch or swell are refused before anything is made of them."""
+
+import io
+import zipfile
+from typing import Any
+
+import pytest
+
+from bounded_contexts.documents.adapters.templates.filling import kind_of
+from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
+from tests.unit.templated import W, letter, related, repacked, with_body
+
+PLAIN = letter("{{name}}")
+TYPES = "[Content_Types].xml"
+
+
+def field(code: str) -> str:
+    inner = code.replace("<", "&lt;")
+    run = '<w:r><w:fldChar w:fldCharType="{}"/></w:r>'
+    return f"<w:p>{run.format('begin')}<w:r><w:instrText>{inner}</w:instrText></w:r>{run.format('end')}</w:p>"
+
+
+def named(part: str, content_type: str) -> dict[str, Any]:
+    return {part: "x", TYPES: ("</Types>", f'<Override PartName="/{part}" ContentType="{content_type}"/></Types>')}
+
+
+NESTED = (
+    '<w:p><w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:fldChar w:fldCharType="begin"/></w:r>'
+    '<w:r><w:instrText>QUOTE 68 68 69</w:instrText></w:r><w:r><w:fldChar w:fldCharType="end"/></w:r>'
+    '<w:r><w:instrText> cmd</w:instrText></w:r><w:r><w:fldChar w:fldCharType="end"/></w:r></w:p>'
+)
+HOSTILE = {
+    "macros": repacked(PLAIN, named("word/vbaProject.bin", "application/vnd.ms-office.vbaProject")),
+    "a document with macros": repacked(
+        PLAIN,
+        {
+            TYPES: (
+                r"application/vnd\.openxml[^\"]*document\.main\+xml",
+                "application/vnd.ms-word.document.macroEnabled.main+xml",
+            )
+        },
+    ),
+    "controls": repacked(PLAIN, named("word/activeX/activeX1.xml", "application/vnd.ms-office.activeX+xml")),
+    "an embedded object": repacked(PLAIN, related("oleObject", "embeddings/o.bin")),
+    "an embedded package": repacked(PLAIN, related("package", "embeddings/o.xlsx")),
+    "a chunk of another format": repacked(PLAIN, related("aFChunk", "chunk.html")),
+    "a template elsewhere": repacked(PLAIN, related("attachedTemplate", "https://example.org/x.dotm", external=True)),
+    "an image elsewhere": repacked(PLAIN, related("image", "https://example.org/x.png", external=True)),
+    "a link to a file": repacked(PLAIN, related("hyperlink", "file:///etc/passwd", external=True)),
+    "a script link": repacked(PLAIN, related("hyperlink", "javascript:alert(1)", external=True)),
+    "DDE": with_body(PLAIN, field(' DDEAUTO c:\\\\cmd.exe "/k calc"')),
+    "an included file": with_body(PLAIN, field('INCLUDETEXT "/etc/passwd"')),
+    "an included picture": with_body(PLAIN, '<w:p><w:fldSimple w:instr="INCLUDEPICTURE http://x"/></w:p>'),
+    "a field made by a field": with_body(PLAIN, NESTED),
+    "a field that links to a file": with_body(PLAIN, field('HYPERLINK "\\\\\\\\server\\\\share"')),
+    "an object": with_body(PLAIN, f"<w:p {W}><w:r><w:object/></w:r></w:p>"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_may_run_or_fetch_something_is_refused(name: str) -> None:
+    with pytest.raises(Unreadable) as refused:
+        kind_of(HOSTILE[name])
+
+    assert refused.value.code == "not_allowed_part", name
+
+
+@pytest.mark.parametrize(
+    ("code", "links"), [("docx", related("hyperlink", "https://example.org", external=True)), ("docx", {})]
+)
+def test_what_only_shows_something_is_kept(code: str, links: dict[str, Any]) -> None:
+    fields = field(" PAGE ") + field('HYPERLINK "https://example.org"') + field("TOC \\o") + field("= 1 + 2")
+
+    assert kind_of(repacked(with_body(PLAIN, fields), links)) == code
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"PK\x03\x04 nothing", "bad_template"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "encrypted"),
+        (repacked(PLAIN, {"word/document.xml": '<!DOCTYPE x [<!ENTITY e "x">]><x>&e;</x>'}), "dtd_not_allowed"),
+        (repacked(PLAIN, {"word/document.xml": f"<w:document {W}><w:body>"}), "bad_template"),
+        (repacked(PLAIN, {"word/document.xml": "<document/>"}), "bad_template"),
+        (repacked(PLAIN, {TYPES: "<Types/>"}), "bad_template"),
+        (b"PK\x03\x04" + PLAIN[4:200], "bad_template"),
+    ],
+)
+def test_what_is_no_template_is_said_so(data: bytes, code: str) -> None:
+    with pytest.raises(Unreadable) as refused:
+        kind_of(data)
+
+    assert refused.value.code == code
+
+
+def test_a_package_that_swells_is_refused_before_it_is_inflated() -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", b" " * (40 << 20))
+
+    with pytest.raises(TooLarge, match="inflation"):
+        kind_of(stream.getvalue())
