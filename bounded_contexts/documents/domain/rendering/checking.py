@@ -13,6 +13,7 @@ from bounded_contexts.documents.domain.rendering.images import decoded, pixels
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.problems import BadExpression, Problem
 from bounded_contexts.documents.domain.rendering.spans import is_cell, misplaced
+from bounded_contexts.documents.domain.rendering.standards import problems_of_profile
 from bounded_contexts.documents.domain.rendering.styles import Styles, page_of, scheme_of
 from bounded_contexts.documents.domain.values import Value, escaped
 
@@ -37,6 +38,7 @@ def problems_of(document: dict[str, Any], limits: RenderLimits) -> Iterator[Prob
     if created is not None and moment_of(created) is None:
         yield Problem("/meta/created", "bad_form", "there is no such time")
     yield from checking.page(document.get("page", {}), "/page")
+    yield from problems_of_profile(document)
 
 
 class _Checking:

@@ -23,6 +23,7 @@ from bounded_contexts.documents.domain.rendering.schema_parts import integer as 
 from bounded_contexts.documents.domain.rendering.schema_parts import ref as _ref
 from bounded_contexts.documents.domain.rendering.schema_sheets import XLSX_OUTPUT
 from bounded_contexts.documents.domain.rendering.schema_tables import TABLE, TABLE_DEFS
+from bounded_contexts.documents.domain.rendering.standards import PDF_OUTPUT
 
 ID: Final = "urn:headwater:document:1.0"
 SIZES: Final = {
@@ -211,7 +212,7 @@ DOCUMENT: Final[Schema] = {
                 "propertyNames": NAME,
                 "additionalProperties": _ref("namedStyle"),
             },
-            "output": _object({"xlsx": XLSX_OUTPUT}),
+            "output": _object({"pdf": _object(PDF_OUTPUT), "xlsx": XLSX_OUTPUT}),
             "page": _ref("page"),
             "header": _ref("furniture"),
             "footer": _ref("furniture"),
