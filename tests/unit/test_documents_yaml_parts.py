@@ -31,7 +31,7 @@ ITEMS = (
 DOCUMENTS = ("a: 1\n", "- 1\n- 2\n", "text\n", "|\n text\n\n", "", "{a: [1]}\n", "&x 1\n", "# nothing\n", "'a\n b'\n")
 
 
-def outcome(text: str, part: int, **options: str) -> Any:
+def outcome(text: str, part: int, **options: Any) -> Any:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(yaml_parts, "PART", part)
         try:
