@@ -14,6 +14,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from bounded_contexts.documents.adapters.engines.fonts import Face
 from bounded_contexts.documents.adapters.engines.lines import Line, Piece
+from bounded_contexts.documents.adapters.engines.pdf_file import PdfFile
 from bounded_contexts.documents.domain.errors import Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import Align, Entry, Image, Meta, Page, Watermark
 
@@ -26,9 +27,9 @@ class Sheets:
     """The pages of one PDF. Coordinates in points from the lower left corner."""
 
     def __init__(self, meta: Meta) -> None:
-        self._buffer = io.BytesIO()
         # invariant: no clock and no chance gets into the file
-        canvas: Any = Canvas(self._buffer, invariant=1, pageCompression=1)
+        canvas: Any = Canvas(io.BytesIO(), invariant=1, pageCompression=1)
+        self._file = canvas._doc = PdfFile()
         self._canvas = canvas
         self._canvas.setTitle(meta.title)
         self._canvas.setAuthor(meta.author)
@@ -56,11 +57,16 @@ class Sheets:
     def end(self) -> None:
         """End the page."""
         self._canvas.showPage()
+        self._file.write_complete()
 
-    def done(self) -> bytes:
-        """Return the file."""
+    def done(self) -> Iterator[bytes]:
+        """Yield the file."""
         self._canvas.save()
-        return self._buffer.getvalue()
+        yield from self._file.pieces()
+
+    def close(self) -> None:
+        """Forget the file. It may be closed again."""
+        self._file.close()
 
     def heading(self, title: str, level: int, top: float) -> None:
         """Add an entry that leads here, and an outline's: there no level is left out."""
@@ -186,6 +192,7 @@ class Sheets:
 
     def place_form(self, name: str) -> None:
         """Put here what will be drawn at the end, by this name."""
+        self._file.reserve(name)
         self._canvas.doForm(name)
 
     def begin_form(self, name: str, page: Page) -> None:
@@ -196,6 +203,7 @@ class Sheets:
     def end_form(self) -> None:
         """End what was begun."""
         self._canvas.endForm()
+        self._file.write_complete()
         self.in_form = False
 
     def _code(self, operators: str) -> None:

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Final, Literal
 from xml.sax.saxutils import escape, quoteattr
 
-from bounded_contexts.documents.adapters.engines import barcodes, docx_parts, docx_tables
+from bounded_contexts.documents.adapters.engines import barcodes, docx_charts, docx_parts, docx_tables
 from bounded_contexts.documents.adapters.engines.docx_parts import HEAD, NAMESPACES, Relations
 from bounded_contexts.documents.adapters.packed import Sink, entry
 from bounded_contexts.documents.domain.rendering.blocks import (
@@ -30,6 +30,7 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Style,
     Table,
 )
+from bounded_contexts.documents.domain.rendering.charts import Chart
 
 TWENTIETHS: Final = 20  # of a point: lengths on paper
 EMU: Final = 12_700  # English metric units of a point: lengths of drawings
@@ -110,7 +111,7 @@ class _Document:
             if own.rows:
                 found[f"word/_rels/{name}.xml.rels"] = own.xml
         kinds = {name: name.rstrip("12") for name in self._furniture}
-        found["[Content_Types].xml"] = docx_parts.content_types(kinds)
+        found["[Content_Types].xml"] = docx_parts.content_types(kinds, docx_charts.content_types(list(self._media)))
         return found
 
     def _parts_of(self, kind: str, furniture: Furniture) -> Iterator[str]:
@@ -156,6 +157,10 @@ class _Document:
                 yield from self._contents(block, relations)
             case Barcode():
                 yield self._image(barcodes.as_image(block), relations)
+            case Chart():
+                self._drawings += 1
+                room = self._page.width - self._page.left - self._page.right
+                yield docx_charts.drawn(block, relations, self._drawings, room)
             case Image():
                 yield self._image(block, relations)
             case Rule() | Spacer() | PageBreak():

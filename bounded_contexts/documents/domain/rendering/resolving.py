@@ -25,6 +25,7 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Table,
     Watermark,
 )
+from bounded_contexts.documents.domain.rendering.charting import Charts
 from bounded_contexts.documents.domain.rendering.drawn import barcode
 from bounded_contexts.documents.domain.rendering.expressions import each_of, expression, path_of, truth
 from bounded_contexts.documents.domain.rendering.functions import Context
@@ -69,6 +70,7 @@ class _Resolving:
         self._texts = Texts(context, styles, telling, document.get("meta", {}).get("created"))
         self._styles = styles
         self._base = styles.over(Style(), "base" if "base" in document.get("styles", {}) else None)
+        self._charts = Charts(self._texts)
         self._tables = Tables(self._texts, telling, self._base, self._nested)
         self._blocks = 0
         self._lists = 0
@@ -82,6 +84,7 @@ class _Resolving:
             self._furniture("footer"),
             self._body,
             self._watermark(),
+            self._document.get("output", {}).get("xlsx", {}).get("sheets", "named"),
         )
 
     def _meta(self) -> Meta:
@@ -191,6 +194,9 @@ class _Resolving:
             case "barcode":
                 self._telling.uses("barcode")
                 return barcode(block, self._texts, pointer)
+            case "chart":
+                self._telling.uses("chart")
+                return self._charts.chart(block, pointer)
             case "image":
                 self._telling.uses("image")
                 return self._image(block)
