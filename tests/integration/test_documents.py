@@ -140,7 +140,7 @@ async def test_what_is_wrong_is_told_with_every_place_and_nothing_is_left(desk: 
     assert failed["error"]["place"] == {"pointer": "/body/0/colour"}
     assert [each["pointer"] for each in failed["error"]["problems"]] == ["/body/0/colour", "/body/1/type"]
     assert told(content) == (409, "document_without_file")
-    assert files_of(desk, failed["id"]) == []
+    await eventually(lambda: asyncio.sleep(0, files_of(desk, failed["id"])), until=lambda files: not files)
 
 
 async def test_what_cannot_be_asked_is_refused_before_anything_is_stored(desk: Desk) -> None:
