@@ -83,7 +83,7 @@ class Flow(ABC):
             following = None
             if isinstance(block, Heading | Paragraph) and block.style.keep_with_next:
                 following = next(waiting, None)
-                self._text(block, following.height if isinstance(following, Image) else FOLLOWING)
+                self._text(block, following.height if isinstance(following, Image | Barcode | Chart) else FOLLOWING)
             else:
                 self._place(block)
             block = following or next(waiting, None)
@@ -206,9 +206,7 @@ class Flow(ABC):
     def _image(self, image: Image) -> None:
         scale = min(1.0, self.width / image.width, self.depth / image.height)
         if scale < 1.0:
-            image = Image(
-                image.data, image.media_type, image.width * scale, image.height * scale, image.alt, image.align
-            )
+            image = replace(image, width=image.width * scale, height=image.height * scale)
         self.need(image.height)
         self._draw_image(image)
         self.y -= min(4.0, max(self.room, 0.0))

@@ -26,10 +26,10 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Watermark,
 )
 from bounded_contexts.documents.domain.rendering.charting import Charts
-from bounded_contexts.documents.domain.rendering.drawn import barcode
+from bounded_contexts.documents.domain.rendering.drawn import barcode, image
 from bounded_contexts.documents.domain.rendering.expressions import each_of, expression, path_of, truth
 from bounded_contexts.documents.domain.rendering.functions import Context
-from bounded_contexts.documents.domain.rendering.images import decoded, pixels
+from bounded_contexts.documents.domain.rendering.images import Pictures
 from bounded_contexts.documents.domain.rendering.styles import Styles, page_of, points
 from bounded_contexts.documents.domain.rendering.tables import Tables
 from bounded_contexts.documents.domain.rendering.telling import Telling
@@ -40,11 +40,15 @@ _ROLES = {"paragraph": "paragraph", "quote": "quote", "code": "code"}
 
 
 def resolve(
-    document: Mapping[str, Any], context: Context, telling: Telling, entries: tuple[Entry, ...] = ()
+    document: Mapping[str, Any],
+    context: Context,
+    telling: Telling,
+    pictures: Pictures,
+    entries: tuple[Entry, ...] = (),
 ) -> Resolved:
     """Return the document as engines take it. It has been found valid. What is wrong with its data is told; the body's
     blocks raise `TooLarge` and, where `strictness` is error, `Unwritable` while they are taken."""
-    return replace(_Resolving(document, context, telling).resolved(), entries=entries)
+    return replace(_Resolving(document, context, telling, pictures).resolved(), entries=entries)
 
 
 def _with_content(blocks: Iterator[Block]) -> Iterator[Block]:
@@ -64,7 +68,8 @@ def _with_content(blocks: Iterator[Block]) -> Iterator[Block]:
 
 
 class _Resolving:
-    def __init__(self, document: Mapping[str, Any], context: Context, telling: Telling) -> None:
+    def __init__(self, document: Mapping[str, Any], context: Context, telling: Telling, pictures: Pictures) -> None:
+        self._pictures = pictures
         self._document, self._context, self._telling = document, context, telling
         styles = Styles(document.get("styles", {}))
         self._texts = Texts(context, styles, telling, document.get("meta", {}).get("created"))
@@ -147,6 +152,8 @@ class _Resolving:
                     self._lists += 1
                     yield from self._items(block, here, 0, self._lists)
                 case _:
+                    if "caption" in block and block["type"] != "table":
+                        yield self._counted(self._caption(block["caption"], here))
                     yield self._counted(self._block(block, here))
 
     def _nested(self, blocks: list[dict[str, Any]], pointer: str) -> tuple[Block, ...]:
@@ -199,7 +206,7 @@ class _Resolving:
                 return self._charts.chart(block, pointer)
             case "image":
                 self._telling.uses("image")
-                return self._image(block)
+                return image(block, self._document.get("assets", {}), self._texts, self._pictures)
             case "rule":
                 self._telling.uses("rule")
                 return Rule(block.get("color", "#808080"), points(block.get("thickness", 0.5)))
@@ -228,6 +235,11 @@ class _Resolving:
             return Heading(int(block["level"]), runs, style)
         return Paragraph(runs, style, _ROLES[kind])  # type: ignore[arg-type]
 
+    def _caption(self, text: Value, pointer: str) -> Paragraph:
+        """Stands above what it is of, and on one page with it."""
+        style = self._styles.over(self._base, "caption")
+        return Paragraph(self._texts.runs(text, style, f"{pointer}/caption"), style)
+
     def _contents(self, block: dict[str, Any], pointer: str) -> Contents:
         style = self._styles.over(replace(self._base, space_after=2.0), block.get("style"))
         title = None
@@ -236,17 +248,3 @@ class _Resolving:
             title = Paragraph(self._texts.runs(block["title"], over, pointer), over)
         first, last = sorted(int(level) for level in block.get("levels", (1, 3)))
         return Contents(title, (first, last), style)
-
-    def _image(self, block: dict[str, Value]) -> Image:
-        limits = self._context.limits
-        data = decoded(block["data"] if "data" in block else self._document["assets"][block["asset"]]["data"], limits)
-        media_type, across, down = pixels(data, limits)
-        width = points(block["width"]) if "width" in block else None
-        height = points(block["height"]) if "height" in block else None
-        if width is None and height is None:
-            width = across * 0.75  # 96 pixels are an inch
-        width = width if width is not None else (height or 0) * across / down
-        height = height if height is not None else width * down / across
-        width, height = max(width, 1.0), max(height, 1.0)  # no image vanishes
-        alt = self._texts.filled(block["alt"])
-        return Image(data, media_type, width, height, alt, block.get("align", "left"))  # type: ignore[arg-type]
