@@ -4,7 +4,7 @@ Texts are written as texts, whatever they begin with: no formula comes from data
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -22,14 +22,18 @@ from bounded_contexts.documents.adapters.engines.xlsx_cells import Cells, fits
 from bounded_contexts.documents.adapters.formats.xlsx_cells import ROWS
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import (
+    Anchor,
     Barcode,
     Block,
     Cell,
+    Columns,
     Contents,
     Furniture,
+    Group,
     Heading,
     Image,
     ListItem,
+    Note,
     PageBreak,
     Paragraph,
     Resolved,
@@ -77,7 +81,9 @@ class _Workbook:
     def __init__(self, workbook: Any, resolved: Resolved, telling: Telling) -> None:
         self._book, self._resolved, self._telling = workbook, resolved, telling
         self._cells = Cells(workbook, telling)
-        self._page = resolved.page
+        self._section = Section(resolved.page, resolved.header, resolved.footer)
+        self._coming: list[Anchor] = []
+        self._notes: list[Note] = []
         self._sheet: Any = None
         self._names: set[str] = set()
         self._row = 0
@@ -100,10 +106,8 @@ class _Workbook:
         self._book.set_custom_property("Language", meta.language)
         for block in self._resolved.body():
             if isinstance(block, Section):
-                self._page = block.page
+                self._section = block
                 self._end_sheet()
-            elif isinstance(block, Table):
-                self._table(block)
             else:
                 self._block(block)
         if not self._names:
@@ -111,6 +115,9 @@ class _Workbook:
         self._end_sheet()
 
     def _end_sheet(self) -> None:
+        notes, self._notes = self._notes, []
+        for note in notes:
+            self._text(note.runs, note.style, f"{note.number} ")
         if self._sheet is not None and self._breaks:
             self._sheet.set_h_pagebreaks(self._breaks[:1023])
         self._sheet = None
@@ -120,15 +127,18 @@ class _Workbook:
         self._sheet = self._book.add_worksheet(self._free(name))
         self._row, self._breaks, self._has_table = 0, [], False
         self._widths: dict[int, float] = {}
-        page = self._page
+        page = self._section.page
+        if self._section.first_number is not None:
+            self._sheet.set_start_page(self._section.first_number)
+            self._section = replace(self._section, first_number=None)
         if page.width > page.height:
             self._sheet.set_landscape()
         short = sorted((round(page.width), round(page.height)))
         self._sheet.set_paper(PAPERS.get((short[0], short[1]), 0))
         self._sheet.set_margins(page.left / 72, page.right / 72, page.top / 72, page.bottom / 72)
-        if header := _codes(self._resolved.header):
+        if header := _codes(self._section.header):
             self._sheet.set_header(header)
-        if footer := _codes(self._resolved.footer):
+        if footer := _codes(self._section.footer):
             self._sheet.set_footer(footer)
 
     def _free(self, name: str | None) -> str:
@@ -154,12 +164,21 @@ class _Workbook:
         if height is not None:
             self._sheet.set_row(row, height)
         self._row += 1
+        for anchor in self._coming:
+            if anchor.name is not None:
+                name = self._sheet.get_name().replace("'", "''")
+                self._book.define_name(f"ref_{anchor.name}", f"='{name}'!$A${row + 1}")
+        self._coming = []
         return row
 
     def _block(self, block: Block) -> None:
         match block:
             case Heading() | Paragraph():
                 self._text(block.runs, block.style)
+            case Anchor():
+                self._coming.append(block)
+            case Group() | Columns() | Table():
+                self._holding(block)
             case ListItem():
                 self._text(block.runs, block.style, block.mark + " ", block.level + 1)
             case Contents():
@@ -176,9 +195,17 @@ class _Workbook:
                 if self._sheet is not None and self._row:
                     self._breaks.append(self._row)
 
+    def _holding(self, block: Group | Columns | Table) -> None:
+        if isinstance(block, Table):
+            self._table(block)
+        else:
+            for each in block.blocks if isinstance(block, Group) else chain.from_iterable(block.items):
+                self._block(each)
+
     def _text(self, runs: Runs, style: Style, before: str = "", indent: int = 0) -> None:
         height = style.size * 1.5 if style.size > 11 else None
         row = self._next(height)
+        self._notes += [run.note for run in runs if run.note is not None]
         self._cells.text(self._sheet, row, 0, runs, style, before=before, indent=indent)
 
     def _sheet_row_with_border(self, rule: Rule) -> None:
@@ -190,7 +217,7 @@ class _Workbook:
             self._text(block.title.runs, block.title.style)
         first, last = block.levels
         for entry in self._resolved.entries:
-            if first <= entry.level <= last:
+            if entry.kind == block.kind and first <= entry.level <= last:
                 self._text((Run(entry.text, block.style),), block.style, indent=entry.level - first)
 
     def _image(self, image: Image) -> None:
@@ -250,7 +277,9 @@ class _Workbook:
         for column, cell in enumerate(row.cells):
             if cell is None:
                 continue
-            self._cells.cell(self._sheet, number, column, _flat(cell) if cell.blocks else cell, background)
+            shown = replace(cell, runs=_flat(cell.blocks, cell.style), blocks=()) if cell.blocks else cell
+            self._notes += [run.note for run in shown.runs if run.note is not None]
+            self._cells.cell(self._sheet, number, column, shown, background)
             if cell.across > 1 or cell.down > 1:
                 last = min(number + cell.down, ROWS) - 1, column + cell.across - 1
                 self._sheet.merge.append([number, column, *last])  # merge_range would write rows that are not yet due
@@ -263,7 +292,8 @@ class _Workbook:
             sample = list(islice(rows, SAMPLE))
         shares = sum(column.width.amount for column in table.columns if column.width.kind == "share")
         fixed = sum(column.width.amount for column in table.columns if column.width.kind == "points")
-        left = max(self._page.width - self._page.left - self._page.right - fixed, 100.0)
+        page = self._section.page
+        left = max(page.width - page.left - page.right - fixed, 100.0)
         for number, column in enumerate(table.columns):
             match column.width.kind:
                 case "points":
@@ -279,15 +309,23 @@ class _Workbook:
         yield from rows
 
 
-def _flat(cell: Cell) -> Cell:
-    """A cell whose blocks are texts, one below the other."""
+def _flat(blocks: Iterable[Block], style: Style) -> Runs:
+    """The texts of blocks, one below the other."""
     runs: list[Run] = []
-    for block in cell.blocks:
-        if isinstance(block, Heading | Paragraph | ListItem):
-            before = [Run("\n", cell.style)] if runs else []
-            mark = [Run(f"{block.mark} ", block.style)] if isinstance(block, ListItem) else []
-            runs += [*before, *mark, *block.runs]
-    return replace(cell, runs=tuple(runs), blocks=())
+    for block in blocks:
+        if isinstance(block, Group):
+            own = _flat(block.blocks, style)
+        elif isinstance(block, Columns):
+            own = _flat(chain.from_iterable(block.items), style)
+        elif isinstance(block, Heading | Paragraph):
+            own = block.runs
+        elif isinstance(block, ListItem):
+            own = (Run(f"{block.mark} ", block.style), *block.runs)
+        else:
+            continue
+        runs += [Run("\n", style)] if runs else []
+        runs += own
+    return tuple(runs)
 
 
 def _longest(cells: list[Cell | None]) -> float:
@@ -299,10 +337,19 @@ def _longest(cells: list[Cell | None]) -> float:
 def _codes(furniture: Furniture) -> str:
     """Return a header or footer in the codes of workbooks."""
     parts: dict[str, list[str]] = {}
-    for block in furniture.get("default", ()):
-        if isinstance(block, Paragraph):
-            side = {"center": "&C", "right": "&R"}.get(block.style.align, "&L")
-            fields = {"page": "&P", "pages": "&N", None: ""}
-            text = "".join([run.text.replace("&", "&&") + fields[run.field] for run in block.runs])
-            parts.setdefault(side, []).append(text)
+    fields = {"page": "&P", "pages": "&N", None: ""}
+    for side, block in _sided(furniture.get("default", ())):
+        text = "".join([run.text.replace("&", "&&") + fields[run.field] for run in block.runs])
+        parts.setdefault(side, []).append(text)
     return fits("".join([side + "\n".join(parts[side]) for side in ("&L", "&C", "&R") if side in parts]))
+
+
+def _sided(blocks: Iterable[Block], column: str | None = None) -> Iterator[tuple[str, Paragraph]]:
+    """The paragraphs of a header with where they stand: as their column does, or as they are aligned."""
+    for block in blocks:
+        if isinstance(block, Paragraph):
+            yield column or {"center": "&C", "right": "&R"}.get(block.style.align, "&L"), block
+        elif isinstance(block, Columns):
+            last = len(block.items) - 1
+            for number, item in enumerate(block.items):
+                yield from _sided(item, "&L" if number == 0 else "&R" if number == last else "&C")
