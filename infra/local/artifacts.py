@@ -23,7 +23,7 @@ from infra.local.errors import FilesMissing, StackError
 if TYPE_CHECKING:
     from jgo.maven import MavenContext
 
-Part = Literal["kafka", "registry", "tests"]
+Part = Literal["kafka", "registry", "tests", "verapdf"]
 Progress = Callable[[int, int], None]  # bytes received so far, bytes to receive
 
 # The second names the log back-end that Kafka's own distribution ships and its POM leaves out.
@@ -34,6 +34,7 @@ TESTS = tuple(
     f"io.zonky.test.postgres:embedded-postgres-binaries-{platform}:18.4.0:jar"
     for platform in ("linux-amd64", "linux-arm64v8", "darwin-amd64", "darwin-arm64v8")
 )
+VERAPDF = "org.verapdf:validation-model:1.26.1"  # says of a PDF whether it keeps a standard; for tests, too
 LOCK = Path(__file__).with_name("artifacts.lock")
 DOWNLOADS = 4  # at a time
 TIMEOUT_S = 30
@@ -214,21 +215,23 @@ def _artifact(part: str, coordinate: str, file_name: str, digest: str, size: str
 
 def write_lock() -> int:
     """Resolve the coordinates above afresh and write the lock. Return how many files it names."""
-    lines = dict.fromkeys(line for coordinate in KAFKA for line in _lock_kafka(coordinate))
+    lines = dict.fromkeys(line for coordinate in KAFKA for line in _lock_all("kafka", coordinate))
     header = "# part, Maven coordinate, file, SHA-256, bytes; made by `python -m infra.local.artifacts lock`\n"
     others: list[tuple[Part, str]] = [("registry", REGISTRY), *(("tests", coordinate) for coordinate in TESTS)]
     lines |= dict.fromkeys(_lock_line(part, *coordinate.split(":")) for part, coordinate in others)
+    lines |= dict.fromkeys(_lock_all("verapdf", VERAPDF))
     text = "".join(f"{line}\n" for line in lines)
     LOCK.write_text(header + text, encoding="utf-8")
     return text.count("\n")
 
 
-def _lock_kafka(coordinate: str) -> Iterator[str]:
+def _lock_all(part: Part, coordinate: str) -> Iterator[str]:
+    """Lock a library and what it needs."""
     import jgo
 
     for found in jgo.resolve(coordinate):
         names = (found.groupId, found.artifactId, found.version, found.packaging, found.classifier)
-        yield _lock_line("kafka", *(name for name in names if name))
+        yield _lock_line(part, *(name for name in names if name))
 
 
 def _lock_line(part: Part, group: str, name: str, version: str, kind: str, classifier: str = "") -> str:

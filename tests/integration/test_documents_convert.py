@@ -96,7 +96,7 @@ async def test_the_head_tells_what_was_lost(api: httpx.AsyncClient) -> None:
     told = answer.headers["x-conversion-warnings"]
     assert told.startswith("count=")
     assert ", complete, " in told
-    assert '"null_as_text";at="/0/b.c"' in told
+    assert '"null_as_text";at="/0/b/c"' in told
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from bounded_contexts.documents.domain.options import Options
 from bounded_contexts.documents.domain.values import KINDS, Document, Records, Single, Tagged, Value
 from tests.unit.test_documents_quick_paths import NUMBERS as PLAIN_NUMBERS
 
-CHECKED: Final = ("json", "ndjson", "toml", "yaml", "msgpack")
+CHECKED: Final = ("json", "ndjson", "toml", "yaml", "msgpack", "csv", "tsv", "xlsx", "properties")
 FLAT: Final = ("csv", "tsv", "xlsx", "properties")
 ROWS: Final = ("csv", "tsv", "xlsx", "ndjson", "avro")  # formats that have records only
 # What becomes of the document as a whole, and is told at its root: below it, places stay what they were.
@@ -225,14 +225,59 @@ def test_records_in_a_row_that_read_back_as_a_value_are_told(format_: str, frami
     assert losses.counts == ({"record_as_value": 1} if framing == "stream" and len(records) < 2 else {})
 
 
-@pytest.mark.parametrize("value", [Decimal("1.50"), Decimal("0.1234567890123456789"), date(2026, 1, 2), 2**70])
-def test_what_messagepack_lacks_is_counted_the_same_whether_places_are_told_or_not(value: Value) -> None:
-    records = given_as([{"a": [value, Decimal("1.20"), Decimal("0.5")]}] * 30)
+RECORDS: Final = st.lists(
+    st.dictionaries(st.sampled_from(["a", "b", "c.d", "e"]), LEAVES | st.lists(LEAVES, max_size=2), max_size=4),
+    min_size=1,
+)
 
-    counts = {told: through(records, "msgpack", told)[1].counts for told in (0, 5, 1000)}
 
-    assert counts[0] == counts[5] == counts[1000]
-    assert counts[0].total() == 60
+@pytest.mark.parametrize("format_", CHECKED)
+def test_changes_are_counted_the_same_whether_their_places_are_told_or_not(format_: str) -> None:
+    @settings(max_examples=30, deadline=None)
+    @given(RECORDS)
+    def are_equal(records: list[Value]) -> None:
+        given_ = given_as(records * 20)
+        try:
+            counts = {told: +through(given_, format_, told)[1].counts for told in (0, 5, 10**9)}
+        except Unwritable as error:
+            assume(error.code not in REFUSED)
+            raise
+        assert counts[0] == counts[5] == counts[10**9]
+
+    are_equal()
+
+
+def test_gaps_are_told_in_the_order_of_records_as_far_as_places_are() -> None:
+    records = [{"a": "x"}, *[{"a": "x", "b": "y"}] * 3, *[{"a": "x", "c": "z"}] * 4]
+
+    _, losses = through(given_as(records), "csv", 3)
+
+    assert losses.counts == {"missing_as_empty": 5 + 4}
+    assert [loss.pointer for loss in losses.first] == ["/0/b", "/4/b", "/5/b"]
+
+
+@pytest.mark.parametrize(
+    ("options", "changed"),
+    [
+        ({"header": "no"}, {"name_dropped": 2}),
+        ({"columns": ("a",)}, {"column_left_out": 1}),
+        ({"columns": ("a", "=b", "c")}, {"missing_as_empty": 1}),
+        ({"formula": "escape"}, {"formula_escaped": 2}),
+        ({"null_text": "-1"}, {"text_as_token": 1}),
+    ],
+)
+@pytest.mark.parametrize("told", [0, 20])
+def test_what_options_change_is_counted(options: dict[str, Any], changed: dict[str, int], told: int) -> None:
+    _, losses = through(given_as([{"a": "1", "=b": "-1"}]), "csv", told, **options)
+
+    assert +losses.counts == changed
+
+
+def test_names_that_look_like_byte_order_marks_stay() -> None:
+    for format_ in ("csv", "tsv", "properties"):
+        out, losses = through(given_as({"\ufeffa": "1"}), format_)
+        assert "\ufeffa" in (read(out, format_) if format_ == "properties" else read(out, format_)[0])
+        assert set(losses.counts) <= {"value_as_record"}
 
 
 def test_kinds_that_were_inferred_are_told_where_the_other_format_lacks_them() -> None:

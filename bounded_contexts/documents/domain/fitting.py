@@ -53,6 +53,8 @@ class Fitting:
             return moment(value) in self._holds
         if name == "decimal" and "decimal" in self._holds:
             return "whole decimal" in self._holds or value.as_tuple().exponent != 0
+        if name == "tagged":
+            return f"{value.tag.partition(':')[0]}:" in self._holds
         return name in self._holds
 
     def _map(self, value: dict[Value, Value], pointer: str, depth: int) -> Value:
@@ -101,7 +103,7 @@ class Fitting:
         return as_text(value)
 
     def _number(self, value: Decimal, pointer: str) -> Value:
-        if value.as_tuple().exponent == 0 and not (value.is_zero() and value.is_signed()) and int(value) in INT64:
+        if is_whole(value):
             return int(value)
         if "decimal" in self._holds:
             self._losses.add("number_rewritten", pointer, "a number with a point")
@@ -119,6 +121,11 @@ def moment(value: datetime) -> str:
     """Return which of the kinds that formats tell apart it is: `datetime` in universal time, or with another `offset`."""
     offset = value.utcoffset()
     return "local datetime" if offset is None else "offset" if offset else "datetime"
+
+
+def is_whole(value: Decimal) -> bool:
+    """Return whether it has the digits of an integer of 64 bits."""
+    return value.as_tuple().exponent == 0 and not (value.is_zero() and value.is_signed()) and int(value) in INT64
 
 
 def nearest(value: Decimal) -> tuple[float, str]:

@@ -6,7 +6,14 @@ from itertools import chain
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
-from bounded_contexts.documents.adapters.engines import barcodes, docx_layout, docx_notes, docx_parts, docx_tables
+from bounded_contexts.documents.adapters.engines import (
+    barcodes,
+    docx_charts,
+    docx_layout,
+    docx_notes,
+    docx_parts,
+    docx_tables,
+)
 from bounded_contexts.documents.adapters.engines.docx_parts import HEAD, NAMESPACES, Relations
 from bounded_contexts.documents.adapters.engines.docx_sections import Sections
 from bounded_contexts.documents.adapters.packed import Sink, entry
@@ -33,6 +40,7 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Style,
     Table,
 )
+from bounded_contexts.documents.domain.rendering.charts import Chart
 
 TWENTIETHS: Final = 20  # of a point: lengths on paper
 EMU: Final = 12_700  # English metric units of a point: lengths of drawings
@@ -116,7 +124,7 @@ class _Document:
             found[f"word/{name}.xml"] = xml
             if own.rows:
                 found[f"word/_rels/{name}.xml.rels"] = own.xml
-        found["[Content_Types].xml"] = docx_parts.content_types(kinds)
+        found["[Content_Types].xml"] = docx_parts.content_types(kinds, docx_charts.content_types(list(self._media)))
         return found
 
     @property
@@ -143,10 +151,8 @@ class _Document:
                 yield from self._holding(block, relations)
             case Contents():
                 yield from self._contents(block, relations)
-            case Barcode():
-                yield self._image(barcodes.as_image(block), relations)
-            case Image():
-                yield self._image(block, relations)
+            case Barcode() | Chart() | Image():
+                yield self._drawn(block, relations)
             case Rule() | Spacer() | PageBreak():
                 yield _room(block)
 
@@ -248,6 +254,12 @@ class _Document:
                 yield f"<w:p><w:pPr>{tab}{indent}</w:pPr>{begin}{link}</w:p>"
                 begin = ""
         yield f"<w:p>{begin}{_FIELD.format('end')}</w:p>"
+
+    def _drawn(self, block: Barcode | Chart | Image, relations: Relations) -> str:
+        if isinstance(block, Chart):
+            self._drawings += 1
+            return docx_charts.drawn(block, relations, self._drawings, self._room)
+        return self._image(barcodes.as_image(block) if isinstance(block, Barcode) else block, relations)
 
     def _image(self, image: Image, relations: Relations) -> str:
         key = relations.image(image)

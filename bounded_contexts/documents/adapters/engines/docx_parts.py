@@ -52,8 +52,8 @@ class Relations:
         return f'{HEAD}<Relationships xmlns="{PACKAGE}/relationships">{"".join(rows)}</Relationships>'
 
 
-def content_types(parts: Mapping[str, str]) -> str:
-    """Return the list of parts; `parts` are headers and footers by name."""
+def content_types(parts: Mapping[str, str], more: str) -> str:
+    """Return the list of parts; `parts` are headers and footers by name, `more` says of others what they are."""
     kinds = {
         "document": "document.main",
         "styles": "styles",
@@ -67,7 +67,7 @@ def content_types(parts: Mapping[str, str]) -> str:
         '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
         '<Default Extension="xml" ContentType="application/xml"/>'
         '<Default Extension="png" ContentType="image/png"/><Default Extension="jpeg" ContentType="image/jpeg"/>'
-        f"{''.join(rows)}"
+        f"{more}{''.join(rows)}"
         '<Override PartName="/docProps/core.xml" ContentType="application/vnd.openxmlformats-package.core-properties+xml"/>'
         "</Types>"
     )

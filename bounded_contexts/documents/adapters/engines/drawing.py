@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Anchor = Literal["left", "center", "right"]
+Step = tuple[float, float] | tuple[float, float, float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,17 @@ class Area:
     width: float
     height: float
     color: str
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """From point to point: straight to two numbers, along a Bézier curve to six. It is filled, or a line of a width, or both."""
+
+    steps: tuple[Step, ...]
+    fill: str | None = None
+    line: str | None = None
+    width: float = 1.0
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +43,7 @@ class Label:
     angle: int = 0
 
 
-Shape = Area | Label
+Shape = Area | Path | Label
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The fonts that PDF documents are set in and carry a subset of: Noto Sans and Cascadia Mono (SIL Open Font License).
 
 A character that neither has is told and stands as a question mark, never as a silent box. Scripts whose letters change with their
-neighbours or run from right to left are not set yet, and count as missing.
+neighbours or run from right to left count as missing here: they are set by Typst (`typeset.py`).
 """
 
 import io
@@ -15,6 +15,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 
 from bounded_contexts.documents.domain.rendering.blocks import Style
+from bounded_contexts.documents.domain.rendering.telling import Telling
 
 FILES: Final = {
     ("sans", False, False): "notos",
@@ -105,3 +106,15 @@ def cuts(text: str, style: Style, missing: set[str]) -> Iterator[tuple[str, Face
         stretch += each
     if stretch:
         yield stretch, in_face
+
+
+def named(missing: set[str]) -> str:
+    """Return the characters' numbers, the first ten."""
+    return ", ".join(f"U+{ord(each):04X}" for each in sorted(missing)[:10])
+
+
+def tell_missing(missing: set[str], telling: Telling) -> None:
+    """Tell of the characters that no font has. Raise `Unwritable` where the document wants no such result."""
+    if missing:
+        telling.pointer = ""
+        telling.warn("missing_glyph", f"no font has {named(missing)}")

@@ -5,12 +5,13 @@ end; a body that says it is laid out twice (`rendering.py`).
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
 from bounded_contexts.documents.adapters.engines import pdf_compound
 from bounded_contexts.documents.adapters.engines.canvas import Sheets
+from bounded_contexts.documents.adapters.engines.fonts import tell_missing
 from bounded_contexts.documents.adapters.engines.lines import Breaker
 from bounded_contexts.documents.adapters.engines.pdf_boxes import Drawn, boxed
 from bounded_contexts.documents.adapters.engines.pdf_flow import NOTE_GAP, Flow
@@ -36,12 +37,13 @@ EDGE: Final = 24.0  # from the paper's edge to a header or footer
 LEAST_ROOM: Final = 36.0  # points between header and footer
 
 
-def write_pdf(resolved: Resolved, telling: Telling, limits: RenderLimits, pages: int = 0) -> Iterator[bytes]:
-    """Yield the file. `pages` is their number as far as the body says it. Raise `TooLarge`, `Unwritable`."""
+@contextmanager
+def laid_out(resolved: Resolved, telling: Telling, limits: RenderLimits, pages: int = 0) -> "Iterator[Layout]":
+    """Lay the document out on its pages. `pages` is their number as far as the body says it. Raise `TooLarge`, `Unwritable`."""
     layout = Layout(resolved, telling, limits, pages)
     with closing(layout.sheets):
         layout.run()
-        yield from layout.sheets.done()
+        yield layout
 
 
 def measured(resolved: Resolved, telling: Telling, limits: RenderLimits, pages: int) -> tuple[int, tuple[Anchor, ...]]:
@@ -81,13 +83,16 @@ class Layout(Flow):
         self._pages = self.number
         for deferred in self._deferred:
             self._draw_deferred(deferred)
-        self._tell_missing()
 
-    def _tell_missing(self) -> None:
-        if self.breaker.missing:
-            self._telling.pointer = ""
-            named = ", ".join(f"U+{ord(each):04X}" for each in sorted(self.breaker.missing)[:10])
-            self._telling.warn("missing_glyph", f"no font has {named}")
+    def written(self) -> Iterator[bytes]:
+        """Tell of what the fonts miss, and yield the file."""
+        tell_missing(self.missing, self._telling)
+        yield from self.sheets.done()
+
+    @property
+    def missing(self) -> set[str]:
+        """Return the characters that no font of this engine has."""
+        return self.breaker.missing
 
     def _field(self, name: str) -> str:
         return str(self.number + self._before) if name == "page" else str(self._pages)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from bounded_contexts.documents.adapters.engines.canvas import Sheets, rgb
-from bounded_contexts.documents.adapters.engines.drawing import Area, Drawing, Label
+from bounded_contexts.documents.adapters.engines.drawing import Area, Drawing, Label, Path
 from bounded_contexts.documents.adapters.engines.lines import Breaker
 from bounded_contexts.documents.domain.rendering.blocks import Align, Run, Style
 
@@ -47,7 +47,7 @@ def draw(drawn: Drawing, sheets: Sheets, breaker: Breaker, x: float, y: float, s
 
 
 def _operators(drawn: Drawing, x: float, y: float, scale: float) -> Iterator[str]:
-    yield f"{scale:.6g} 0 0 {scale:.6g} {x:.3f} {y:.3f} cm"
+    yield f"{scale:.6g} 0 0 {scale:.6g} {x:.3f} {y:.3f} cm 1 j"
     color = None
     for shape in drawn.shapes:
         if isinstance(shape, Area):
@@ -55,6 +55,19 @@ def _operators(drawn: Drawing, x: float, y: float, scale: float) -> Iterator[str
                 color = shape.color
                 yield f"{rgb(color)} rg"
             yield f"{shape.x:.3f} {shape.y:.3f} {shape.width:.3f} {shape.height:.3f} re f"
+        elif isinstance(shape, Path):
+            color = shape.fill or color
+            yield from _path(shape)
+
+
+def _path(path: Path) -> Iterator[str]:
+    if path.fill:
+        yield f"{rgb(path.fill)} rg"
+    if path.line:
+        yield f"{rgb(path.line)} RG {path.width:.3g} w"
+    for number, step in enumerate(path.steps):
+        yield f"{' '.join([f'{each:.3f}' for each in step])} {'c' if len(step) == 6 else 'l' if number else 'm'}"
+    yield f"{'h ' if path.closed else ''}{'B' if path.fill and path.line else 'f' if path.fill else 'S'}"
 
 
 def _write(label: Label, sheets: Sheets, breaker: Breaker, x: float, y: float, scale: float) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
-from bounded_contexts.documents.adapters.engines import barcodes
+from bounded_contexts.documents.adapters.engines import barcodes, chart_drawing
 from bounded_contexts.documents.adapters.engines.canvas import Sheets
 from bounded_contexts.documents.adapters.engines.fonts import face_of
 from bounded_contexts.documents.adapters.engines.lines import Breaker, Line
@@ -29,6 +29,7 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Style,
     Table,
 )
+from bounded_contexts.documents.domain.rendering.charts import Chart
 
 FOLLOWING: Final = 40.0  # points that must be left below what is kept with its next
 NUMBER_ROOM: Final = 40.0  # for a page's number, in a table of contents
@@ -140,6 +141,8 @@ class Flow(ABC):
                 self._contents(block)
             case Barcode():
                 place(self, barcodes.drawing(block), block.align)
+            case Chart():
+                place(self, chart_drawing.drawing(block, self._measure), block.align)
             case Image():
                 self._image(block)
             case Rule() | Spacer() | PageBreak():
@@ -241,6 +244,9 @@ class Flow(ABC):
     def _dots(self, style: Style, room: float) -> Line | None:
         dot = face_of(style).width(" .", style.size)
         return self.breaker.lines((Run(" ." * int(room / dot), style),), room)[0] if room > dot else None
+
+    def _measure(self, text: str, size: float) -> float:
+        return self.breaker.natural((Run(text, Style(size=size)),))
 
     def _image(self, image: Image) -> None:
         scale = min(1.0, self.width / image.width, self.depth / image.height)

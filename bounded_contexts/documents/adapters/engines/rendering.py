@@ -4,7 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bounded_contexts.documents.adapters.engines import docx, pdf, xlsx
+import pypdfium2
+
+from bounded_contexts.documents.adapters.engines import docx, pdf, typeset_fonts, xlsx
+from bounded_contexts.documents.adapters.engines.typeset import typeset
 from bounded_contexts.documents.adapters.engines.validating import formats_of, read_document
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.losses import Losses
@@ -12,8 +15,9 @@ from bounded_contexts.documents.domain.rendering.anchoring import anchors
 from bounded_contexts.documents.domain.rendering.blocks import Anchor, Resolved
 from bounded_contexts.documents.domain.rendering.fidelity import TARGETS, Target
 from bounded_contexts.documents.domain.rendering.functions import Context
-from bounded_contexts.documents.domain.rendering.limits import RenderLimits
+from bounded_contexts.documents.domain.rendering.limits import TYPESET_LIMITS, RenderLimits
 from bounded_contexts.documents.domain.rendering.resolving import resolve
+from bounded_contexts.documents.domain.rendering.standards import Profile, profile_of
 from bounded_contexts.documents.domain.rendering.telling import Telling
 
 MEDIA_TYPES: Final[dict[Target, str]] = {
@@ -111,8 +115,39 @@ def _has(value: Any, name: str, wanted: str) -> bool:
 
 
 def _pdf(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:
+    profile = profile_of(document)
+    if profile is not None:
+        yield _noted(typeset(_resolved(document, telling, limits), telling, limits, profile), telling)
+        return
     pages, entries = _measured(document, limits, pages=True)
-    return pdf.write_pdf(_resolved(document, telling, limits, entries), telling, limits, pages)
+    with pdf.laid_out(_resolved(document, telling, limits, entries), telling, limits, pages) as layout:
+        has_more = any(typeset_fonts.has(each) for each in layout.missing)
+        other = _typeset(document, telling, limits) if has_more else None
+        if other is None:
+            telling.losses.notes["pages"] = str(layout.number)
+            yield from layout.written()
+            return
+    yield _noted(other, telling)
+
+
+def _noted(made: bytes, telling: Telling) -> bytes:
+    """Note what is known of a file by Typst once it is there."""
+    with pypdfium2.PdfDocument(made) as pdf_:
+        telling.losses.notes |= {"engine": "typst", "pages": str(len(pdf_))}
+    return made
+
+
+def _typeset(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> bytes | None:
+    """The document in the fonts of all scripts; None for one that is too long for that."""
+    other = telling.apart()
+    try:
+        made = typeset(_resolved(document, other, limits), other, limits, Profile())
+    except TooLarge as error:
+        if error.more["limit"] not in TYPESET_LIMITS:
+            raise
+        return None
+    telling.becomes(other)
+    return made
 
 
 def _docx(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:

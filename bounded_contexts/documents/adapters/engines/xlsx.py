@@ -4,7 +4,7 @@ Texts are written as texts, whatever they begin with: no formula comes from data
 """
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -18,8 +18,11 @@ from xlsxwriter.exceptions import XlsxWriterException
 from xlsxwriter.image import Image as Picture
 
 from bounded_contexts.documents.adapters.engines.barcodes import as_image
-from bounded_contexts.documents.adapters.engines.xlsx_cells import Cells, fits
-from bounded_contexts.documents.adapters.formats.xlsx_cells import ROWS
+from bounded_contexts.documents.adapters.engines.xlsx_cells import Cells
+from bounded_contexts.documents.adapters.engines.xlsx_charts import ChartValues
+from bounded_contexts.documents.adapters.engines.xlsx_features import Features, Place
+from bounded_contexts.documents.adapters.engines.xlsx_texts import codes, flat
+from bounded_contexts.documents.adapters.formats.xlsx_cells import ROWS, letters
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import (
     Anchor,
@@ -28,7 +31,6 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Cell,
     Columns,
     Contents,
-    Furniture,
     Group,
     Heading,
     Image,
@@ -46,6 +48,8 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Style,
     Table,
 )
+from bounded_contexts.documents.domain.rendering.charts import Chart
+from bounded_contexts.documents.domain.rendering.sheets import OnSheet
 from bounded_contexts.documents.domain.rendering.telling import Telling
 
 CHUNK: Final = 256 * 1024
@@ -89,6 +93,10 @@ class _Workbook:
         self._row = 0
         self._breaks: list[int] = []
         self._has_table = False
+        self._charts: ChartValues | None = None
+        self._features = Features(workbook)
+        self._letters: dict[str, str] = {}  # of the table's columns, by their keys
+        self._codes: list[str | None] = []  # formats of its columns
 
     def write(self) -> None:
         meta = self._resolved.meta
@@ -107,7 +115,8 @@ class _Workbook:
         for block in self._resolved.body():
             if isinstance(block, Section):
                 self._section = block
-                self._end_sheet()
+                if self._resolved.sheets != "single":
+                    self._end_sheet()
             else:
                 self._block(block)
         if not self._names:
@@ -136,9 +145,9 @@ class _Workbook:
         short = sorted((round(page.width), round(page.height)))
         self._sheet.set_paper(PAPERS.get((short[0], short[1]), 0))
         self._sheet.set_margins(page.left / 72, page.right / 72, page.top / 72, page.bottom / 72)
-        if header := _codes(self._section.header):
+        if header := codes(self._section.header):
             self._sheet.set_header(header)
-        if footer := _codes(self._section.footer):
+        if footer := codes(self._section.footer):
             self._sheet.set_footer(footer)
 
     def _free(self, name: str | None) -> str:
@@ -183,17 +192,14 @@ class _Workbook:
                 self._text(block.runs, block.style, block.mark + " ", block.level + 1)
             case Contents():
                 self._contents(block)
-            case Barcode():
-                self._image(as_image(block))
-            case Image():
-                self._image(block)
+            case Barcode() | Chart() | Image():
+                self._drawn(block)
             case Rule():
                 self._sheet_row_with_border(block)
             case Spacer():
                 self._next(min(block.height, 409.0))
-            case PageBreak():
-                if self._sheet is not None and self._row:
-                    self._breaks.append(self._row)
+            case PageBreak() if self._sheet is not None and self._row:
+                self._breaks.append(self._row)
 
     def _holding(self, block: Group | Columns | Table) -> None:
         if isinstance(block, Table):
@@ -239,37 +245,66 @@ class _Workbook:
         )
         self._row = min(self._row + int(image.height / ROW), ROWS)
 
+    def _drawn(self, block: Barcode | Chart | Image) -> None:
+        if isinstance(block, Chart):
+            self._chart(block)
+        else:
+            self._image(as_image(block) if isinstance(block, Barcode) else block)
+
+    def _chart(self, chart: Chart) -> None:
+        row = self._next()
+        if self._charts is None:
+            self._charts = ChartValues(self._book, self._free("Chart data"))
+        self._charts.insert(self._sheet, row, chart)
+        self._row = min(self._row + int(chart.height / ROW), ROWS)
+
     def _table(self, table: Table) -> None:
-        if table.sheet is not None or self._sheet is None:
-            self._begin_sheet(table.sheet)
+        own = table.on_sheet
+        if self._sheet is None or self._begins(own):
+            self._begin_sheet(own.sheet)
+            if own.hidden and len(self._names) > 1:  # a workbook shows one sheet at least
+                self._sheet.hide()
         if table.caption is not None:
             self._text(table.caption.runs, table.caption.style)
         top = self._row
         rows = self._sized(table)
-        for row in table.header:
+        self._codes = [column.on_sheet.code for column in table.columns]
+        for row in _as_titles(table, self._features.titled(table.columns)) if own.is_object else table.header:
             self._cells_of(row)
         self._freeze(table, top)
-        last = self._row - 1
+        first = self._row
+        last = first - 1
+        self._letters = {column.key: letters(at) for at, column in enumerate(table.columns) if column.key}
         for number, row in enumerate(rows):
             self._cells_of(row, table.zebra and number % 2 == 1 and row.kind == "body")
             last = self._row - 1 if row.kind == "body" else last
         if table.footer:
             self._cells_of(table.footer)
-        if table.autofilter and not self._has_table:
+        if own.autofilter and not own.is_object and not self._has_table:
             titles = top + max(len(table.header) - 1, 0)
             self._sheet.autofilter(titles, 0, max(last, titles), len(table.columns) - 1)
+        self._features.add(self._sheet, table, Place(first - 1 if table.header else None, first, last))
         self._has_table = True
-        if table.sheet is None:
+        if not self._begins(own):
             self._row = min(self._row + 1, ROWS)
 
     def _freeze(self, table: Table, top: int) -> None:
         if self._has_table or not table.header:
             return
+        own = table.on_sheet
         last = top + len(table.header) - 1
         if table.repeat_header:
             self._sheet.repeat_rows(top, last)
-        if table.freeze:
-            self._sheet.freeze_panes(last + 1, 0)
+        if own.freeze_header or own.freeze_columns:
+            self._sheet.freeze_panes(last + 1 if own.freeze_header else 0, own.freeze_columns)
+
+    def _begins(self, own: OnSheet) -> bool:
+        match self._resolved.sheets:
+            case "per-table":
+                return True
+            case "named":
+                return own.sheet is not None
+        return False
 
     def _cells_of(self, row: Row, zebra: bool = False) -> None:
         number = self._next()
@@ -277,9 +312,13 @@ class _Workbook:
         for column, cell in enumerate(row.cells):
             if cell is None:
                 continue
-            shown = replace(cell, runs=_flat(cell.blocks, cell.style), blocks=()) if cell.blocks else cell
+            shown = replace(cell, runs=flat(cell.blocks, cell.style), blocks=()) if cell.blocks else cell
             self._notes += [run.note for run in shown.runs if run.note is not None]
-            self._cells.cell(self._sheet, number, column, shown, background)
+            if cell.formula:
+                text = cell.formula.text(lambda key: f"{self._letters[key]}{number + 1}")
+                self._cells.formula(self._sheet, number, column, cell, text, background, self._codes[column])
+            else:
+                self._cells.cell(self._sheet, number, column, shown, background, self._codes[column])
             if cell.across > 1 or cell.down > 1:
                 last = min(number + cell.down, ROWS) - 1, column + cell.across - 1
                 self._sheet.merge.append([number, column, *last])  # merge_range would write rows that are not yet due
@@ -304,52 +343,20 @@ class _Workbook:
                     width = _longest([row.cells[number] for row in chain(table.header, sample)])
             width = min(max(width, self._widths.get(number, 1.0)), 255.0)
             self._widths[number] = width
-            self._sheet.set_column(number, number, width)
+            self._sheet.set_column(number, number, width, None, {"hidden": column.on_sheet.hidden})
         yield from sample
         yield from rows
 
 
-def _flat(blocks: Iterable[Block], style: Style) -> Runs:
-    """The texts of blocks, one below the other."""
-    runs: list[Run] = []
-    for block in blocks:
-        if isinstance(block, Group):
-            own = _flat(block.blocks, style)
-        elif isinstance(block, Columns):
-            own = _flat(chain.from_iterable(block.items), style)
-        elif isinstance(block, Heading | Paragraph):
-            own = block.runs
-        elif isinstance(block, ListItem):
-            own = (Run(f"{block.mark} ", block.style), *block.runs)
-        else:
-            continue
-        runs += [Run("\n", style)] if runs else []
-        runs += own
-    return tuple(runs)
+def _as_titles(table: Table, names: list[str]) -> Iterator[Row]:
+    """The header of a table that is an object: its titles are the names of its columns."""
+    yield from table.header[:-1]
+    if table.header:
+        titles = [(column.title, name) for column, name in zip(table.columns, names, strict=True)]
+        yield Row(tuple([replace(cell, runs=(Run(name, cell.style),), value=name) for cell, name in titles]))
 
 
 def _longest(cells: list[Cell | None]) -> float:
     shown = [cell for cell in cells if cell is not None and cell.across == 1]
     longest = max([len(line) for cell in shown for line in cell.text.split("\n")], default=0)
     return min(longest + 2.0, WIDEST)
-
-
-def _codes(furniture: Furniture) -> str:
-    """Return a header or footer in the codes of workbooks."""
-    parts: dict[str, list[str]] = {}
-    fields = {"page": "&P", "pages": "&N", None: ""}
-    for side, block in _sided(furniture.get("default", ())):
-        text = "".join([run.text.replace("&", "&&") + fields[run.field] for run in block.runs])
-        parts.setdefault(side, []).append(text)
-    return fits("".join([side + "\n".join(parts[side]) for side in ("&L", "&C", "&R") if side in parts]))
-
-
-def _sided(blocks: Iterable[Block], column: str | None = None) -> Iterator[tuple[str, Paragraph]]:
-    """The paragraphs of a header with where they stand: as their column does, or as they are aligned."""
-    for block in blocks:
-        if isinstance(block, Paragraph):
-            yield column or {"center": "&C", "right": "&R"}.get(block.style.align, "&L"), block
-        elif isinstance(block, Columns):
-            last = len(block.items) - 1
-            for number, item in enumerate(block.items):
-                yield from _sided(item, "&L" if number == 0 else "&R" if number == last else "&C")

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from typing import BinaryIO, Final
@@ -122,19 +123,43 @@ class QuotedCells(Cells):
         self._escape = options.escape or quote
         self._quotes_all = options.quoting == "all"
         self._formula = options.formula
-        self._special = re.compile("[\r\n" + re.escape(delimiter + quote + self._escape) + "]")
+        # A byte order mark is none within quotes.
+        self._special = re.compile("[\r\n\0\ufeff" + re.escape(delimiter + quote + self._escape) + "]")
+
+    def texts(self, values: Sequence[Value], kinds: frozenset[type], lost: Counter[str]) -> Sequence[str]:
+        texts = self._plain_texts(values, kinds, lost)
+        if self._formula == "escape":
+            lost["formula_escaped"] += sum(text.startswith(RISKY) for text in texts)
+        return self.finished(texts)
+
+    def _written(self, flat: dict[str, Value], number: int) -> dict[str, str]:
+        written = super()._written(flat, number)
+        for name, text in written.items() if self._formula == "escape" else ():
+            if text.startswith(RISKY):
+                self.lose("formula_escaped", number, name, "behind an apostrophe")
+        return written
 
     def finished(self, texts: Sequence[str]) -> Sequence[str]:
         if self._formula != "keep" and any(text.startswith(RISKY) for text in texts):
             if self._formula == "reject":
                 raise Unwritable("formula", "a cell begins as formulas do")
             texts = ["'" + text if text.startswith(RISKY) else text for text in texts]
+        search, together = self._special.search, "".join(texts)
+        is_special = search(together)
+        if is_special and "\0" in together:
+            raise Unwritable("bad_character", "a cell cannot hold NUL; `lossless` has a way")
         if self._quotes_all:
             return [self._quoted(text) for text in texts]
-        search = self._special.search
-        if search("".join(texts)):
+        if is_special:
             return [self._quoted(text) if search(text) else text for text in texts]
         return texts
+
+    def finished_names(self, names: Sequence[str]) -> Sequence[str]:
+        """Return the names of columns as they are to stand in their row."""
+        for name in names if self._formula == "escape" else ():
+            if name.startswith(RISKY):
+                self.lose("formula_escaped", 0, name, "the name of a column, behind an apostrophe")
+        return self.finished(names)
 
     def _quoted(self, text: str) -> str:
         quote, escape = self._quote, self._escape
@@ -146,7 +171,7 @@ class QuotedCells(Cells):
 def _text(table: Table, cells: QuotedCells, options: Options) -> Iterator[str]:
     join, ending = cells.delimiter.join, "\n" if options.newline == "lf" else "\r\n"
     if options.header == "yes" and table.columns:
-        yield _line(cells.finished(table.columns), cells, options) + ending
+        yield _line(cells.finished_names(table.columns), cells, options) + ending
     needs_quotes = options.quoting == "all" or len(table.columns) == 1  # an empty line were no row
     for rows in table.batches:
         lines = [_line(row, cells, options) for row in rows] if needs_quotes else map(join, rows)

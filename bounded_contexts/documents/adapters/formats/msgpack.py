@@ -14,11 +14,13 @@ import msgspec
 from bounded_contexts.documents.adapters.formats.conversion import CHUNK, Conversion, Format, pieces_of
 from bounded_contexts.documents.adapters.formats.json import merged
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
-from bounded_contexts.documents.domain.fitting import moment, nearest
+from bounded_contexts.documents.domain.fitting import is_whole, moment, nearest
 from bounded_contexts.documents.domain.values import Document, Plain, Records, Single, Tagged, Value, in_order
 
+EXTENSION: Final = "msgpack:"  # and the number of its type, in `Tagged`
 KINDS: Final = frozenset(
     {
+        EXTENSION,
         "null",
         "boolean",
         "integer",
@@ -38,7 +40,6 @@ BATCH: Final = 1_000
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Every byte that begins no list and no map: where few others are, not many stand in each other.
 _NO_HEADS: Final = bytes(set(range(256)) - {*range(0x80, 0xA0), *range(0xDC, 0xE0)})
-EXTENSION: Final = "msgpack:"  # and the number of its type, in `Tagged`
 TIMESTAMPS: Final = re.compile(rb"[\xd6\xd7]\xff|\xc7\x0c\xff")  # how they begin
 Pack = Callable[[Value, str], bytes]  # the string is the value's place: a JSON Pointer
 
@@ -319,6 +320,8 @@ class _Packing:
             near = float(value)
             if str(value) == repr(near):
                 return near
+            if is_whole(value):
+                return int(value)
             _, code = nearest(value)
             if code and self._losses.are_told and near - near == 0:
                 self._lost.append(code)

@@ -23,7 +23,10 @@ _NAME = re.compile(r"(?:[^\\=: \t\f]|\\.)*", re.DOTALL)
 _SEPARATOR = re.compile(r"^[ \t\f]*(?:[=:][ \t\f]*)?")
 _ESCAPE = re.compile(r"\\(?:u(.{0,4})|(.))", re.DOTALL)
 _SHORT: Final = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
-_LONG: Final = {ord(char): f"\\{short}" for short, char in _SHORT.items()} | {ord("\\"): "\\\\"}
+_LONG: Final = {ord(char): f"\\{short}" for short, char in _SHORT.items()} | {
+    ord("\\"): "\\\\",
+    0xFEFF: "\\uFEFF",  # at the beginning it were a byte order mark
+}
 _IN_NAMES: Final = _LONG | {ord(char): f"\\{char}" for char in "=: "}
 
 
@@ -95,7 +98,7 @@ def _character(match: "re.Match[str]", number: int) -> str:
 
 def write(document: Document, conversion: Conversion) -> Iterator[bytes]:
     """Write a line for each leaf."""
-    flat = Cells(conversion).of(single(document, conversion.limits.rows), 0)
+    flat = Cells(conversion).only(single(document, conversion.limits.rows))
     names = sorted(flat) if conversion.options.sort_keys else flat
     return encoded((f"{_name(name)}={_value(flat[name])}\n" for name in names), conversion)
 

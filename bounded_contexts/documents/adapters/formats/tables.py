@@ -10,7 +10,7 @@ else stands as JSON, and an empty cell means that the record lacks the name.
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain
@@ -18,20 +18,20 @@ from typing import IO, Final
 
 import msgspec
 
+from bounded_contexts.documents.adapters.formats.blocks import CELLS, Block, Gaps
 from bounded_contexts.documents.adapters.formats.conversion import Conversion
 from bounded_contexts.documents.adapters.formats.json import KINDS as JSON_KINDS
 from bounded_contexts.documents.adapters.formats.spreading import MISSING, Declined, Missing, spread
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.fitting import TEXTS, as_text, restored
-from bounded_contexts.documents.domain.flattening import WHOLE, Flattener
+from bounded_contexts.documents.domain.flattening import WHOLE, Flattener, steps
 from bounded_contexts.documents.domain.losses import Losses
 from bounded_contexts.documents.domain.options import Options
-from bounded_contexts.documents.domain.values import Document, Records, Single, Value
+from bounded_contexts.documents.domain.values import Document, Records, Single, Value, escaped
 
 ALONE: Final = "value"  # the column of records that are no maps and no lists, or empty
 SPOOLED: Final = 4 << 20  # bytes of rows that wait in memory; more of them wait in a file
 BATCH: Final = 1_000  # rows
-CELLS: Final = 250_000  # that are in memory at once, empty ones included
 FEW: Final = 16  # records that are not alike
 # How kinds stand in cells, and what that loses; others are rare, and go one by one.
 IN_CELLS: Final[dict[type, Callable[[Value], str]]] = {
@@ -77,27 +77,44 @@ def records_of(document: Document, losses: Losses) -> Iterator[Sequence[Value]]:
 
 def flat_rows(document: Document, conversion: Conversion, cells: "Cells") -> Table:
     """Return the document as a table of what `cells` makes of its leaves."""
-    asked = conversion.options.columns
-    if asked:
-        return Table(asked, _of_asked(document, conversion, asked, cells))
-    if isinstance(document, Records) and document.columns is not None and not conversion.options.lossless:
-        return Table(document.columns, _of_asked(document, conversion, document.columns, cells))
-    return _of_all(document, conversion, cells)
+    options = conversion.options
+    columns: tuple[str, ...] | None = options.columns
+    if not columns:
+        columns = document.columns if isinstance(document, Records) and not options.lossless else None
+    table = _of_all(document, conversion, cells) if columns is None else _of_asked(document, columns, cells)
+    if options.header == "no":
+        for number, name in enumerate(table.columns, start=1):
+            if name != f"column{number}":
+                conversion.losses.add("name_dropped", f"/0/{escaped(name)}", "no row says what columns are called")
+    return table
 
 
-def _of_asked(
-    document: Document, conversion: Conversion, columns: tuple[str, ...], cells: "Cells"
-) -> Iterator[Sequence[Sequence[str]]]:
+def _of_asked(document: Document, columns: tuple[str, ...], cells: "Cells") -> Table:
+    return Table(columns, _rows_of_asked(document, columns, cells))
+
+
+def _rows_of_asked(document: Document, columns: tuple[str, ...], cells: "Cells") -> Iterator[Sequence[Sequence[str]]]:
+    gaps = cells.gaps()
     for block in cells.blocks(document, frozenset(columns)):
+        if gaps:
+            gaps.look(block, columns)
+            gaps.tell(len(columns))
         yield block.rows(columns)
 
 
 def _of_all(document: Document, conversion: Conversion, cells: "Cells") -> Table:
     columns: dict[str, None] = {}
+    gaps = cells.gaps()
     spool: IO[bytes] = tempfile.SpooledTemporaryFile(SPOOLED)  # noqa: SIM115 – closed when the rows have been read
     try:
         for block in cells.blocks(document):
-            columns.update(dict.fromkeys(block.names))
+            for name in block.names:
+                if name not in columns:
+                    columns[name] = None
+                    if gaps:
+                        gaps.look_back(name)
+            if gaps:
+                gaps.look(block, columns)
             if len(columns) > conversion.limits.columns:
                 raise TooLarge("columns", conversion.limits.columns)
             for part in block.parts(len(columns)):
@@ -106,6 +123,8 @@ def _of_all(document: Document, conversion: Conversion, cells: "Cells") -> Table
     except BaseException:
         spool.close()
         raise
+    if gaps:
+        gaps.tell(len(columns))
     return Table(tuple(columns), _spooled(spool, len(columns)))
 
 
@@ -122,36 +141,11 @@ def _spooled(spool: IO[bytes], width: int) -> Iterator[Sequence[list[str]]]:
                 yield [row + [""] * (width - len(row)) for row in rows[start : start + at_once]]
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """The cells of some records, by name: an empty one where a record lacks the name."""
-
-    cells: dict[str, Sequence[str]]
-    height: int
-
-    @property
-    def names(self) -> Iterable[str]:
-        """Return the names in the order in which they come up, record by record."""
-        return self.cells
-
-    def rows(self, columns: Iterable[str]) -> list[tuple[str, ...]]:
-        """Return the rows under these columns."""
-        empty = [""] * self.height
-        return list(zip(*[self.cells.get(name, empty) for name in columns], strict=True))
-
-    def parts(self, width: int) -> Iterator["Block"]:
-        """Yield it in parts that are small, if all rows are so wide."""
-        step = max(1, CELLS // max(1, width))
-        if step >= self.height:
-            yield self
-            return
-        for start in range(0, self.height, step):
-            cells = {name: texts[start : start + step] for name, texts in self.cells.items()}
-            yield Block(cells, min(step, self.height - start))
-
-
 class Cells:
     """Turns records into names and texts."""
+
+    lacking = "missing_as_empty"  # the code of cells under names that a record lacks
+    has_tokens = True  # whether options have texts stand for null and truth values
 
     def __init__(self, conversion: Conversion) -> None:
         self._conversion = conversion
@@ -159,18 +153,33 @@ class Cells:
         self._fitting = conversion.fitting(JSON_KINDS)
         self._longest = conversion.limits.cell_characters
         self._seen = 0
+        self._is_one = self._are_flat = False  # whether the document is the only record, and keys are names already
         self._known: dict[str, None] = {}  # names that have come up
         self._said = _said(conversion.options)
         self._in_cells = {**IN_CELLS, **self._said}
+        options = conversion.options
+        tokens = {options.null_text, options.true_text, options.false_text} if self.has_tokens else ()
+        self._taken = frozenset(text for text in tokens if text is not None)
         self._codes = {code: of - (self._said.keys() & TOKENS) for code, of in CODES.items()}
 
     def blocks(self, document: Document, asked: frozenset[str] | None = None) -> Iterator[Block]:
         """Yield the records' cells, at most `BATCH` records together; names that were not asked for are lost."""
         has_names = isinstance(document, Records) and document.columns is not None
-        are_flat = has_names and not self._conversion.options.lossless
+        self._are_flat = are_flat = has_names and not self._conversion.options.lossless
+        self._is_one = isinstance(document, Single) and not isinstance(document.value, list)
         for batch in records_of(document, self._conversion.losses):
             for start in range(0, len(batch), BATCH):
                 yield from self._blocks(batch[start : start + BATCH], asked, are_flat=are_flat)
+
+    def gaps(self) -> Gaps | None:
+        """Return what counts the names that records lack; nothing where an empty cell says just that."""
+        options = self._conversion.options
+        return None if options.lossless else Gaps(self._conversion.losses, self.lacking, self.place)
+
+    def place(self, number: int, name: str = WHOLE) -> str:
+        """Return where in the source the value is that a record has at a name: a JSON Pointer."""
+        tokens = (name,) if self._are_flat and name != WHOLE else steps(name)
+        return "".join([*([] if self._is_one else [f"/{number}"]), *[f"/{escaped(str(token))}" for token in tokens]])
 
     def _blocks(self, records: Sequence[Value], asked: frozenset[str] | None, *, are_flat: bool) -> Iterator[Block]:
         try:
@@ -194,7 +203,12 @@ class Cells:
         if lost and not losses.are_told:
             return self.one_by_one(records, asked, are_flat=are_flat)
         losses.counts.update(lost)
-        return Block(self._in_order(texts, records, are_flat=are_flat), len(records))
+        lacking = {
+            name: [index for index, each in enumerate(values) if each is MISSING]
+            for name, (values, kinds) in columns.items()
+            if Missing in kinds
+        }
+        return Block(self._in_order(texts, records, are_flat=are_flat), len(records), self._seen, lacking)
 
     def _in_order(
         self, texts: dict[str, Sequence[str]], records: Sequence[Value], *, are_flat: bool
@@ -214,12 +228,25 @@ class Cells:
             self._written(dict(record), number) if are_flat else self.of(record, number)
             for number, record in enumerate(records, start=self._seen)
         ]
-        for row in rows:
+        for number, row in enumerate(rows, start=self._seen):
             for name in row.keys() - asked if asked is not None else ():
-                self._conversion.losses.add("column_left_out", name, "not among the columns asked for")
+                self.lose("column_left_out", number, name, "not among the columns asked for")
         names = dict.fromkeys(chain.from_iterable(rows))
         self._known.update(names)
-        return Block({name: self.finished([row.get(name, "") for row in rows]) for name in names}, len(rows))
+        cells = {name: self.finished([row.get(name, "") for row in rows]) for name in names}
+        without = {name: [index for index, row in enumerate(rows) if name not in row] for name in names}
+        lacking = {name: indexes for name, indexes in without.items() if indexes}
+        return Block(cells, len(rows), self._seen, lacking)
+
+    def lose(self, code: str, number: int, name: str, detail: str) -> None:
+        """Report what becomes of the value that a record has at a name."""
+        losses = self._conversion.losses
+        losses.add(code, "" if losses.are_told else self.place(number, name), detail)
+
+    def only(self, value: Value) -> dict[str, str]:
+        """Return name → text of a document that is no list of records."""
+        self._is_one = True
+        return self.of(value, 0)
 
     def of(self, record: Value, number: int) -> dict[str, str]:
         """Return name → text of one record."""
@@ -229,8 +256,8 @@ class Cells:
         elif lossless:
             flat = {WHOLE: record}
         else:
-            self._conversion.losses.add("record_as_map", f"/{number}", f"a record without names is a column {ALONE!r}")
-            flat = {ALONE: record}
+            self.lose("record_as_map", number, WHOLE, f"a record without names is a column {ALONE!r}")
+            return {ALONE: self._written({WHOLE: record}, number)[WHOLE]}
         return self._written(flat, number)
 
     def finished(self, texts: Sequence[str]) -> Sequence[str]:
@@ -255,6 +282,8 @@ class Cells:
             texts = values if kinds == STRING else list(map(self._in_cells[next(iter(kinds))], values))
         else:
             texts = [each if type(each) is str else self._in_cells[type(each)](each) for each in values]
+        if self._taken and str in kinds:
+            lost["text_as_token"] += sum(type(each) is str and each in self._taken for each in values)
         if max(map(len, texts)) > self._longest:
             raise Declined
         return texts
@@ -268,22 +297,23 @@ class Cells:
                 flat[name] = guarded(value)
             elif len(value) > self._longest:
                 raise TooLarge("cell_characters", self._longest)
+            elif value in self._taken:
+                self.lose("text_as_token", number, name, "an option has this text stand for something else")
         return flat
 
     def _exact(self, value: Value) -> str:
         return _cell(self._fitting.fit(value)).decode()
 
     def _lossy(self, value: Value, number: int, name: str) -> str:
-        losses, place = self._conversion.losses, f"/{number}/{name}"
         if type(value) in TOKENS and type(value) in self._said:
             return self._said[type(value)](value)
         if value is None:
-            losses.add("null_as_text", place, "a cell has no null: it is empty")
+            self.lose("null_as_text", number, name, "a cell has no null: it is empty")
             return ""
         if isinstance(value, dict | list):
-            losses.add("empty_as_text", place, "a cell has no empty list or map")
+            self.lose("empty_as_text", number, name, "a cell has no empty list or map")
             return "[]" if isinstance(value, list) else "{}"
-        losses.add("kind_as_text", place, "a cell has texts only")
+        self.lose("kind_as_text", number, name, "a cell has texts only")
         return self._in_cells.get(type(value), as_text)(value)
 
 

@@ -41,6 +41,11 @@ _HEAD: Final = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 DATE, MOMENT, TIME = 1, 2, 3  # styles
 SHOWN: Final = {DATE: 10, MOMENT: 19, TIME: 8}  # characters
 ERROR: Final = "xlsx:error"
+TOLD: Final = {
+    "number_as_text": "more digits than a cell holds",
+    "number_rewritten": "a cell keeps no zeros at the end",
+    "datetime_as_date": "a cell's midnight is the day",
+}
 ERRORS: Final = frozenset(
     {"#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!", "#GETTING_DATA", "#SPILL!", "#CALC!"}
 )
@@ -149,6 +154,9 @@ def _row(letters: list[str], cells: Sequence[str], number: int) -> bytes:
 class TypedCells(Cells):
     """Cells as they stand in a sheet, behind their reference."""
 
+    lacking = "missing_as_null"
+    has_tokens = False
+
     def _written(self, flat: dict[str, Value], number: int) -> dict[str, str]:
         if self._conversion.options.lossless:
             return {name: _text(text) for name, text in super()._written(flat, number).items()}
@@ -164,53 +172,72 @@ class TypedCells(Cells):
     def _counted(self, value: Value, lost: Counter[str]) -> str:
         if value is MISSING or value is None:
             return ""
-        cell = _text(value) if type(value) is str else _typed(value)
-        if not cell:
-            if not isinstance(value, int | float | Decimal):
-                raise Declined
-            lost["number_as_text"] += 1
-            lost["kind_as_text"] += 1
-            return _text(as_text(value))
-        return cell
+        if type(value) is str:
+            return _text(value)
+        cell, code = _typed(value)
+        if code:
+            lost[code] += 1
+        if cell:
+            return cell
+        if not code:
+            raise Declined
+        return _text(as_text(value))
 
     def _found(self, value: Value, number: int, name: str) -> str:
         if value is None:
             return ""
-        if cell := _typed(value):
-            return cell
-        if isinstance(value, int | float | Decimal):
-            self._conversion.losses.add("number_as_text", f"/{number}/{name}", "more digits than a cell holds")
-        return _text(self._lossy(value, number, name))
+        cell, code = _typed(value)
+        if code:
+            self.lose(code, number, name, TOLD[code])
+            return cell or _text(as_text(value))
+        return cell or _text(self._lossy(value, number, name))
 
 
-def _typed(value: Value) -> str:
-    """Return the cell of a value that a sheet holds as it is, else nothing."""
+def _typed(value: Value) -> tuple[str, str]:
+    """Return the cell of a value, nothing for one that a sheet does not hold, and the code of what is lost by it if it is none
+    of those that all cells lose."""
     if isinstance(value, bool):
-        return f' t="b"><v>{int(value)}</v></c>'
-    if isinstance(value, int | float | Decimal) and (digits := _number(value)):
-        return f"><v>{digits}</v></c>"
+        return f' t="b"><v>{int(value)}</v></c>', ""
+    if isinstance(value, int | float | Decimal):
+        digits, code = _number(value)
+        return f"><v>{digits}</v></c>" if digits else "", code
     if isinstance(value, Tagged) and value.tag == ERROR and value.value in ERRORS:
-        return f' t="e"><v>{value.value}</v></c>'
-    return _moment(value) if isinstance(value, date | time) else ""
+        return f' t="e"><v>{value.value}</v></c>', ""
+    if not isinstance(value, date | time):
+        return "", ""
+    cell = _moment(value)
+    is_midnight = cell and isinstance(value, datetime) and value.time() == time()
+    return cell, "datetime_as_date" if is_midnight else ""
 
 
-def _number(value: int | float | Decimal) -> str:
+def _number(value: int | float | Decimal) -> tuple[str, str]:
     if isinstance(value, int):
-        return str(value) if abs(value) < 10**DIGITS else ""
+        return (str(value), "") if abs(value) < 10**DIGITS else ("", "number_as_text")
     exact = Decimal(repr(value)) if isinstance(value, float) else value
     if not exact.is_finite():
-        return ""
+        return "", "number_as_text"
     text = str(exact)
-    if len(text) <= DIGITS + 1 and "E" not in text:  # the point, and no more digits than there may be
-        return text
+    is_short = len(text) <= DIGITS + 1 and "E" not in text  # the point, and no more digits than there may be
+    if is_short and text[-1] != "0":
+        return text, ""
     significant = text.partition("E")[0].replace(".", "").strip("-0")
-    if len(significant) > DIGITS or abs(exact.adjusted()) > 300:
-        return ""
-    return text
+    if not is_short and (len(significant) > DIGITS or abs(exact.adjusted()) > 300):
+        return "", "number_as_text"
+    return text, "" if _again(text).as_tuple() == exact.as_tuple() else "number_rewritten"
+
+
+def _again(text: str) -> Decimal:
+    """Return the number as it is read back."""
+    if text.lstrip("-").isdecimal():
+        return Decimal(int(text))
+    number = Decimal(repr(float(text)))
+    return Decimal(int(number)) if number == number.to_integral_value() and abs(number) < 10**DIGITS else number
 
 
 def _moment(value: date | time) -> str:
     if isinstance(value, time):
+        if value.microsecond % 1000 or value == time():  # a day's beginning is no time in a cell, but the day
+            return ""
         days = (value.hour * 3600 + value.minute * 60 + value.second + value.microsecond / 1e6) / 86_400
         return f' s="{TIME}"><v>{days!r}</v></c>'
     day = value.toordinal() - 693_594

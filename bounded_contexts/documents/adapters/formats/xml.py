@@ -12,7 +12,7 @@ With `lossless` every element says its kind in an attribute and keys that are no
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any, BinaryIO, Final, NoReturn
 
@@ -20,6 +20,7 @@ import msgspec
 from lxml import etree
 
 from bounded_contexts.documents.adapters.formats.conversion import CHUNK, Conversion, Format, codec_of, pieces_of
+from bounded_contexts.documents.adapters.formats.xml_alike import Alike
 from bounded_contexts.documents.adapters.formats.xml_write import COMMENT, ESCAPED, OWN, SCHEMA, write
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, quoted
 from bounded_contexts.documents.domain.fitting import restored
@@ -41,8 +42,8 @@ _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 class _Pieces:
     """The source as the parser wants it: its beginning can be read again."""
 
-    def __init__(self, source: BinaryIO, conversion: Conversion) -> None:
-        self._pieces = pieces_of(source, conversion.limits.input_bytes)
+    def __init__(self, pieces: Iterator[bytes], conversion: Conversion) -> None:
+        self._pieces = pieces
         self._limit = conversion.limits.item_bytes
         self._waiting = 0  # bytes that have been parsed since the last record ended
         self._begin: list[bytes] | None = []
@@ -63,6 +64,12 @@ class _Pieces:
         """Say that what has been parsed so far waits no longer."""
         self._waiting = 0
 
+    def rest(self) -> Iterator[bytes]:
+        """Yield what has not been read, for another parser than libxml2."""
+        while piece := self.read():
+            self.pass_()
+            yield piece
+
     def rewind(self) -> None:
         """Begin anew, once."""
         self._again, self._begin, self._waiting = iter(self._begin or ()), None, 0
@@ -70,15 +77,29 @@ class _Pieces:
 
 def read(source: BinaryIO, conversion: Conversion) -> Document:
     """Read the root's elements as records, or the root as one value."""
-    pieces = _Pieces(source, conversion)
+    pieces = _Pieces(pieces_of(source, conversion.limits.input_bytes), conversion)
     root, row = _shape(pieces, conversion)
     pieces.rewind()
     if row is None:
         return Single(_Reading(conversion).whole(_events(pieces, conversion, ("end", "start-ns"), None)))
     exact = conversion.options.restored
     conversion.losses.notes |= {"root": _local(root), "row": _local(row)}
-    events = _events(pieces, conversion, ("end", "start-ns"), row.tag)
-    return Records(_Reading(conversion).records(events, pieces, exact=exact))
+    if exact or conversion.options.charset:
+        return Records(_records(pieces, conversion, row.tag, exact=exact))
+
+    def parse(data: Iterable[bytes]) -> Iterator[list[Value]]:
+        part = _Pieces(filter(None, data), conversion)
+        part.rewind()
+        return _records(part, conversion, row.tag, exact=False)
+
+    typed = None if conversion.options.inference == "off" else _Reading(conversion).typed
+    name = f"{row.prefix}:{_local(row)}" if row.prefix else _local(row)
+    return Records(Alike(name, parse, typed).records(pieces.rest()))
+
+
+def _records(pieces: _Pieces, conversion: Conversion, tag: str, *, exact: bool) -> Iterator[list[Value]]:
+    events = _events(pieces, conversion, ("end", "start-ns"), tag)
+    return _Reading(conversion).records(events, pieces, exact=exact)
 
 
 def _shape(pieces: _Pieces, conversion: Conversion) -> tuple[Any, Any]:
@@ -156,7 +177,7 @@ class _Reading:
             return restored(_exactly(root))
         for _ in (*root.itersiblings(preceding=True), *root.itersiblings()):
             self._losses.add("comment_dropped", "", "a comment stands outside the root")
-        return {self._name(root): self._typed(self._value(root, 1))}
+        return {self._name(root): self.typed(self._value(root, 1))}
 
     def records(self, events: Iterator[tuple[str, Any]], pieces: _Pieces, *, exact: bool) -> Iterator[list[Value]]:
         """Yield the root's elements. Raise `Unreadable` where another one or a text is among them."""
@@ -176,7 +197,7 @@ class _Reading:
             pieces.pass_()
             self._declares = not declared <= of_root
             declared.clear()
-            batch.append(restored(_exactly(element)) if exact else self._typed(self._value(element, 1)))
+            batch.append(restored(_exactly(element)) if exact else self.typed(self._value(element, 1)))
             before = element.getprevious()
             if before is not None:
                 self._alone(before, element)
@@ -196,7 +217,8 @@ class _Reading:
                 "mixed_records", f"<{_local(other)}> or a text beside <{_local(element)}>", line=other.sourceline
             )
 
-    def _typed(self, value: Value) -> Value:
+    def typed(self, value: Value) -> Value:
+        """Return the value with its texts as what they stand for, as far as that was asked for."""
         inference = self._options.inference
         return value if inference == "off" else inferred_within(value, inference)
 

@@ -5,20 +5,24 @@ from typing import Any, Final
 
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import Page
-from bounded_contexts.documents.domain.rendering.checking_graphics import barcode_problems
+from bounded_contexts.documents.domain.rendering.checking_graphics import drawn_problems
+from bounded_contexts.documents.domain.rendering.checking_layout import layout_problems
+from bounded_contexts.documents.domain.rendering.checking_sheets import sheet_problems
 from bounded_contexts.documents.domain.rendering.expressions import expression, path_of, template
 from bounded_contexts.documents.domain.rendering.functions import moment_of
 from bounded_contexts.documents.domain.rendering.images import decoded, pixels
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.problems import BadExpression, Problem
 from bounded_contexts.documents.domain.rendering.spans import is_cell, misplaced
+from bounded_contexts.documents.domain.rendering.standards import problems_of_profile
 from bounded_contexts.documents.domain.rendering.styles import Styles, page_of, scheme_of
 from bounded_contexts.documents.domain.values import Value, escaped
 
 ROOM: Final = 72.0  # points that margins leave at least, each way
-_EXPRESSIONS: Final = ("value", "test", "when")
+_EXPRESSIONS: Final = ("value", "test", "when", "category", "x")
 _STYLES: Final = ("style", "titleStyle")
 _CELLS: Final = ("rows", "headerRows", "footer")
+_NO_CELL: Final = ("each", "default", "first", "even")
 
 
 def problems_of(document: dict[str, Any], limits: RenderLimits) -> Iterator[Problem]:
@@ -30,12 +34,14 @@ def problems_of(document: dict[str, Any], limits: RenderLimits) -> Iterator[Prob
             yield from checking.number_format(style["numberFormat"], f"/styles/{escaped(name)}/numberFormat")
     for name, asset in document.get("assets", {}).items():
         yield from checking.image(asset["data"], f"/assets/{escaped(name)}/data")
-    for name in ("meta", "header", "footer", "watermark", "body"):
+    for name in ("meta", "header", "footer", "watermark", "partials", "body"):
         yield from checking.walk(document.get(name), f"/{name}")
     created = document.get("meta", {}).get("created")
     if created is not None and moment_of(created) is None:
         yield Problem("/meta/created", "bad_form", "there is no such time")
     yield from checking.page(document.get("page", {}), "/page")
+    yield from layout_problems(document)
+    yield from problems_of_profile(document)
 
 
 class _Checking:
@@ -54,7 +60,7 @@ class _Checking:
             for index, each in enumerate(value):
                 yield from self.walk(each, f"{pointer}/{index}", key if key in _CELLS else "")
         elif isinstance(value, dict):
-            if key in _CELLS and not is_cell(value) and not any(name in value for name in ("each", "default", "first")):
+            if key in _CELLS and not is_cell(value) and not any(name in value for name in _NO_CELL):
                 yield from _tried(pointer, expression, value)
                 return
             yield from self._object(value, pointer)
@@ -65,10 +71,11 @@ class _Checking:
             yield from self._image(value, pointer)
         elif kind == "table":
             yield from _table(value, pointer)
+            yield from sheet_problems(value, pointer)
         elif "blocks" in value and "value" in value:
             yield Problem(pointer, "not_allowed", "a cell or column has either a value or blocks")
-        elif kind == "barcode":
-            yield from barcode_problems(value, pointer)
+        elif kind in ("barcode", "chart"):
+            yield from drawn_problems(value, pointer)
         elif kind == "section":
             yield from self.page(value.get("page", {}), f"{pointer}/page")
         elif kind in ("number", "currency", "percent", "date"):
@@ -76,7 +83,7 @@ class _Checking:
         for name, each in value.items():
             if name.startswith("x-") or (name in _STYLES and isinstance(each, str)):
                 yield from self.style(each, f"{pointer}/{name}") if name in _STYLES else ()
-            elif not (kind == "image" and name == "data"):
+            elif name != "formula" and not (kind == "image" and name == "data"):
                 yield from self.walk(each, f"{pointer}/{escaped(name)}", name)
 
     def _string(self, value: str, pointer: str, key: str) -> Iterator[Problem]:
@@ -84,8 +91,8 @@ class _Checking:
             yield from _tried(pointer, path_of, value)
             return
         yield from _tried(pointer, template, value)
-        if key == "link" and "{{" not in value and scheme_of(value) is None:
-            yield Problem(pointer, "bad_link", "links are http, https, mailto and tel")
+        if key == "link" and "{{" not in value and not value.startswith("#") and scheme_of(value) is None:
+            yield Problem(pointer, "bad_link", "links are http, https, mailto, tel and # with an id")
 
     def style(self, name: str, pointer: str) -> Iterator[Problem]:
         try:

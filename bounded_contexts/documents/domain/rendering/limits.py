@@ -16,3 +16,10 @@ class RenderLimits:
     text_characters: int = 1 << 20  # of one text after its template
     image_pixels: int = 50_000_000  # of one image
     image_bytes: int = 16 << 20  # of one image, decoded from base64
+    # of a tagged document, or one in a script that the quick engine cannot set: Typst holds it as a whole
+    typeset_blocks: int = 20_000
+    typeset_cells: int = 20_000  # of all tables together, some 90 pages of six columns
+    typeset_characters: int = 2_000_000
+
+
+TYPESET_LIMITS = ("typeset_blocks", "typeset_cells", "typeset_characters")

@@ -28,6 +28,7 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Table,
     Watermark,
 )
+from bounded_contexts.documents.domain.rendering.charting import Charts
 from bounded_contexts.documents.domain.rendering.compound import GAP, columns, furniture, group, with_caption
 from bounded_contexts.documents.domain.rendering.drawn import barcode
 from bounded_contexts.documents.domain.rendering.expressions import each_of, expression, named, path_of, truth
@@ -81,6 +82,7 @@ class _Resolving:
         self._texts = Texts(context, styles, telling, document.get("meta", {}).get("created"), places)
         self._styles = styles
         self._base = styles.over(Style(), "base" if "base" in document.get("styles", {}) else None)
+        self._charts = Charts(self._texts)
         self._tables = Tables(self._texts, telling, self._base, self._nested)
         self._blocks = 0
         self._lists = 0
@@ -96,6 +98,7 @@ class _Resolving:
             self._furniture(self._document, "footer", ""),
             self._body,
             self._watermark(),
+            self._document.get("output", {}).get("xlsx", {}).get("sheets", "named"),
         )
 
     def _meta(self) -> Meta:
@@ -236,6 +239,9 @@ class _Resolving:
                 return group(block, self._nested, self._telling, pointer)
             case "columns":
                 return columns(block, self._nested, self._telling, pointer)
+            case "chart":
+                self._telling.uses("chart")
+                return self._charts.chart(block, pointer)
             case "image":
                 return self._figure(block, pointer)
             case "rule" | "spacer" | "pageBreak":

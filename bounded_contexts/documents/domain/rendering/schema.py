@@ -5,7 +5,7 @@ Blocks are told apart by `type` with if and then, so that a fault in one says wh
 
 from typing import Final
 
-from bounded_contexts.documents.domain.rendering.schema_graphics import BARCODE
+from bounded_contexts.documents.domain.rendering.schema_graphics import BARCODE, CHART
 from bounded_contexts.documents.domain.rendering.schema_layout import (
     IMAGE,
     LAYOUT_BLOCKS,
@@ -29,7 +29,9 @@ from bounded_contexts.documents.domain.rendering.schema_parts import a_list as _
 from bounded_contexts.documents.domain.rendering.schema_parts import an_object as _object
 from bounded_contexts.documents.domain.rendering.schema_parts import integer as _integer
 from bounded_contexts.documents.domain.rendering.schema_parts import ref as _ref
+from bounded_contexts.documents.domain.rendering.schema_sheets import XLSX_OUTPUT
 from bounded_contexts.documents.domain.rendering.schema_tables import TABLE, TABLE_DEFS
+from bounded_contexts.documents.domain.rendering.standards import PDF_OUTPUT
 
 ID: Final = "urn:headwater:document:1.0"
 SIZES: Final = {
@@ -57,15 +59,7 @@ _STYLE: Final = {
     "lineHeight": {"type": "number", "minimum": 0.8, "maximum": 5},
     "indent": LENGTH,
     "keepWithNext": BOOLEAN,
-    "numberFormat": _object(
-        {
-            "type": {"enum": ["number", "currency", "percent", "date"]},
-            "digits": _integer(0, 30),
-            "currency": {"type": "string", "pattern": "^[A-Z]{3}$"},
-            "pattern": {"type": "string", "maxLength": 40},
-        },
-        "type",
-    ),
+    "numberFormat": _ref("numberFormat"),
 }
 _BLOCKS: Final[dict[str, Schema]] = {
     "heading": _object({"level": _integer(1, 6), "text": _ref("text"), "style": _ref("style")}, "level", "text"),
@@ -103,6 +97,7 @@ _BLOCKS: Final[dict[str, Schema]] = {
     "pageBreak": _object({}),
     "toc": _object({"title": _ref("text"), "levels": _list(_integer(1, 6), 2, 2), "style": _ref("style")}),
     "barcode": BARCODE,
+    "chart": CHART,
     **LAYOUT_BLOCKS,
     "if": _object({"test": _ref("expression"), "then": _ref("body"), "else": _ref("body")}, "test", "then"),
     "repeat": _object({"each": STRING, "as": NAME, "body": _ref("body")}, "each", "as", "body"),
@@ -154,6 +149,15 @@ _DEFS: Final[Schema] = {
     "style": {**_object(_STYLE), "type": ["string", "object"], "description": "the name of a style, or one of its own"},
     "namedStyle": _object({**_STYLE, "extends": NAME}),
     "expression": EXPRESSION,
+    "numberFormat": _object(
+        {
+            "type": {"enum": ["number", "currency", "percent", "date"]},
+            "digits": _integer(0, 30),
+            "currency": {"type": "string", "pattern": "^[A-Z]{3}$"},
+            "pattern": {"type": "string", "maxLength": 40},
+        },
+        "type",
+    ),
     "item": _object(
         {
             "text": _ref("text"),
@@ -220,6 +224,7 @@ DOCUMENT: Final[Schema] = {
                 "propertyNames": NAME,
                 "additionalProperties": _ref("namedStyle"),
             },
+            "output": _object({"pdf": _object(PDF_OUTPUT), "xlsx": XLSX_OUTPUT}),
             "page": _ref("page"),
             "header": _ref("furniture"),
             "footer": _ref("furniture"),

@@ -1,16 +1,21 @@
-"""The JSON Schema of what is drawn: barcodes."""
+"""The JSON Schema of what is drawn: barcodes and charts."""
 
 from typing import Final
 
 from bounded_contexts.documents.domain.rendering.barcodes import SYMBOLOGIES
+from bounded_contexts.documents.domain.rendering.charts import KINDS
 from bounded_contexts.documents.domain.rendering.schema_parts import (
     ALIGN,
     BOOLEAN,
+    COLOR,
+    EXPRESSION,
     LENGTH,
     STRING,
     Schema,
+    a_list,
     an_object,
     integer,
+    ref,
 )
 
 BARCODE: Final[Schema] = an_object(
@@ -31,5 +36,46 @@ BARCODE: Final[Schema] = an_object(
     },
     "symbology",
     "value",
+    "alt",
+)
+_AXIS: Final = {
+    "title": STRING,
+    "min": {"type": "number"},
+    "max": {"type": "number"},
+    "numberFormat": ref("numberFormat"),
+    "gridLines": BOOLEAN,
+}
+CHART: Final[Schema] = an_object(
+    {
+        "kind": {"enum": list(KINDS)},
+        "rows": ref("rows"),
+        "category": ref("expression"),
+        "series": a_list(
+            an_object(
+                {
+                    "name": STRING,
+                    "value": EXPRESSION,
+                    "x": EXPRESSION,
+                    "kind": {"enum": ["column", "line", "area"]},
+                    "color": COLOR,
+                }
+            ),
+            50,
+            1,
+        ),
+        "title": STRING,
+        "alt": STRING,
+        "xAxis": an_object(_AXIS),
+        "yAxis": an_object(_AXIS),
+        "legend": {"enum": ["bottom", "right", "none"]},
+        "labels": BOOLEAN,
+        "stacked": BOOLEAN,
+        "width": LENGTH,
+        "height": LENGTH,
+        "align": ALIGN,
+    },
+    "kind",
+    "rows",
+    "series",
     "alt",
 )

@@ -69,5 +69,10 @@ RUN: Final[dict[str, Any]] = {
     "sub": BOOLEAN,
     "sup": BOOLEAN,
 }
-PARTIALS: Final = {"type": "object", "maxProperties": 1_000, "propertyNames": NAME, "additionalProperties": ref("body")}
+PARTIALS: Final = {
+    "type": "object",
+    "maxProperties": 1_000,
+    "propertyNames": NAME,
+    "additionalProperties": ref("nested"),
+}
 IMAGE: Final = {"caption": ref("text")}

@@ -102,7 +102,7 @@ def with_properties(base: Style, properties: Mapping[str, Value]) -> Style:
         if name in _LENGTHS:
             changes[_NAMES.get(name, name)] = points(value)
         elif name == "numberFormat":
-            changes["number_format"] = _number_format(value)
+            changes["number_format"] = number_format_of(value)
         elif name in _NAMES or name in Style.__dataclass_fields__:
             changes[_NAMES.get(name, name)] = (
                 float(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else value
@@ -110,7 +110,10 @@ def with_properties(base: Style, properties: Mapping[str, Value]) -> Style:
     return replace(base, **changes) if changes else base
 
 
-def _number_format(given: Mapping[str, Value]) -> NumberFormat:
+def number_format_of(given: Mapping[str, Value] | None) -> NumberFormat | None:
+    """Return a format of numbers as a document says it; None where it says none."""
+    if given is None:
+        return None
     kind = given["type"]
     argument = given.get({"currency": "currency", "date": "pattern"}.get(kind, "digits"))
     if kind in ("number", "percent") and argument is not None:

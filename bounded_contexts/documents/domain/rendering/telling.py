@@ -27,6 +27,14 @@ class Telling:
         if self.strictness == "warn":
             self.losses.add(code, self.pointer, detail)
 
+    def apart(self) -> "Telling":
+        """Return one that tells of another try, which `becomes` may take over."""
+        return Telling(self.target, self.strictness, Losses(told=self.losses.told))
+
+    def becomes(self, other: "Telling") -> None:
+        """Tell what that one tells, and nothing else."""
+        self.losses.counts, self.losses.first = other.losses.counts, other.losses.first
+
     def uses(self, feature: str) -> None:
         """Tell, once for each, of a feature that the target lacks or does in its own way. Raise `Unwritable` as `warn`
         does for what would be dropped."""

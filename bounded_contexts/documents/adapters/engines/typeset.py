@@ -1,0 +1,76 @@
+"""PDF by Typst: tagged, by standards, and in scripts that the quick engine cannot set. docs/adr/0062
+
+Typst is given a template of ours, which no document changes, and a document's blocks as data. It sees its fonts and the files it
+is given: its root is an empty directory, and nothing it imports leads into a network."""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import msgspec
+import typst
+
+from bounded_contexts.documents.adapters.engines.typeset_blocks import Setting
+from bounded_contexts.documents.adapters.engines.typeset_fonts import fonts
+from bounded_contexts.documents.domain.errors import Unwritable
+from bounded_contexts.documents.domain.rendering.blocks import Resolved
+from bounded_contexts.documents.domain.rendering.functions import moment_of
+from bounded_contexts.documents.domain.rendering.limits import RenderLimits
+from bounded_contexts.documents.domain.rendering.problems import Invalid
+from bounded_contexts.documents.domain.rendering.standards import Profile
+from bounded_contexts.documents.domain.rendering.telling import Telling
+
+MAIN: Final = "main.typ"
+
+
+def typeset(resolved: Resolved, telling: Telling, limits: RenderLimits, profile: Profile) -> bytes:
+    """Return the file, the same bytes for the same document. Raise `Invalid` with all that the standards refuse, `TooLarge`,
+    `Unwritable`."""
+    setting = Setting(resolved, telling, limits, profile)
+    taken = setting.taken()
+    if setting.problems:
+        raise Invalid(sorted(set(setting.problems)))
+    created = _created(resolved.meta.created)
+    taken.data["meta"]["created"] = created
+    with TemporaryDirectory(prefix="headwater-typeset-") as root:
+        for name, data in taken.files.items():
+            Path(root, name).write_bytes(data)
+        return _compiled({MAIN: _template(), "data.json": msgspec.json.encode(taken.data)}, root, profile)
+
+
+def _compiled(texts: dict[str, bytes], root: str, profile: Profile) -> bytes:
+    compiler = typst.Compiler(
+        texts,  # type: ignore[type-var]  # its stubs do not know of several files
+        root=root,
+        font_paths=fonts(),
+        ignore_system_fonts=True,
+        package_path=root,
+        package_cache_path=root,
+    )
+    try:
+        made = compiler.compile(format="pdf", pdf_standards=list(profile.standards), timestamp=0)  # type: ignore[arg-type]
+    except typst.TypstError as error:
+        raise _refused(error) from None
+    return bytes(made)  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=1)
+def _template() -> bytes:
+    return (files(__package__) / "typeset.typ").read_bytes()
+
+
+def _created(created: str | None) -> list[int] | None:
+    moment = moment_of(created)
+    if not isinstance(moment, datetime):
+        return None
+    at = moment.astimezone(UTC)
+    return [at.year, at.month, at.day, at.hour, at.minute, at.second]
+
+
+def _refused(error: typst.TypstError) -> Unwritable:
+    if "decode" in error.message and "image" in error.message:
+        return Unwritable("bad_image", "an image cannot be decoded")
+    return Unwritable("not_in_standard", error.message[:300])

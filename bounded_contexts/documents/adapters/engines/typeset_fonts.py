@@ -1,0 +1,110 @@
+"""The fonts of documents that Typst sets: those of the quick engine, behind them those of further scripts, asked in order.
+
+Typst reads files, so what a package has in Python is written into a directory of this process, once."""
+
+import unicodedata
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import pymupdf_fonts
+import typst
+import uharfbuzz
+
+from bounded_contexts.documents.adapters.engines.fonts import FAMILIES, FILES, UNKNOWN
+
+SYMBOLS: Final = {"symbol1": "Noto Sans Symbols", "symbol2": "Noto Sans Symbols2", "math": "Noto Sans Math"}
+SCRIPTS: Final = {  # IBM's Arabic letters are whole ones, which readers find again; Noto's have their dots apart, and are more
+    "IBM Plex Sans Arabic": (
+        "fontpkg_ibm_plex_sans_arabic",
+        ("files/IBMPlexSansArabic-Regular.ttf", "files/IBMPlexSansArabic-Bold.ttf"),
+    ),
+    "Noto Sans Arabic": ("pylopdf_fonts_ar", ("NotoSansArabic-Variable.ttf",)),
+    "Noto Sans Hebrew": ("pylopdf_fonts_he", ("NotoSansHebrew-Variable.ttf",)),
+    "Noto Sans Devanagari": ("pylopdf_fonts_hi", ("NotoSansDevanagari-Variable.ttf",)),
+    "Noto Sans Thai": ("pylopdf_fonts_th", ("NotoSansThai-Variable.ttf",)),
+}
+CJK_FILE: Final = "NotoSansCJK-VF.otf.ttc"
+CJK: Final = {"ja": "JP", "ko": "KR", "zh-hk": "HK", "zh-mo": "HK", "zh-tw": "TC", "zh-hant": "TC"}
+DROPPED: Final = dict.fromkeys([0x00AD, 0x200B, 0xFE0E, 0xFE0F, 0xFEFF], "")  # unseen where no font has them
+UNSEEN: Final = frozenset("\n\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069")
+
+
+@lru_cache(maxsize=1)
+def directory() -> TemporaryDirectory[str]:
+    """Return the directory of fonts and of an empty root, which goes when the process ends."""
+    made = TemporaryDirectory(prefix="headwater-fonts-")
+    fonts = Path(made.name, "fonts")
+    fonts.mkdir()
+    Path(made.name, "root").mkdir()
+    for name in (*FILES.values(), *SYMBOLS):
+        (fonts / f"{name}.ttf").write_bytes(pymupdf_fonts.myfont(name))
+    for package, names in (*SCRIPTS.values(), ("manimgx_fonts_cjk", (CJK_FILE,))):
+        for name in names:
+            path = Path(str(files(package)), name)
+            (fonts / path.name).symlink_to(path)
+    return made
+
+
+@lru_cache(maxsize=1)
+def fonts() -> typst.Fonts:
+    """Return what Typst may use. A process that forks others does well to have called it."""
+    return typst.Fonts(False, False, [Path(directory().name, "fonts")])
+
+
+def chain(first: str, language: str) -> list[str]:
+    """Return the families that are asked one after the other, beginning with `sans` or `mono`. The language says whose Chinese
+    characters are meant."""
+    tag = language.lower()
+    region = next((name for key, name in CJK.items() if tag.startswith(key)), "SC")
+    others = [f"Noto Sans CJK {each}" for each in dict.fromkeys([region, "SC", "JP", "KR"])]
+    return list(
+        dict.fromkeys([FAMILIES[first], FAMILIES["sans"], *SCRIPTS, *others, *SYMBOLS.values(), FAMILIES["mono"]])
+    )
+
+
+@lru_cache(maxsize=1)
+def _coverage() -> frozenset[str]:
+    here = Path(directory().name, "fonts")
+    first = [Path(names[0]).name for _, names in SCRIPTS.values()]
+    return frozenset().union(
+        *[
+            _characters(here / name)
+            for name in ("notos.ttf", "cascadia.ttf", *first, *[f"{each}.ttf" for each in SYMBOLS])
+        ]
+    )
+
+
+@lru_cache(maxsize=1)
+def _coverage_of_cjk() -> frozenset[str]:
+    return _characters(Path(directory().name, "fonts", CJK_FILE))
+
+
+def _characters(path: Path) -> frozenset[str]:
+    face = uharfbuzz.Face(uharfbuzz.Blob.from_file_path(str(path)))
+    return frozenset(map(chr, face.unicodes))
+
+
+def has(text: str) -> bool:
+    """Return whether the fonts have all characters of the text."""
+    return not _lacking(text)
+
+
+def _lacking(text: str) -> set[str]:
+    lacking = set(text) - _coverage() - UNSEEN
+    return lacking - _coverage_of_cjk() if lacking else lacking
+
+
+def shown(text: str, missing: set[str]) -> str:
+    """Return the text as the fonts can show it; add the characters that none has to `missing`."""
+    if text.isascii() and "\t" not in text:
+        return text
+    text = unicodedata.normalize("NFC", text).translate(DROPPED).replace("\t", "    ")
+    lacking = _lacking(text)
+    if not lacking:
+        return text
+    blanks = {each for each in lacking if each.isspace()}
+    missing.update(lacking - blanks)
+    return "".join([" " if each in blanks else UNKNOWN if each in lacking else each for each in text])

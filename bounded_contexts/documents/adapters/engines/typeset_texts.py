@@ -1,0 +1,102 @@
+"""Texts of a document as typeset.typ takes them: runs of numbered styles, in characters that the fonts have."""
+
+import unicodedata
+from dataclasses import replace
+from typing import Any, Final
+
+from bounded_contexts.documents.adapters.engines import typeset_fonts
+from bounded_contexts.documents.adapters.engines.fonts import named
+from bounded_contexts.documents.domain.errors import TooLarge
+from bounded_contexts.documents.domain.rendering.blocks import Run, Runs, Style
+from bounded_contexts.documents.domain.rendering.limits import RenderLimits
+from bounded_contexts.documents.domain.rendering.problems import Problem
+from bounded_contexts.documents.domain.rendering.standards import Profile
+from bounded_contexts.documents.domain.rendering.telling import Telling
+
+Json = dict[str, Any]
+MIDDLE: Final = {"sans": 0.776, "mono": 0.743}  # what letters rise above the base line more than they fall below it
+FROM_RIGHT: Final = frozenset({"ar", "arc", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"})  # languages
+MIRRORED: Final = {"left": "right", "right": "left"}
+_OF_TEXT: Final = ("font", "size", "bold", "italic", "underline", "strike", "color", "line_height")
+
+
+class Texts:
+    """`styles` are those that runs name by their number, `missing` the characters that no font has, `problems` what the
+    standards refuse."""
+
+    def __init__(self, language: str, telling: Telling, limits: RenderLimits, profile: Profile) -> None:
+        self._telling, self._limits, self._profile = telling, limits, profile
+        self.from_right = language.split("-")[0].lower() in FROM_RIGHT
+        self.styles: list[Json] = []
+        self.missing: set[str] = set()
+        self.problems: list[Problem] = []
+        self._numbers: dict[Style, int] = {}
+        self._characters = 0
+
+    def style(self, style: Style) -> int:
+        """Return the number of a style."""
+        wanted = replace(Style(), **{name: getattr(style, name) for name in _OF_TEXT})
+        if (number := self._numbers.get(wanted)) is None:
+            number = self._numbers[wanted] = len(self.styles)
+            above = style.size * (style.line_height + MIDDLE[style.font]) / 2
+            self.styles.append(
+                {
+                    "font": style.font,
+                    "size": style.size,
+                    "bold": style.bold,
+                    "italic": style.italic,
+                    "color": style.color,
+                    "above": round(above, 3),
+                    "below": round(style.size * style.line_height - above, 3),
+                    "underline": style.underline,
+                    "strike": style.strike,
+                }
+            )
+        return number
+
+    def shown(self, text: str, pointer: str = "") -> str:
+        """Return the text as the fonts can show it. Raise `TooLarge`."""
+        self._characters += len(text)
+        if self._characters > self._limits.typeset_characters:
+            raise TooLarge("typeset_characters", self._limits.typeset_characters)
+        missing: set[str] = set()
+        text = typeset_fonts.shown(text, missing)
+        if missing and self._profile.standards:
+            self.refuse("missing_glyph", f"no font has {named(missing)}", pointer)
+        else:
+            self.missing |= missing
+        return text
+
+    def _run(self, run: Run) -> list[Any]:
+        said: list[Any] = [self.style(run.style), self.shown(run.text)]
+        if run.link or run.field:
+            said += [run.link, run.field]
+        return said
+
+    def said(self, runs: Runs, style: Style) -> Json:
+        """Return what all that has lines says: its runs, how they stand, and how high it is when it says nothing."""
+        text = "".join([run.text for run in runs])
+        from_right = self._direction(text)
+        is_mirrored = self.from_right if from_right is None else from_right
+        is_empty = not text and not any(run.field for run in runs)
+        return {
+            "runs": [] if is_empty else [self._run(run) for run in runs if run.text or run.field],
+            "empty": style.size * style.line_height if is_empty else 0,
+            "align": MIRRORED.get(style.align, style.align) if is_mirrored else style.align,
+            "rtl": from_right,
+            "background": style.background,
+        }
+
+    def _direction(self, text: str) -> bool | None:
+        """Whether the text runs from right to left, where that is other than the document's language does."""
+        if text.isascii() and not self.from_right:
+            return None
+        for each in text:
+            kind = unicodedata.bidirectional(each)
+            if kind in ("L", "R", "AL"):
+                return None if (kind != "L") == self.from_right else not self.from_right
+        return None
+
+    def refuse(self, code: str, detail: str, pointer: str = "") -> None:
+        """Add what a standard refuses, here unless another place is given."""
+        self.problems.append(Problem(pointer or self._telling.pointer, code, detail))
