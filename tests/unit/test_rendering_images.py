@@ -153,7 +153,7 @@ def test_an_image_fits_into_a_box_without_being_stretched() -> None:
     assert sides == [[(30, 15)], [(30, 30)], [(30, 30)]]
 
 
-def test_a_caption_stands_above_and_on_one_page_with_its_image() -> None:
+def test_a_caption_stands_below_and_on_one_page_with_its_image() -> None:
     image = {"type": "image", "alt": "", "data": uri(png(4, 4)), "caption": "Figure {{n}}", "height": "60mm"}
     code = {"type": "barcode", "symbology": "qr", "value": "x", "alt": "", "caption": "Code", "size": "60mm"}
     data = source(
