@@ -66,7 +66,7 @@ def test_every_code_is_named() -> None:
     codes = {
         call.args[0].value
         for call in calls
-        if getattr(call.func, "id", getattr(call.func, "attr", "")) in ("Unreadable", "Unwritable", "add")
+        if getattr(call.func, "id", getattr(call.func, "attr", "")) in ("Unreadable", "Unwritable", "add", "lose")
         and call.args
         and isinstance(call.args[0], ast.Constant)
     }

@@ -5,13 +5,12 @@ name (a list where there are several of one name, or the name is among `lists`) 
 alternate, `#content` is the list of both in their order. `xsi:nil` is null. Keys that are no names are escaped as `_x0020_`.
 
 The root is opened. If its first two elements have one name and it has no attributes, its elements are records and are read one by
-one: another name among them, or text, is an error then, not a loss.
+one: another name among them, or text, is an error then, not a loss. Where the writer has a value that looks so, or records that
+do not, it says which in a processing instruction.
 
 With `lossless` every element says its kind in an attribute and keys that are no names stand in another, so it reads back exactly.
 """
 
-import re
-import sys
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any, BinaryIO, Final, NoReturn
@@ -21,7 +20,8 @@ from lxml import etree
 
 from bounded_contexts.documents.adapters.formats.conversion import CHUNK, Conversion, Format, codec_of, pieces_of
 from bounded_contexts.documents.adapters.formats.xml_alike import Alike
-from bounded_contexts.documents.adapters.formats.xml_write import COMMENT, ESCAPED, OWN, SCHEMA, write
+from bounded_contexts.documents.adapters.formats.xml_names import SCHEMA, unescaped_name
+from bounded_contexts.documents.adapters.formats.xml_write import AS_RECORDS, AS_VALUE, COMMENT, OWN, SAID, write
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, quoted
 from bounded_contexts.documents.domain.fitting import restored
 from bounded_contexts.documents.domain.inference import inferred_within
@@ -78,19 +78,21 @@ class _Pieces:
 def read(source: BinaryIO, conversion: Conversion) -> Document:
     """Read the root's elements as records, or the root as one value."""
     pieces = _Pieces(pieces_of(source, conversion.limits.input_bytes), conversion)
-    root, row = _shape(pieces, conversion)
+    root, row, said = _shape(pieces, conversion)
     pieces.rewind()
+    if row is None and said == AS_RECORDS:
+        return Records(iter(()))
     if row is None:
         return Single(_Reading(conversion).whole(_events(pieces, conversion, ("end", "start-ns"), None)))
-    exact = conversion.options.restored
+    exact, tag = conversion.options.restored, f"{{*}}{_local(row)}"
     conversion.losses.notes |= {"root": _local(root), "row": _local(row)}
     if exact or conversion.options.charset:
-        return Records(_records(pieces, conversion, row.tag, exact=exact))
+        return Records(_records(pieces, conversion, tag, exact=exact))
 
     def parse(data: Iterable[bytes]) -> Iterator[list[Value]]:
         part = _Pieces(filter(None, data), conversion)
         part.rewind()
-        return _records(part, conversion, row.tag, exact=False)
+        return _records(part, conversion, tag, exact=False)
 
     typed = None if conversion.options.inference == "off" else _Reading(conversion).typed
     name = f"{row.prefix}:{_local(row)}" if row.prefix else _local(row)
@@ -102,12 +104,16 @@ def _records(pieces: _Pieces, conversion: Conversion, tag: str, *, exact: bool) 
     return _Reading(conversion).records(events, pieces, exact=exact)
 
 
-def _shape(pieces: _Pieces, conversion: Conversion) -> tuple[Any, Any]:
-    """Return the root and the first record; None for it if the root is one value."""
+def _shape(pieces: _Pieces, conversion: Conversion) -> tuple[Any, Any, str]:
+    """Return the root, the first record, None if the root is one value, and what the writer says of that, if anything."""
     root: Any = None
     found: list[Any] = []
-    for event, element in _events(pieces, conversion, ("start", "end"), None):
-        if root is None:
+    said = ""
+    for event, element in _events(pieces, conversion, ("start", "end", "pi"), None, keeps_pis=True):
+        if event == "pi":
+            if root is None and element.target == SAID and not conversion.options.comments:
+                said = element.text or ""
+        elif root is None:
             root = element
             if root.getroottree().docinfo.doctype:
                 raise Unreadable("dtd_not_allowed", "a document type may not stand in what others send", line=1)
@@ -116,13 +122,15 @@ def _shape(pieces: _Pieces, conversion: Conversion) -> tuple[Any, Any]:
             if conversion.options.restored or len(found) == 2:
                 break
     if conversion.options.restored and root.get(KIND) is not None:
-        return root, found[0] if found and root.get(KIND) == "list" else None
-    alike = len(found) == 2 and found[0].tag == found[1].tag and not conversion.options.comments
-    return root, found[0] if alike and not root.attrib and not _has_text(root) else None
+        return root, found[0] if found and root.get(KIND) == "list" else None, ""
+    if said in (AS_VALUE, AS_RECORDS):
+        return root, found[0] if found and said == AS_RECORDS else None, said
+    alike = len(found) == 2 and _called(found[0]) == _called(found[1]) and not conversion.options.comments
+    return root, found[0] if alike and not root.attrib and not _has_text(root) else None, ""
 
 
 def _events(
-    pieces: _Pieces, conversion: Conversion, events: tuple[str, ...], tag: str | None
+    pieces: _Pieces, conversion: Conversion, events: tuple[str, ...], tag: str | None, *, keeps_pis: bool = False
 ) -> Iterator[tuple[str, Any]]:
     """Yield the parser's events. Raise `Unreadable` for what is no XML."""
     charset = conversion.options.charset
@@ -137,7 +145,7 @@ def _events(
             load_dtd=False,
             huge_tree=False,
             remove_comments=not conversion.options.comments,
-            remove_pis=True,
+            remove_pis=not keeps_pis,
         )
     except etree.XMLSyntaxError as error:
         _refuse(error, conversion)
@@ -212,7 +220,8 @@ class _Reading:
         yield batch
 
     def _alone(self, other: Any, element: Any) -> None:
-        if other.tag != element.tag or (other.tail and not other.tail.isspace()):
+        is_alike = other.tag == element.tag or _called(other) == _called(element)
+        if not is_alike or (other.tail and not other.tail.isspace()):
             raise Unreadable(
                 "mixed_records", f"<{_local(other)}> or a text beside <{_local(element)}>", line=other.sourceline
             )
@@ -280,7 +289,7 @@ class _Reading:
             for prefix, uri in _declared(element):
                 found[f"{sign}xmlns:{prefix}" if prefix else f"{sign}xmlns"] = uri
         for tag, value in element.attrib.items():
-            name = sign + (_unescaped(tag) if tag[0] != "{" else self._named(tag, _known(element)))
+            name = sign + (unescaped_name(tag) if tag[0] != "{" else self._qualified(tag, element))
             if name in found:
                 raise Unreadable("duplicate_key", f"two attributes are {name!r}", line=element.sourceline)
             found[name] = value
@@ -292,20 +301,29 @@ class _Reading:
         known = element.tag, element.prefix
         name = self._names.get(known)
         if name is None:
-            local = _unescaped(_local(element))
+            local = unescaped_name(_local(element))
             kept = self._options.namespaces == "keep" and element.prefix
             name = self._names[known] = f"{element.prefix}:{local}" if kept else self._named(element.tag, {})
             if known[0][0] != "{":
                 self._plain_names[known[0]] = name
         return name
 
+    def _qualified(self, tag: str, element: Any) -> str:
+        """Return the name of an attribute, with the prefix that it has where several stand for its namespace."""
+        known = _known(element)
+        uri, _, local = tag[1:].rpartition("}")
+        if self._options.namespaces == "keep" and sum(each == uri for prefix, each in known.items() if prefix) > 1:
+            asked = "name(@*[namespace-uri() = $uri and local-name() = $local])"
+            return unescaped_name(str(element.xpath(asked, uri=uri, local=local)))
+        return self._named(tag, known)
+
     def _named(self, tag: str, prefixes: dict[str | None, str]) -> str:
         if tag[0] != "{":
-            return _unescaped(tag)
+            return unescaped_name(tag)
         if self._options.namespaces == "expand":
             return tag
         uri, _, local = tag[1:].rpartition("}")  # not as lxml has it, which takes some for invalid
-        local = _unescaped(local)
+        local = unescaped_name(local)
         if self._options.namespaces == "strip":
             return local
         prefix = next((prefix for prefix, known in prefixes.items() if known == uri and prefix), None)
@@ -362,17 +380,13 @@ def _key(element: Any) -> str:
     return _local(element) if key is None else str(_decoded(key, element))
 
 
+def _called(element: Any) -> tuple[str | None, str]:
+    """Return the name as it stands, whatever namespace that is in: records may declare one each."""
+    return element.prefix, _local(element)
+
+
 def _local(element: Any) -> str:
     return str(element.tag).rpartition("}")[2]
-
-
-def _unescaped(name: str) -> str:
-    return ESCAPED.sub(_character, name) if "_x" in name else name
-
-
-def _character(match: "re.Match[str]") -> str:
-    code = int(match[1], 16)
-    return match[0] if code > sys.maxunicode or 0xD800 <= code < 0xE000 else chr(code)
 
 
 XML: Final = Format(
