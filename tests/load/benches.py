@@ -35,6 +35,8 @@ class Scale:
     delivery_s: float = 5.0
     orders_s: float = 6.0
     converted: int = 100_000  # records, 29 MB of JSON; three tenths of them where a peer holds the document in memory
+    large: int = 350_000  # records of a document of 100 MB
+    chat_s: float = 15.0  # with and without conversions
     warm_s: float = 6.0  # the broker's code is compiled meanwhile, at the cost of everybody else
 
 
