@@ -12,17 +12,16 @@ With `lossless` every element says its kind in an attribute and keys that are no
 """
 
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
 from typing import Any, BinaryIO, Final, NoReturn
 
-import msgspec
 from lxml import etree
 
 from bounded_contexts.documents.adapters.formats.conversion import CHUNK, Conversion, Format, codec_of, pieces_of
 from bounded_contexts.documents.adapters.formats.xml_alike import Alike
+from bounded_contexts.documents.adapters.formats.xml_exact import KIND, exactly, local_name
 from bounded_contexts.documents.adapters.formats.xml_names import SCHEMA, unescaped_name
-from bounded_contexts.documents.adapters.formats.xml_write import AS_RECORDS, AS_VALUE, COMMENT, OWN, SAID, write
-from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, quoted
+from bounded_contexts.documents.adapters.formats.xml_write import AS_RECORDS, AS_VALUE, COMMENT, SAID, write
+from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.fitting import restored
 from bounded_contexts.documents.domain.inference import inferred_within
 from bounded_contexts.documents.domain.values import Document, Records, Single, Value
@@ -32,11 +31,6 @@ BATCH: Final = 500  # records
 ATTRIBUTES: Final = 1_000  # of one element: libxml2 looks for each of them from the first one on
 NAMESPACES: Final = 250  # that are known at one element: lxml gathers them for each element
 NIL: Final = f"{{{SCHEMA}}}nil"
-KIND: Final = f"{{{OWN}}}kind"
-KEY: Final = f"{{{OWN}}}key"
-
-
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 class _Pieces:
@@ -84,8 +78,8 @@ def read(source: BinaryIO, conversion: Conversion) -> Document:
         return Records(iter(()))
     if row is None:
         return Single(_Reading(conversion).whole(_events(pieces, conversion, ("end", "start-ns"), None)))
-    exact, tag = conversion.options.restored, f"{{*}}{_local(row)}"
-    conversion.losses.notes |= {"root": _local(root), "row": _local(row)}
+    exact, tag = conversion.options.restored, f"{{*}}{local_name(row)}"
+    conversion.losses.notes |= {"root": local_name(root), "row": local_name(row)}
     if exact or conversion.options.charset:
         return Records(_records(pieces, conversion, tag, exact=exact))
 
@@ -95,7 +89,7 @@ def read(source: BinaryIO, conversion: Conversion) -> Document:
         return _records(part, conversion, tag, exact=False)
 
     typed = None if conversion.options.inference == "off" else _Reading(conversion).typed
-    name = f"{row.prefix}:{_local(row)}" if row.prefix else _local(row)
+    name = f"{row.prefix}:{local_name(row)}" if row.prefix else local_name(row)
     return Records(Alike(name, parse, typed).records(pieces.rest()))
 
 
@@ -182,7 +176,7 @@ class _Reading:
             else:
                 root = element
         if self._options.restored and root.get(KIND) is not None:
-            return restored(_exactly(root))
+            return restored(exactly(root))
         for _ in (*root.itersiblings(preceding=True), *root.itersiblings()):
             self._losses.add("comment_dropped", "", "a comment stands outside the root")
         return {self._name(root): self.typed(self._value(root, 1))}
@@ -205,7 +199,7 @@ class _Reading:
             pieces.pass_()
             self._declares = not declared <= of_root
             declared.clear()
-            batch.append(restored(_exactly(element)) if exact else self.typed(self._value(element, 1)))
+            batch.append(restored(exactly(element)) if exact else self.typed(self._value(element, 1)))
             before = element.getprevious()
             if before is not None:
                 self._alone(before, element)
@@ -223,7 +217,9 @@ class _Reading:
         is_alike = other.tag == element.tag or _called(other) == _called(element)
         if not is_alike or (other.tail and not other.tail.isspace()):
             raise Unreadable(
-                "mixed_records", f"<{_local(other)}> or a text beside <{_local(element)}>", line=other.sourceline
+                "mixed_records",
+                f"<{local_name(other)}> or a text beside <{local_name(element)}>",
+                line=other.sourceline,
             )
 
     def typed(self, value: Value) -> Value:
@@ -301,7 +297,7 @@ class _Reading:
         known = element.tag, element.prefix
         name = self._names.get(known)
         if name is None:
-            local = unescaped_name(_local(element))
+            local = unescaped_name(local_name(element))
             kept = self._options.namespaces == "keep" and element.prefix
             name = self._names[known] = f"{element.prefix}:{local}" if kept else self._named(element.tag, {})
             if known[0][0] != "{":
@@ -356,37 +352,9 @@ def _declared(element: Any) -> list[tuple[str | None, str]]:
     return [] if here == above else [pair for pair in here.items() if above.get(pair[0]) != pair[1]]
 
 
-def _exactly(element: Any) -> Value:
-    kind = element.get(KIND, "string")
-    if kind == "map":
-        return {_key(child): _exactly(child) for child in element}
-    if kind == "list":
-        return [_exactly(child) for child in element]
-    text = element.text or ""
-    return text if kind == "string" else _decoded(text, element)
-
-
-def _decoded(text: str, element: Any) -> Value:
-    try:
-        value = _decode(text)
-        msgspec.json.encode(value)  # which half of a surrogate pair cannot be
-    except (msgspec.DecodeError, UnicodeEncodeError, ArithmeticError):
-        raise Unreadable("bad_mark", f"{quoted(text)} is no value", line=element.sourceline) from None
-    return value
-
-
-def _key(element: Any) -> str:
-    key = element.get(KEY)
-    return _local(element) if key is None else str(_decoded(key, element))
-
-
 def _called(element: Any) -> tuple[str | None, str]:
     """Return the name as it stands, whatever namespace that is in: records may declare one each."""
-    return element.prefix, _local(element)
-
-
-def _local(element: Any) -> str:
-    return str(element.tag).rpartition("}")[2]
+    return element.prefix, local_name(element)
 
 
 XML: Final = Format(
