@@ -21,12 +21,6 @@ from bounded_contexts.documents.domain.rendering.resolving import resolve
 from bounded_contexts.documents.domain.rendering.standards import Profile, profile_of
 from bounded_contexts.documents.domain.rendering.telling import Telling
 
-MEDIA_TYPES: Final[dict[Target, str]] = {
-    "pdf": "application/pdf",
-    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-}
-
 PASSES: Final = 4  # of a layout that says its own page numbers, at most
 
 
