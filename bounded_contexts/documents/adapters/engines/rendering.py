@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from bounded_contexts.documents.adapters.engines import docx, pdf, typeset_fonts, xlsx
 from bounded_contexts.documents.adapters.engines.typeset import typeset
+from bounded_contexts.documents.adapters.engines.typeset_blocks import NOT_TAGGED
 from bounded_contexts.documents.adapters.engines.validating import formats_of, read_document
-from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
+from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, Unwritable
 from bounded_contexts.documents.domain.losses import Losses
 from bounded_contexts.documents.domain.rendering.blocks import Entry, Heading, Resolved
 from bounded_contexts.documents.domain.rendering.fidelity import TARGETS, Target
@@ -119,12 +120,16 @@ def _pdf(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> It
 
 
 def _typeset(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> bytes | None:
-    """The document in the fonts of all scripts; None for one that is too long for that."""
+    """The document in the fonts of all scripts; None for one that is too long for that, or has what is not tagged."""
     other = telling.apart()
     try:
         made = typeset(_resolved(document, other, limits), other, limits, Profile())
     except TooLarge as error:
         if error.more["limit"] not in TYPESET_LIMITS:
+            raise
+        return None
+    except Unwritable as error:
+        if error.code != NOT_TAGGED:
             raise
         return None
     telling.becomes(other)

@@ -10,7 +10,7 @@ from bounded_contexts.documents.adapters.engines.barcodes import drawing
 from bounded_contexts.documents.adapters.engines.fonts import tell_missing
 from bounded_contexts.documents.adapters.engines.svg import svg
 from bounded_contexts.documents.adapters.engines.typeset_texts import Json, Texts
-from bounded_contexts.documents.domain.errors import TooLarge
+from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import (
     Barcode,
     Block,
@@ -42,6 +42,7 @@ LIST_STEP: Final = 16.0
 MARK_ROOM: Final = 5.0  # between a mark and its text
 BELOW_OTHERS: Final = 4.0  # an image or a code
 BELOW_TABLE: Final = 6.0
+NOT_TAGGED: Final = "not_tagged"
 WHOLE_CELL: Final = 1_200  # characters that surely stand on one page
 
 
@@ -101,6 +102,7 @@ class Setting:
             "watermark": self._mark(resolved.watermark),
             "sections": self._sections(),
             "styles": self._texts.styles,
+            "negated": "".join(sorted(self._texts.negated)),
         }
         tell_missing(self._texts.missing, self._telling)
         return Typesetting(data, self._files)
@@ -156,6 +158,10 @@ class Setting:
                 yield {"kind": "spacer", "height": block.height}
             case PageBreak():
                 yield {"kind": "page-break"}
+            case _:
+                raise Unwritable(
+                    NOT_TAGGED, f"{self._telling.pointer}: a tagged PDF has no {type(block).__name__.lower()}"
+                )
 
     # texts
 
@@ -215,15 +221,17 @@ class Setting:
     def _table(self, table: Table, page: Page) -> Json:
         header = [cell for row in table.header for cell in self._row(row, False, page)]
         rows: list[Json] = []
+        wide: set[int] = set()  # columns of blocks, which take what room there is
         for number, row in enumerate(table.rows):
             if row.carried and not number:
                 self._telling.warn("dropped", "a tagged PDF carries no totals from page to page")
             rows += self._row(row, table.zebra and number % 2 == 1, page, table.break_rows)
+            wide.update([at for at, cell in enumerate(row.cells) if cell and cell.blocks])
         return {
             "kind": "table",
             "gap": 0.0,
             "below": BELOW_TABLE,
-            "widths": _widths(table, page),
+            "widths": _widths(table, page, wide),
             "borders": table.borders,
             "header": header or None,
             "repeat-header": table.repeat_header,
@@ -243,7 +251,7 @@ class Setting:
         return cells
 
     def _cell(self, cell: Cell, page: Page, may_break: bool) -> Json:
-        said = self._texts.said(cell.runs, cell.style)
+        said = self._texts.said(cell.runs, cell.style, in_column=True)
         said["plain"] = said["rtl"] is None and cell.style.align != "justify"
         said["breakable"] = may_break or bool(cell.blocks) or len(cell.text) > WHOLE_CELL
         said["across"], said["down"] = cell.across, cell.down
@@ -315,14 +323,14 @@ def _page(page: Page) -> list[float]:
     return [page.width, page.height, page.top, page.right, page.bottom, page.left]
 
 
-def _widths(table: Table, page: Page) -> list[Json]:
+def _widths(table: Table, page: Page, wide: set[int]) -> list[Json]:
     """Fixed widths are narrowed alike where they are more than there is room."""
     fixed = sum(column.width.amount for column in table.columns if column.width.kind == "points")
     scale = min(1.0, (page.width - page.left - page.right) / fixed) if fixed else 1.0
-    return [
-        {
-            "kind": column.width.kind,
-            "amount": column.width.amount * (scale if column.width.kind == "points" else 1.0),
-        }
-        for column in table.columns
-    ]
+    found = []
+    for number, column in enumerate(table.columns):
+        kind, amount = column.width.kind, column.width.amount
+        if kind == "auto" and number in wide:
+            kind, amount = "share", 1.0
+        found.append({"kind": kind, "amount": amount * scale if kind == "points" else amount})
+    return found

@@ -21,20 +21,23 @@ _OF_TEXT: Final = ("font", "size", "bold", "italic", "underline", "strike", "col
 
 
 class Texts:
-    """`styles` are those that runs name by their number, `missing` the characters that no font has, `problems` what the
-    standards refuse."""
+    """`styles` are those that runs name by their number, `missing` the characters that no font has, `negated` signs that want a
+    font of their own, `problems` what the standards refuse."""
 
     def __init__(self, language: str, telling: Telling, limits: RenderLimits, profile: Profile) -> None:
         self._telling, self._limits, self._profile = telling, limits, profile
         self.from_right = language.split("-")[0].lower() in FROM_RIGHT
         self.styles: list[Json] = []
         self.missing: set[str] = set()
+        self.negated: set[str] = set()
         self.problems: list[Problem] = []
         self._numbers: dict[Style, int] = {}
         self._characters = 0
 
     def style(self, style: Style) -> int:
         """Return the number of a style."""
+        if (known := self._numbers.get(style)) is not None:
+            return known
         wanted = replace(Style(), **{name: getattr(style, name) for name in _OF_TEXT})
         if (number := self._numbers.get(wanted)) is None:
             number = self._numbers[wanted] = len(self.styles)
@@ -52,6 +55,7 @@ class Texts:
                     "strike": style.strike,
                 }
             )
+        self._numbers[style] = number
         return number
 
     def shown(self, text: str, pointer: str = "") -> str:
@@ -61,6 +65,8 @@ class Texts:
             raise TooLarge("typeset_characters", self._limits.typeset_characters)
         missing: set[str] = set()
         text = typeset_fonts.shown(text, missing)
+        if not text.isascii():
+            self.negated.update(typeset_fonts.NEGATED.intersection(text))
         if missing and self._profile.standards:
             self.refuse("missing_glyph", f"no font has {named(missing)}", pointer)
         else:
@@ -73,11 +79,12 @@ class Texts:
             said += [run.link, run.field]
         return said
 
-    def said(self, runs: Runs, style: Style) -> Json:
-        """Return what all that has lines says: its runs, how they stand, and how high it is when it says nothing."""
+    def said(self, runs: Runs, style: Style, *, in_column: bool = False) -> Json:
+        """Return what all that has lines says: its runs, how they stand, and how high it is when it says nothing. In a column
+        all stand on one side, that of the document."""
         text = "".join([run.text for run in runs])
         from_right = self._direction(text)
-        is_mirrored = self.from_right if from_right is None else from_right
+        is_mirrored = self.from_right if from_right is None or in_column else from_right
         is_empty = not text and not any(run.field for run in runs)
         return {
             "runs": [] if is_empty else [self._run(run) for run in runs if run.text or run.field],
