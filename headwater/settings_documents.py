@@ -7,7 +7,7 @@ from pydantic_settings import BaseSettings
 
 
 class DocumentSettings(BaseSettings):
-    """Conversions that somebody waits for, and conversion jobs (docs/documents.md)."""
+    """Conversions that somebody waits for, conversion jobs (docs/documents.md), and documents (docs/generation.md)."""
 
     documents_workers: int = Field(
         8, ge=1, le=256, description="Documents that a process converts at once for those who wait, each in a worker."
@@ -48,4 +48,31 @@ class DocumentSettings(BaseSettings):
     )
     documents_jobs_at_once: int = Field(
         4, ge=2, le=100, description="Conversion jobs that a process works on side by side, half of them large ones."
+    )
+    documents_render_input_limit: int = Field(
+        16 << 20, ge=1 << 10, le=64 << 20, description="Bytes of a request to render, validate or preview a document."
+    )
+    documents_render_memory: int = Field(
+        1 << 30, ge=128 << 20, le=1 << 40, description="Bytes that the rendering of one document may take."
+    )
+    documents_render_seconds: int = Field(
+        300, ge=1, le=86_400, description="Processor time that the rendering of one document may take."
+    )
+    documents_preview_seconds: int = Field(
+        20, ge=1, le=3_600, description="Processor time that validating a document, or showing a page of it, may take."
+    )
+    documents_previews_at_once: int = Field(
+        4, ge=1, le=256, description="Documents that a process validates or shows at once, each in a worker."
+    )
+    documents_renderings_at_once: int = Field(
+        4, ge=2, le=100, description="Documents that a process renders side by side, half of them large ones."
+    )
+    documents_renderings_per_user: int = Field(
+        50, ge=1, le=10_000, description="Documents of one user that wait or are rendered."
+    )
+    documents_rendered_bytes_per_user: int = Field(
+        1 << 30, ge=1 << 20, description="Bytes that the documents of one user take, files and instructions."
+    )
+    documents_rendered_lifetime: int = Field(
+        604_800, ge=60, le=315_360_000, description="Seconds that a rendered document is kept."
     )

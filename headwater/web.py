@@ -1,6 +1,6 @@
 """The ASGI application of a process: probes always, REST for role `web`, sockets for the feed's role."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import chain
 from typing import Any, cast
@@ -85,7 +85,9 @@ def application(house: House, roles: Collection[str], health: Health) -> ASGIApp
     require_policies(app)
     elsewhere = (offer.routes for _, offer in table if house.gateway.is_forwarded(offer.context))
     routes = Routes(app, chain.from_iterable(elsewhere))
-    served: ASGIApp = HeadAsGet(RequestContext(StartupGate(app, health), house.access_tokens, _large_bodies(house)))
+    large = _paths(module.large_bodies for module in house.modules)
+    held = _paths(module.held_bodies for module in house.modules)
+    served: ASGIApp = HeadAsGet(RequestContext(StartupGate(app, health), house.access_tokens, large, held))
     if house.settings.cors_origins:
         served = CORSMiddleware(
             served,
@@ -135,8 +137,8 @@ def _is_served_here(module: Module, roles: Collection[str]) -> bool:
     return module.feed is not None and module.feed.name in roles
 
 
-def _large_bodies(house: House) -> dict[str, int]:
-    return {API + path: size for module in house.modules for path, size in module.large_bodies.items()}
+def _paths(bodies: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    return {API + path: size for each in bodies for path, size in each.items()}
 
 
 def _is_measured_here(settings: Settings, roles: Collection[str]) -> bool:

@@ -5,13 +5,20 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from bounded_contexts.documents import module as documents
+from bounded_contexts.documents.adapters import rendering_isolated
+from bounded_contexts.documents.adapters.documents_postgres import PostgresDocuments
 from bounded_contexts.documents.adapters.http_convert import Waited
+from bounded_contexts.documents.adapters.http_documents import Looked
 from bounded_contexts.documents.adapters.isolated import WORK, IsolatedConverter
 from bounded_contexts.documents.adapters.jobs_postgres import PostgresJobs
+from bounded_contexts.documents.adapters.rendering_isolated import IsolatedRenderer
+from bounded_contexts.documents.application.document_ports import DocumentPorts, DocumentTerms, Renderer
 from bounded_contexts.documents.application.job_ports import JobPorts, Terms
 from bounded_contexts.documents.application.ports import Converter
 from bounded_contexts.documents.domain.conversion import ConversionEvent
+from bounded_contexts.documents.domain.document import DocumentEvent
 from bounded_contexts.documents.domain.limits import Limits
+from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from headwater.given import Given
 from headwater.settings import Settings
 from infra.blobs_directory import DirectoryBlobs
@@ -25,16 +32,39 @@ JOB_CPU_S, JOB_S = 3_600, 7_200.0  # of one job: whoever waits for it waits for 
 
 
 def module_of_documents(given: Given) -> Module:
-    """Return the context. Each kind of conversion has workers of its own."""
+    """Return the context. Each kind of work has workers of its own."""
     settings, at_once = given.settings, given.settings.documents_jobs_at_once
     now = pool_of_documents(settings, PoolLimits(settings.documents_workers))
     later = pool_of_documents(settings, PoolLimits(at_once, waiting=at_once, spare=1), JOB_CPU_S, JOB_S)
+    looking, rendering = render_pools(settings)
 
     async def close() -> None:
-        await asyncio.gather(now.close(), later.close())
+        await asyncio.gather(*(pool.close() for pool in (now, later, looking, rendering)))
 
-    jobs = job_ports(given, IsolatedConverter(later, Limits()))
-    return documents.module(waited_for(settings, now), jobs, at_once, now.start, close)
+    input_bytes = settings.documents_render_input_limit
+    return documents.module(
+        waited_for(settings, now),
+        job_ports(given, IsolatedConverter(later, Limits())),
+        Looked(IsolatedRenderer(looking, RenderLimits(input_bytes=input_bytes)), input_bytes),
+        document_ports(given, IsolatedRenderer(rendering, RenderLimits())),
+        documents.AtOnce(at_once, settings.documents_renderings_at_once),
+        now.start,
+        close,
+    )
+
+
+def render_pools(settings: Settings) -> tuple[WorkerPool, WorkerPool]:
+    """Return the workers for what somebody waits for, and for what is rendered later."""
+
+    def pool(limits: PoolLimits, cpu_s: int) -> WorkerPool:
+        task = TaskLimits(settings.documents_render_memory, cpu_s=cpu_s, total_s=2.0 * cpu_s)
+        return WorkerPool(rendering_isolated.WORK, limits, task, settings.documents_spool_directory)
+
+    at_once = settings.documents_renderings_at_once
+    return (
+        pool(PoolLimits(settings.documents_previews_at_once, spare=1), settings.documents_preview_seconds),
+        pool(PoolLimits(at_once, waiting=at_once, spare=1), settings.documents_render_seconds),
+    )
 
 
 def pool_of_documents(
@@ -60,6 +90,28 @@ def waited_for(settings: Settings, pool: WorkerPool) -> Waited:
         settings.documents_per_user,
         IDLE_S,
         settings.documents_spool_directory,
+    )
+
+
+def document_ports(given: Given, renderer: Renderer) -> DocumentPorts:
+    """Return what documents that are rendered need."""
+    settings, database = given.settings, given.databases[documents.NAME]
+    listed = PostgresDocuments(database)
+    return DocumentPorts(
+        store=PostgresEventStore[DocumentEvent](database, documents.NAME, given.codec),
+        # Beside the blobs of conversions: who tidies either knows nothing of the other.
+        blobs=DirectoryBlobs((settings.documents_directory or settings.home / "documents") / "rendered"),
+        renderer=renderer,
+        writer=listed,
+        documents=listed,
+        terms=DocumentTerms(
+            input_bytes=RenderLimits().input_bytes,
+            output_bytes=RenderLimits().output_bytes,
+            waiting_per_user=settings.documents_renderings_per_user,
+            stored_per_user=settings.documents_rendered_bytes_per_user,
+            lifetime=timedelta(seconds=settings.documents_rendered_lifetime),
+        ),
+        now=partial(datetime.now, UTC),
     )
 
 

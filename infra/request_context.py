@@ -43,10 +43,17 @@ log = structlog.get_logger()
 class RequestContext:
     """ASGI: a request id and a cause for everything a request does, a limit on its body, a problem for what nobody caught."""
 
-    def __init__(self, app: ASGIApp, tokens: AccessTokens, large_bodies: Mapping[str, int] = NO_LARGE_BODIES) -> None:
-        """`large_bodies` are paths whose bodies are not held, with the bytes that they may have."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        tokens: AccessTokens,
+        large_bodies: Mapping[str, int] = NO_LARGE_BODIES,
+        held_bodies: Mapping[str, int] = NO_LARGE_BODIES,
+    ) -> None:
+        """`large_bodies` are paths whose bodies are not held, with the bytes that they may have; `held_bodies` those whose
+        bodies may be larger than others' and are held as these are."""
         self._app = app
-        self._large_bodies = large_bodies
+        self._large_bodies, self._held_bodies = large_bodies, held_bodies
         self._tokens = tokens
         self._held = 0  # bytes of the bodies of all requests that run
 
@@ -77,10 +84,11 @@ class RequestContext:
                 if not length.isdecimal():
                     await self._refuse(scope, sending, 400, "bad_request", "Content-Length is no number")
                     return
-                limit = self._large_bodies.get(scope["path"], BODY_LIMIT)
+                is_held = scope["path"] not in self._large_bodies
+                limit = (self._held_bodies if is_held else self._large_bodies).get(scope["path"], BODY_LIMIT)
                 if int(length) > limit:
                     raise _TooLarge(limit)
-                async with self._limited(receive, headers, limit) as body:
+                async with self._limited(receive, headers, limit, is_held=is_held) as body:
                     await self._app(scope, body, sending)
             except _TooLarge as error:
                 await self._refuse(scope, sending, 413, "payload_too_large", error.detail)
@@ -91,7 +99,9 @@ class RequestContext:
                 await self._refuse(scope, sending, 500, "internal", "the failure was logged under the request id")
 
     @asynccontextmanager
-    async def _limited(self, receive: Receive, headers: Mapping[bytes, str], limit: int) -> AsyncIterator[Receive]:
+    async def _limited(
+        self, receive: Receive, headers: Mapping[bytes, str], limit: int, *, is_held: bool
+    ) -> AsyncIterator[Receive]:
         """Lend a `receive` that refuses what is too much: of one body, of one from nobody known, of all together that are
         held."""
         seen = held = 0
@@ -102,7 +112,7 @@ class RequestContext:
             message = await receive()
             size = len(message.get("body", b""))
             seen += size
-            if limit <= BODY_LIMIT:
+            if is_held:
                 held += size
                 self._held += size
             if seen > limit:

@@ -38,6 +38,9 @@ from infra.worker_frames import (
 
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38  # prctl(2)
 NICENESS = 10  # those who answer people come first
+# Where the kernel gives each session its share (sched(7), autogroup), niceness counts within one only, and ours is a session of
+# its own: then all workers together have a third of what another session has.
+AUTOGROUP, GROUP_NICENESS = Path("/proc/self/autogroup"), 5
 GRACE_S = 5  # of processor time between the signal and the end
 FILES = 64  # descriptors of a worker
 INNERMOST = 8  # lines of code that an unexpected error is told with
@@ -48,6 +51,8 @@ _asked = msgspec.msgpack.Decoder(Fork | Kill)
 def main(work: str, descriptor: int) -> None:
     """Fork and kill workers as the other end asks, until it is closed."""
     _die_with(os.getppid())
+    with contextlib.suppress(OSError):  # there are no such groups
+        AUTOGROUP.write_text(str(GROUP_NICENESS))
     control = socket.socket(fileno=descriptor)
     module, _, name = work.partition(":")
     function: Work = getattr(import_module(module), name)
@@ -122,6 +127,8 @@ def _confine(fork: Fork, parent: int) -> None:
     os.close(nothing)
     os.chdir("/")
     os.nice(NICENESS)
+    if sys.platform == "linux":
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # who wakes interrupts nobody
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, FILES)
     _limit(resource.RLIMIT_FSIZE, fork.file_bytes)

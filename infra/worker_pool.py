@@ -19,6 +19,7 @@ from typing import NoReturn
 
 import msgspec
 import structlog
+from prometheus_client import Counter
 
 from infra.metrics import Sample, SampledGauge, sample
 from infra.worker_frames import FAILED, HEADER, LENGTH, LIMIT, PACKET, PIECE, RESULT, TOLD_BYTES, Ended, Fork, Kill
@@ -28,7 +29,12 @@ RECEIVED = 256 * 1024  # bytes that are asked for at a time
 INHERITED = ("PATH", "PYTHONPATH", "LANG", "LC_ALL")  # of the environment; the rest is full of secrets
 END_S = 10.0  # that the forking process may take to end when asked
 
-WORKERS = SampledGauge("headwater_workers", "Workers that have a task, and those that wait for one.", ("work", "state"))
+WORKERS = SampledGauge(
+    "headwater_workers",
+    "Workers that have a task or wait for one, and tasks that wait for a worker.",
+    ("work", "state"),
+)
+REFUSED = Counter("headwater_workers_refused", "Tasks that no worker was free for in time.", ("work",))
 _news = msgspec.msgpack.Decoder(Ended)
 log = structlog.get_logger()
 
@@ -98,6 +104,7 @@ class WorkerPool:
         """Yield the pool's figures."""
         yield WORKERS, (self._work, "busy"), self.busy
         yield WORKERS, (self._work, "spare"), len(self._spare)
+        yield WORKERS, (self._work, "wanted"), self._waiting
 
     @property
     def alive(self) -> int:
@@ -147,12 +154,14 @@ class WorkerPool:
 
     async def _turn(self) -> None:
         if self._turns.locked() and self._waiting >= self.limits.waiting:
+            REFUSED.labels(self._work).inc()
             raise Unavailable("workers_busy", "too many are waiting already")
         self._waiting += 1
         try:
             async with asyncio.timeout(self.limits.wait_s):
                 await self._turns.acquire()
         except TimeoutError:
+            REFUSED.labels(self._work).inc()
             raise Unavailable("workers_busy", "no worker was free in time") from None
         finally:
             self._waiting -= 1

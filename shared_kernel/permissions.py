@@ -12,7 +12,7 @@ OWN = ":own"
 USER = "user"
 SERVICE = "service"  # of programs with an account of their own; nobody is granted it, and it permits what `user` does
 ROLES: Mapping[str, frozenset[str]] = {
-    USER: frozenset({"documents:convert", "identity:change:own", "identity:erase:own"}),
+    USER: frozenset({"documents:convert", "documents:render", "identity:change:own", "identity:erase:own"}),
     "moderator": frozenset({"messaging:former"}),
     "operator": frozenset({"documents:read", "operations:groups", "operations:sagas"}),
     "staff": frozenset({"inventory:manage", "ordering:read", "ordering:fulfil"}),

@@ -1,18 +1,31 @@
 """The door of documents. Who listens to what is decided here and nowhere else."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 from bounded_contexts.documents.adapters.http_conversions import conversion_routes
 from bounded_contexts.documents.adapters.http_convert import PATH, Waited, convert_routes
+from bounded_contexts.documents.adapters.http_documents import (
+    DOCUMENTS_PATH,
+    PREVIEW_PATH,
+    VALIDATE_PATH,
+    Looked,
+    document_routes,
+)
 from bounded_contexts.documents.adapters.http_taking_in import JOBS_PATH
+from bounded_contexts.documents.application import discarding
+from bounded_contexts.documents.application.attempting import Places
+from bounded_contexts.documents.application.document_ports import DocumentPorts
 from bounded_contexts.documents.application.job_ports import JobPorts
 from bounded_contexts.documents.application.removing import user_erased
+from bounded_contexts.documents.application.rendering import render_requested
 from bounded_contexts.documents.application.tidying import tidy
-from bounded_contexts.documents.application.working import Places, convert_requested
+from bounded_contexts.documents.application.working import convert_requested
 from bounded_contexts.documents.domain.conversion import ConversionEvent
+from bounded_contexts.documents.domain.document import DocumentEvent
 from schemas.documents.events import (
     ConversionBegun,
     ConversionCancelled,
@@ -20,7 +33,14 @@ from schemas.documents.events import (
     ConversionFailed,
     ConversionProgressed,
     ConversionRequested,
+    DocumentCancelled,
     DocumentConverted,
+    DocumentDeleted,
+    DocumentExpired,
+    DocumentFailed,
+    DocumentRendered,
+    DocumentRequested,
+    RenderingBegun,
     ResultExpired,
 )
 from schemas.identity.events import UserErased
@@ -29,9 +49,11 @@ from shared_kernel.module import Chore, Consumer, Count, Module, Topic, on
 NAME = "documents"
 CONVERSION = "documents.conversion"
 JOBS = "documents.jobs"
+RENDERING = "documents.rendering"
 WAITING = 256  # jobs of a process that wait for their turn side by side: which turn it is, their sizes say
-READ_MODEL = ("conversion_job",)
+READ_MODEL = ("conversion_job", "document")
 TIDY = timedelta(minutes=5)
+SWEEP = timedelta(hours=1)
 MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
 EVENTS: tuple[type[ConversionEvent], ...] = (
     ConversionRequested,
@@ -42,26 +64,63 @@ EVENTS: tuple[type[ConversionEvent], ...] = (
     ResultExpired,
     ConversionDeleted,
 )
+DOCUMENT_EVENTS: tuple[type[DocumentEvent], ...] = (
+    DocumentRequested,
+    RenderingBegun,
+    DocumentRendered,
+    DocumentFailed,
+    DocumentCancelled,
+    DocumentExpired,
+    DocumentDeleted,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AtOnce:
+    """How much a process does side by side, beside what somebody waits for."""
+
+    jobs: int
+    renderings: int
 
 
 def module(
-    waited: Waited, jobs: JobPorts, at_once: int, begin: Callable[[], None], close: Callable[[], Awaitable[None]]
+    waited: Waited,
+    jobs: JobPorts,
+    looked: Looked,
+    documents: DocumentPorts,
+    at_once: AtOnce,
+    begin: Callable[[], None],
+    close: Callable[[], Awaitable[None]],
 ) -> Module:
-    """Return the context as wiring knows it; a process converts `at_once` jobs side by side beside what is `waited` for.
-    `begin` starts what does that, `close` ends what does either."""
+    """Return the context as wiring knows it. `begin` starts what does conversions that somebody waits for, `close` ends
+    whatever works."""
     routes = convert_routes(waited, jobs)
     routes.include_router(conversion_routes(jobs))
+    routes.include_router(document_routes(documents, looked))
     return Module(
         name=NAME,
         topics=(Topic("documents"),),
         has_outbox=True,
         router=routes,
         large_bodies={PATH: waited.limits.input_bytes, JOBS_PATH: jobs.terms.input_bytes},
+        held_bodies=dict.fromkeys((DOCUMENTS_PATH, VALIDATE_PATH, PREVIEW_PATH), looked.input_bytes),
         consumers=(
+            Consumer(
+                RENDERING,
+                (
+                    on(
+                        DocumentRequested, partial(render_requested, ports=documents, places=Places(at_once.renderings))
+                    ),
+                    on(UserErased, partial(discarding.user_erased, ports=documents)),
+                ),
+                does="renders documents",
+                lanes=WAITING,
+                is_interruptible=True,
+            ),
             Consumer(
                 CONVERSION,
                 (
-                    on(ConversionRequested, partial(convert_requested, ports=jobs, places=Places(at_once))),
+                    on(ConversionRequested, partial(convert_requested, ports=jobs, places=Places(at_once.jobs))),
                     on(UserErased, partial(user_erased, ports=jobs)),
                 ),
                 does="converts documents that were uploaded",
@@ -72,17 +131,24 @@ def module(
                 JOBS,
                 (
                     *(on(event, jobs.job_writer.changed) for event in EVENTS),
+                    *(on(event, documents.writer.changed) for event in DOCUMENT_EVENTS),
                     on(ConversionProgressed, jobs.job_writer.progressed),
                 ),
-                does="lists conversions",
+                does="lists conversions and documents",
                 read_model=READ_MODEL,
                 counts=(
                     Count("documents_converted", "Conversion jobs with a result.", DocumentConverted),
                     Count("conversions_failed", "Conversion jobs that came to nothing.", ConversionFailed),
+                    Count("documents_rendered", "Documents with a file.", DocumentRendered),
+                    Count("documents_failed", "Documents that came to nothing.", DocumentFailed),
                 ),
             ),
         ),
         begin=begin,
         close=close,
-        chores=(Chore(CONVERSION, "deletes what no conversion needs", TIDY, partial(tidy, ports=jobs)),),
+        chores=(
+            Chore(CONVERSION, "deletes what no conversion needs", TIDY, partial(tidy, ports=jobs)),
+            Chore(RENDERING, "lets documents expire", TIDY, partial(discarding.expire, ports=documents)),
+            Chore(RENDERING, "deletes what no document needs", SWEEP, partial(discarding.sweep, ports=documents)),
+        ),
     )

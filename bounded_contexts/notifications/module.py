@@ -9,7 +9,7 @@ from bounded_contexts.notifications.adapters.http import router
 from bounded_contexts.notifications.application import reactions
 from bounded_contexts.notifications.application.ports import Ports
 from infra.graph import Users
-from schemas.documents.events import ConversionFailed, DocumentConverted
+from schemas.documents.events import ConversionFailed, DocumentConverted, DocumentFailed, DocumentRendered
 from schemas.messaging.events import MessageDeleted, MessageEdited, MessageErased, MessageSent
 from schemas.notifications.events import NotificationsRead
 from schemas.ordering.events import OrderCancelled, OrderConfirmed, OrderRejected, OrderReturned, OrderShipped
@@ -27,6 +27,7 @@ ORDER_NEWS: tuple[type[reactions.OrderNews], ...] = (
     OrderReturned,
 )
 CONVERSION_NEWS: tuple[type[reactions.ConversionNews], ...] = (DocumentConverted, ConversionFailed)
+DOCUMENT_NEWS: tuple[type[reactions.DocumentNews], ...] = (DocumentRendered, DocumentFailed)
 READ_MODEL = ("entry", "mark", "mark_all")
 MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
 
@@ -48,6 +49,7 @@ def module(ports: Ports, users: Users) -> Module:
                     on(MessageErased, partial(reactions.message_erased, ports=ports)),
                     *(on(event, partial(reactions.order_changed, ports=ports)) for event in ORDER_NEWS),
                     *(on(event, partial(reactions.conversion_over, ports=ports)) for event in CONVERSION_NEWS),
+                    *(on(event, partial(reactions.document_over, ports=ports)) for event in DOCUMENT_NEWS),
                     on(NotificationsRead, partial(reactions.notifications_read, ports=ports)),
                 ),
                 does="files notifications in the inbox of each recipient",
@@ -55,7 +57,7 @@ def module(ports: Ports, users: Users) -> Module:
                 read_model=READ_MODEL,
                 counts=(
                     Count(*RAISED, MessageSent, lambda sent: len(sent.recipient_ids)),
-                    *(Count(*RAISED, event) for event in (*ORDER_NEWS, *CONVERSION_NEWS)),
+                    *(Count(*RAISED, event) for event in (*ORDER_NEWS, *CONVERSION_NEWS, *DOCUMENT_NEWS)),
                 ),
             ),
         ),

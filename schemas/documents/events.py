@@ -38,6 +38,64 @@ class ChangedLeaf:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentProblem:
+    """One fault of the instructions."""
+
+    # JSON Pointer into the instructions.
+    pointer: str
+    # Of docs/rendering.md.
+    code: str
+    # In words; of the content at most 40 characters.
+    detail: str
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "pointer": self.pointer,
+            "code": self.code,
+            "detail": self.detail,
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return what Avro decoded."""
+        return cls(
+            pointer=record["pointer"],
+            code=record["code"],
+            detail=record["detail"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderingWarning:
+    """One place at which the file is other than asked."""
+
+    # Of the table in docs/rendering.md.
+    code: str
+    # JSON Pointer into the instructions.
+    pointer: str
+    # In words; of the content at most 40 characters.
+    detail: str
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "code": self.code,
+            "pointer": self.pointer,
+            "detail": self.detail,
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return what Avro decoded."""
+        return cls(
+            code=record["code"],
+            pointer=record["pointer"],
+            detail=record["detail"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConversionBegun:
     """A process has begun to convert; a later one of the document says that the former process came to nothing."""
 
@@ -302,6 +360,41 @@ class ConversionRequested:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentCancelled:
+    """Its owner does not want the file any more."""
+
+    NAME: ClassVar[str] = "headwater.documents.DocumentCancelled"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "documents"
+    KEY: ClassVar[str] = "document_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "public"
+    SCHEMA: ClassVar[str] = "documents/document_cancelled.1.avsc"
+
+    document_id: UUID
+    # Whose it is.
+    user_id: UUID
+    cancelled_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "document_id": str(self.document_id),
+            "user_id": str(self.user_id),
+            "cancelled_at": micros(self.cancelled_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return what Avro decoded."""
+        return cls(
+            document_id=uuid_of(record["document_id"]),
+            user_id=uuid_of(record["user_id"]),
+            cancelled_at=moment(record["cancelled_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentConverted:
     """The result is there, whole, until expires_at."""
 
@@ -359,6 +452,335 @@ class DocumentConverted:
             notes=record["notes"],
             converted_at=moment(record["converted_at"]),
             expires_at=moment(record["expires_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentDeleted:
+    """The document is gone with its instructions and file, also while it waited or was rendered."""
+
+    NAME: ClassVar[str] = "headwater.documents.DocumentDeleted"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "documents"
+    KEY: ClassVar[str] = "document_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "public"
+    SCHEMA: ClassVar[str] = "documents/document_deleted.1.avsc"
+
+    document_id: UUID
+    # Whose it is.
+    user_id: UUID
+    deleted_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "document_id": str(self.document_id),
+            "user_id": str(self.user_id),
+            "deleted_at": micros(self.deleted_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return what Avro decoded."""
+        return cls(
+            document_id=uuid_of(record["document_id"]),
+            user_id=uuid_of(record["user_id"]),
+            deleted_at=moment(record["deleted_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentExpired:
+    """The file has been there for its time, and is deleted with its instructions."""
+
+    NAME: ClassVar[str] = "headwater.documents.DocumentExpired"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "documents"
+    KEY: ClassVar[str] = "document_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "public"
+    SCHEMA: ClassVar[str] = "documents/document_expired.1.avsc"
+
+    document_id: UUID
+    # Whose it is.
+    user_id: UUID
+    expired_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "document_id": str(self.document_id),
+            "user_id": str(self.user_id),
+            "expired_at": micros(self.expired_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return what Avro decoded."""
+        return cls(
+            document_id=uuid_of(record["document_id"]),
+            user_id=uuid_of(record["user_id"]),
+            expired_at=moment(record["expired_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentFailed:
+    """There is no file and there will be none."""
+
+    NAME: ClassVar[str] = "headwater.documents.DocumentFailed"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "documents"
+    KEY: ClassVar[str] = "document_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "public"
+    SCHEMA: ClassVar[str] = "documents/document_failed.1.avsc"
+
+    document_id: UUID
+    # Whose it is.
+    user_id: UUID
+    # pdf, docx or xlsx.
+    target: str
+    # What the file is called, without its extension.
+    name: str | None = None
+    # Where the document came from: request, or what it was made of: order, conversation.
+    origin: str
+    # The order or conversation it was made of.
+    source_id: UUID | None = None
+    # Of docs/errors.md, docs/rendering.md or docs/documents.md.
+    code: str
+    # In words; of the content at most 40 characters.
+    detail: str
+    # As far as it is known: pointer, line, column, offset; or limit and allowed.
+    place: dict[str, str]
+    # All that is wrong with the instructions, a hundred at most.
+    problems: tuple[DocumentProblem, ...]
+    failed_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "document_id": str(self.document_id),
+            "user_id": str(self.user_id),
+            "target": self.target,
+            "name": self.name,
+            "origin": self.origin,
+            "source_id": None if self.source_id is None else str(self.source_id),
+            "code": self.code,
+            "detail": self.detail,
+            "place": self.place,
+            "problems": [item.to_record() for item in self.problems],
+            "failed_at": micros(self.failed_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return what Avro decoded."""
+        return cls(
+            document_id=uuid_of(record["document_id"]),
+            user_id=uuid_of(record["user_id"]),
+            target=record["target"],
+            name=record["name"],
+            origin=record["origin"],
+            source_id=None if record["source_id"] is None else uuid_of(record["source_id"]),
+            code=record["code"],
+            detail=record["detail"],
+            place=record["place"],
+            problems=tuple([DocumentProblem.from_record(item) for item in record["problems"]]),
+            failed_at=moment(record["failed_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentRendered:
+    """The file is there, whole, until expires_at."""
+
+    NAME: ClassVar[str] = "headwater.documents.DocumentRendered"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "documents"
+    KEY: ClassVar[str] = "document_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "public"
+    SCHEMA: ClassVar[str] = "documents/document_rendered.1.avsc"
+
+    document_id: UUID
+    # Whose it is.
+    user_id: UUID
+    # pdf, docx or xlsx.
+    target: str
+    # What the file is called, without its extension.
+    name: str | None = None
+    # Where the document came from: request, or what it was made of: order, conversation.
+    origin: str
+    # The order or conversation it was made of.
+    source_id: UUID | None = None
+    # Of the blob, which nobody but the context reads.
+    result_id: UUID
+    result_bytes: int
+    # Hex. The same instructions give the same bytes by the same engine.
+    result_sha256: str
+    media_type: str
+    # Null where programs that open it decide.
+    pages: int | None = None
+    # How often it became other than asked, by code.
+    warnings: dict[str, int]
+    # The first of them.
+    first_warnings: tuple[RenderingWarning, ...]
+    # What has written the file.
+    engine: str
+    engine_version: str
+    rendered_at: datetime
+    expires_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "document_id": str(self.document_id),
+            "user_id": str(self.user_id),
+            "target": self.target,
+            "name": self.name,
+            "origin": self.origin,
+            "source_id": None if self.source_id is None else str(self.source_id),
+            "result_id": str(self.result_id),
+            "result_bytes": self.result_bytes,
+            "result_sha256": self.result_sha256,
+            "media_type": self.media_type,
+            "pages": self.pages,
+            "warnings": self.warnings,
+            "first_warnings": [item.to_record() for item in self.first_warnings],
+            "engine": self.engine,
+            "engine_version": self.engine_version,
+            "rendered_at": micros(self.rendered_at),
+            "expires_at": micros(self.expires_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return what Avro decoded."""
+        return cls(
+            document_id=uuid_of(record["document_id"]),
+            user_id=uuid_of(record["user_id"]),
+            target=record["target"],
+            name=record["name"],
+            origin=record["origin"],
+            source_id=None if record["source_id"] is None else uuid_of(record["source_id"]),
+            result_id=uuid_of(record["result_id"]),
+            result_bytes=record["result_bytes"],
+            result_sha256=record["result_sha256"],
+            media_type=record["media_type"],
+            pages=record["pages"],
+            warnings=record["warnings"],
+            first_warnings=tuple([RenderingWarning.from_record(item) for item in record["first_warnings"]]),
+            engine=record["engine"],
+            engine_version=record["engine_version"],
+            rendered_at=moment(record["rendered_at"]),
+            expires_at=moment(record["expires_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentRequested:
+    """Somebody wants a document rendered, whose instructions are stored; what becomes of it is DocumentRendered, DocumentFailed or DocumentCancelled."""
+
+    NAME: ClassVar[str] = "headwater.documents.DocumentRequested"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "documents"
+    KEY: ClassVar[str] = "document_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "public"
+    SCHEMA: ClassVar[str] = "documents/document_requested.1.avsc"
+
+    document_id: UUID
+    # Whose it is.
+    user_id: UUID
+    # pdf, docx or xlsx.
+    target: str
+    # What the file is called, without its extension.
+    name: str | None = None
+    # Where the document came from: request, or what it was made of: order, conversation.
+    origin: str
+    # The order or conversation it was made of.
+    source_id: UUID | None = None
+    # Of the blob with the instructions, which nobody but the context reads; it follows from document and content.
+    input_id: UUID
+    input_bytes: int
+    # Hex.
+    input_sha256: str
+    # How long it is kept once it is rendered.
+    lifetime_seconds: int
+    requested_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "document_id": str(self.document_id),
+            "user_id": str(self.user_id),
+            "target": self.target,
+            "name": self.name,
+            "origin": self.origin,
+            "source_id": None if self.source_id is None else str(self.source_id),
+            "input_id": str(self.input_id),
+            "input_bytes": self.input_bytes,
+            "input_sha256": self.input_sha256,
+            "lifetime_seconds": self.lifetime_seconds,
+            "requested_at": micros(self.requested_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return what Avro decoded."""
+        return cls(
+            document_id=uuid_of(record["document_id"]),
+            user_id=uuid_of(record["user_id"]),
+            target=record["target"],
+            name=record["name"],
+            origin=record["origin"],
+            source_id=None if record["source_id"] is None else uuid_of(record["source_id"]),
+            input_id=uuid_of(record["input_id"]),
+            input_bytes=record["input_bytes"],
+            input_sha256=record["input_sha256"],
+            lifetime_seconds=record["lifetime_seconds"],
+            requested_at=moment(record["requested_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderingBegun:
+    """A process has begun to render; a later one of the document says that the former process came to nothing."""
+
+    NAME: ClassVar[str] = "headwater.documents.RenderingBegun"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "documents"
+    KEY: ClassVar[str] = "document_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "private"
+    SCHEMA: ClassVar[str] = "documents/rendering_begun.1.avsc"
+
+    document_id: UUID
+    # From 1 on.
+    attempt: int
+    # The code of what the document's worker died of before; null: none died, though a process may have been stopped.
+    why: str | None = None
+    begun_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "document_id": str(self.document_id),
+            "attempt": self.attempt,
+            "why": self.why,
+            "begun_at": micros(self.begun_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return what Avro decoded."""
+        return cls(
+            document_id=uuid_of(record["document_id"]),
+            attempt=record["attempt"],
+            why=record["why"],
+            begun_at=moment(record["begun_at"]),
         )
 
 

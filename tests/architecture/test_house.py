@@ -19,6 +19,7 @@ CONTEXTS = sorted(path.parent.name for path in ROOT.glob("bounded_contexts/*/__i
 GROUPS = {
     "documents.conversion": ["documents", "users"],
     "documents.jobs": ["documents"],
+    "documents.rendering": ["documents", "users"],
     "identity.directory": ["users"],
     "identity.mail": ["sessions", "users"],
     "identity.sessions": ["users"],
@@ -100,6 +101,7 @@ ROLES = (
     "inventory.stock",
     "payments.commands",
     "payments.payments",
+    "documents.rendering",
     "documents.conversion",
     "documents.jobs",
     "realtime.rules",

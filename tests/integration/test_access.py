@@ -39,6 +39,7 @@ SAGAS = "/api/v1/admin/sagas"
 CONNECTIONS = "/api/v1/realtime/connections"
 ORDERS = "/api/v1/orders"
 CONVERSIONS = "/api/v1/documents/conversions"
+DOCUMENTS = "/api/v1/documents"
 ROUTES = {
     "GET /": Access(OPEN),
     "GET /health/live": Access(OPEN),
@@ -142,6 +143,16 @@ ROUTES = {
     f"GET {CONVERSIONS}/{{document_id:uuid}}/result": Access(USER),
     f"DELETE {CONVERSIONS}/{{document_id:uuid}}": Access(USER),
     f"POST {CONVERSIONS}/{{document_id:uuid}}:cancel": Access(USER),
+    f"POST {DOCUMENTS}": Access("documents:render", {}),
+    f"POST {DOCUMENTS}/validate": Access("documents:render", {}),
+    f"POST {DOCUMENTS}/preview": Access("documents:render", {}),
+    f"GET {DOCUMENTS}/schemas/document/1.0": Access(USER),
+    f"GET {DOCUMENTS}": Access(USER),
+    f"GET {DOCUMENTS}/{{document_id:uuid}}": Access(USER),
+    f"GET {DOCUMENTS}/{{document_id:uuid}}/content": Access(USER),
+    f"POST {DOCUMENTS}/{{document_id:uuid}}/links": Access(USER),
+    f"DELETE {DOCUMENTS}/{{document_id:uuid}}": Access(USER),
+    f"POST {DOCUMENTS}/{{document_id:uuid}}:cancel": Access(USER),
     "POST /graphql": Access(USER, {}),
     "GET /api/v1/audit/trace/{correlation_id}": Access("audit:read"),
     "GET /api/v1/audit/messages/{message_id}/trace": Access("audit:read"),

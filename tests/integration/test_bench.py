@@ -13,10 +13,12 @@ from tests.conftest import SECRET
 from tests.load import converting
 from tests.load.bench import table
 from tests.load.benches import Line, at_least
+from tests.load.converting_http import Watched
 from tests.load.field import Field, Side, medians, prepared
 from tests.load.posting import EMPTY, MESSAGES
 from tests.load.reading import CACHED, PLAIN
 from tests.load.side import Count, side
+from tests.probes import during
 from tests.servers import Servers
 
 RECORDS = 3_000
@@ -54,6 +56,21 @@ async def test_every_side_that_needs_no_framework_measures_something(field: Fiel
         figures |= {path: await side("reading.get")(port=port, path=path, seconds=0.2) for path in (CACHED, PLAIN)}
 
     assert {name: each for name, each in figures.items() if each["rate"] <= 0 or each.get("violations")} == {}
+
+
+async def test_conversions_over_http_are_measured_beside_chat(field: Field, tmp_path: Path) -> None:
+    source = str(converting.written(tmp_path, 2_000))
+    async with field.serving(Side("converting_http.serve")) as port:
+        watched = Watched(port)
+        async with during(watched.watch()):
+            converted, chat = await asyncio.gather(
+                side("converting_http.convert")(port=port, source=source, read="json", write="csv"),
+                side("converting_http.chat")(port=port, seconds=0.5),
+            )
+        processor_s = watched.cpu_s
+
+    figures = {"rate": converted["rate"], "memory": watched.peak_mb, "processor_s": processor_s} | chat
+    assert {name: each for name, each in figures.items() if each <= 0} == {}
 
 
 @pytest.mark.parametrize("server", ["ours", "stock"])

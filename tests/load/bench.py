@@ -11,11 +11,13 @@ from time import monotonic
 from rich.console import Console
 from rich.table import Table
 
+from tests.load import benches_documents
 from tests.load.benches import BENCHES, READING, Line, Scale
 from tests.load.field import Side, prepared
 from tests.servers import start_servers
 
 TURNS = 2
+ALL = {**BENCHES, **benches_documents.BENCHES}
 
 
 async def measured(names: list[str], turns: int) -> list[Line]:
@@ -31,7 +33,7 @@ async def measured(names: list[str], turns: int) -> list[Line]:
                 await field.turn(Side("records.fill", {"records": scale.records}))
             for name in names:
                 began = monotonic()
-                lines += await BENCHES[name](field, scale)
+                lines += await ALL[name](field, scale)
                 progress.print(f"{name}: {monotonic() - began:.0f} s")
         finally:
             await asyncio.to_thread(servers.stop)
@@ -69,11 +71,11 @@ def table(lines: list[Line]) -> Table:
 def main() -> None:
     """Measure and print one table."""
     parser = argparse.ArgumentParser(prog="tests.load.bench", description=__doc__)
-    parser.add_argument("--only", action="append", choices=list(BENCHES), help="one bench; may be repeated")
+    parser.add_argument("--only", action="append", choices=list(ALL), help="one bench; may be repeated")
     parser.add_argument("--turns", type=int, default=TURNS, help="of each side; the median counts")
     parser.add_argument("--json", type=Path, help="also write the lines there")
     asked = parser.parse_args()
-    lines = asyncio.run(measured(asked.only or list(BENCHES), asked.turns))
+    lines = asyncio.run(measured(asked.only or list(ALL), asked.turns))
     Console(width=160).print(table(lines))
     if asked.json:
         asked.json.write_text(json.dumps([each.as_json() for each in lines], indent=1) + "\n")

@@ -46,11 +46,11 @@ class Field:
     environment: Mapping[str, str]
     turns: int
 
-    async def turn(self, side: Side) -> Figures:
+    async def turn(self, side: Side, within: float = TURN_S) -> Figures:
         """Run the side once and return its figures. Raise `RuntimeError` with what it said when it failed."""
         process = await self._begun(side)
         try:
-            said, complained = await asyncio.wait_for(process.communicate(), TURN_S)
+            said, complained = await asyncio.wait_for(process.communicate(), within)
         except TimeoutError:
             process.kill()
             said, complained = await process.communicate()

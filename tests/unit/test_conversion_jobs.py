@@ -10,9 +10,10 @@ from uuid import uuid4
 import pytest
 
 from bounded_contexts.documents.application import removing
+from bounded_contexts.documents.application.attempting import LARGE, Places
 from bounded_contexts.documents.application.reading import job_for, result_for
 from bounded_contexts.documents.application.tidying import GRACE, tidy
-from bounded_contexts.documents.application.working import LARGE, Places, convert_requested
+from bounded_contexts.documents.application.working import convert_requested
 from bounded_contexts.documents.domain.conversion import DEATHS
 from bounded_contexts.documents.domain.errors import Unreadable
 from infra.blobs_memory import PIECE

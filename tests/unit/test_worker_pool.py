@@ -1,6 +1,7 @@
 """Workers that hang, die, spin and swell harm their own task only, and nothing of them is left."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -9,7 +10,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 
+from infra.worker_forks import AUTOGROUP
 from infra.worker_pool import LimitPassed, PoolLimits, Running, TaskLimits, WorkerFailed, WorkerPool
 from shared_kernel.errors import Unavailable
 from tests.probes import eventually
@@ -198,7 +201,14 @@ async def test_a_worker_has_no_secrets_no_connections_and_no_core(
 
     assert set(found["environment"]) <= {"PATH", "PYTHONPATH", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR"}
     assert found["descriptors"] == ["/dev/null", "/dev/null", "/dev/null", "socket"]
-    assert (found["core"], found["directory"], found["nice"]) == ([0, 0], "/", 10)
+    assert (found["core"], found["directory"]) == ([0, 0], "/")
+
+
+async def test_workers_come_last_however_the_kernel_shares_the_processors(workers: WorkerPool) -> None:
+    found = await told(workers)
+
+    assert (found["nice"], found["policy"]) == (os.nice(0) + 10, os.SCHED_BATCH)
+    assert found["group"] == ("5" if AUTOGROUP.exists() else None)
 
 
 async def test_each_task_has_a_worker_of_its_own(workers: WorkerPool) -> None:
@@ -207,13 +217,19 @@ async def test_each_task_has_a_worker_of_its_own(workers: WorkerPool) -> None:
     assert len(set(found)) == 3
 
 
+def refused() -> float:
+    return REGISTRY.get_sample_value("headwater_workers_refused_total", {"work": "tests.unit.toy_work:work"}) or 0.0
+
+
 async def test_more_than_may_wait_are_refused_at_once_and_others_in_time() -> None:
+    before = refused()
     async with a_pool(PoolLimits(at_once=1, waiting=1, wait_s=0.2, spare=0)) as workers:
         async with workers.running(b"hang", nothing()) as running:
             await anext(running.pieces())
             answers = await asyncio.gather(*(done(workers, "ignore") for _ in range(2)), return_exceptions=True)
 
         assert [error.code for error in answers if isinstance(error, Unavailable)] == ["workers_busy"] * 2
+        assert refused() - before == 2
         assert (await done(workers, "ignore"))[1] == b"done"
 
 

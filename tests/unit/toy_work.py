@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from infra.worker_forks import AUTOGROUP
 from infra.worker_frames import Source
 
 PIECE = 100_000
@@ -96,6 +97,8 @@ def tell(_: Source) -> Generator[bytes, None, bytes]:
         "directory": str(Path.cwd()),
         "spool": tempfile.gettempdir(),
         "nice": os.nice(0),
+        "policy": os.sched_getscheduler(0),
+        "group": AUTOGROUP.read_text().split()[-1] if AUTOGROUP.exists() else None,
     }
     return msgspec.msgpack.encode(told)
 

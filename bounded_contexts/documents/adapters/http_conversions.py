@@ -1,6 +1,6 @@
 """REST face of conversion jobs: parse, call, answer."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from bounded_contexts.documents.adapters import catalogue, negotiation
+from bounded_contexts.documents.adapters.downloads import download
 from bounded_contexts.documents.adapters.http_convert import ANY, CONVERT, OWN, parameters
 from bounded_contexts.documents.adapters.http_taking_in import JOBS_PATH, IdempotencyKey, take_in
 from bounded_contexts.documents.adapters.job_bodies import (
@@ -23,7 +24,6 @@ from bounded_contexts.documents.application.job_ports import Choice, JobPorts, L
 from bounded_contexts.documents.application.reading import job_for, result_for
 from bounded_contexts.documents.domain.conversion import Status
 from infra.http import Cursor, Limit, NextPage, SignedIn, Tokens, open_place, problems, seal_place
-from infra.http_ranges import wanted
 from infra.opaque import OpaqueTokens
 from shared_kernel.blobs import BlobName
 from shared_kernel.permissions import permissions, require
@@ -101,16 +101,9 @@ def conversion_routes(ports: JobPorts) -> APIRouter:
         job, result = await result_for(document_id, user.id, ports)
         write = catalogue.named(job.write)
         type_ = negotiation.content_type_of(write, job.options)
-        part = wanted(request.headers, result.size, f'"{result.sha256}"')
-        headers = {
-            **part.headers,
-            "Content-Disposition": negotiation.disposition_of(job.name, write),
-            "Cache-Control": "private, no-cache",
-        }
-        if part.status == 304:
-            return Response(status_code=304, headers=headers)
-        pieces = ports.blobs.read(BlobName(document_id, result.id), part.start, part.end)
-        return StreamingResponse(await _begun(pieces), part.status, headers, type_)
+        told = {"Content-Type": type_, "Content-Disposition": negotiation.disposition_of(job.name, write)}
+        blob = BlobName(document_id, result.id)
+        return await download(request, ports.blobs, blob, result.size, result.sha256, told)
 
     @routes.delete("/{document_id:uuid}", status_code=204)
     async def delete_a_conversion(document_id: UUID, user: SignedIn) -> None:
@@ -129,15 +122,3 @@ def _page(found: Sequence[Listed], limit: int, tokens: OpaqueTokens, of: str) ->
     last = found[limit - 1] if len(found) > limit else None
     next_ = seal_place(tokens, last.requested_at, last.document_id, of) if last else None
     return NextPage(next_cursor=next_, has_more=last is not None)
-
-
-async def _begun(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Return the pieces once the first is there: what is wrong comes out while there is no answer yet."""
-    first = await anext(pieces, b"")
-
-    async def all_of_them() -> AsyncIterator[bytes]:
-        yield first
-        async for piece in pieces:
-            yield piece
-
-    return all_of_them()

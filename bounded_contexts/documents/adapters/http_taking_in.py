@@ -18,7 +18,7 @@ from infra.server import take_patiently
 JOBS_PATH = "/documents/conversions"
 
 IdempotencyKey = Annotated[
-    str | None, Header(min_length=1, max_length=128, description="The same key is the same conversion job.")
+    str | None, Header(min_length=1, max_length=128, description="The same key is the same job.")
 ]
 
 

@@ -187,7 +187,11 @@ def disposition_of(filename: str | None, write: Format) -> str:
     """Return what the result's file is called (RFC 6266): as the one that came, with its own extension."""
     stem = UNFIT.sub("_", (filename or "").replace("\\", "/").rpartition("/")[2])
     stem = stem.rpartition(".")[0] if _extension(stem) in BY_EXTENSION else stem
-    name = f"{stem.strip('. ')[:NAME] or 'converted'}.{write.extensions[0]}"
+    return attachment(f"{stem.strip('. ')[:NAME] or 'converted'}.{write.extensions[0]}")
+
+
+def attachment(name: str) -> str:
+    """Return the field that has a file of this name, which is fit for it, saved and not shown (RFC 6266)."""
     plain = name.encode("ascii", errors="replace").decode().replace("?", "_")
     more = f"; filename*=UTF-8''{quote(name, safe='')}" if plain != name else ""
     return f'attachment; filename="{plain}"{more}'

@@ -26,3 +26,27 @@ conversion_job = sa.Table(
     sa.Index("conversion_job_of_user", "user_id", "requested_at", "document_id"),
     sa.Index("conversion_job_of_everybody", "requested_at", "document_id"),
 )
+
+document = sa.Table(
+    "document",
+    metadata,
+    sa.Column("document_id", sa.Uuid, primary_key=True),
+    sa.Column("user_id", sa.Uuid, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("name", sa.Text),
+    sa.Column("origin", sa.Text, nullable=False),
+    sa.Column("source_id", sa.Uuid),
+    sa.Column("input_id", sa.Uuid, nullable=False),
+    sa.Column("input_bytes", sa.BigInteger, nullable=False),
+    sa.Column("result_id", sa.Uuid),
+    sa.Column("result_bytes", sa.BigInteger),
+    sa.Column("pages", sa.Integer),
+    sa.Column("warnings", sa.BigInteger),
+    sa.Column("code", sa.Text),
+    sa.Column("requested_at", Moment, nullable=False),
+    sa.Column("changed_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment),
+    sa.Index("document_of_user", "user_id", "requested_at", "document_id"),
+    sa.Index("document_by_expiry", "expires_at", postgresql_where=sa.text("status = 'rendered'")),
+)

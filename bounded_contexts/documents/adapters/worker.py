@@ -1,6 +1,6 @@
 """What a worker does: unpack, convert, pack. It runs in a process of its own, which may die of it (docs/adr/0048)."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator
 from typing import BinaryIO, cast
 
 from bounded_contexts.documents.adapters import catalogue
@@ -9,12 +9,11 @@ from bounded_contexts.documents.adapters.formats.conversion import Conversion
 from bounded_contexts.documents.adapters.unpacking import Counted, Source, Unpacked, packed
 from bounded_contexts.documents.adapters.worker_messages import Done, Job, encode, failed, job_of
 from bounded_contexts.documents.application.ports import Report, ToldLoss
-from bounded_contexts.documents.domain.losses import Loss, Losses
+from bounded_contexts.documents.domain.losses import Losses
 from bounded_contexts.documents.domain.options import options_of
 from shared_kernel.errors import Refused
 
 HEAD = 4096  # bytes that tell a format
-TOLD_CHARACTERS = 150_000  # of the losses that are told with their places: events and frames hold a megabyte
 
 
 class _Peeked:
@@ -63,14 +62,9 @@ def _converted(job: Job, given: Counted) -> Generator[bytes, None, Report]:
         yield piece
     losses = conversion.losses
     return Report(
-        dict(losses.counts), tuple(_told(losses.first)), {"from": read.name, **losses.notes}, given.size, written
+        dict(losses.counts),
+        tuple(ToldLoss(each.code, each.pointer, each.detail) for each in losses.to_be_told),
+        {"from": read.name, **losses.notes},
+        given.size,
+        written,
     )
-
-
-def _told(losses: Sequence[Loss]) -> Iterator[ToldLoss]:
-    room = TOLD_CHARACTERS
-    for each in losses:
-        room -= len(each.pointer) + len(each.detail)
-        if room < 0:
-            return
-        yield ToldLoss(each.code, each.pointer, each.detail)

@@ -5,7 +5,7 @@ import msgspec
 from bounded_contexts.documents.application.ports import Report, Task
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, Unwritable
 from bounded_contexts.documents.domain.limits import Limits
-from shared_kernel.errors import HeadwaterError, Malformed, Refused
+from shared_kernel.errors import HeadwaterError, Malformed, NotFound, Refused
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -27,7 +27,7 @@ class Failed(msgspec.Struct, tag=True, frozen=True):
 
 
 KINDS: dict[str, type[HeadwaterError]] = {
-    each.__name__: each for each in (Unreadable, Unwritable, TooLarge, Malformed, Refused)
+    each.__name__: each for each in (Unreadable, Unwritable, TooLarge, Malformed, NotFound, Refused)
 }
 encode = msgspec.msgpack.encode
 job_of = msgspec.msgpack.Decoder(Job).decode

@@ -1,9 +1,10 @@
-"""What happens to conversion jobs. Each function writes exactly once."""
+"""What happens to conversion jobs and to documents. Each function writes exactly once."""
 
 from uuid import UUID
 
+from bounded_contexts.documents.application.document_ports import DocumentPorts
 from bounded_contexts.documents.application.job_ports import JobPorts
-from bounded_contexts.documents.domain import conversion
+from bounded_contexts.documents.domain import conversion, document
 from bounded_contexts.documents.domain.commands import (
     Begin,
     Cancel,
@@ -14,6 +15,8 @@ from bounded_contexts.documents.domain.commands import (
     RequestConversion,
 )
 from bounded_contexts.documents.domain.conversion import Job, known
+from bounded_contexts.documents.domain.document import Document
+from bounded_contexts.documents.domain.document_commands import DocumentChange, RequestDocument
 from schemas.documents.events import ConversionProgressed
 from shared_kernel.decider import execute
 
@@ -45,3 +48,17 @@ async def tell_progress(document_id: UUID, job: Job, read_bytes: int, ports: Job
             at=at,
         )
     )
+
+
+async def request_document(ask: RequestDocument, ports: DocumentPorts) -> Document:
+    """Return the document, which a repeat finds as it is by now. Raise `Refused` when something else was asked for under this
+    id."""
+    found, _, _ = await execute(document, ports.store, ask.document_id, ask, ATTEMPTS)
+    return document.known(found)
+
+
+async def change_document(ask: DocumentChange, ports: DocumentPorts) -> Document:
+    """Return the document after it. What is over stays as it is. Raise `NotFound`, also to who does not own it, `Taken` for one
+    that is over and cannot be cancelled any more."""
+    found, _, _ = await execute(document, ports.store, ask.document_id, ask, ATTEMPTS)
+    return document.known(found)

@@ -1,8 +1,10 @@
 """What a conversion changed: counted in full, told for the first ones."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+TOLD_CHARACTERS = 150_000  # of all that are told with their places: events and frames hold a megabyte
 TOLD = 20  # with their places, unless more are asked for; every further one is counted only
 
 
@@ -44,3 +46,13 @@ class Losses:
     def total(self) -> int:
         """Return how many there were."""
         return self.counts.total()
+
+    @property
+    def to_be_told(self) -> Iterator[Loss]:
+        """Yield the first ones, as far as an event holds them."""
+        room = TOLD_CHARACTERS
+        for each in self.first:
+            room -= len(each.pointer) + len(each.detail)
+            if room < 0:
+                return
+            yield each

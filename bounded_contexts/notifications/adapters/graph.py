@@ -12,6 +12,7 @@ from bounded_contexts.notifications.application.commands import mark_read
 from bounded_contexts.notifications.application.ports import InboxItem, Ports
 from infra.graph import FIRST, Connection, Info, Part, Status, Users, page_by_place, scoped, seen, status_of
 from infra.http import seal_position
+from infra.opaque import OpaqueTokens
 
 
 @strawberry.type
@@ -43,7 +44,10 @@ def graph(ports: Ports, users: Users) -> Part:
         message_id: UUID | None = strawberry.field(description="Of kind `message.received`.")
         conversation_id: UUID | None = strawberry.field(description="Of kind `message.received`.")
         order_id: UUID | None = strawberry.field(description="Of kinds `order.…`.")
-        document_id: UUID | None = strawberry.field(description="Of kinds `conversion.…`.")
+        document_id: UUID | None = strawberry.field(description="Of kinds `conversion.…` and `document.…`.")
+        download: str | None = strawberry.field(
+            description="Of kind `document.rendered`: a link that holds for an hour from now."
+        )
         actor_id: UUID | None = strawberry.field(description="Null where the house did it.")
         preview: str
         created_at: datetime
@@ -53,8 +57,8 @@ def graph(ports: Ports, users: Users) -> Part:
         async def actor(self, info: Info) -> Any:
             return await users.one(info.context, self.actor_id) if self.actor_id else None
 
-    def shown(item: InboxItem) -> Notification:
-        return Notification(**dict(notification_answer(item)))
+    def shown(item: InboxItem, tokens: OpaqueTokens) -> Notification:
+        return Notification(**dict(notification_answer(item, tokens, ports.now())))
 
     @strawberry.type
     class Query:
@@ -72,7 +76,7 @@ def graph(ports: Ports, users: Users) -> Part:
             return await page_by_place(
                 info.context,
                 partial(ports.inbox.page, id_, unread_only=unread),
-                shown,
+                partial(shown, tokens=info.context.tokens),
                 lambda item: (item.raised_at, item.notification_id),
                 first,
                 after,

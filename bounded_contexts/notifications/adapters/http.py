@@ -1,6 +1,6 @@
 """REST face of notifications: parse, call, answer."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bounded_contexts.notifications.application.commands import mark_read
 from bounded_contexts.notifications.application.ports import InboxItem, Ports
+from infra.download_links import seal_link
 from infra.http import (
     Body,
     Cursor,
@@ -26,6 +27,9 @@ from infra.http import (
     seal_position,
     wait_until_stored,
 )
+from infra.opaque import OpaqueTokens
+
+LINK = timedelta(hours=1)
 
 
 class NotificationAnswer(BaseModel):
@@ -34,7 +38,11 @@ class NotificationAnswer(BaseModel):
     message_id: Annotated[UUID | None, Field(description="Of kind `message.received`.")]
     conversation_id: Annotated[UUID | None, Field(description="Of kind `message.received`.")]
     order_id: Annotated[UUID | None, Field(description="Of kinds `order.…`.")]
-    document_id: Annotated[UUID | None, Field(description="Of kinds `conversion.…`.")]
+    document_id: Annotated[UUID | None, Field(description="Of kinds `conversion.…` and `document.…`.")]
+    download: Annotated[
+        str | None,
+        Field(description="Of kind `document.rendered`: a link that holds for an hour from now (docs/generation.md)."),
+    ]
     actor_id: Annotated[UUID | None, Field(description="Null where the house did it: fulfilment, conversions.")]
     preview: str
     created_at: datetime
@@ -92,7 +100,7 @@ def router(ports: Ports) -> APIRouter:
         more = len(found) > limit
         last = found[limit - 1] if more else None
         next_ = seal_place(tokens, last.raised_at, last.notification_id, inbox) if last else None
-        data = [notification_answer(item) for item in found[:limit]]
+        data = [notification_answer(item, tokens, ports.now()) for item in found[:limit]]
         return InboxPage(data=data, page=NextPage(next_cursor=next_, has_more=more))
 
     @routes.get("/notifications/counts")
@@ -119,14 +127,17 @@ def inbox_of(user: UUID) -> str:
     return f"notifications:{user}"
 
 
-def notification_answer(item: InboxItem) -> NotificationAnswer:
+def notification_answer(item: InboxItem, tokens: OpaqueTokens, now: datetime) -> NotificationAnswer:
+    """Return the entry as its user sees it; links are made when it is read, so that none is stored."""
+    is_there = item.kind == "document.rendered"
     return NotificationAnswer(
         id=item.notification_id,
         kind=item.kind,
         message_id=item.cause_id if item.conversation_id else None,
         conversation_id=item.conversation_id,
         order_id=item.cause_id if item.kind.startswith("order.") else None,
-        document_id=item.cause_id if item.kind.startswith("conversion.") else None,
+        document_id=item.cause_id if item.kind.startswith(("conversion.", "document.")) else None,
+        download=seal_link(tokens, f"/api/v1/documents/{item.cause_id}/content", now + LINK) if is_there else None,
         actor_id=item.actor_id,
         preview=item.preview,
         created_at=item.raised_at,

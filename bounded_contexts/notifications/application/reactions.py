@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID, uuid5
 
 from bounded_contexts.notifications.application.ports import Entry, Ports
-from schemas.documents.events import ConversionFailed, DocumentConverted
+from schemas.documents.events import ConversionFailed, DocumentConverted, DocumentFailed, DocumentRendered
 from schemas.messaging.events import MessageDeleted, MessageEdited, MessageErased, MessageSent
 from schemas.notifications.events import NotificationsRead
 from schemas.ordering.events import OrderCancelled, OrderConfirmed, OrderRejected, OrderReturned, OrderShipped
@@ -14,6 +14,8 @@ PREVIEW_LIMIT = 120  # characters
 
 OrderNews = OrderConfirmed | OrderRejected | OrderShipped | OrderCancelled | OrderReturned
 ConversionNews = DocumentConverted | ConversionFailed
+DocumentNews = DocumentRendered | DocumentFailed
+MADE_OF = {"order": "The invoice of your order", "conversation": "The copy of your conversation"}  # others have names
 
 
 async def messages_sent(messages: Sequence[MessageSent], ports: Ports) -> None:
@@ -46,6 +48,11 @@ async def order_changed(event: OrderNews, ports: Ports) -> None:
 async def conversion_over(event: ConversionNews, ports: Ports) -> None:
     """Tell whoever has asked for it."""
     await ports.inbox_writer.raised([entry_of_conversion(event)])
+
+
+async def document_over(event: DocumentNews, ports: Ports) -> None:
+    """Tell whose it is."""
+    await ports.inbox_writer.raised([entry_of_document(event)])
 
 
 async def notifications_read(seen: NotificationsRead, ports: Ports) -> None:
@@ -99,6 +106,26 @@ def entry_of_conversion(event: ConversionNews) -> Entry:
         conversation_id=None,
         actor_id=None,
         preview=text,
+        raised_at=at,
+    )
+
+
+def entry_of_document(event: DocumentNews) -> Entry:
+    """Return the entry of a document that is over, of which there is one, so that a repeat raises none."""
+    what = MADE_OF.get(event.origin) or (f"{event.name}.{event.target}" if event.name else "Your document")
+    match event:
+        case DocumentRendered():
+            kind, text, at = "document.rendered", f"{what} is ready", event.rendered_at
+        case DocumentFailed():
+            kind, text, at = "document.failed", f"{what} could not be made: {event.code}", event.failed_at
+    return Entry(
+        notification_id=notification_id(uuid5(event.document_id, "document"), event.user_id),
+        recipient_id=event.user_id,
+        kind=kind,
+        cause_id=event.document_id,
+        conversation_id=None,
+        actor_id=None,
+        preview=preview_of(text),
         raised_at=at,
     )
 

@@ -23,7 +23,13 @@ from schemas.documents.events import (
     ConversionFailed,
     ConversionProgressed,
     ConversionRequested,
+    DocumentCancelled,
     DocumentConverted,
+    DocumentDeleted,
+    DocumentExpired,
+    DocumentFailed,
+    DocumentRendered,
+    DocumentRequested,
     ResultExpired,
 )
 from schemas.notifications.events import NotificationsRead
@@ -109,6 +115,25 @@ def _conversion_rule(event: type[Event], status: str, moment: str) -> Rule:
     return Rule(f"conversion-{status}", event, attrgetter(moment), _to_owner, payload)
 
 
+def _document_rule(event: type[Event], status: str, moment: str) -> Rule:
+    """Show the owner how a document is that is rendered; `moment` is the field that says when."""
+
+    def payload(of: Any) -> dict[str, Any]:
+        more: dict[str, Any] = {}
+        match of:
+            case DocumentRendered():
+                content = (
+                    f"/api/v1/documents/{of.document_id}/content"  # for whoever is signed in: no link lies on a topic
+                )
+                more = {"content": content, "pages": of.pages, "warnings": sum(of.warnings.values())}
+            case DocumentFailed():
+                more = {"code": of.code}
+        at = rfc3339(getattr(of, moment))
+        return {"type": "document", "document_id": str(of.document_id), "status": status, "at": at, **more}
+
+    return Rule(f"document-{status}", event, attrgetter(moment), _to_owner, payload)
+
+
 RULES = (
     # What somebody has read on one device is no longer new on the others.
     Rule("notifications-read", NotificationsRead, lambda seen: seen.read_at, _seen_elsewhere, _which_are_read),
@@ -126,6 +151,12 @@ RULES = (
     _conversion_rule(ConversionCancelled, "cancelled", "cancelled_at"),
     _conversion_rule(ResultExpired, "expired", "expired_at"),
     _conversion_rule(ConversionDeleted, "deleted", "deleted_at"),
+    _document_rule(DocumentRequested, "waiting", "requested_at"),
+    _document_rule(DocumentRendered, "rendered", "rendered_at"),
+    _document_rule(DocumentFailed, "failed", "failed_at"),
+    _document_rule(DocumentCancelled, "cancelled", "cancelled_at"),
+    _document_rule(DocumentExpired, "expired", "expired_at"),
+    _document_rule(DocumentDeleted, "deleted", "deleted_at"),
 )
 
 

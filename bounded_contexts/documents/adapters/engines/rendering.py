@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import pypdfium2
+
 from bounded_contexts.documents.adapters.engines import docx, pdf, typeset_fonts, xlsx
 from bounded_contexts.documents.adapters.engines.typeset import typeset
 from bounded_contexts.documents.adapters.engines.typeset_blocks import NOT_TAGGED
@@ -107,16 +109,24 @@ def _has(value: Any, name: str, wanted: str) -> bool:
 def _pdf(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:
     profile = profile_of(document)
     if profile is not None:
-        yield typeset(_resolved(document, telling, limits), telling, limits, profile)
+        yield _noted(typeset(_resolved(document, telling, limits), telling, limits, profile), telling)
         return
     pages, entries = _measured(document, limits, pages=True)
     with pdf.laid_out(_resolved(document, telling, limits, entries), telling, limits, pages) as layout:
         has_more = any(typeset_fonts.has(each) for each in layout.missing)
         other = _typeset(document, telling, limits) if has_more else None
         if other is None:
+            telling.losses.notes["pages"] = str(layout.number)
             yield from layout.written()
             return
-    yield other
+    yield _noted(other, telling)
+
+
+def _noted(made: bytes, telling: Telling) -> bytes:
+    """Note what is known of a file by Typst once it is there."""
+    with pypdfium2.PdfDocument(made) as pdf_:
+        telling.losses.notes |= {"engine": "typst", "pages": str(len(pdf_))}
+    return made
 
 
 def _typeset(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> bytes | None:

@@ -20,7 +20,8 @@ from xlsxwriter.image import Image as Picture
 from bounded_contexts.documents.adapters.engines.barcodes import as_image
 from bounded_contexts.documents.adapters.engines.xlsx_cells import Cells, fits
 from bounded_contexts.documents.adapters.engines.xlsx_charts import ChartValues
-from bounded_contexts.documents.adapters.formats.xlsx_cells import ROWS
+from bounded_contexts.documents.adapters.engines.xlsx_features import Features, Place
+from bounded_contexts.documents.adapters.formats.xlsx_cells import ROWS, letters
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import (
     Barcode,
@@ -44,6 +45,7 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Table,
 )
 from bounded_contexts.documents.domain.rendering.charts import Chart
+from bounded_contexts.documents.domain.rendering.sheets import OnSheet
 from bounded_contexts.documents.domain.rendering.telling import Telling
 
 CHUNK: Final = 256 * 1024
@@ -86,6 +88,9 @@ class _Workbook:
         self._breaks: list[int] = []
         self._has_table = False
         self._charts: ChartValues | None = None
+        self._features = Features(workbook)
+        self._letters: dict[str, str] = {}  # of the table's columns, by their keys
+        self._codes: list[str | None] = []  # formats of its columns
 
     def write(self) -> None:
         meta = self._resolved.meta
@@ -104,7 +109,8 @@ class _Workbook:
         for block in self._resolved.body():
             if isinstance(block, Section):
                 self._page = block.page
-                self._end_sheet()
+                if self._resolved.sheets != "single":
+                    self._end_sheet()
             elif isinstance(block, Table):
                 self._table(block)
             else:
@@ -227,36 +233,52 @@ class _Workbook:
         self._row = min(self._row + int(chart.height / ROW), ROWS)
 
     def _table(self, table: Table) -> None:
-        if table.sheet is not None or self._sheet is None:
-            self._begin_sheet(table.sheet)
+        own = table.on_sheet
+        if self._sheet is None or self._begins(own):
+            self._begin_sheet(own.sheet)
+            if own.hidden and len(self._names) > 1:  # a workbook shows one sheet at least
+                self._sheet.hide()
         if table.caption is not None:
             self._text(table.caption.runs, table.caption.style)
         top = self._row
         rows = self._sized(table)
-        for row in table.header:
+        self._codes = [column.on_sheet.code for column in table.columns]
+        for row in _as_titles(table, self._features.titled(table.columns)) if own.is_object else table.header:
             self._cells_of(row)
         self._freeze(table, top)
-        last = self._row - 1
+        first = self._row
+        last = first - 1
+        self._letters = {column.key: letters(at) for at, column in enumerate(table.columns) if column.key}
         for number, row in enumerate(rows):
             self._cells_of(row, table.zebra and number % 2 == 1 and row.kind == "body")
             last = self._row - 1 if row.kind == "body" else last
         if table.footer:
             self._cells_of(table.footer)
-        if table.autofilter and not self._has_table:
+        if own.autofilter and not own.is_object and not self._has_table:
             titles = top + max(len(table.header) - 1, 0)
             self._sheet.autofilter(titles, 0, max(last, titles), len(table.columns) - 1)
+        self._features.add(self._sheet, table, Place(first - 1 if table.header else None, first, last))
         self._has_table = True
-        if table.sheet is None:
+        if not self._begins(own):
             self._row = min(self._row + 1, ROWS)
 
     def _freeze(self, table: Table, top: int) -> None:
         if self._has_table or not table.header:
             return
+        own = table.on_sheet
         last = top + len(table.header) - 1
         if table.repeat_header:
             self._sheet.repeat_rows(top, last)
-        if table.freeze:
-            self._sheet.freeze_panes(last + 1, 0)
+        if own.freeze_header or own.freeze_columns:
+            self._sheet.freeze_panes(last + 1 if own.freeze_header else 0, own.freeze_columns)
+
+    def _begins(self, own: OnSheet) -> bool:
+        match self._resolved.sheets:
+            case "per-table":
+                return True
+            case "named":
+                return own.sheet is not None
+        return False
 
     def _cells_of(self, row: Row, zebra: bool = False) -> None:
         number = self._next()
@@ -264,7 +286,12 @@ class _Workbook:
         for column, cell in enumerate(row.cells):
             if cell is None:
                 continue
-            self._cells.cell(self._sheet, number, column, _flat(cell) if cell.blocks else cell, background)
+            if cell.formula:
+                text = cell.formula.text(lambda key: f"{self._letters[key]}{number + 1}")
+                self._cells.formula(self._sheet, number, column, cell, text, background, self._codes[column])
+            else:
+                shown = _flat(cell) if cell.blocks else cell
+                self._cells.cell(self._sheet, number, column, shown, background, self._codes[column])
             if cell.across > 1 or cell.down > 1:
                 last = min(number + cell.down, ROWS) - 1, column + cell.across - 1
                 self._sheet.merge.append([number, column, *last])  # merge_range would write rows that are not yet due
@@ -288,7 +315,7 @@ class _Workbook:
                     width = _longest([row.cells[number] for row in chain(table.header, sample)])
             width = min(max(width, self._widths.get(number, 1.0)), 255.0)
             self._widths[number] = width
-            self._sheet.set_column(number, number, width)
+            self._sheet.set_column(number, number, width, None, {"hidden": column.on_sheet.hidden})
         yield from sample
         yield from rows
 
@@ -302,6 +329,14 @@ def _flat(cell: Cell) -> Cell:
             mark = [Run(f"{block.mark} ", block.style)] if isinstance(block, ListItem) else []
             runs += [*before, *mark, *block.runs]
     return replace(cell, runs=tuple(runs), blocks=())
+
+
+def _as_titles(table: Table, names: list[str]) -> Iterator[Row]:
+    """The header of a table that is an object: its titles are the names of its columns."""
+    yield from table.header[:-1]
+    if table.header:
+        titles = [(column.title, name) for column, name in zip(table.columns, names, strict=True)]
+        yield Row(tuple([replace(cell, runs=(Run(name, cell.style),), value=name) for cell, name in titles]))
 
 
 def _longest(cells: list[Cell | None]) -> float:

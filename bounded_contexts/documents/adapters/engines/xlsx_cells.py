@@ -15,6 +15,7 @@ DIGITS: Final = 15
 ADDRESS: Final = 2_000  # characters of a link
 LINKS: Final = 65_000  # of a sheet
 _MOMENTS: Final[dict[type, str]] = {datetime: "yyyy-mm-dd hh:mm:ss", date: "yyyy-mm-dd", time: "hh:mm:ss"}
+_EPOCH: Final = date(1899, 12, 30).toordinal()
 CODES: Final = 255  # characters of a header or footer
 
 
@@ -33,8 +34,10 @@ class Cells:
         self._formats: dict[Any, Any] = {}
         self._links: dict[Any, int] = {}
 
-    def cell(self, sheet: Any, row: int, column: int, cell: Cell, background: str | None) -> None:
-        """Write a cell of a table."""
+    def cell(
+        self, sheet: Any, row: int, column: int, cell: Cell, background: str | None, code: str | None = None
+    ) -> None:
+        """Write a cell of a table; `code` is a format of numbers before that of its style."""
         value = cell.value
         wanted = cell.style.number_format
         if wanted is not None and isinstance(value, str):
@@ -42,14 +45,28 @@ class Cells:
         if isinstance(value, bool):
             sheet.write_boolean(row, column, value, self._format(cell.style, background=background))
         elif isinstance(value, int | float | Decimal) and (number := _number(value)) is not None:
-            sheet.write_number(row, column, number, self._format(cell.style, code_of(wanted), background))
+            sheet.write_number(row, column, number, self._format(cell.style, code or code_of(wanted), background))
         elif isinstance(value, date | time) and (moment := _moment(value)) is not None:
-            code = _MOMENTS[type(value)]
-            sheet.write_datetime(row, column, moment, self._format(cell.style, code, background))
+            shown = self._format(cell.style, code or _MOMENTS[type(value)], background)
+            sheet.write_datetime(row, column, moment, shown)
         else:
             if isinstance(value, int | float | Decimal):
                 self._telling.warn("number_as_text", "more digits than a cell holds")
             self.text(sheet, row, column, cell.runs, cell.style, background=background)
+
+    def formula(
+        self, sheet: Any, row: int, column: int, cell: Cell, text: str, background: str | None, code: str | None = None
+    ) -> None:
+        """Write a formula, and what it gives for those who do not work it out."""
+        value = cell.value
+        wanted = code or code_of(cell.style.number_format)
+        if isinstance(value, Decimal | float):
+            value = float(value)
+        elif isinstance(value, date | time):
+            wanted = wanted or _MOMENTS[type(value)]
+            value = _serial(value)
+        shown = "" if value is None else value
+        sheet.write_formula(row, column, text, self._format(cell.style, wanted, background), shown)
 
     def text(
         self,
@@ -139,6 +156,14 @@ def _number(value: int | float | Decimal) -> float | None:
     if exact is None or len(exact.normalize().as_tuple().digits) > DIGITS or abs(exact.adjusted()) > 300:
         return None
     return float(exact)
+
+
+def _serial(value: date | time) -> float:
+    """Return a date or time as workbooks count it, in days."""
+    if isinstance(value, time):
+        return (value.hour * 3600 + value.minute * 60 + value.second) / 86_400
+    days = value.toordinal() - _EPOCH
+    return days + _serial(value.time()) if isinstance(value, datetime) else days
 
 
 def _moment(value: date | time) -> Any:

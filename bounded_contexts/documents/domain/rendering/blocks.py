@@ -1,11 +1,13 @@
 """The resolved model: what an engine is given. No templates, no data, no markup; lengths in points (1/72 inch)."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from bounded_contexts.documents.domain.rendering.barcodes import ErrorCorrection, Symbology
 from bounded_contexts.documents.domain.rendering.charts import Chart
+from bounded_contexts.documents.domain.rendering.formulas import Formula
+from bounded_contexts.documents.domain.rendering.sheets import ColumnOnSheet, OnSheet, SheetsOf
 from bounded_contexts.documents.domain.values import Value
 
 Align = Literal["left", "center", "right", "justify"]
@@ -108,6 +110,7 @@ class Cell:
     across: int = 1  # columns
     down: int = 1  # rows
     blocks: "tuple[Block, ...]" = ()  # in place of the text
+    formula: Formula | None = None  # that gives the value
 
     @property
     def text(self) -> str:
@@ -121,6 +124,8 @@ class Column:
 
     title: Cell
     width: Width
+    key: str | None = None
+    on_sheet: ColumnOnSheet = field(default_factory=ColumnOnSheet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +153,7 @@ class Table:
     zebra: bool = False
     borders: bool = True
     caption: Paragraph | None = None
-    sheet: str | None = None  # of a workbook
-    freeze: bool = False
-    autofilter: bool = False
+    on_sheet: OnSheet = field(default_factory=OnSheet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,4 +281,5 @@ class Resolved:
     footer: Furniture
     body: Callable[[], Iterator[Block]]
     watermark: Watermark | None = None
+    sheets: SheetsOf = "named"  # what begins one in a workbook
     entries: tuple[Entry, ...] = ()  # all headings, where a table of contents wants them

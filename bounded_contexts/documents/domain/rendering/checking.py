@@ -6,6 +6,7 @@ from typing import Any, Final
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import Page
 from bounded_contexts.documents.domain.rendering.checking_graphics import drawn_problems
+from bounded_contexts.documents.domain.rendering.checking_sheets import sheet_problems
 from bounded_contexts.documents.domain.rendering.expressions import expression, path_of, template
 from bounded_contexts.documents.domain.rendering.functions import moment_of
 from bounded_contexts.documents.domain.rendering.images import decoded, pixels
@@ -67,6 +68,7 @@ class _Checking:
             yield from self._image(value, pointer)
         elif kind == "table":
             yield from _table(value, pointer)
+            yield from sheet_problems(value, pointer)
         elif "blocks" in value and "value" in value:
             yield Problem(pointer, "not_allowed", "a cell or column has either a value or blocks")
         elif kind in ("barcode", "chart"):
@@ -78,7 +80,7 @@ class _Checking:
         for name, each in value.items():
             if name.startswith("x-") or (name in _STYLES and isinstance(each, str)):
                 yield from self.style(each, f"{pointer}/{name}") if name in _STYLES else ()
-            elif not (kind == "image" and name == "data"):
+            elif name != "formula" and not (kind == "image" and name == "data"):
                 yield from self.walk(each, f"{pointer}/{escaped(name)}", name)
 
     def _string(self, value: str, pointer: str, key: str) -> Iterator[Problem]:

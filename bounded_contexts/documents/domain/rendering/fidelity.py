@@ -24,6 +24,7 @@ FIDELITY: Final[dict[str, tuple[str, str, str, str]]] = {
     "table.breakRows": (N, N, D, ""),
     "blocks in a cell": (N, N, A, "XLSX: their texts, one below the other in the cell"),
     "table.formats": (N, N, N, "styles by condition are evaluated when rendered"),
+    "formula": (A, A, N, "PDF, DOCX: its value"),
     "column.width": (N, A, A, "DOCX: auto is left to the program; XLSX: rounded to characters, auto by the first rows"),
     "numberFormat": (N, N, N, "XLSX: values stay numbers and dates, with a format of the cell"),
     "image": (N, N, N, "PNG, JPEG"),

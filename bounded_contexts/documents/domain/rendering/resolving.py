@@ -84,6 +84,7 @@ class _Resolving:
             self._furniture("footer"),
             self._body,
             self._watermark(),
+            self._document.get("output", {}).get("xlsx", {}).get("sheets", "named"),
         )
 
     def _meta(self) -> Meta:

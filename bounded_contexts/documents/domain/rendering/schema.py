@@ -21,6 +21,7 @@ from bounded_contexts.documents.domain.rendering.schema_parts import a_list as _
 from bounded_contexts.documents.domain.rendering.schema_parts import an_object as _object
 from bounded_contexts.documents.domain.rendering.schema_parts import integer as _integer
 from bounded_contexts.documents.domain.rendering.schema_parts import ref as _ref
+from bounded_contexts.documents.domain.rendering.schema_sheets import XLSX_OUTPUT
 from bounded_contexts.documents.domain.rendering.schema_tables import TABLE, TABLE_DEFS
 from bounded_contexts.documents.domain.rendering.standards import PDF_OUTPUT
 
@@ -211,7 +212,7 @@ DOCUMENT: Final[Schema] = {
                 "propertyNames": NAME,
                 "additionalProperties": _ref("namedStyle"),
             },
-            "output": _object({"pdf": _object(PDF_OUTPUT)}),
+            "output": _object({"pdf": _object(PDF_OUTPUT), "xlsx": XLSX_OUTPUT}),
             "page": _ref("page"),
             "header": _ref("furniture"),
             "footer": _ref("furniture"),

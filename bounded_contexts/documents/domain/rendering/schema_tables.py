@@ -14,6 +14,7 @@ from bounded_contexts.documents.domain.rendering.schema_parts import (
     integer,
     ref,
 )
+from bounded_contexts.documents.domain.rendering.schema_sheets import COLUMN_ON_SHEET, FORMULA, TABLE_ON_SHEET
 from bounded_contexts.documents.domain.rendering.spans import OWN
 
 COLUMNS: Final = 200
@@ -35,7 +36,7 @@ TABLE: Final = an_object(
         "borders": BOOLEAN,
         "caption": ref("text"),
         "style": ref("style"),
-        "xlsx": an_object({"sheet": STRING, "freeze": BOOLEAN, "autofilter": BOOLEAN}),
+        "xlsx": TABLE_ON_SHEET,
     },
     "columns",
     "rows",
@@ -73,14 +74,17 @@ TABLE_DEFS: Final[dict[str, Any]] = {
     "rowGroup": an_object({"value": ref("expression"), "header": STRING, "subtotal": STRING}, "value"),
     "column": an_object(
         {
+            "key": NAME,
             "title": ref("text"),
             "width": WIDTH,
             "value": ref("expression"),
+            "formula": FORMULA,
             "blocks": ref("nested"),
             "style": ref("style"),
             "titleStyle": ref("style"),
             "total": {"enum": list(FUNCTIONS_OF_TOTALS)},
             "totalText": STRING,
+            "xlsx": COLUMN_ON_SHEET,
             "formats": a_list(an_object({"when": ref("expression"), "style": ref("style")}, "when", "style"), 50),
         },
     ),

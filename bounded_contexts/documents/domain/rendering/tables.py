@@ -7,8 +7,11 @@ from typing import Any, Literal
 
 from bounded_contexts.documents.domain.errors import TooLarge
 from bounded_contexts.documents.domain.rendering.blocks import Block, Cell, Column, Paragraph, Row, Run, Style, Table
+from bounded_contexts.documents.domain.rendering.column_formulas import ColumnFormulas
 from bounded_contexts.documents.domain.rendering.expressions import Compiled, each_of, expression, named, path_of, truth
+from bounded_contexts.documents.domain.rendering.formulas import Formula, formula
 from bounded_contexts.documents.domain.rendering.groups import Groups, Level
+from bounded_contexts.documents.domain.rendering.sheeting import column_on_sheet, on_sheet
 from bounded_contexts.documents.domain.rendering.spans import Grid, is_cell, size_of
 from bounded_contexts.documents.domain.rendering.styles import width_of
 from bounded_contexts.documents.domain.rendering.telling import Telling
@@ -29,6 +32,7 @@ class _Plan:
     total: Total
     total_text: str | None
     blocks: list[dict[str, Any]] | None
+    formula: Formula | None = None
 
 
 class Tables:
@@ -50,7 +54,6 @@ class Tables:
             footer = self._static(block["footer"], bold, Grid(len(plans)), f"{pointer}/footer")
         caption_style = self._texts.styles.over(self._base, "caption")
         caption = block.get("caption")
-        own_xlsx = block.get("xlsx", {})
         columns = tuple(
             self._column(column, style, f"{pointer}/columns/{number}") for number, column in enumerate(block["columns"])
         )
@@ -67,9 +70,7 @@ class Tables:
             caption=Paragraph(self._texts.runs(caption, caption_style, f"{pointer}/caption"), caption_style)
             if caption is not None
             else None,
-            sheet=self._texts.filled(own_xlsx["sheet"]) if "sheet" in own_xlsx else None,
-            freeze=own_xlsx.get("freeze", False),
-            autofilter=own_xlsx.get("autofilter", False),
+            on_sheet=on_sheet(block.get("xlsx", {}), self._texts),
         )
 
     def _tell(self, block: dict[str, Any]) -> None:
@@ -82,7 +83,10 @@ class Tables:
         runs = self._texts.runs(column.get("title", ""), title_style, f"{pointer}/title")
         if column.get("width", "auto") == "auto":
             self._telling.uses("column.width")
-        return Column(Cell(runs, title_style), width_of(column.get("width", "auto")))
+        if "formula" in column:
+            self._telling.uses("formula")
+        width, own = width_of(column.get("width", "auto")), column_on_sheet(column.get("xlsx", {}), self._texts)
+        return Column(Cell(runs, title_style), width, column.get("key"), own)
 
     def _title_style(self, column: dict[str, Any], style: Style) -> Style:
         styles = self._texts.styles
@@ -111,15 +115,17 @@ class Tables:
             self._telling.uses("numberFormat")
         value = expression(column["value"]) if "value" in column else None
         blocks = column.get("blocks")
-        return _Plan(value, own, formats, Total(column.get("total")), column.get("totalText"), blocks)
+        own_formula = formula(column["formula"]) if "formula" in column else None
+        return _Plan(value, own, formats, Total(column.get("total")), column.get("totalText"), blocks, own_formula)
 
     def _rows(self, block: dict[str, Any], plans: list[_Plan], style: Style, pointer: str) -> Iterator[Row]:
         given = block["rows"]
+        formulas = ColumnFormulas(block["columns"])
         self._telling.pointer = f"{pointer}/rows"
         rows = (
-            self._of_data(block, plans, style, pointer)
+            self._of_data(block, plans, formulas, style, pointer)
             if isinstance(given, dict)
-            else self._of_lists(given, plans, f"{pointer}/rows")
+            else self._of_lists(given, plans, formulas, f"{pointer}/rows")
         )
         yield from self._carrying(rows, block["carried"], plans) if "carried" in block else rows
         if any(plan.total.function or plan.total_text for plan in plans):
@@ -127,7 +133,9 @@ class Tables:
             texts = [None if plan.total_text is None else self._texts.filled(plan.total_text) for plan in plans]
             yield self._sums([plan.total.value for plan in plans], texts, plans, "total")
 
-    def _of_data(self, block: dict[str, Any], plans: list[_Plan], style: Style, pointer: str) -> Iterator[Row]:
+    def _of_data(
+        self, block: dict[str, Any], plans: list[_Plan], formulas: ColumnFormulas, style: Style, pointer: str
+    ) -> Iterator[Row]:
         context, given = self._texts.context, block["rows"]
         groups = Groups(block.get("groupBy", ()), [plan.total.function for plan in plans])
         for _ in each_of(context, path_of(given["each"]), given["each"], given["as"]):
@@ -137,14 +145,32 @@ class Tables:
                 for level in groups.opening(first, context):
                     if level.header is not None:
                         yield self._group(level, style, plans)
-            yield self._row(plans, groups, pointer)
+            yield self._row(plans, formulas, groups, pointer)
         yield from self._closed(groups, 0, plans)
 
-    def _of_lists(self, given: list[list[Value]], plans: list[_Plan], pointer: str) -> Iterator[Row]:
+    def _of_lists(
+        self, given: list[list[Value]], plans: list[_Plan], formulas: ColumnFormulas, pointer: str
+    ) -> Iterator[Row]:
         grid = Grid(len(plans))
         for number, cells in enumerate(given):
             self._count()
-            yield self._static(cells, plans, grid, f"{pointer}/{number}")
+            row = self._static(cells, plans, grid, f"{pointer}/{number}")
+            yield self._computed(row, plans, formulas) if any(formulas.formulas) else row
+
+    def _computed(self, row: Row, plans: list[_Plan], formulas: ColumnFormulas) -> Row:
+        """A row of cells with what formulas give in those that are empty."""
+        values = [None if cell is None else cell.value for cell in row.cells]
+        filled = formulas.fill(values, self._texts.context)
+        cells = list(row.cells)
+        for at, (cell, each) in enumerate(zip(row.cells, formulas.formulas, strict=True)):
+            if cell is None or each is None or cell.blocks:
+                continue
+            if at in filled:
+                plans[at].total.add(values[at])
+                style = self._styled(values[at], plans[at]) if plans[at].formats else cell.style
+                cell = replace(self._shown(values[at], style), across=cell.across, down=cell.down)
+            cells[at] = replace(cell, formula=each)
+        return replace(row, cells=tuple(cells))
 
     def _group(self, level: Level, style: Style, plans: list[_Plan]) -> Row:
         own = self._texts.styles.over(style, "group")
@@ -195,10 +221,11 @@ class Tables:
         if self.rows > limit:
             raise TooLarge("rows", limit)
 
-    def _row(self, plans: list[_Plan], groups: Groups, pointer: str) -> Row:
+    def _row(self, plans: list[_Plan], formulas: ColumnFormulas, groups: Groups, pointer: str) -> Row:
         self._count()
         context = self._texts.context
         values = [plan.value(context) if plan.value else None for plan in plans]
+        formulas.fill(values, context)
         if groups.levels:
             for column, value in enumerate(values):
                 groups.add(column, value)
@@ -216,7 +243,7 @@ class Tables:
         style = self._styled(value, plan) if plan.formats else plan.style
         if plan.blocks is not None:
             return self._holding(plan.blocks, style, f"{pointer}/columns/{column}/blocks")
-        return Cell((Run(self._texts.of_value(value, style), style),), style, value)
+        return Cell((Run(self._texts.of_value(value, style), style),), style, value, formula=plan.formula)
 
     def _styled(self, value: Value, plan: _Plan) -> Style:
         style, context = plan.style, self._texts.context

@@ -1,0 +1,265 @@
+"""REST face of documents that are rendered: parse, call, answer (docs/generation.md)."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, Final, TypeVar
+from uuid import UUID, uuid4
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from bounded_contexts.documents.adapters.document_bodies import (
+    NEW_DOCUMENT,
+    TO_PREVIEW,
+    TO_VALIDATE,
+    DocumentAnswer,
+    DocumentPage,
+    FindingsAnswer,
+    LinkAnswer,
+    document_answer,
+    document_summary,
+    filename_of,
+    findings_answer,
+    new_document,
+    to_preview,
+    to_validate,
+    unreadable,
+)
+from bounded_contexts.documents.adapters.downloads import download
+from bounded_contexts.documents.adapters.http_taking_in import IdempotencyKey
+from bounded_contexts.documents.adapters.negotiation import attachment, kept_name
+from bounded_contexts.documents.application import discarding
+from bounded_contexts.documents.application.delivering import document_for, file_for, linked_file
+from bounded_contexts.documents.application.document_ports import DocumentPorts, Renderer
+from bounded_contexts.documents.application.requesting import Instructions, request_own
+from bounded_contexts.documents.domain.document import Document, File
+from bounded_contexts.documents.domain.document_commands import requested_document_id
+from bounded_contexts.documents.domain.rendering.fidelity import Target
+from bounded_contexts.documents.domain.rendering.schema import DOCUMENT
+from infra.access_tokens import Unauthenticated
+from infra.download_links import LONGEST, check_link, seal_link
+from infra.http import (
+    APPLIED,
+    Cursor,
+    Limit,
+    NextPage,
+    PerhapsSignedIn,
+    PreferWait,
+    SignedIn,
+    Tokens,
+    open_place,
+    problems,
+    seal_place,
+)
+from infra.positions import comes_true
+from shared_kernel.blobs import BlobName
+from shared_kernel.errors import Unsupported
+from shared_kernel.permissions import require
+
+RENDER = "documents:render"
+DOCUMENTS_PATH = "/documents"
+VALIDATE_PATH = "/documents/validate"
+PREVIEW_PATH = "/documents/preview"
+WIDEST = 4_000  # pixels of a preview
+A_PART: Final[dict[int | str, dict[str, Any]]] = {
+    **problems(409, 410, 416),
+    206: {"description": "The part that `Range` names."},
+    304: {"description": "You have it: `If-None-Match`."},
+}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What is done while somebody waits: who looks instructions over and shows their pages."""
+
+    renderer: Renderer
+    input_bytes: int
+
+
+def content_path(document_id: UUID) -> str:
+    """Return where the document's file is."""
+    return f"/api/v1{DOCUMENTS_PATH}/{document_id}/content"
+
+
+def document_routes(ports: DocumentPorts, looked: Looked) -> APIRouter:
+    """Return the routes of documents that are rendered."""
+    routes = APIRouter(prefix=DOCUMENTS_PATH, tags=["documents"], responses=problems(401, 404, 422, 503))
+
+    @routes.post(
+        "",
+        status_code=202,
+        responses=problems(400, 403, 409, 413, 429)
+        | {201: {"model": DocumentAnswer, "description": "It is over within the time of `Prefer`."}},
+        openapi_extra=NEW_DOCUMENT,
+    )
+    async def request_a_document(
+        request: Request,
+        response: Response,
+        user: SignedIn,
+        wait: PreferWait,
+        idempotency_key: IdempotencyKey = None,
+    ) -> DocumentAnswer:
+        """Have a document rendered; with the permission `documents:render`."""
+        require(user.roles, RENDER)
+        asked = await _read(request, new_document)
+        id_ = requested_document_id(user.id, idempotency_key) if idempotency_key else uuid4()
+        instructions = Instructions(
+            document_id=id_,
+            user_id=user.id,
+            target=asked.format,
+            name=_stem(asked.filename, asked.format),
+            content=bytes(asked.document),
+            lifetime=ports.terms.lifetime,
+        )
+        found = await request_own(instructions, ports)
+        response.headers["Location"] = f"/api/v1{DOCUMENTS_PATH}/{id_}"
+        if wait:
+            found = await _waited(id_, user.id, wait, ports)
+        if wait and not found.is_open:
+            response.status_code = 201
+            response.headers.update(APPLIED)
+        return document_answer(id_, found, content_path(id_))
+
+    @routes.get("")
+    async def list_documents(user: SignedIn, tokens: Tokens, limit: Limit = 50, cursor: Cursor = None) -> DocumentPage:
+        """List your documents, last requested first."""
+        of = f"documents:{user.id}"
+        found = await ports.documents.of_user(user.id, limit + 1, open_place(tokens, cursor, of))
+        last = found[limit - 1] if len(found) > limit else None
+        next_ = seal_place(tokens, last.requested_at, last.document_id, of) if last else None
+        page = NextPage(next_cursor=next_, has_more=last is not None)
+        return DocumentPage(data=[document_summary(each) for each in found[:limit]], page=page)
+
+    @routes.get("/{document_id:uuid}")
+    async def read_a_document(document_id: UUID, user: SignedIn) -> DocumentAnswer:
+        """How a document of yours is: where its file is, what became other than asked, why it failed and where."""
+        return document_answer(document_id, await document_for(document_id, user.id, ports), content_path(document_id))
+
+    @routes.get("/{document_id:uuid}/content", response_class=StreamingResponse, responses=A_PART)
+    async def download_a_document(
+        document_id: UUID,
+        user: PerhapsSignedIn,
+        tokens: Tokens,
+        request: Request,
+        link: Annotated[str | None, Query(max_length=200, description="What a link brings with it.")] = None,
+    ) -> Response:
+        """Download the file, or one range of it: yours, or by a link."""
+        if link is not None:
+            check_link(tokens, content_path(document_id), link, ports.now())
+            found, file = await linked_file(document_id, ports)
+        elif user is not None:
+            found, file = await file_for(document_id, user.id, ports)
+        else:
+            raise Unauthenticated("unauthenticated", "send `Authorization: Bearer <token>`, or a link")
+        blob = BlobName(document_id, file.id)
+        return await download(request, ports.blobs, blob, file.size, file.sha256, _told(found, file))
+
+    @routes.post("/{document_id:uuid}/links", status_code=201, responses=problems(409, 410))
+    async def make_a_link(
+        document_id: UUID,
+        user: SignedIn,
+        tokens: Tokens,
+        seconds: Annotated[
+            int, Query(ge=1, le=int(LONGEST.total_seconds()), description="How long it holds, a day at most.")
+        ] = 3600,
+    ) -> LinkAnswer:
+        """Make a link by which anybody who has it may download the file of a document of yours."""
+        _, file = await file_for(document_id, user.id, ports)
+        until = min(ports.now() + timedelta(seconds=seconds), file.expires_at).replace(microsecond=0)
+        return LinkAnswer(link=seal_link(tokens, content_path(document_id), until), expires_at=until)
+
+    @routes.delete("/{document_id:uuid}", status_code=204)
+    async def delete_a_document(document_id: UUID, user: SignedIn) -> None:
+        """Delete a document with its file; one that waits or is rendered is cancelled."""
+        await discarding.delete(document_id, user.id, ports)
+
+    @routes.post("/{document_id:uuid}:cancel", responses=problems(409))
+    async def cancel_a_document(document_id: UUID, user: SignedIn) -> DocumentAnswer:
+        """Have it not rendered any more; twice is once."""
+        return document_answer(
+            document_id, await discarding.cancel(document_id, user.id, ports), content_path(document_id)
+        )
+
+    @routes.post("/validate", responses=problems(400, 403, 413), openapi_extra=TO_VALIDATE)
+    async def validate_a_document(request: Request, user: SignedIn) -> FindingsAnswer:
+        """Find all that is wrong with a document, and what each format would do to it; nothing is kept."""
+        require(user.roles, RENDER)
+        asked = await _read(request, to_validate)
+        return findings_answer(await looked.renderer.findings(asked.formats, _pieces(asked.document)))
+
+    @routes.post(
+        "/preview",
+        response_class=Response,
+        responses=problems(400, 403, 413)
+        | {
+            200: {
+                "description": "The page.",
+                "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+                "headers": {"X-Page-Count": {"description": "Pages there are.", "schema": {"type": "integer"}}},
+            }
+        },
+        openapi_extra=TO_PREVIEW,
+    )
+    async def preview_a_document(
+        request: Request,
+        user: SignedIn,
+        page: Annotated[int, Query(ge=1, le=20_000)] = 1,
+        width: Annotated[int, Query(ge=16, le=WIDEST, description="Pixels.")] = 800,
+    ) -> Response:
+        """Show a page of the document as an image; nothing is kept."""
+        require(user.roles, RENDER)
+        asked = await _read(request, to_preview)
+        image, pages = await looked.renderer.preview(page, width, _pieces(asked.document))
+        return Response(
+            image, media_type="image/png", headers={"X-Page-Count": str(pages), "Cache-Control": "no-store"}
+        )
+
+    @routes.get("/schemas/document/1.0")
+    async def read_the_schema(user: SignedIn) -> dict[str, Any]:
+        """Read the JSON Schema of documents."""
+        return DOCUMENT
+
+    return routes
+
+
+async def _read(request: Request, decode: Callable[[bytes], T]) -> T:
+    """Return the body. Raise `Refused`, `Malformed`, `Unsupported`."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise Unsupported("unsupported_media_type", "send `Content-Type: application/json`")
+    try:
+        return decode(await request.body())
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise unreadable(error) from None
+
+
+async def _pieces(document: msgspec.Raw) -> AsyncIterator[bytes]:
+    yield bytes(document)
+
+
+async def _waited(document_id: UUID, user_id: UUID, wait: float, ports: DocumentPorts) -> Document:
+    """Return the document once it is over, or as it is after so many seconds."""
+    found = await document_for(document_id, user_id, ports)
+
+    async def is_over() -> bool:
+        nonlocal found
+        found = await document_for(document_id, user_id, ports)
+        return not found.is_open
+
+    await comes_true(is_over, wait)
+    return found
+
+
+def _stem(filename: str | None, target: Target) -> str | None:
+    """Return the file's name without its extension, as it may be kept and shown."""
+    return kept_name(filename.removesuffix(f".{target}").strip(". ")) if filename else None
+
+
+def _told(document: Document, file: File) -> dict[str, str]:
+    return {
+        "Content-Type": file.media_type,
+        "Content-Disposition": attachment(filename_of(document.name, document.target)),
+    }

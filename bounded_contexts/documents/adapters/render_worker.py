@@ -1,0 +1,121 @@
+"""What a worker does that renders: read the instructions, write a file, a page of it, or what is wrong. It runs in a process of
+its own, which may die of it (docs/adr/0048)."""
+
+import io
+from collections.abc import Generator
+from importlib.metadata import version
+from typing import Final
+
+import pypdfium2
+
+from bounded_contexts.documents.adapters.engines import rendering
+from bounded_contexts.documents.adapters.engines.rendering import MEDIA_TYPES, Rendering
+from bounded_contexts.documents.adapters.render_messages import (
+    Find,
+    Found,
+    Preview,
+    Render,
+    Rendered,
+    Shown,
+    Wrong,
+    encode,
+    task_of,
+)
+from bounded_contexts.documents.adapters.worker_messages import failed
+from bounded_contexts.documents.application.document_ports import Findings, RenderReport, TargetFindings
+from bounded_contexts.documents.domain.losses import Losses
+from bounded_contexts.documents.domain.rendering.fidelity import Target
+from bounded_contexts.documents.domain.rendering.problems import Invalid, Problem
+from infra.worker_frames import Source
+from shared_kernel.errors import NotFound, Refused
+
+READ: Final = 1 << 20
+PIXELS: Final = 16_000_000  # of a preview; a page may be long and narrow
+ENGINES: Final[dict[Target, str]] = {  # the packages that write the files, unless a rendering notes another
+    "pdf": "reportlab",
+    "docx": "headwater",
+    "xlsx": "xlsxwriter",
+}
+
+
+def work(task: bytes, source: Source) -> Generator[bytes, None, bytes]:
+    """Do the task. Return an outcome as render_messages.py has it; a refusal is one, too."""
+    asked = task_of(task)
+    try:
+        data = _all(source, asked.limits.input_bytes)
+        match asked:
+            case Render():
+                outcome: Rendered | Found | Shown = yield from _rendered(data, asked)
+            case Find():
+                outcome = Found(_findings(data, asked))
+            case Preview():
+                outcome = yield from _shown(data, asked)
+    except Invalid as error:
+        return encode(Wrong(error.problems))
+    except Refused as error:
+        return encode(failed(error))
+    return encode(outcome)
+
+
+def _all(source: Source, limit: int) -> bytes:
+    """Return the instructions; of those that are too long so much that whoever reads them sees it."""
+    data = bytearray()
+    while len(data) <= limit and (piece := source.read(READ)):
+        data += piece
+    return bytes(data)
+
+
+def _rendered(data: bytes, task: Render) -> Generator[bytes, None, Rendered]:
+    made = Rendering(task.limits, Losses(told=task.told))
+    yield from rendering.render(data, task.target, made)
+    losses = made.losses
+    engine = losses.notes.get("engine", ENGINES[task.target])
+    warnings, first = dict(losses.counts), tuple(losses.to_be_told)
+    return Rendered(RenderReport(MEDIA_TYPES[task.target], _pages(losses), warnings, first, engine, version(engine)))
+
+
+def _findings(data: bytes, task: Find) -> Findings:
+    try:
+        rendering.check(data, task.limits)
+    except Invalid as error:
+        return Findings(error.problems, None, {})
+    pages: int | None = None
+    targets: dict[str, TargetFindings] = {}
+    for target in task.targets:
+        made = Rendering(task.limits, Losses(told=task.told))
+        refusal = None
+        try:
+            for _ in rendering.render(data, target, made):
+                pass
+        except Invalid as error:
+            refusal = error.problems[0]
+        except Refused as error:
+            refusal = Problem(str(error.more.get("pointer", "")), error.code, error.detail)
+        losses = made.losses
+        targets[target] = TargetFindings(dict(losses.counts), tuple(losses.to_be_told), refusal)
+        pages = _pages(losses) if target == "pdf" and refusal is None else pages
+    return Findings((), pages, targets)
+
+
+def _shown(data: bytes, task: Preview) -> Generator[bytes, None, Shown]:
+    made = b"".join(rendering.render(data, "pdf", Rendering(task.limits)))
+    with pypdfium2.PdfDocument(made) as pdf:
+        pages = len(pdf)
+        if task.page > pages:
+            raise NotFound("page_not_found", f"it has {pages} pages")
+        yield _png(pdf[task.page - 1], task.width)
+    return Shown(pages)
+
+
+def _png(page: pypdfium2.PdfPage, width: int) -> bytes:
+    across, down = page.get_size()
+    scale = min(width / across, (PIXELS / (across * down)) ** 0.5)
+    image = page.render(scale=scale).to_pil()
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+def _pages(losses: Losses) -> int | None:
+    pages = losses.notes.get("pages")
+    return int(pages) if pages else None

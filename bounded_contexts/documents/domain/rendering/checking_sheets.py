@@ -1,0 +1,118 @@
+"""What JSON Schema cannot say of formulas and of what is for workbooks."""
+
+import re
+from collections.abc import Iterator
+from datetime import date
+from typing import Any, Final
+
+from bounded_contexts.documents.domain.rendering.column_formulas import order
+from bounded_contexts.documents.domain.rendering.formulas import Formula, formula
+from bounded_contexts.documents.domain.rendering.functions import moment_of
+from bounded_contexts.documents.domain.rendering.problems import BadExpression, Problem
+from bounded_contexts.documents.domain.rendering.spans import size_of
+
+LIST: Final = 255  # characters that all values of a list have together, with a comma between two
+_CELL = re.compile(r"[A-Za-z]{1,3}[0-9]{1,7}|[rRcC]([0-9]+([rRcC][0-9]*)?)?")  # what a name may not look like
+_NEEDS: Final = {"cell": ("style",), "contains": ("style", "value"), "duplicate": ("style",), "scale": ("colors",)}
+
+
+def sheet_problems(table: dict[str, Any], pointer: str) -> Iterator[Problem]:
+    """Yield what is wrong with a table's formulas and with what it says for workbooks."""
+    columns = table["columns"]
+    yield from _formulas(columns, f"{pointer}/columns")
+    own = table.get("xlsx", {})
+    yield from _name(own, f"{pointer}/xlsx")
+    if own.get("table"):
+        yield from _as_object(table, f"{pointer}/xlsx/table")
+    for number, column in enumerate(columns):
+        given, here = column.get("xlsx", {}), f"{pointer}/columns/{number}/xlsx"
+        yield from _name(given, here)
+        for at, rule in enumerate(given.get("rules", ())):
+            yield from _rule(rule, f"{here}/rules/{at}")
+        if "validation" in given:
+            yield from _validation(given["validation"], f"{here}/validation")
+
+
+def _as_object(table: dict[str, Any], pointer: str) -> Iterator[Problem]:
+    rows = table["rows"] if isinstance(table["rows"], list) else []
+    reaching = any(size_of(cell)[1] > 1 for row in table.get("headerRows", ()) for cell in row)
+    if reaching or "groupBy" in table or any(size_of(cell) != (1, 1) for row in rows for cell in row):
+        yield Problem(
+            pointer, "not_allowed", "a table of a workbook has no cells that reach over others, and no groups"
+        )
+
+
+def _name(given: dict[str, Any], pointer: str) -> Iterator[Problem]:
+    if _CELL.fullmatch(given.get("name", "")):
+        yield Problem(f"{pointer}/name", "bad_form", "a name does not look like a cell")
+
+
+def _formulas(columns: list[dict[str, Any]], pointer: str) -> Iterator[Problem]:
+    places: dict[str, int] = {}
+    for number, column in enumerate(columns):
+        if places.setdefault(column.get("key", ""), number) != number and "key" in column:
+            yield Problem(f"{pointer}/{number}/key", "not_allowed", "another column has this key")
+    formulas: list[Formula | None] = []
+    for number, column in enumerate(columns):
+        found, problem = _formula(column, places)
+        formulas.append(found)
+        if problem:
+            yield Problem(f"{pointer}/{number}/formula", "bad_formula", problem)
+    try:
+        order(formulas, places)
+    except RecursionError:
+        yield Problem(pointer, "bad_formula", "formulas of columns refer to each other in a circle")
+
+
+def _formula(column: dict[str, Any], places: dict[str, int]) -> tuple[Formula | None, str]:
+    """A column's formula, None for one that cannot be used, and what is wrong with it."""
+    if "formula" not in column:
+        return None, ""
+    try:
+        found = formula(column["formula"])
+    except BadExpression as error:
+        return None, str(error)
+    unknown = sorted(found.columns - set(places))
+    if unknown:
+        return None, f"no column has the key {unknown[0][:40]}"
+    if "value" not in column and (found.compute is None or found.areas):
+        return found, "this is not worked out here: say its value too"
+    if "blocks" in column:
+        return found, "a column has either a formula or blocks"
+    return found, ""
+
+
+def _rule(rule: dict[str, Any], pointer: str) -> Iterator[Problem]:
+    kind = rule["kind"]
+    for name in _NEEDS.get(kind, ()):
+        if name not in rule:
+            yield Problem(pointer, "missing_property", f"a rule of kind {kind} has {name}")
+    if kind == "cell" and ("values" if rule.get("operator") == "between" else "value") not in rule:
+        yield Problem(pointer, "missing_property", "a rule compares with a value, or is between two values")
+    if kind in ("top", "bottom") and not 1 <= _whole(rule.get("value")) <= 1_000:
+        yield Problem(pointer, "missing_property", "value says how many, 1 to 1,000")
+    if kind == "scale" and len(rule.get("colors", ())) == 1:
+        yield Problem(f"{pointer}/colors", "too_few", "a scale has two or three colours")
+    text = str(rule.get("value", ""))
+    if kind == "cell" and text.startswith("="):
+        yield Problem(f"{pointer}/value", "not_allowed", "a rule compares with a value")
+
+
+def _whole(value: Any) -> int:
+    return int(value) if isinstance(value, int) else 0
+
+
+def _validation(given: dict[str, Any], pointer: str) -> Iterator[Problem]:
+    kind = given["kind"]
+    if kind == "list":
+        values = given.get("values", ())
+        if not values or len(",".join(values)) > LIST or any("," in each for each in values):
+            yield Problem(f"{pointer}/values", "too_long", f"values have {LIST} characters together, none a comma")
+        return
+    if "min" not in given or "max" not in given:
+        yield Problem(pointer, "missing_property", "min and max say what may be typed in")
+        return
+    for name in ("min", "max"):
+        is_day = isinstance(moment_of(given[name]), date)
+        if is_day != (kind == "date") or (kind != "date" and isinstance(given[name], str)):
+            yield Problem(f"{pointer}/{name}", "wrong_type", "a date for a date, a number for others")

@@ -1,0 +1,67 @@
+"""What a document says for workbooks, as engines take it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bounded_contexts.documents.domain.rendering.blocks import Style
+from bounded_contexts.documents.domain.rendering.functions import moment_of
+from bounded_contexts.documents.domain.rendering.sheets import ColumnOnSheet, OnSheet, Print, Rule, Validation
+from bounded_contexts.documents.domain.rendering.texts import Texts
+
+
+def on_sheet(given: Mapping[str, Any], texts: Texts) -> OnSheet:
+    """Return what a table says."""
+    freeze = given.get("freeze", False)
+    return OnSheet(
+        texts.filled(given["sheet"]) if "sheet" in given else None,
+        bool(freeze) and (freeze is True or freeze.get("header", True)),
+        int(freeze.get("columns", 0)) if isinstance(freeze, dict) else 0,
+        given.get("autofilter", False),
+        given.get("table", False),
+        given.get("name"),
+        given.get("hidden", False),
+        print_of(given.get("print", {})),
+    )
+
+
+def print_of(given: Mapping[str, Any]) -> Print:
+    """Return how a sheet is printed."""
+    fits = "fitWidth" in given or "fitHeight" in given
+    return Print(
+        int(given.get("fitWidth", 0)) if fits else None,
+        int(given.get("fitHeight", 0)),
+        given.get("area", False),
+        int(given.get("titleColumns", 0)),
+        given.get("gridLines", False),
+    )
+
+
+def column_on_sheet(given: Mapping[str, Any], texts: Texts) -> ColumnOnSheet:
+    """Return what a column says."""
+    return ColumnOnSheet(
+        given.get("hidden", False),
+        given.get("numberFormat"),
+        given.get("name"),
+        tuple([_rule(each, texts) for each in given.get("rules", ())]),
+        _validation(given["validation"], texts) if "validation" in given else None,
+    )
+
+
+def _rule(given: Mapping[str, Any], texts: Texts) -> Rule:
+    values = given.get("values", (given["value"],) if "value" in given else ())
+    style = texts.styles.over(Style(), given["style"]) if "style" in given else None
+    return Rule(given["kind"], style, given.get("operator", "="), tuple(values), tuple(given.get("colors", ())))
+
+
+def _validation(given: Mapping[str, Any], texts: Texts) -> Validation:
+    least, most = given.get("min"), given.get("max")
+    if given["kind"] == "date":
+        least, most = moment_of(least), moment_of(most)
+    return Validation(
+        given["kind"],
+        tuple([texts.filled(each) for each in given.get("values", ())]),
+        least,
+        most,
+        texts.filled(given.get("message", "")),
+        given.get("warning", False),
+    )

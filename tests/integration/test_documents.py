@@ -1,0 +1,363 @@
+"""Documents on the real servers: from the request to the file, its links, and what may come in between."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from jsonschema_rs import Draft202012Validator
+
+from bounded_contexts.documents.adapters.engines import rendering
+from bounded_contexts.documents.adapters.engines.rendering import Rendering
+from bounded_contexts.documents.adapters.http_documents import content_path
+from bounded_contexts.documents.application import discarding
+from headwater.wiring_documents import document_ports
+from infra.download_links import seal_link
+from infra.kafka_log import KafkaLog
+from schemas.documents.events import DocumentRequested
+from schemas.identity.events import UserErased
+from tests.integration.conftest import running
+from tests.integration.test_conversion_jobs import JOBS, Desk, job, opened, process, relayed, told, wide
+from tests.probes import eventually
+from tests.servers import Servers
+from tests.unit.memory_documents import ToyRenderer
+
+PATH = "/documents"
+OVER = ("rendered", "failed", "cancelled")
+HELLO: dict[str, Any] = {"version": "1.0", "body": [{"type": "paragraph", "text": "Hello"}]}
+WAIT = {"prefer": "wait=10"}
+
+
+def pdf_of(document: Any) -> bytes:
+    return b"".join(rendering.render(json.dumps(document).encode(), "pdf", Rendering()))
+
+
+def slow(paragraphs: int) -> dict[str, Any]:
+    """Return a document that takes a while."""
+    return {"version": "1.0", "body": [{"type": "paragraph", "text": "word " * 500}] * paragraphs}
+
+
+async def ask(api: httpx.AsyncClient, document: Any = HELLO, format_: str = "pdf", **headers: str) -> dict[str, Any]:
+    """Ask for a document. Return it as it is answered."""
+    answer = await api.post(PATH, json={"document": document, "format": format_, "filename": "Grüße"}, headers=headers)
+    assert answer.status_code in (201, 202), answer.text
+    assert answer.headers["location"] == f"/api/v1{PATH}/{answer.json()['id']}"
+    return dict(answer.json())
+
+
+async def found(api: httpx.AsyncClient, id_: str) -> dict[str, Any]:
+    answer = await api.get(f"{PATH}/{id_}")
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+async def over(api: httpx.AsyncClient, id_: str) -> dict[str, Any]:
+    """Return the document once it is over."""
+    return await eventually(lambda: found(api, id_), until=lambda each: each["status"] in OVER)
+
+
+async def made(api: httpx.AsyncClient, document: Any = HELLO, format_: str = "pdf", **headers: str) -> dict[str, Any]:
+    return await over(api, (await ask(api, document, format_, **headers))["id"])
+
+
+async def listed(api: httpx.AsyncClient) -> list[dict[str, Any]]:
+    return list((await api.get(PATH)).json()["data"])
+
+
+def files_of(desk: Desk, id_: str) -> list[Path]:
+    return [path for path in desk.files if UUID(id_).hex in path.parts]
+
+
+@pytest.fixture(scope="module")
+async def desk(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Desk]:
+    directory = tmp_path_factory.mktemp("blobs")
+    async with (
+        opened(servers, directory, documents_renderings_per_user=5) as desk,
+        running(desk.house, "documents", "realtime", "notifications", "identity"),
+    ):
+        yield desk
+
+
+async def test_a_document_is_rendered_and_downloaded_in_parts(desk: Desk) -> None:
+    api = desk.client()
+
+    done = await made(api)
+    whole = await api.get(f"{PATH}/{done['id']}/content")
+    etag = whole.headers["etag"]
+    part = await api.get(f"{PATH}/{done['id']}/content", headers={"range": "bytes=5-9", "if-range": etag})
+    same = await api.get(f"{PATH}/{done['id']}/content", headers={"if-none-match": etag})
+    behind = await api.get(f"{PATH}/{done['id']}/content", headers={"range": "bytes=99999999-"})
+
+    assert (done["status"], done["format"], done["filename"], done["attempts"]) == ("rendered", "pdf", "Grüße.pdf", 1)
+    assert (done["pages"], done["warnings"], done["origin"]) == (1, 0, "request")
+    assert (done["result"]["engine"], done["result"]["media_type"]) == ("reportlab", "application/pdf")
+    assert done["content"] == content_path(UUID(done["id"]))
+    assert (whole.status_code, whole.content) == (200, pdf_of(HELLO))
+    assert whole.headers["content-type"] == "application/pdf"
+    assert (
+        whole.headers["content-disposition"]
+        == "attachment; filename=\"Gr__e.pdf\"; filename*=UTF-8''Gr%C3%BC%C3%9Fe.pdf"
+    )
+    assert whole.headers["x-content-type-options"] == "nosniff"
+    assert etag == f'"{hashlib.sha256(whole.content).hexdigest()}"' == f'"{done["result"]["sha256"]}"'
+    assert (part.status_code, part.content) == (206, whole.content[5:10])
+    assert (same.status_code, same.content) == (304, b"")
+    assert told(behind) == (416, "range_not_satisfiable")
+
+
+async def test_who_prefers_to_wait_is_answered_when_it_is_there(desk: Desk) -> None:
+    api = desk.client()
+
+    for format_, engine in (("docx", "headwater"), ("xlsx", "xlsxwriter")):
+        done = await api.post(PATH, json={"document": HELLO, "format": format_}, headers=WAIT)
+
+        assert (done.status_code, done.headers["preference-applied"]) == (201, "wait")
+        assert (done.json()["status"], done.json()["filename"]) == ("rendered", f"document.{format_}")
+        assert done.json()["result"]["engine"] == engine
+        assert (await api.get(f"{PATH}/{done.json()['id']}/content")).content[:4] == b"PK\x03\x04"
+
+
+async def test_what_is_wrong_is_told_with_every_place_and_nothing_is_left(desk: Desk) -> None:
+    api = desk.client()
+    wrong = HELLO | {"body": [{"type": "paragraph", "text": "x", "colour": 1}, {"type": "nothing"}]}
+
+    failed = await made(api, wrong)
+    content = await api.get(f"{PATH}/{failed['id']}/content")
+
+    assert (failed["status"], failed["code"], failed["attempts"]) == ("failed", "invalid_document", 1)
+    assert failed["error"]["place"] == {"pointer": "/body/0/colour"}
+    assert [each["pointer"] for each in failed["error"]["problems"]] == ["/body/0/colour", "/body/1/type"]
+    assert told(content) == (409, "document_without_file")
+    assert files_of(desk, failed["id"]) == []
+
+
+async def test_what_cannot_be_asked_is_refused_before_anything_is_stored(desk: Desk) -> None:
+    api = desk.client()
+
+    async def asked(content: bytes, path: str = PATH) -> tuple[int, str]:
+        return told(await api.post(path, content=content, headers={"content-type": "application/json"}))
+
+    assert await asked(b'{"document": {}, "format": "odt"}') == (422, "validation_failed")
+    assert await asked(b'{"format": "pdf"}') == (422, "validation_failed")
+    assert await asked(b'{"document": {}, "format": "pdf", "more": 1}') == (422, "validation_failed")
+    assert await asked(b'{"document": ' + b"[" * 100_000, f"{PATH}/validate") == (400, "bad_request")
+    assert await asked(b'{"document": {}, "format": "pdf"}'.ljust((16 << 20) + 1)) == (413, "payload_too_large")
+    assert await listed(api) == []
+
+
+async def test_a_body_larger_than_others_may_be_is_taken(desk: Desk) -> None:
+    api = desk.client()
+    data = {"rows": ["x" * 1000] * 2000}
+
+    done = await made(api, HELLO | {"data": data})
+
+    assert (done["status"], done["input_bytes"] > 2_000_000) == ("rendered", True)
+
+
+async def test_the_same_key_is_the_same_document(desk: Desk) -> None:
+    api = desk.client()
+    key = {"idempotency-key": "one"}
+
+    first = await ask(api, **key)
+    again = await ask(api, **key)
+    other = await api.post(PATH, json={"document": HELLO, "format": "docx"}, headers=key)
+    theirs = await ask(desk.client(), **key)
+
+    assert again["id"] == first["id"] != theirs["id"]
+    assert told(other) == (422, "idempotency_mismatch")
+    assert (await over(api, first["id"]))["status"] == "rendered"
+    assert (await desk.recorded(first["id"])).count("DocumentRendered") == 1
+
+
+async def test_a_replay_gives_the_same_bytes_and_no_second_effect(desk: Desk) -> None:
+    api = desk.client()
+    done = await made(api)
+    before, whole = await desk.recorded(done["id"]), (await api.get(done["content"].removeprefix("/api/v1"))).content
+    instructions, file = sorted(files_of(desk, done["id"]), key=lambda path: path.read_bytes() == whole)
+    file.unlink()
+    lost = await api.get(f"{PATH}/{done['id']}/content")
+    event = DocumentRequested(
+        document_id=UUID(done["id"]),
+        user_id=uuid4(),
+        target="pdf",
+        name=None,
+        origin="request",
+        source_id=None,
+        input_id=UUID(hex=instructions.name),
+        input_bytes=done["input_bytes"],
+        input_sha256=done["input_sha256"],
+        lifetime_seconds=1,
+        requested_at=datetime.now(UTC),
+    )
+
+    await KafkaLog(desk.house.commands, desk.house.codec).publish(event)
+    await eventually(lambda: asyncio.sleep(0, file.exists()), until=bool)
+
+    assert told(lost) == (404, "blob_not_found")
+    assert (await api.get(f"{PATH}/{done['id']}/content")).content == whole
+    assert await desk.recorded(done["id"]) == before == ["DocumentRequested", "RenderingBegun", "DocumentRendered"]
+
+
+async def test_documents_are_listed_for_their_owner_alone(desk: Desk) -> None:
+    api, stranger = desk.client(), desk.client()
+    ids = [(await made(api))["id"] for _ in range(3)]
+
+    async def both_pages() -> list[str]:
+        first = (await api.get(PATH, params={"limit": 2})).json()
+        cursor = first["page"]["next_cursor"]
+        second = (await api.get(PATH, params={"limit": 2, "cursor": cursor})).json() if cursor else {"data": []}
+        return [each["id"] for each in (*first["data"], *second["data"]) if each["status"] == "rendered"]
+
+    assert await eventually(both_pages, until=lambda each: len(each) == 3) == ids[::-1]
+    assert await listed(stranger) == []
+    for path in (ids[0], f"{ids[0]}/content"):
+        assert told(await stranger.get(f"{PATH}/{path}")) == (404, "document_not_found")
+    assert told(await stranger.delete(f"{PATH}/{ids[0]}")) == (404, "document_not_found")
+    assert told(await stranger.post(f"{PATH}/{ids[0]}/links")) == (404, "document_not_found")
+    conversion = await desk.converted(api, b"[]")
+    assert told(await api.get(f"{PATH}/{conversion['id']}")) == (404, "document_not_found")
+    assert told(await api.get(f"{PATH}/conversions/{ids[0]}")) == (404, "conversion_not_found")
+
+
+async def test_a_link_opens_one_file_for_a_while_to_whoever_has_it(desk: Desk) -> None:
+    api = desk.client()
+    one, other = await made(api), await made(api)
+    nobody = httpx.AsyncClient(transport=httpx.ASGITransport(desk.app), base_url="http://test")
+    tokens, path = desk.house.opaque_tokens, content_path(UUID(one["id"]))
+
+    link = (await api.post(f"{PATH}/{one['id']}/links", params={"seconds": 60})).json()
+    past = seal_link(tokens, path, datetime.now(UTC) - timedelta(seconds=1))
+    token = link["link"].partition("=")[2]
+    opened_ = await nobody.get(link["link"], headers={"range": "bytes=0-3"})
+
+    assert (opened_.status_code, opened_.content) == (206, b"%PDF")
+    assert link["link"].startswith(f"{path}?link=")
+    assert datetime.fromisoformat(link["expires_at"]) <= datetime.now(UTC) + timedelta(seconds=60)
+    assert told(await nobody.get(path)) == (401, "unauthenticated")
+    assert told(await nobody.get(past)) == (410, "link_expired")
+    assert told(await nobody.get(f"{content_path(UUID(other['id']))}?link={token}")) == (422, "invalid_link")
+    for forged in (f"{token[:-1]}{'A' if token[-1] != 'A' else 'B'}", "", "x", token[:20]):
+        assert told(await nobody.get(path, params={"link": forged})) == (422, "invalid_link")
+    assert (await api.post(f"{PATH}/{one['id']}/links", params={"seconds": 86_401})).status_code == 422
+    await api.delete(f"{PATH}/{one['id']}")
+    assert told(await nobody.get(link["link"])) == (404, "document_not_found")
+
+
+async def test_what_is_rendered_is_cancelled_and_what_is_over_is_not(desk: Desk) -> None:
+    api = desk.client()
+    id_ = (await ask(api, slow(4_000)))["id"]
+    await eventually(lambda: found(api, id_), until=lambda each: each["status"] == "running")
+
+    cancelled = await api.post(f"{PATH}/{id_}:cancel")
+    again = await api.post(f"{PATH}/{id_}:cancel")
+
+    assert (cancelled.json()["status"], again.status_code) == ("cancelled", 200)
+    await eventually(lambda: asyncio.sleep(0, files_of(desk, id_)), until=lambda files: not files)
+    done = await made(api)
+    assert told(await api.post(f"{PATH}/{done['id']}:cancel")) == (409, "document_over")
+
+
+async def test_deleted_or_expired_or_erased_nothing_is_left(desk: Desk) -> None:
+    user = uuid4()
+    api = desk.client(user)
+    deleted, expired, erased = [await made(api) for _ in range(3)]
+    ports = document_ports(desk.house, ToyRenderer())
+    await eventually(lambda: listed(api), until=lambda all_: {each["status"] for each in all_} == {"rendered"})
+
+    assert (await api.delete(f"{PATH}/{deleted['id']}")).status_code == 204
+    later = datetime.now(UTC) + ports.terms.lifetime
+    await discarding.expire(replace(ports, now=lambda: later))
+
+    assert told(await api.get(f"{PATH}/{deleted['id']}")) == (404, "document_not_found")
+    assert told(await api.get(f"{PATH}/{expired['id']}/content")) == (410, "document_expired")
+    gone = UserErased(user_id=user, erased_by=user, erased_at=datetime.now(UTC))
+    await KafkaLog(desk.house.commands, desk.house.codec).publish(gone)
+    await eventually(lambda: listed(api), until=lambda all_: not all_)
+    assert [files_of(desk, each["id"]) for each in (deleted, expired, erased)] == [[], [], []]
+
+
+async def test_sweeping_goes_by_the_list_and_by_the_events(desk: Desk) -> None:
+    api = desk.client()
+    done = await made(api)
+    await eventually(lambda: listed(api), until=lambda all_: [each["status"] for each in all_] == ["rendered"])
+    stray = files_of(desk, done["id"])[0].with_name(uuid4().hex)
+    stray.write_bytes(b"left")
+    ports = document_ports(desk.house, ToyRenderer())
+
+    later = datetime.now(UTC) + discarding.GRACE + timedelta(minutes=1)
+    await discarding.sweep(replace(ports, now=lambda: later))
+
+    assert not stray.exists()
+    assert len(files_of(desk, done["id"])) == 2
+
+
+async def test_who_has_many_waiting_may_not_add_one(desk: Desk) -> None:
+    api = desk.client()
+    for _ in range(5):
+        await ask(api, slow(4_000))
+
+    async def refused() -> tuple[int, str]:
+        answer = await api.post(PATH, json={"document": HELLO, "format": "pdf"})
+        return answer.status_code, answer.json().get("code", "")
+
+    assert await eventually(refused, until=lambda each: each[0] == 429) == (429, "too_many_documents")
+    for each in await listed(api):
+        assert (await api.delete(f"{PATH}/{each['id']}")).status_code == 204
+
+
+async def test_validating_and_showing_keep_nothing(desk: Desk) -> None:
+    api = desk.client()
+    wrong = HELLO | {"body": [{"type": "nothing"}]}
+
+    fine = (await api.post(f"{PATH}/validate", json={"document": HELLO})).json()
+    bad = (await api.post(f"{PATH}/validate", json={"document": wrong, "formats": ["pdf"]})).json()
+    shown = await api.post(f"{PATH}/preview", json={"document": HELLO}, params={"width": 200})
+    beyond = await api.post(f"{PATH}/preview", json={"document": HELLO}, params={"page": 2})
+    refused = await api.post(f"{PATH}/preview", json={"document": wrong})
+    schema = (await api.get(f"{PATH}/schemas/document/1.0")).json()
+
+    assert (fine["valid"], fine["pages"], set(fine["formats"])) == (True, 1, {"pdf", "docx", "xlsx"})
+    assert (bad["valid"], [each["pointer"] for each in bad["problems"]]) == (False, ["/body/0/type"])
+    assert (shown.headers["content-type"], shown.headers["x-page-count"]) == ("image/png", "1")
+    assert shown.content.startswith(b"\x89PNG")
+    assert told(beyond) == (404, "page_not_found")
+    assert told(refused) == (422, "invalid_document")
+    assert refused.json()["problems"][0]["pointer"] == "/body/0/type"
+    assert Draft202012Validator(schema).is_valid(HELLO)
+    assert await listed(api) == []
+
+
+async def test_a_killed_process_costs_attempts_and_what_it_was_at_is_done_once(
+    servers: Servers, tmp_path: Path
+) -> None:
+    async with opened(servers, tmp_path) as desk, relayed(desk.house):
+        api = desk.client()
+
+        async def both() -> set[str]:
+            return {(await found(api, id_))["status"], (await job(api, conversion))["status"]}
+
+        async with process(desk.house, tmp_path) as first:
+            id_ = (await ask(api, slow(600)))["id"]
+            conversion = (await desk.upload(api, wide(3_000)))["id"]
+            await eventually(both, until=lambda statuses: statuses == {"running"})
+            first.kill()
+            await first.wait()
+        assert await both() == {"running"}
+        async with process(desk.house, tmp_path):
+            done, converted = await over(api, id_), await desk.over(api, conversion)
+
+        assert (done["status"], done["attempts"]) == ("rendered", 2)
+        recorded = await desk.recorded(id_)
+        assert recorded == ["DocumentRequested", "RenderingBegun", "RenderingBegun", "DocumentRendered"]
+        assert (await api.get(f"{PATH}/{id_}/content")).content == pdf_of(slow(600))
+        assert (converted["status"], converted["attempts"]) == ("converted", 2)
+        recorded = await desk.recorded(conversion)
+        assert recorded == ["ConversionRequested", "ConversionBegun", "ConversionBegun", "DocumentConverted"]
+        assert (await api.get(f"{JOBS}/{conversion}/result")).status_code == 200
