@@ -1,7 +1,6 @@
 """The pages of docs/gallery, made by the system itself: `make gallery`, or `python -m tests.gallery [DIRECTORY]`."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pypdfium2
@@ -13,9 +12,9 @@ SCALE = 0.9  # pixels a point: small files in the repository
 COLORS = 64
 
 
-def documents() -> Iterator[Path]:
-    """Yield the documents, in order of their names."""
-    yield from sorted(GALLERY.glob("*.json"))
+def documents() -> list[Path]:
+    """Return the documents, in order of their names."""
+    return sorted(GALLERY.glob("*.json"))
 
 
 def pages(path: Path) -> tuple[bytes, list[pypdfium2.PdfPage]]:

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from bounded_contexts.documents.adapters.engines import typeset_fonts
+from bounded_contexts.documents.adapters.engines import chart_drawing, typeset_fonts
 from bounded_contexts.documents.adapters.engines.barcodes import drawing
+from bounded_contexts.documents.adapters.engines.drawing import Drawing, Label
 from bounded_contexts.documents.adapters.engines.fonts import tell_missing
+from bounded_contexts.documents.adapters.engines.lines import Breaker
 from bounded_contexts.documents.adapters.engines.svg import svg
 from bounded_contexts.documents.adapters.engines.typeset_texts import Json, Texts
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
@@ -26,6 +28,7 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Resolved,
     Row,
     Rule,
+    Run,
     Runs,
     Section,
     Spacer,
@@ -33,6 +36,7 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Table,
     Watermark,
 )
+from bounded_contexts.documents.domain.rendering.charts import Chart
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.problems import Problem
 from bounded_contexts.documents.domain.rendering.standards import UA, Profile
@@ -71,6 +75,7 @@ class Setting:
         self._resolved, self._telling, self._limits, self._profile = resolved, telling, limits, profile
         self._texts = Texts(resolved.meta.language, telling, limits, profile)
         self._files: dict[str, bytes] = {}
+        self._breaker = Breaker()
         self._cells = self._level = 0
 
     @property
@@ -150,7 +155,7 @@ class Setting:
                 yield self._table(block, page)
             case Contents():
                 yield self._contents(block)
-            case Image() | Barcode():
+            case Image() | Barcode() | Chart():
                 yield self._picture(block, page)
             case Rule():
                 yield {"kind": "rule", "gap": 0.0, "color": block.color, "thickness": block.thickness}
@@ -270,11 +275,11 @@ class Setting:
         style, space = self._texts.style(block.style), block.style.space_after
         return {"kind": "contents", "gap": 0.0, "style": style, "space": space, "first": first, "last": last}
 
-    def _picture(self, block: Image | Barcode, page: Page) -> Json:
+    def _picture(self, block: Image | Barcode | Chart, page: Page) -> Json:
         if isinstance(block, Image):
             data, ending = block.data, block.media_type[6:]
         else:
-            data, ending = svg(drawing(block)), "svg"
+            data, ending = svg(self._drawing(block)), "svg"
         if not block.alt.strip() and self._profile.is_accessible:
             self._texts.refuse("missing_alt", "what is no text needs one that stands for it")
         room = page.width - page.left - page.right, page.height - page.top - page.bottom
@@ -291,6 +296,17 @@ class Setting:
             "alt": block.alt.strip() or None,
             "align": block.align,
         }
+
+    def _drawing(self, block: Barcode | Chart) -> Drawing:
+        drawn = drawing(block) if isinstance(block, Barcode) else chart_drawing.drawing(block, self._measure)
+        labelled = [
+            replace(each, text=self._texts.shown(each.text)) if isinstance(each, Label) else each
+            for each in drawn.shapes
+        ]
+        return replace(drawn, shapes=tuple(labelled))
+
+    def _measure(self, text: str, size: float) -> float:
+        return self._breaker.natural((Run(text, Style(size=size)),))
 
     def _furniture(self, furniture: Furniture, pointer: str) -> dict[str, list[Json]]:
         found = {}
