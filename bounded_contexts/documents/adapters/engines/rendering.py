@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pypdfium2
 
-from bounded_contexts.documents.adapters.engines import docx, pdf, typeset_fonts, xlsx
+from bounded_contexts.documents.adapters.engines import docx, fonts, pdf, typeset_fonts, xlsx
 from bounded_contexts.documents.adapters.engines.typeset import typeset
 from bounded_contexts.documents.adapters.engines.typeset_blocks import NOT_TAGGED
 from bounded_contexts.documents.adapters.engines.validating import formats_of, read_document
@@ -26,6 +26,11 @@ MEDIA_TYPES: Final[dict[Target, str]] = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 
+_DOT: Final = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgAB5Sfe/AAAAABJRU5ErkJggg=="
+_FIRST: Final = f"""{{"version": "1.0", "locale": "en-GB", "body": [{{"type": "paragraph", "text": "a"}},
+    {{"type": "table", "rows": [[1.5]], "columns": [{{"title": "a", "style": {{"numberFormat": {{"type": "number"}}}}}}]}},
+    {{"type": "barcode", "symbology": "qr", "value": "1", "alt": "1"}},
+    {{"type": "image", "alt": "1", "data": "data:image/png;base64,{_DOT}"}}]}}"""
 PASSES: Final = 4  # of a layout that says its own page numbers, at most
 
 
@@ -35,6 +40,16 @@ class Rendering:
 
     limits: RenderLimits = field(default_factory=RenderLimits)
     losses: Losses = field(default_factory=Losses)
+
+
+def prepare() -> None:
+    """Read what every first document would wait for: fonts, the schema, a locale. For processes that fork workers. Typst only
+    reads its fonts: its threads do not survive a fork. May be repeated."""
+    typeset_fonts.prepare()
+    for file in fonts.FILES.values():
+        fonts.face_named(file)
+    for _ in render(_FIRST.encode(), "pdf", Rendering()):
+        pass
 
 
 def check(data: bytes, limits: RenderLimits | None = None) -> None:

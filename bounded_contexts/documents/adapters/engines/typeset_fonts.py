@@ -54,8 +54,15 @@ def directory() -> TemporaryDirectory[str]:
 
 @lru_cache(maxsize=1)
 def fonts() -> typst.Fonts:
-    """Return what Typst may use. A process that forks others does well to have called it."""
+    """Return what Typst may use."""
     return typst.Fonts(False, False, [Path(directory().name, "fonts")])
+
+
+def prepare() -> None:
+    """Read what forks of this process would read. May be repeated."""
+    fonts()
+    _coverage()
+    _coverage_of_cjk()
 
 
 def chain(first: str, language: str) -> list[str]:
