@@ -43,13 +43,15 @@ def configuration(settings: Settings, proxy: str, web: str = WEB, port: int = 80
             raise StackError(
                 f"{name}: write either http:// or https:// for all, a proxy speaks one of them to an upstream"
             )
-    modules = build(SHAPE).modules
+    modules = build(SHAPE.model_copy(update={"documents_input_limit": settings.documents_input_limit})).modules
     forwarding(settings, modules)
     urls = {"realtime": [REALTIME]} | settings.upstream_urls
+    table = [offer for _, offer in offers(modules, compat=settings.compat_routes)]
     backends = [
-        Backend(offer.context, urls[offer.context], tuple(offer.paths()), offer.sockets, offer.websockets)
-        for _, offer in offers(modules, compat=settings.compat_routes)
-        if offer.context in urls
+        Backend(each.context, urls[each.context], tuple(each.paths()), each.sockets, each.websockets, each.large_bodies)
+        for each in table
+        if each.context in urls
     ]
+    rest = {path: size for each in table if each.context not in urls for path, size in each.large_bodies.items()}
     patience = (settings.upstream_connect_timeout, settings.upstream_answer_timeout)
-    return PROXIES[proxy](Site(port, (*backends, Backend(DEFAULT, listed(web))), *patience))
+    return PROXIES[proxy](Site(port, (*backends, Backend(DEFAULT, listed(web), large_bodies=rest)), *patience))

@@ -9,12 +9,16 @@ import httpx
 import pytest
 
 from headwater import wiring
+from headwater.configured import shared_key_tokens
 from headwater.settings import SettingsError
 from headwater.wiring import SHAPE
+from infra.server import LimitedHttp
 from tests.integration.gateways import Seen, Upstream, answer, body_of, public, upstream
 from tests.probes import eventually
 
 MESSAGES = "/api/v1/messages"
+CONVERT = "/api/v1/documents/convert"
+SIGNED_IN = {"authorization": f"Bearer {shared_key_tokens(SHAPE).issue(uuid4())}"}
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host")
 
 
@@ -274,6 +278,29 @@ class TestBodies:
             (413, "payload_too_large"),
         ]
         assert all(each.target == MESSAGES for each in there.requests)
+
+
+class TestLargeBodies:
+    async def test_come_for_as_long_as_they_do(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(LimitedHttp, "body_s", 0.2)
+        piece, count = b"x" * 65_536, 40
+
+        async def slow() -> AsyncIterator[bytes]:
+            for _ in range(count):
+                yield piece
+                await asyncio.sleep(0.02)
+
+        async def counting(seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(answer(b"%d" % len(await body_of(seen, reader))))
+
+        async with (
+            upstream(counting) as there,
+            public({"documents": there.url}, upstream_answer_timeout=0.2) as port,
+            client(port) as api,
+        ):
+            found = await api.post(CONVERT, content=slow(), headers=SIGNED_IN)
+
+        assert (found.status_code, found.text) == (200, str(count * len(piece)))
 
 
 class TestFailures:

@@ -101,6 +101,19 @@ def test_every_route_of_a_context_with_processes_of_its_own_is_there(proxy: str)
     assert all(path in text for path in table["realtime"].sockets)
 
 
+def test_documents_may_be_as_large_as_the_processes_let_them_be() -> None:
+    settings = load({"HEADWATER_DOCUMENTS_INPUT_LIMIT": "5000000", "HEADWATER_UPSTREAM_DOCUMENTS": "http://documents"})
+
+    nginx, haproxy = (configuration(settings, proxy) for proxy in PROVING)
+    routers = yaml.safe_load(configuration(settings, "traefik"))["http"]["routers"]
+
+    path = "/api/v1/documents/convert"
+    assert f"location = {path} {{\n            client_max_body_size 5000000;" in nginx
+    assert f"deny_status 413 if {{ path {path} }} {{ req.hdr_val(content-length) gt 5000000 }}" in haproxy
+    assert f"Path(`{path}`)" in routers["documents-large"]["rule"]
+    assert routers["documents-large"]["priority"] == max(each["priority"] for each in routers.values())
+
+
 def test_another_proxy_is_refused() -> None:
     with pytest.raises(StackError, match="there are those for traefik, nginx, haproxy"):
         configuration(load({}), "caddy")

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import docx
+import openpyxl
 
 from bounded_contexts.documents.adapters.engines.rendering import Rendering, target_of
 from bounded_contexts.documents.adapters.templates.filling import Manner, fill, kind_of
+from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 
@@ -30,14 +32,26 @@ def letter(*paragraphs: "str | list[str]", table: list[list[str]] | None = None)
     return saved(document)
 
 
+def book(**sheets: list[list[Any]]) -> Any:
+    made: Any = openpyxl.Workbook()
+    del made[made.sheetnames[0]]
+    for name, rows in sheets.items():
+        sheet = made.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    return made
+
+
 def saved(document: Any) -> bytes:
     stream = io.BytesIO()
     document.save(stream)
     return stream.getvalue()
 
 
-def filled(template: bytes, data: object, manner: Manner | None = None) -> tuple[bytes, Rendering]:
-    rendering = Rendering()
+def filled(
+    template: bytes, data: object, manner: Manner | None = None, limits: RenderLimits | None = None
+) -> tuple[bytes, Rendering]:
+    rendering = Rendering(limits or RenderLimits())
     written = json.dumps(data).encode()
     target = target_of(kind_of(template))
     return b"".join(fill(template, written, target, rendering, manner or Manner())), rendering

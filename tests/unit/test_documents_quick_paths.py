@@ -8,7 +8,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bounded_contexts.documents.adapters.catalogue import FORMATS
@@ -16,12 +16,13 @@ from bounded_contexts.documents.adapters.converting import convert
 from bounded_contexts.documents.adapters.formats.conversion import CHUNK, Conversion
 from bounded_contexts.documents.adapters.formats.delimited import QuotedCells
 from bounded_contexts.documents.adapters.formats.json import read_json
-from bounded_contexts.documents.adapters.formats.tables import Cells
+from bounded_contexts.documents.adapters.formats.tables import Cells, single
 from bounded_contexts.documents.adapters.formats.xlsx_write import TypedCells
 from bounded_contexts.documents.adapters.formats.xml import read as read_xml
 from bounded_contexts.documents.adapters.formats.xml_write import write as write_xml
 from bounded_contexts.documents.adapters.formats.yaml import read as read_yaml
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
+from bounded_contexts.documents.domain.inference import inferred, inferred_column
 from bounded_contexts.documents.domain.limits import Limits
 from bounded_contexts.documents.domain.losses import TOLD
 from bounded_contexts.documents.domain.options import Options
@@ -110,6 +111,21 @@ def test_json_is_read_as_the_standard_library_reads_it(spacing: dict[str, Any]) 
         assert [each for batch in document.batches for each in batch] == json.loads(text, parse_float=Decimal)
 
     is_read()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(
+        [r"[0-9]{1,3}", r"[0-9]{1,3}\.[0-9]{0,2}", r"-?[0-9.\n]{0,3}", r"[a-z]{0,5}", r"true|false|1|"]
+    ).flatmap(lambda pattern: st.lists(st.from_regex(pattern, fullmatch=True) | st.none(), min_size=1, max_size=6))
+)
+@example(["1\n"])
+@example(["1\n2"])
+@example(["0.5", "00.5"])
+def test_column_is_inferred_as_its_cells_are(cells: list[Value]) -> None:
+    one_by_one = [inferred(cell, "safe") if type(cell) is str else cell for cell in cells]
+
+    assert repr(list(inferred_column(cells, "safe"))) == repr(one_by_one)
 
 
 NUMBERS_AS_WRITTEN = (
@@ -210,10 +226,9 @@ def test_yaml_means_the_same_by_its_parsers_json_and_by_its_tree(place: str, quo
 def _of_yaml(text: str) -> str:
     try:
         document = read_yaml(io.BytesIO(text.encode()), Conversion())
+        return repr(single(document, 1_000_000))
     except Unreadable:
         return "none"
-    assert isinstance(document, Single)
-    return repr(document.value)
 
 
 def test_yaml_of_long_runs_takes_no_longer_by_the_square() -> None:

@@ -1,16 +1,21 @@
 """Templates that carry what may run, fetch or swell are refused before anything is made of them."""
 
+import contextlib
 import io
+import re
 import zipfile
+from random import Random
 from typing import Any
 
 import pytest
 
 from bounded_contexts.documents.adapters.templates.filling import kind_of
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
-from tests.unit.templated import W, letter, related, repacked, with_body
+from shared_kernel.errors import Refused
+from tests.unit.templated import W, book, filled, letter, parts_of, related, repacked, saved, with_body
 
 PLAIN = letter("{{name}}")
+SHEET = saved(book(S=[["{{#each l as x}}{{x}}", "=A1", "{{/each}}"], ["=SUM(A1)", "{{l}}"]], T=[["=S!A1"]]))
 TYPES = "[Content_Types].xml"
 
 
@@ -100,3 +105,19 @@ def test_a_package_that_swells_is_refused_before_it_is_inflated() -> None:
 
     with pytest.raises(TooLarge, match="inflation"):
         kind_of(stream.getvalue())
+
+
+@pytest.mark.parametrize("kind", ["docx", "xlsx"])
+def test_whatever_is_changed_in_a_template_is_refused_or_filled_in(kind: str) -> None:
+    random = Random(7)
+    template = letter("{{#each l as x}}{{x}}{{/each}}") if kind == "docx" else SHEET
+    parts = parts_of(template)
+    names = [name for name in parts if "theme" not in name and b"<" in parts[name]]
+
+    for _ in range(60):
+        name = random.choice(names)
+        words = re.findall(r'"[^"]*"|<[^ >/]+|[0-9]+', parts[name].decode("latin-1"))
+        old, new = random.choice(words), random.choice([*words, "", "99999999", "x"])
+        changed = repacked(template, {name: (re.escape(old), new)})
+        with contextlib.suppress(Refused):
+            filled(changed, {"l": ["a", {"$date": "2026-03-04"}]})

@@ -8,6 +8,7 @@ from lxml import etree
 
 from bounded_contexts.documents.adapters.templates.filling import Manner
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, Unwritable
+from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from tests.unit.templated import W, cells, filled, letter, parts_of, related, repacked, saved, texts, with_body, word_of
 
 LINES = {"lines": [{"name": "Pump", "qty": 2}, {"name": "Nut", "qty": 30}]}
@@ -171,7 +172,7 @@ def test_numbers_and_times_are_those_of_the_locale() -> None:
 def test_much_is_refused() -> None:
     nested = "{{#each n as a}}{{#each n as b}}{{#each n as c}}{{#each n as d}}x" + 4 * "{{/each}}"
     with pytest.raises(TooLarge):
-        filled(letter(nested), {"n": list(range(200))})
+        filled(letter(nested), {"n": list(range(20))}, limits=RenderLimits(rows=1_000))
 
 
 @pytest.mark.parametrize(

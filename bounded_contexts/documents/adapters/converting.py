@@ -10,7 +10,7 @@ from bounded_contexts.documents.adapters.formats.tables import single
 from bounded_contexts.documents.domain.errors import QUOTED, TooLarge, Unreadable
 from bounded_contexts.documents.domain.fitting import Fitting, restored
 from bounded_contexts.documents.domain.options import Options
-from bounded_contexts.documents.domain.values import KINDS, Document, Plain, Records, Single, Value
+from bounded_contexts.documents.domain.values import KINDS, Document, JsonBatch, Records, Single, Value
 
 UNTAGGED = frozenset(
     {*KINDS.values(), "big integer", "unsigned", "not finite", "whole decimal", "local datetime", "offset", "key"}
@@ -42,7 +42,7 @@ def _converted(source: BinaryIO, read: Format, write: Format, conversion: Conver
         and (conversion.options.lossless or not _kinds(document, read, conversion.options) <= write.kinds)
     ):
         fitting = conversion.fitting(write.kinds)
-        document = _fitted(document, fitting, takes_plain=write.kinds == JSON_KINDS and not conversion.options.lossless)
+        document = _fitted(document, fitting, takes_json=write.kinds == JSON_KINDS and not conversion.options.lossless)
     elif write.kinds == TEXTS and conversion.options.tags == "keep" and not conversion.options.lossless:
         document = _fitted(document, conversion.fitting(UNTAGGED))
     total, limit = 0, conversion.limits.output_bytes
@@ -108,14 +108,14 @@ def _mapped(document: Document, change: Callable[[Value], Value]) -> Document:
     return Records(([change(value) for value in batch] for batch in document.batches), document.columns)
 
 
-def _fitted(document: Document, fitting: Fitting, *, takes_plain: bool = False) -> Document:
+def _fitted(document: Document, fitting: Fitting, *, takes_json: bool = False) -> Document:
     if isinstance(document, Single):
         return Single(fitting.fit(document.value))
 
     def batches() -> Iterator[Sequence[Value]]:
         number = 0
         for batch in document.batches:
-            is_fit = takes_plain and type(batch) is Plain
+            is_fit = takes_json and isinstance(batch, JsonBatch)
             yield batch if is_fit else [fitting.fit(value, f"/{number + index}") for index, value in enumerate(batch)]
             number += len(batch)
 

@@ -5,7 +5,7 @@ a person would read as a number, a truth value or a time.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Final
@@ -26,6 +26,11 @@ FULL: Final[dict[str, Value]] = {
     **dict.fromkeys(("false", "no", "off"), False),
     **dict.fromkeys(("", "null", "none", "na", "n/a", "nan")),
 }
+_INTEGERS: Final = re.compile(
+    r"(?:(?:0|[1-9][0-9]{0,3999})(?:\n|\Z))+"
+)  # columns of them: one to a line, without a sign
+_DECIMALS: Final = re.compile(r"(?:(?:0|[1-9][0-9]{0,3999})\.[0-9]{1,3999}(?:\n|\Z))+")
+_DIGITS: Final = frozenset("0123456789")
 _FIRST: Final = frozenset("-0123456789tf")  # of every text that `safe` takes
 
 
@@ -36,6 +41,25 @@ def inferred(text: str, inference: Inference) -> Value:
             return text
         return _exact(text)
     return _loose(text.strip()) if inference == "full" else text
+
+
+def inferred_column(texts: Sequence[Value], inference: Inference) -> Sequence[Value]:
+    """Return what `inferred` makes of each of the texts, and others as they are."""
+    if inference == "safe":
+        if not set(map(type, texts)) <= {str}:
+            return [inferred(text, inference) if type(text) is str else text for text in texts]
+        begins = {text[:1] for text in texts}
+        if begins.isdisjoint(_FIRST):
+            return texts
+        if begins <= _DIGITS:
+            together = "\n".join(texts)
+            if together.count("\n") >= len(texts):
+                return [inferred(text, inference) for text in texts]
+            if _INTEGERS.fullmatch(together):
+                return list(map(int, texts))
+            if _DECIMALS.fullmatch(together):
+                return list(map(Decimal, texts))
+    return [inferred(text, inference) if type(text) is str else text for text in texts]
 
 
 def notation(decimal: str, thousands: str | None) -> Callable[[str], str | None] | None:

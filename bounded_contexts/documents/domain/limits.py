@@ -14,6 +14,7 @@ class Limits:
     rows: int = 50_000_000
     cell_characters: int = 1 << 20  # of one text
     item_bytes: int = 64 << 20  # of one record, or of a document that cannot be streamed
+    nodes: int = 3_000_000  # of YAML that is read as a whole: a parser's tree takes 200 bytes for each
     number_digits: int = 4_000
     alias_nodes: int = (
         1_000_000  # that YAML aliases may expand to, merged or linked cells of a sheet, and Avro's values of no bytes

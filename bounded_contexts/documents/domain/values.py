@@ -30,9 +30,13 @@ class Single:
     kinds: frozenset[str] | None = None  # that are in it, where that is known better than by its format
 
 
-class Plain(list[Value]):
-    """Values of a batch that are known to be of kinds that JSON and MessagePack both hold: nulls, booleans, integers, finite
-    floats, texts, lists, and maps whose keys are texts."""
+class JsonBatch(list[Value]):
+    """Values of a batch that are known to be of kinds that JSON holds: nulls, booleans, integers, decimals, finite floats, texts,
+    lists, and maps whose keys are texts."""
+
+
+class Plain(JsonBatch):
+    """Such values without decimals: MessagePack holds them, too."""
 
 
 @dataclass(frozen=True, slots=True)

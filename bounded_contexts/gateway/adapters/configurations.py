@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from bounded_contexts.gateway.adapters.upstreams import LARGE_ANSWER_S
 from infra.request_context import BODY_LIMIT
 from infra.server import BODY_S, HEAD_LIMIT, HEAD_S, HEADER_LIMIT
 
@@ -16,14 +17,15 @@ AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Processes and what goes to them: `paths` are regular expressions, `sockets` and `websockets` as in an `Offer`. The last
-    backend has none and takes the rest."""
+    """Processes and what goes to them: `paths` are regular expressions, the others as in an `Offer`. The last backend has no
+    paths and takes the rest."""
 
     name: str
     urls: Sequence[str]
     paths: Sequence[str] = ()
     sockets: Sequence[str] = ()
     websockets: Sequence[str] = ()
+    large_bodies: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def addresses(self) -> list[str]:
@@ -50,6 +52,11 @@ class Site:
     backends: Sequence[Backend]  # the last takes what no other does
     connect_s: float
     answer_s: float
+
+    @property
+    def large_bodies(self) -> dict[str, int]:
+        """Return the paths at which bodies are large, with the bytes that they may have."""
+        return {path: size for each in self.backends for path, size in each.large_bodies.items()}
 
 
 def nginx(site: Site) -> str:
@@ -111,6 +118,9 @@ def nginx(site: Site) -> str:
         places = [f"{'^~' if path.endswith('/') else '='} {path}" for path in each.sockets]
         places += [f'~ "{path}"' for path in each.paths]
         lines += [f"        location {place} {{ {to} }}" for place in places or ["/"]]
+        for path, size in each.large_bodies.items():
+            lines += [f"        location = {path} {{", f"            client_max_body_size {size};"]
+            lines += [f"            proxy_read_timeout {LARGE_ANSWER_S:.0f}s;", f"            {to}", "        }"]
         for path in each.websockets:
             lines += [f"        location = {path} {{ proxy_pass ${each.name}_or_{_otherwise(site, path).name}; }}"]
     return _text([*lines, "    }", "}"])
@@ -138,7 +148,12 @@ def haproxy(site: Site) -> str:
         "",
         "frontend public",
         f"    bind :{site.port}",
-        f"    http-request deny deny_status 413 if {{ req.hdr_val(content-length) gt {BODY_LIMIT} }}",
+        f"    acl is_large path {' '.join(site.large_bodies)}",
+        f"    http-request deny deny_status 413 if !is_large {{ req.hdr_val(content-length) gt {BODY_LIMIT} }}",
+        *(
+            f"    http-request deny deny_status 413 if {{ path {path} }} {{ req.hdr_val(content-length) gt {size} }}"
+            for path, size in site.large_bodies.items()
+        ),
         "    # What others say about the client is said anew.",
         "    http-request del-header Forwarded",
         "    http-request set-header X-Forwarded-For %[src]",
@@ -164,16 +179,20 @@ def haproxy(site: Site) -> str:
             for number, (url, address) in enumerate(zip(each.urls, each.addresses, strict=True), 1)
         ]
         check = ["    option httpchk GET /health/ready"]
+        if each.large_bodies:
+            paths = " ".join(each.large_bodies)
+            check += [f"    http-request set-timeout server {LARGE_ANSWER_S:.0f}s if {{ path {paths} }}"]
         lines += ["", f"backend {each.name}", *balance, *check, *servers]
     return _text(lines)
 
 
 def traefik(site: Site) -> str:
     """Return a file for Traefik 3's file provider."""
+    having_large = [each for each in site.backends if each.large_bodies]
     lines = [
         *_about("Traefik 3", "a file for `--providers.file.filename`"),
         f"# To its static configuration belong: --entryPoints.public.address=:{site.port}",
-        f"#   --entryPoints.public.transport.respondingTimeouts.readTimeout={BODY_S:.0f}s",
+        f"#   --entryPoints.public.transport.respondingTimeouts.readTimeout={LARGE_ANSWER_S:.0f}s",  # of a whole upload
         f"#   --entryPoints.public.transport.respondingTimeouts.idleTimeout={KEPT_S}s",
         "# It says X-Forwarded-* anew unless entryPoints.public.forwardedHeaders names whom to trust.",
         "http:",
@@ -191,11 +210,22 @@ def traefik(site: Site) -> str:
             f"      priority: {rank}",
         ]
         lines += [f"      service: {each.name}"]
+    for each in having_large:
+        rule = " || ".join(f"Path(`{path}`)" for path in each.large_bodies)
+        rank += 1
+        lines += [f"    {each.name}-large:", "      entryPoints: [public]", f"      rule: '{rule}'"]
+        lines += [f"      priority: {rank}", f"      service: {each.name}-large"]
     lines += ["  services:"]
-    for each in site.backends:
-        lines += [f"    {each.name}:", "      loadBalancer:", "        servers:"]
+    services = [(each.name, "patient", each) for each in site.backends]
+    services += [(f"{each.name}-large", "large", each) for each in having_large]
+    for name, transport, each in services:
+        lines += [f"    {name}:", "      loadBalancer:", "        servers:"]
         lines += [f"          - url: {url}" for url in each.urls]
-        lines += ["        serversTransport: patient", "        responseForwarding:", "          flushInterval: -1ms"]
+        lines += [
+            f"        serversTransport: {transport}",
+            "        responseForwarding:",
+            "          flushInterval: -1ms",
+        ]
         lines += ["        healthCheck:", "          path: /health/ready"]
         if each.sockets:
             # Engine.IO's polls of a session have to meet the same process: clients that keep no cookies use WebSocket only.
@@ -205,9 +235,10 @@ def traefik(site: Site) -> str:
                 "            name: headwater",
                 "            httpOnly: true",
             ]
-    lines += ["  serversTransports:", "    patient:", "      forwardingTimeouts:"]
-    lines += [f"        dialTimeout: {site.connect_s:g}s", f"        responseHeaderTimeout: {site.answer_s:g}s"]
-    lines += [f"        idleConnTimeout: {KEPT_S}s"]
+    lines += ["  serversTransports:"]
+    for transport, answer_s in (("patient", site.answer_s), ("large", LARGE_ANSWER_S)):
+        lines += [f"    {transport}:", "      forwardingTimeouts:", f"        dialTimeout: {site.connect_s:g}s"]
+        lines += [f"        responseHeaderTimeout: {answer_s:g}s", f"        idleConnTimeout: {KEPT_S}s"]
     return _text(lines)
 
 

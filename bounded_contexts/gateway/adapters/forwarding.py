@@ -32,7 +32,8 @@ class Gateway:
         """Add the offer's routes to the application, in front of which `RequestContext` stands."""
         if upstream := self._upstreams.get(offer.context):
             # First: to find out that none of the others' routes fits takes longer than to forward.
-            app.router.routes.insert(0, ForwardedRoutes(offer, HttpForwarder(upstream, self._connections, OWN)))
+            forward = HttpForwarder(upstream, self._connections, OWN, offer.large_bodies)
+            app.router.routes.insert(0, ForwardedRoutes(offer, forward))
         else:
             offer.mount(app)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from http import HTTPStatus
 
 import aiohttp
@@ -12,8 +12,9 @@ from starlette.types import Message, Receive, Scope, Send
 from yarl import URL
 
 from bounded_contexts.gateway.adapters.headers import end_to_end, goes_in_circles, onward, target
-from bounded_contexts.gateway.adapters.upstreams import Upstream, status_for
+from bounded_contexts.gateway.adapters.upstreams import LARGE_ANSWER_S, Upstream, status_for
 from infra.problems import RETRY_AFTER_S
+from infra.server import take_patiently
 
 IDLE_S = 60.0  # less than a role keeps an idle connection (headwater/roles.py): a request should not meet its end
 OURS = frozenset(("accept", "accept-encoding", "content-type", "user-agent"))  # that aiohttp would add
@@ -50,12 +51,20 @@ class Connections:
 
 
 class HttpForwarder:
-    """Asks an upstream's processes. `own` are headers of answers that this process writes itself."""
+    """Asks an upstream's processes. `own` are headers of answers that this process writes itself, `large` paths whose bodies may
+    come for as long as they do."""
 
-    def __init__(self, upstream: Upstream, connections: Connections, own: frozenset[bytes] = frozenset()) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        connections: Connections,
+        own: frozenset[bytes] = frozenset(),
+        large: Collection[str] = (),
+    ) -> None:
         self._upstream = upstream
         self._connections = connections
         self._own = own | DATE
+        self._large = large
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, session: str = "") -> None:
         """Forward the request; `session` is the polling session it belongs to.
@@ -64,6 +73,8 @@ class HttpForwarder:
         off is passed on without its end, at which the server closes the connection."""
         if goes_in_circles(scope):
             raise HTTPException(HTTPStatus.BAD_GATEWAY, f"the upstream of {self._upstream.context} is this process")
+        if scope["path"] in self._large:
+            take_patiently(scope)
         body = _Body(receive)
         if not await body.begin():
             return
@@ -102,11 +113,12 @@ class HttpForwarder:
         """Return the answer's head, and whose it is: the first process's that can be reached."""
         patience, context = self._upstream.patience, self._upstream.context
         headers = onward(scope, body.not_passed_on)
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=patience.connect_s, sock_read=patience.answer_s)
+        answer_s = LARGE_ANSWER_S if scope["path"] in self._large else patience.answer_s
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=patience.connect_s, sock_read=answer_s)
         status = HTTPStatus.BAD_GATEWAY
         for url in self._upstream.candidates(session):
             try:
-                async with asyncio.timeout(patience.answer_s):
+                async with asyncio.timeout(answer_s):
                     response = await self._connections.session.request(
                         scope["method"],
                         URL(url + target(scope), encoded=True),

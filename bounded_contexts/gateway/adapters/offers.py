@@ -1,8 +1,8 @@
 """What each context shows at the public port. Mounting, forwarding and the configurations of proxies go by this table alone."""
 
 import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -17,12 +17,14 @@ NAMED = re.compile(r"\(\?P<\w+>")
 @dataclass(frozen=True)
 class Offer:
     """`routers` come with the prefix they are mounted under; a path of `sockets` that ends with a slash is all below it. At a
-    path of `websockets` other requests are somebody else's."""
+    path of `websockets` other requests are somebody else's. At a path of `large_bodies` a body has so many bytes at most; it
+    comes, and is worked on, for as long as the route itself allows."""
 
     context: str
     routers: tuple[tuple[str, APIRouter], ...] = ()
     sockets: tuple[str, ...] = ()
     websockets: tuple[str, ...] = ()
+    large_bodies: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def routes(self) -> tuple[RouteContext, ...]:

@@ -8,6 +8,7 @@ from itertools import count
 from time import monotonic
 
 AWAY_S = 5.0  # how long a process that could not be reached is asked last
+LARGE_ANSWER_S = 3_600.0  # of a large body: who works on it has a limit of its own, which is shorter
 MOST_SESSIONS = 100_000  # polling sessions whose process is known
 
 

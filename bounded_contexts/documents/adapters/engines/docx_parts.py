@@ -117,6 +117,7 @@ def styles(language: str) -> str:
                 ("Quote", "Quote"),
                 ("Code", "Code"),
                 ("Caption", "caption"),
+                ("FigureCaption", "Figure Caption"),
                 ("ListParagraph", "List Paragraph"),
                 ("Header", "header"),
                 ("Footer", "footer"),
@@ -164,9 +165,10 @@ def _level(level: int, kind: str, text: str) -> str:
     )
 
 
-def settings() -> str:
-    """Return the settings of a document of Word 2013 and later."""
+def settings(*, even: bool) -> str:
+    """Return the settings of a document of Word 2013 and later; whether even pages have headers of their own."""
+    own = "<w:evenAndOddHeaders/>" if even else ""
     return (
-        f'{HEAD}<w:settings xmlns:w="{WORD}"><w:compat><w:compatSetting w:name="compatibilityMode" '
+        f'{HEAD}<w:settings xmlns:w="{WORD}">{own}<w:compat><w:compatSetting w:name="compatibilityMode" '
         'w:uri="http://schemas.microsoft.com/office/word" w:val="15"/></w:compat></w:settings>'
     )

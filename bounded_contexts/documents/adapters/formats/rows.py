@@ -8,7 +8,7 @@ from bounded_contexts.documents.adapters.formats.json import merged
 from bounded_contexts.documents.adapters.formats.tables import unguarded
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.flattening import steps, unflattened
-from bounded_contexts.documents.domain.inference import as_kind, inferred, notation
+from bounded_contexts.documents.domain.inference import as_kind, inferred, inferred_column, notation
 from bounded_contexts.documents.domain.options import Inference, Options
 from bounded_contexts.documents.domain.values import Document, Records, Value
 
@@ -84,11 +84,20 @@ def _typed(batches: Iterator[list[dict[str, Value]]], conversion: Conversion) ->
         yield from _typed_with_marks(batches, known, inference, plain)
         return
     for batch in batches:
-        for row in batch:
-            for name, cell in row.items():
-                if type(cell) is str:
-                    row[name] = as_kind(cell, known[name], name) if name in known else inferred(cell, inference)
-        yield batch
+        yield _typed_batch(batch, known, inference)
+
+
+def _typed_batch(batch: list[dict[str, Value]], known: dict[str, str], inference: Inference) -> list[dict[str, Value]]:
+    """Return the rows, which have the same names, with their texts as what they stand for."""
+    names = tuple(batch[0]) if batch else ()
+    columns = zip(*map(dict.values, batch), strict=True)
+    typed: list[Sequence[Value]] = []
+    for name, texts in zip(names, columns, strict=True):
+        if name in known:
+            typed.append([as_kind(text, known[name], name) if type(text) is str else text for text in texts])
+        else:
+            typed.append(inferred_column(texts, inference))
+    return [dict(zip(names, row, strict=True)) for row in zip(*typed, strict=True)]
 
 
 def _typed_with_marks(

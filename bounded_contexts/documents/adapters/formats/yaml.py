@@ -5,20 +5,22 @@ over its tree."""
 
 import base64
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, BinaryIO, Final, NoReturn
+from typing import Any, BinaryIO, Final
 
 import ryml
 
-from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format, utf8, whole
+from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format, utf8
+from bounded_contexts.documents.adapters.formats.json import KINDS as JSON_KINDS
 from bounded_contexts.documents.adapters.formats.json import merged
 from bounded_contexts.documents.adapters.formats.yaml_11 import plain as plain_11
 from bounded_contexts.documents.adapters.formats.yaml_by_json import by_json
+from bounded_contexts.documents.adapters.formats.yaml_parts import Parts
 from bounded_contexts.documents.adapters.formats.yaml_write import KINDS, write
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, quoted
-from bounded_contexts.documents.domain.values import Document, Records, Single, Tagged, Value
+from bounded_contexts.documents.domain.values import Document, JsonBatch, Records, Single, Tagged, Value
 
 INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
@@ -36,30 +38,110 @@ _HANDLES = re.compile(rb"^%TAG[ \t]+(!(?:[\w-]*!)?)[ \t]+(\S+)", re.MULTILINE)
 
 
 def read(source: BinaryIO, conversion: Conversion) -> Document:
-    """Read one document, or several as records."""
-    text = whole(utf8(source, conversion), conversion.limits.item_bytes)
-    try:
-        tree = ryml.parse_in_arena(text)
-    except ryml.ExceptionBasic as error:
-        _refuse(error)
-    if tree.size() == 1 and not tree.is_seq(0) and not tree.is_map(0) and not tree.has_val(0):
-        return Single(None)
+    """Read a list as records, other values as one; several documents as records."""
+    parts = Parts(utf8(source, conversion))
     is_11 = conversion.options.yaml == "1.1"
-    if not is_11 and (found := by_json(tree, text, conversion)) is not None:
-        return found
-    meaning, kinds = (plain_11, KINDS | {"date", "datetime", "bytes"}) if is_11 else (plain, None)
-    walk = _Walk(tree, conversion, _Tags(text, meaning, keeps=conversion.options.tags == "keep"), meaning)
-    root = tree.root_id()
-    if not tree.is_stream(root):
-        return Single(walk.value(root, 0), kinds)
-    documents = [walk.value(node, 0) for node in walk.children(root)]
-    return Single(documents[0], kinds) if len(documents) == 1 else Records(iter((documents,)), kinds=kinds)
+    kinds = KINDS | {"date", "datetime", "bytes"} if is_11 else None
+    if parts.kind != "whole":
+        return Records(_in_parts(parts, _Reading(conversion, b"")), kinds=kinds)
+    text = parts.whole(conversion.limits.item_bytes)
+    nodes = text.count(b"\n") + text.count(b",") + text.count(b"[") + text.count(b"{") + 2 * text.count(b"- -")
+    if nodes > conversion.limits.nodes:  # that there may be
+        raise TooLarge("nodes", conversion.limits.nodes)
+    reading = _Reading(conversion, text)
+    found = reading.quickly(tree := _tree(text, 0), text)
+    if found is not None:
+        return _document(found, JSON_KINDS)
+    documents = reading.documents(tree)
+    return (
+        _document(documents[0] if documents else None, kinds)
+        if len(documents) < 2
+        else Records(iter((documents,)), kinds=kinds)
+    )
 
 
-def _refuse(error: Any) -> NoReturn:
-    place = getattr(error, "errdata_parse", None)
-    line, column = (place.ymlloc.line, place.ymlloc.col) if place else (None, None)
-    raise Unreadable("bad_yaml", error.msg.splitlines()[0], line=line, column=column) from None
+def _document(value: Value, kinds: frozenset[str] | None) -> Document:
+    return Records(iter((value,)), kinds=kinds) if isinstance(value, list) else Single(value, kinds)
+
+
+def _in_parts(parts: Parts, reading: "_Reading") -> Iterator[Sequence[Value]]:
+    text, line, enough, limit = b"", 0, 0, reading.limits.item_bytes
+    for part in parts.each(limit):
+        text, line = (text + part.text, line) if text else (part.text, part.line)
+        if len(text) < enough and not part.is_last:
+            continue
+        try:
+            tree = _tree(text, line)
+        except Unended:
+            if part.is_last:
+                raise
+            if len(text) > limit:
+                raise TooLarge("item_bytes", limit) from None
+            enough = 2 * len(text)  # a text or a list in brackets goes on there
+            continue
+        if parts.kind == "documents":
+            yield reading.documents(tree)
+        else:
+            yield reading.items(tree, text)
+        text, enough = b"", 0
+
+
+class Unended(Unreadable):
+    """The text ends too early."""
+
+
+def _tree(text: bytes, line: int) -> Any:
+    """Return the parser's tree. Raise `Unreadable`; `line` is how many lines are before the text."""
+    try:
+        return ryml.parse_in_arena(text)
+    except ryml.ExceptionBasic as error:
+        found = getattr(error, "errdata_parse", None)
+        why = error.msg.splitlines()[0]
+        if found is None:
+            raise Unreadable("bad_yaml", why) from None
+        place = found.ymlloc
+        kind = Unended if place.offset >= len(text.rstrip()) else Unreadable
+        raise kind("bad_yaml", why, line=place.line + line, column=place.col) from None
+
+
+class _Reading:
+    """Makes values of trees, which are parts of one text."""
+
+    def __init__(self, conversion: Conversion, text: bytes) -> None:
+        meaning = plain_11 if conversion.options.yaml == "1.1" else plain
+        self._conversion = conversion
+        self.limits = conversion.limits
+        self._is_quick = conversion.options.yaml != "1.1"
+        self._walk = _Walk(conversion, _Tags(text, meaning, keeps=conversion.options.tags == "keep"), meaning)
+
+    def quickly(self, tree: Any, text: bytes) -> Value:
+        """Return the value, if the quick way is for it and it is not null, else None."""
+        found = by_json(tree, text, self._conversion) if self._is_quick and not _is_empty(tree) else None
+        return found.value if found else None
+
+    def items(self, tree: Any, text: bytes) -> Sequence[Value]:
+        """Return the items of the list that is in the tree."""
+        found = self.quickly(tree, text)
+        if isinstance(found, list):
+            return JsonBatch(found)
+        if _is_empty(tree):
+            return []
+        if not tree.is_seq(tree.root_id()):
+            raise Unreadable("bad_yaml", "something else stands beside the items of a list")
+        self._walk.tree = tree
+        return [self._walk.value(node, 1) for node in self._walk.children(tree.root_id())]
+
+    def documents(self, tree: Any) -> list[Value]:
+        """Return the documents that are in the tree."""
+        if _is_empty(tree):
+            return []
+        self._walk.tree = tree
+        root = tree.root_id()
+        return [self._walk.value(node, 0) for node in (self._walk.children(root) if tree.is_stream(root) else (root,))]
+
+
+def _is_empty(tree: Any) -> bool:
+    return tree.size() == 1 and not tree.is_seq(0) and not tree.is_map(0) and not tree.has_val(0)
 
 
 class _Tags:
@@ -116,8 +198,8 @@ class _Walk:
     """Walks the parser's tree. An alias stands for a copy of what it names: the value is made once, and there is a budget for
     the nodes that copies would have, since they are written out."""
 
-    def __init__(self, tree: Any, conversion: Conversion, tags: _Tags, meaning: Plain) -> None:
-        self._tree = tree
+    def __init__(self, conversion: Conversion, tags: _Tags, meaning: Plain) -> None:
+        self.tree: Any = None
         self._meaning = meaning
         self._tags = tags
         self._duplicates = conversion.options.duplicates
@@ -129,14 +211,14 @@ class _Walk:
 
     def children(self, node: int) -> Iterator[int]:
         """Yield the node's children in order."""
-        child = self._tree.first_child(node)
+        child = self.tree.first_child(node)
         while child != ryml.NONE:
             yield child
-            child = self._tree.next_sibling(child)
+            child = self.tree.next_sibling(child)
 
     def value(self, node: int, depth: int) -> Value:
         """Return what the node stands for. Raise `Unreadable` and `TooLarge`."""
-        tree = self._tree
+        tree = self.tree
         if depth > self._depth:
             raise TooLarge("depth", self._depth)
         before, anchored = self._nodes, _Anchored()
@@ -176,7 +258,7 @@ class _Walk:
         for child in self.children(node):
             key = self._key(child)
             value = self.value(child, depth + 1)
-            if key == "<<" and not self._tree.is_key_quoted(child) and (taken := _mergeable(value)) is not None:
+            if key == "<<" and not self.tree.is_key_quoted(child) and (taken := _mergeable(value)) is not None:
                 for each in taken:
                     for name, part in each.items():
                         inherited.setdefault(name, part)
@@ -185,7 +267,7 @@ class _Walk:
         return {**inherited, **merged(pairs, self._duplicates)} if inherited else merged(pairs, self._duplicates)
 
     def _key(self, node: int) -> Value:
-        tree = self._tree
+        tree = self.tree
         if tree.is_key_ref(node):
             key = self._copy(_text(tree.key_ref(node)))
             if isinstance(key, dict | list | Tagged):

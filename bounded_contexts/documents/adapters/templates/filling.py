@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
+from zoneinfo import ZoneInfo
 
 from bounded_contexts.documents.adapters.engines.locales import BabelFormats
 from bounded_contexts.documents.adapters.engines.rendering import Rendering, render_document
@@ -13,6 +14,7 @@ from bounded_contexts.documents.adapters.packed import Sink, entry
 from bounded_contexts.documents.adapters.templates.package import Package
 from bounded_contexts.documents.adapters.templates.program import Filling
 from bounded_contexts.documents.adapters.templates.word import WordTemplate
+from bounded_contexts.documents.adapters.templates.workbook import WorkbookTemplate
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, Unwritable
 from bounded_contexts.documents.domain.fitting import restored
 from bounded_contexts.documents.domain.rendering.fidelity import Target
@@ -85,7 +87,8 @@ def fill(
         raise Unreadable("bad_option", str(error.args[0])) from None
     context = Context(restored(values, "/data"), formats, telling.warn, limits)
     total = 0
-    for piece in _packed(compiled.parts(Filling(context, telling))):
+    filling = Filling(context, telling, ZoneInfo(manner.time_zone or "UTC"))
+    for piece in _packed(compiled.parts(filling)):
         total += len(piece)
         if total > limits.output_bytes:
             raise TooLarge("output_bytes", limits.output_bytes)
@@ -104,7 +107,7 @@ def _compiled(template: bytes, limits: RenderLimits) -> tuple[Kind, "dict[str, A
     package = Package(template)
     if package.target == "docx":
         return "docx", WordTemplate(package)
-    raise Unreadable("bad_template", "templates are documents and DOCX files")
+    return "xlsx", WorkbookTemplate(package, template)
 
 
 def _with(template: dict[str, Any], data: Value, manner: Manner) -> dict[str, Any]:

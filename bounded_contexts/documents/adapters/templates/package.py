@@ -185,7 +185,7 @@ def _kind(relation: Any) -> str:
 def _check(relation: Any, name: str) -> None:
     kind, target = _kind(relation), relation.get("Target", "")
     if relation.get("TargetMode") == "External":
-        if kind != "hyperlink" or scheme_of(target) is None:
+        if kind != "hyperlink" or not (target.startswith("#") or scheme_of(target)):
             raise Unreadable("not_allowed_part", f"{name[-60:]!r} leads outside: {kind[:40]}")
     elif kind not in _KINDS or (kind == "package" and not re.search(r"charts/_rels/[^/]+\Z", name)):
         raise Unreadable("not_allowed_part", f"{name[-60:]!r} carries what may run or fetch something: {kind[:40]}")

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from lxml import etree
 
@@ -26,8 +27,8 @@ _UNIQUE = re.compile(f'"{UNIQUE}"')
 class Filling:
     """What is known while a template is filled in."""
 
-    def __init__(self, context: Context, telling: Telling) -> None:
-        self.context, self.telling = context, telling
+    def __init__(self, context: Context, telling: Telling, zone: ZoneInfo) -> None:
+        self.context, self.telling, self.zone = context, telling, zone
         self._blocks = 0
         self._unique = 1 << 20
 

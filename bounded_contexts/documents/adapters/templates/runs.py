@@ -1,6 +1,7 @@
 """Markers in texts that are cut into runs: programs cut one word into several, so markers are looked for in the whole text of a
 paragraph, and each is given a place of its own in the format of the run in which it begins."""
 
+import re
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
@@ -9,8 +10,9 @@ from xml.sax.saxutils import escape
 
 from lxml import etree
 
+from bounded_contexts.documents.adapters.templates.pairs import Control
 from bounded_contexts.documents.adapters.templates.program import Field, Marks, bad
-from bounded_contexts.documents.domain.errors import TooLarge
+from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.rendering.functions import text_of
 from bounded_contexts.documents.domain.rendering.markers import Marker, markers
 from bounded_contexts.documents.domain.rendering.problems import BadExpression
@@ -22,6 +24,7 @@ DRAWING: Final = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 SHEET: Final = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 CONTROL: Final = "hw-control"  # stands for a marker that is no field, until it is known what it goes round
 CHARACTERS: Final = 100_000  # of a paragraph with markers
+_ESCAPE: Final = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
 _SPACE: Final = "{http://www.w3.org/XML/1998/namespace}space"
 
 
@@ -43,17 +46,7 @@ class Dialect:
 
 WORDS: Final = Dialect.of(WORD, breaks=True)
 DRAWN: Final = Dialect.of(DRAWING)
-SHARED: Final = Dialect.of(SHEET, "si")
-
-
-@dataclass(slots=True)
-class Control:
-    """A marker that is no field, and what stands for it in the tree."""
-
-    marker: Marker
-    node: Any
-    paragraph: Any
-    place: str
+INLINE: Final = Dialect.of(SHEET, "is")
 
 
 class Isolating:
@@ -115,6 +108,8 @@ class Isolating:
         run.getparent().remove(run)
 
     def _piece(self, piece: "str | Marker", run: Any, made: list[Any], paragraph: Any, place: str) -> None:
+        if not self._dialect.breaks and any(child.tag != self._dialect.properties for child in made[-1]):
+            made.append(_like(run, self._dialect))  # such a run holds one text
         if isinstance(piece, str):
             text = etree.SubElement(made[-1], self._dialect.text)
             text.text = piece
@@ -164,7 +159,7 @@ def _writing(prefix: str | None, dialect: Dialect) -> Callable[[Value], str]:
     def write(value: Value) -> str:
         text = clean(text_of(value))
         if not dialect.breaks:
-            return f"{tag}{escape(text)}</{named}t>"
+            return f"{tag}{safe(text) if dialect is INLINE else escape(text)}</{named}t>"
         lines = text.split("\n")
         written = []
         for number, line in enumerate(lines):
@@ -173,3 +168,17 @@ def _writing(prefix: str | None, dialect: Dialect) -> Callable[[Value], str]:
         return "".join(written)
 
     return write
+
+
+def safe(text: str) -> str:
+    """Return the text as sheets hold it: `_x0041_` in it is none of their escapes."""
+    return escape(_ESCAPE.sub("_x005F_", text))
+
+
+def whole(text: str | None, default: int = 0) -> int:
+    """Return a number of a file, the default where it says none. Raise `Unreadable` for what is no number."""
+    if text is None:
+        return default
+    if not re.fullmatch(r"-?[0-9]{1,10}", text.strip(), re.ASCII):
+        raise Unreadable("bad_template", f"{text[:20]!r} is no number")
+    return int(text)

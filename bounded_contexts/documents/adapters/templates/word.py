@@ -19,7 +19,7 @@ from bounded_contexts.documents.adapters.templates.program import (
     gather,
     run,
 )
-from bounded_contexts.documents.adapters.templates.runs import DRAWN, WORD, WORDS, Dialect, Isolating
+from bounded_contexts.documents.adapters.templates.runs import DRAWN, WORD, WORDS, Dialect, Isolating, whole
 from bounded_contexts.documents.adapters.templates.word_controls import place_controls
 from bounded_contexts.documents.domain.rendering.variables import Variables
 
@@ -126,7 +126,7 @@ class WordTemplate:
                     reference.getparent().replace(reference, note)
 
     def _noting(self, part: str, reference: Any, kept: Any) -> Callable[[Filling, str], str]:
-        first = max([0, *(int(each.get(f"{WORD}id", "0")) for each in kept)]) + 1
+        first = max([0, *(whole(each.get(f"{WORD}id")) for each in kept)]) + 1
         named = f"{reference.prefix}:" if reference.prefix else ""
         tag = f"{named}{etree.QName(reference).localname}"
 

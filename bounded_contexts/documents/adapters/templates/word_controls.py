@@ -3,16 +3,15 @@
 In one paragraph: what stands between. In paragraphs of one place (the body, a cell, a header): these and what is between. In two
 cells of a table: the rows. With `across`, in cells of one row: the columns."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from lxml import etree
 
+from bounded_contexts.documents.adapters.templates.pairs import Control, Pair, mark_within, paired
 from bounded_contexts.documents.adapters.templates.program import Marks, bad
-from bounded_contexts.documents.adapters.templates.runs import CONTROL, WORD, Control
+from bounded_contexts.documents.adapters.templates.runs import CONTROL, WORD
 
-DEPTH: Final = 32  # of loops and conditions in each other
 PARAGRAPH, ROW, TABLE, CELL = (f"{WORD}{name}" for name in ("p", "tr", "tbl", "tc"))
 _HEADS: Final = frozenset(f"{WORD}{name}" for name in ("tcPr", "trPr", "tblPr", "tblPrEx", "tblGrid", "sdtPr"))
 _UNSEEN: Final = frozenset(f"{WORD}{name}" for name in ("proofErr", "lastRenderedPageBreak", "pPr", "rPr", "r"))
@@ -26,29 +25,11 @@ _NEVER: Final = 1 << 60
 _INSTRUCTION: Final = etree.ProcessingInstruction
 
 
-@dataclass(slots=True)
-class Pair:
-    """A loop or condition from its beginning to its end."""
-
-    begin: Control
-    end: Control
-    other: Control | None = None
-    outer: "Pair | None" = None
-
-    @property
-    def controls(self) -> Iterator[Control]:
-        """Yield its markers in their order."""
-        yield self.begin
-        if self.other:
-            yield self.other
-        yield self.end
-
-
 def place_controls(root: Any, controls: dict[str, Control], marks: Marks) -> None:
     """Put marks round what the controls in the tree go round, and take away the paragraphs that held nothing else.
     Raise `Unreadable` for what is never ended, or goes round halves."""
     _split_lines(root, controls)
-    pairs = _pairs([controls[node.get("n")] for node in root.iter(CONTROL)])
+    pairs = paired([controls[node.get("n")] for node in root.iter(CONTROL)])
     placed = []
     for pair in pairs:
         if len({each.paragraph for each in pair.controls}) == 1:
@@ -70,41 +51,14 @@ def _mark(placed: "list[tuple[Pair, _Units]]", marks: Marks) -> None:
         units.begin.addprevious(marks.new(pair.begin.marker.kind, (pair.begin.marker, pair.begin.place)))
         if units.other is not None:
             units.other.addprevious(marks.new("else"))
-    for _, units in sorted(placed, key=lambda each: -_number(each[0].end)):
+    for _, units in sorted(placed, key=lambda each: -each[0].end.number):
         units.end.addnext(marks.new("end"))
     for pair, units in placed:
         if units.is_across:
             _widen_grid(pair, units, marks)
 
 
-def _pairs(controls: list[Control]) -> list[Pair]:
-    found: list[Pair] = []
-    opened: list[Pair] = []
-    for number, control in enumerate(controls):
-        control.node.set("n", str(number))
-        kind = control.marker.kind
-        if kind in ("each", "if"):
-            pair = Pair(control, control, outer=opened[-1] if opened else None)
-            found.append(pair)
-            opened.append(pair)
-            if len(opened) > DEPTH:
-                raise bad(control.place, f"more than {DEPTH} loops and conditions in each other")
-            continue
-        wanted = "each" if kind == "/each" else "if"
-        if not opened or opened[-1].begin.marker.kind != wanted or (kind == "else" and opened[-1].other):
-            raise bad(control.place, f"{{{{{control.marker.text}}}}} ends nothing that was begun last")
-        if kind == "else":
-            opened[-1].other = control
-        else:
-            opened.pop().end = control
-    if opened:
-        raise bad(opened[-1].begin.place, f"{{{{{opened[-1].begin.marker.text[:60]}}}}} has no end")
-    return found
-
-
 def _place_within(pair: Pair, marks: Marks) -> None:
-    if len({each.node.getparent() for each in pair.controls}) > 1:
-        raise bad(pair.begin.place, "a loop begins and ends within a link, or without")
     begin = pair.begin
     kind = begin.marker.kind
     if begin.marker.loop and begin.marker.loop.is_across:
@@ -119,14 +73,7 @@ def _place_within(pair: Pair, marks: Marks) -> None:
             control.node.getparent().remove(control.node)
         _keep_filled(row, marks)
         return
-    _replace(begin.node, marks.new(kind, (begin.marker, begin.place)))
-    if pair.other:
-        _replace(pair.other.node, marks.new("else"))
-    _replace(pair.end.node, marks.new("end"))
-
-
-def _replace(node: Any, by: Any) -> None:
-    node.getparent().replace(node, by)
+    mark_within(pair, marks)
 
 
 @dataclass(slots=True)
@@ -176,15 +123,11 @@ def _check_order(placed: list[tuple[Pair, _Units]]) -> None:
     """Refuse what shares a row or paragraph without standing in each other."""
     ended: dict[Any, int] = {}
     for pair, units in placed:
-        ended[units.end] = min(ended.get(units.end, _NEVER), _number(pair.end))
+        ended[units.end] = min(ended.get(units.end, _NEVER), pair.end.number)
     for pair, units in placed:
         for control, unit in ((pair.begin, units.begin), (pair.other, units.other)):
-            if control is not None and _number(control) > ended.get(unit, _NEVER):
+            if control is not None and control.number > ended.get(unit, _NEVER):
                 raise bad(control.place, "it stands in the row or paragraph in which another one ends")
-
-
-def _number(control: Control) -> int:
-    return int(control.node.get("n"))
 
 
 def _split_lines(root: Any, controls: dict[str, Control]) -> None:

@@ -64,15 +64,15 @@ class Variables:
         elif isinstance(value, dict) and not self._expression(value, "any"):
             self._object(value)
 
-    def marker(self, marker: Marker) -> None:
-        """Gather what a field or a condition uses. Loops are entered by `each`."""
+    def marker(self, marker: Marker, kind: str = "text") -> None:
+        """Gather what a field, which stands where this kind of value does, or a condition uses. Loops are entered by `each`."""
         if marker.kind == "field":
-            self._field(marker.text, "text")
+            self._field(marker.text, kind)
         elif marker.kind == "if":
             for compared in terms(marker.text[3:]):
-                kind = "boolean" if len(compared) == 1 else next(filter(None, map(_constant, compared)), "any")
+                wanted = "boolean" if len(compared) == 1 else next(filter(None, map(_constant, compared)), "any")
                 for each in compared:
-                    self._field(each, kind)
+                    self._field(each, wanted)
 
     @contextmanager
     def each(self, loop: Loop) -> Iterator[None]:
