@@ -1,7 +1,7 @@
 """One document into one file: bytes in, pieces out. It needs no server and keeps nothing, so it may run in a worker process."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import pypdfium2
@@ -133,7 +133,7 @@ def _has(value: Any, name: str, wanted: str) -> bool:
 def _pdf(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:
     profile = profile_of(document)
     if profile is not None:
-        yield _noted(typeset(_resolved(document, telling, limits), telling, limits, profile), telling)
+        yield _noted(_set(document, telling, limits, profile), telling)
         return
     pages, entries = _measured(document, limits, pages=True)
     with pdf.laid_out(_resolved(document, telling, limits, entries), telling, limits, pages) as layout:
@@ -153,11 +153,17 @@ def _noted(made: bytes, telling: Telling) -> bytes:
     return made
 
 
+def _set(document: dict[str, Any], telling: Telling, limits: RenderLimits, profile: Profile) -> bytes:
+    """The document by Typst, which knows itself where the pages of places are: they only have to have one."""
+    places = tuple(replace(each, page=1) for each in _anchors(document, limits))
+    return typeset(_resolved(document, telling, limits, places), telling, limits, profile)
+
+
 def _typeset(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> bytes | None:
     """The document in the fonts of all scripts; None for one that is too long for that, or has what is not tagged."""
     other = telling.apart()
     try:
-        made = typeset(_resolved(document, other, limits), other, limits, Profile())
+        made = _set(document, other, limits, Profile())
     except TooLarge as error:
         if error.more["limit"] not in TYPESET_LIMITS:
             raise
