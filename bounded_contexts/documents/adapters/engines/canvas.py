@@ -13,6 +13,7 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfbase.pdfdoc import PDFString
 from reportlab.pdfgen.canvas import Canvas
 
+from bounded_contexts.documents.adapters.engines import pdf_vectors
 from bounded_contexts.documents.adapters.engines.fonts import Face
 from bounded_contexts.documents.adapters.engines.lines import Line, Piece
 from bounded_contexts.documents.adapters.engines.pdf_file import PdfFile
@@ -217,6 +218,13 @@ class Sheets:
         self._canvas.restoreState()
 
     def _define(self, name: str, image: Image) -> None:
+        shapes = pdf_vectors.shapes_of(image.vector) if image.vector else None
+        if shapes is not None:
+            self._images.add(name)
+            self._canvas.beginForm(name, 0, 0, image.width, image.height)
+            pdf_vectors.draw(self._canvas, shapes, image.width, image.height)
+            self._canvas.endForm()
+            return
         try:
             reader: Any = ImageReader(io.BytesIO(image.data))
             reader.getRGBData()

@@ -262,7 +262,7 @@ class _Document:
         return self._image(barcodes.as_image(block) if isinstance(block, Barcode) else block, relations)
 
     def _image(self, image: Image, relations: Relations) -> str:
-        key = relations.image(image)
+        blip = relations.blip(image)
         self._drawings += 1
         room = self._room
         scale = min(1.0, room / image.width)
@@ -272,7 +272,7 @@ class _Document:
         return (
             f'<w:p>{jc}<w:r><w:drawing><wp:inline distT="0" distB="0" distL="0" distR="0"><wp:extent {extent}/>'
             f'<wp:docPr {named}/><a:graphic><a:graphicData uri="{docx_parts.DRAWING}/picture"><pic:pic>'
-            f'<pic:nvPicPr><pic:cNvPr {named}/><pic:cNvPicPr/></pic:nvPicPr><pic:blipFill><a:blip r:embed="{key}"/>'
+            f"<pic:nvPicPr><pic:cNvPr {named}/><pic:cNvPicPr/></pic:nvPicPr><pic:blipFill>{blip}"
             "<a:stretch><a:fillRect/></a:stretch></pic:blipFill><pic:spPr><a:xfrm>"
             f'<a:off x="0" y="0"/><a:ext {extent}/></a:xfrm><a:prstGeom prst="rect"><a:avLst/></a:prstGeom></pic:spPr>'
             "</pic:pic></a:graphicData></a:graphic></wp:inline></w:drawing></w:r></w:p>"

@@ -119,7 +119,7 @@ class Flow(ABC):
                 while isinstance(following, Anchor):
                     anchors.append(following)
                     following = next(waiting, None)
-                self._text(block, following.height if isinstance(following, Image) else FOLLOWING)
+                self._text(block, following.height if isinstance(following, Image | Barcode | Chart) else FOLLOWING)
                 for anchor in anchors:
                     self.sheets.anchor(anchor)
                 block = following
@@ -251,9 +251,7 @@ class Flow(ABC):
     def _image(self, image: Image) -> None:
         scale = min(1.0, self.width / image.width, self.depth / image.height)
         if scale < 1.0:
-            image = Image(
-                image.data, image.media_type, image.width * scale, image.height * scale, image.alt, image.align
-            )
+            image = replace(image, width=image.width * scale, height=image.height * scale)
         self.need(image.height)
         self._draw_image(image)
         self.y -= min(4.0, max(self.room, 0.0))

@@ -7,6 +7,7 @@ from typing import Any, Final
 import pypdfium2
 
 from bounded_contexts.documents.adapters.engines import docx, fonts, pdf, typeset_fonts, xlsx
+from bounded_contexts.documents.adapters.engines.pictures import Pictures
 from bounded_contexts.documents.adapters.engines.typeset import typeset
 from bounded_contexts.documents.adapters.engines.typeset_blocks import NOT_TAGGED
 from bounded_contexts.documents.adapters.engines.validating import formats_of, read_document
@@ -89,7 +90,7 @@ def _resolved(
     document: dict[str, Any], telling: Telling, limits: RenderLimits, entries: tuple[Anchor, ...] = ()
 ) -> Resolved:
     context = Context(dict(document["data"]), formats_of(document), telling.warn, limits)
-    return resolve(document, context, telling, entries)
+    return resolve(document, context, telling, Pictures(), entries)
 
 
 def _measured(document: dict[str, Any], limits: RenderLimits, *, pages: bool) -> tuple[int, tuple[Anchor, ...]]:

@@ -28,7 +28,7 @@ class Pictures:
     def of(self, block: Image | Barcode | Chart, page: Page) -> Json:
         """Return it in the size that fits on a page. Raise `Unwritable`, `TooLarge`."""
         if isinstance(block, Image):
-            data, ending = block.data, block.media_type[6:]
+            data, ending = (block.vector.svg, "svg") if block.vector else (block.data, block.media_type[6:])
         else:
             data, ending = svg(self._drawing(block)), "svg"
         if not block.alt.strip() and self._profile.is_accessible:

@@ -1,11 +1,12 @@
 """What can be referred to: headings, what has a caption, and what has an id."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from bounded_contexts.documents.domain.rendering.blocks import Anchor, Block, Columns, Group, Heading, Runs, Table
 from bounded_contexts.documents.domain.values import Value
 
+FIGURES: Final = ("image", "chart", "barcode")
 KINDS: dict[str, Literal["table", "image"]] = {"table": "table", "image": "image"}
 
 
@@ -34,7 +35,7 @@ def _kind(given: Mapping[str, Any], block: Block) -> tuple[Literal["heading", "t
         return "heading", block.level, said(block.runs)
     if isinstance(block, Table):
         return ("table", 1, said(block.caption.runs)) if block.caption else ("other", 1, "")
-    if isinstance(block, Group) and given.get("type") == "image":
+    if isinstance(block, Group) and given.get("type") in FIGURES:
         return "image", 1, said(block.blocks[-1].runs)  # type: ignore[union-attr]
     return "other", 1, said(getattr(block, "runs", ()))
 

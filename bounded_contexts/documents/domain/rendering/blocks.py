@@ -8,6 +8,7 @@ from bounded_contexts.documents.domain.rendering.barcodes import ErrorCorrection
 from bounded_contexts.documents.domain.rendering.charts import Chart
 from bounded_contexts.documents.domain.rendering.formulas import Formula
 from bounded_contexts.documents.domain.rendering.sheets import ColumnOnSheet, OnSheet, SheetsOf
+from bounded_contexts.documents.domain.rendering.vectors import Vector
 from bounded_contexts.documents.domain.values import Value
 
 Align = Literal["left", "center", "right", "justify"]
@@ -171,7 +172,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A PNG or JPEG as it was given. Width and height in points."""
+    """A PNG or JPEG. Width and height in points. `vector` is the SVG that it was made of, if it was."""
 
     data: bytes
     media_type: Literal["image/png", "image/jpeg"]
@@ -179,6 +180,7 @@ class Image:
     height: float
     alt: str
     align: Align = "left"
+    vector: Vector | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from bounded_contexts.documents.domain.rendering.blocks import (
+    Barcode,
     Block,
     Columns,
     Furniture,
@@ -14,6 +15,7 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Rule,
     Which,
 )
+from bounded_contexts.documents.domain.rendering.charts import Chart
 from bounded_contexts.documents.domain.rendering.styles import points, width_of
 from bounded_contexts.documents.domain.rendering.telling import Telling
 
@@ -73,7 +75,7 @@ def _flat(blocks: tuple[Block, ...]) -> Iterator[Block]:
             yield block
 
 
-def with_caption(image: Image, caption: Paragraph) -> Group:
-    """Return an image and what stands below it."""
+def with_caption(image: Image | Chart | Barcode, caption: Paragraph) -> Group:
+    """Return what is drawn and what stands below it."""
     style = replace(caption.style, keep_with_next=False, align=image.align)
     return Group((image, replace(caption, style=style, role="caption")), keep_together=True)

@@ -27,7 +27,12 @@ FIDELITY: Final[dict[str, tuple[str, str, str, str]]] = {
     "formula": (A, A, N, "PDF, DOCX: its value"),
     "column.width": (N, A, A, "DOCX: auto is left to the program; XLSX: rounded to characters, auto by the first rows"),
     "numberFormat": (N, N, N, "XLSX: values stay numbers and dates, with a format of the cell"),
-    "image": (N, N, N, "PNG, JPEG"),
+    "image": (
+        N,
+        N,
+        N,
+        "PNG, JPEG, WebP, SVG; SVG: vectors in PDF unless it has gradients or clips, with a PNG beside in DOCX, a PNG in XLSX",
+    ),
     "rule": (N, N, A, "XLSX: a border below a cell"),
     "spacer": (N, N, A, "XLSX: an empty row of this height"),
     "pageBreak": (N, N, N, ""),

@@ -9,6 +9,7 @@ from bounded_contexts.documents.domain.errors import TooLarge
 from bounded_contexts.documents.domain.rendering.anchoring import Anchors
 from bounded_contexts.documents.domain.rendering.blocks import (
     Anchor,
+    Barcode,
     Block,
     Contents,
     Furniture,
@@ -29,11 +30,12 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Watermark,
 )
 from bounded_contexts.documents.domain.rendering.charting import Charts
+from bounded_contexts.documents.domain.rendering.charts import Chart
 from bounded_contexts.documents.domain.rendering.compound import GAP, columns, furniture, group, with_caption
-from bounded_contexts.documents.domain.rendering.drawn import barcode
+from bounded_contexts.documents.domain.rendering.drawn import barcode, image
 from bounded_contexts.documents.domain.rendering.expressions import each_of, expression, named, path_of, truth
 from bounded_contexts.documents.domain.rendering.functions import Context
-from bounded_contexts.documents.domain.rendering.images import decoded, pixels
+from bounded_contexts.documents.domain.rendering.images import Pictures
 from bounded_contexts.documents.domain.rendering.styles import Styles, page_of, points
 from bounded_contexts.documents.domain.rendering.tables import Tables
 from bounded_contexts.documents.domain.rendering.telling import Telling
@@ -44,11 +46,15 @@ _ROLES = {"paragraph": "paragraph", "quote": "quote", "code": "code"}
 
 
 def resolve(
-    document: Mapping[str, Any], context: Context, telling: Telling, entries: tuple[Anchor, ...] = ()
+    document: Mapping[str, Any],
+    context: Context,
+    telling: Telling,
+    pictures: Pictures,
+    entries: tuple[Anchor, ...] = (),
 ) -> Resolved:
     """Return the document as engines take it. It has been found valid. What is wrong with its data is told; the body's
     blocks raise `TooLarge` and, where `strictness` is error, `Unwritable` while they are taken."""
-    return replace(_Resolving(document, context, telling, entries).resolved(), entries=entries)
+    return replace(_Resolving(document, context, telling, pictures, entries).resolved(), entries=entries)
 
 
 def _with_content(blocks: Iterator[Block]) -> Iterator[Block]:
@@ -74,8 +80,14 @@ def _later(furniture: Furniture) -> Furniture:
 
 class _Resolving:
     def __init__(
-        self, document: Mapping[str, Any], context: Context, telling: Telling, entries: tuple[Anchor, ...]
+        self,
+        document: Mapping[str, Any],
+        context: Context,
+        telling: Telling,
+        pictures: Pictures,
+        entries: tuple[Anchor, ...],
     ) -> None:
+        self._pictures = pictures
         self._document, self._context, self._telling = document, context, telling
         styles = Styles(document.get("styles", {}))
         places = {entry.name: entry for entry in entries if entry.name is not None}
@@ -229,9 +241,6 @@ class _Resolving:
             case "toc":
                 self._telling.uses("toc")
                 return self._contents(block, pointer)
-            case "barcode":
-                self._telling.uses("barcode")
-                return barcode(block, self._texts, pointer)
             case "captions":
                 self._telling.uses("captions")
                 return self._contents(block, pointer)
@@ -239,10 +248,7 @@ class _Resolving:
                 return group(block, self._nested, self._telling, pointer)
             case "columns":
                 return columns(block, self._nested, self._telling, pointer)
-            case "chart":
-                self._telling.uses("chart")
-                return self._charts.chart(block, pointer)
-            case "image":
+            case "image" | "chart" | "barcode":
                 return self._figure(block, pointer)
             case "rule" | "spacer" | "pageBreak":
                 self._telling.uses(kind)
@@ -275,27 +281,22 @@ class _Resolving:
         first, last = sorted(int(level) for level in block.get("levels", (1, 3)))
         return Contents(title, (first, last), style, block.get("of", "heading"))
 
-    def _figure(self, block: dict[str, Any], pointer: str) -> Image | Group:
-        self._telling.uses("image")
-        image = self._image(block)
+    def _figure(self, block: dict[str, Any], pointer: str) -> Image | Chart | Barcode | Group:
+        made = self._drawn(block, pointer)
         if "caption" not in block:
-            return image
+            return made
         style = self._styles.over(self._base, "caption")
-        return with_caption(image, Paragraph(self._texts.runs(block["caption"], style, f"{pointer}/caption"), style))
+        return with_caption(made, Paragraph(self._texts.runs(block["caption"], style, f"{pointer}/caption"), style))
 
-    def _image(self, block: dict[str, Value]) -> Image:
-        limits = self._context.limits
-        data = decoded(block["data"] if "data" in block else self._document["assets"][block["asset"]]["data"], limits)
-        media_type, across, down = pixels(data, limits)
-        width = points(block["width"]) if "width" in block else None
-        height = points(block["height"]) if "height" in block else None
-        if width is None and height is None:
-            width = across * 0.75  # 96 pixels are an inch
-        width = width if width is not None else (height or 0) * across / down
-        height = height if height is not None else width * down / across
-        width, height = max(width, 1.0), max(height, 1.0)  # no image vanishes
-        alt = self._texts.filled(block["alt"])
-        return Image(data, media_type, width, height, alt, block.get("align", "left"))  # type: ignore[arg-type]
+    def _drawn(self, block: dict[str, Any], pointer: str) -> Image | Chart | Barcode:
+        kind = block["type"]
+        self._telling.uses(kind)
+        match kind:
+            case "chart":
+                return self._charts.chart(block, pointer)
+            case "barcode":
+                return barcode(block, self._texts, pointer)
+        return image(block, self._document.get("assets", {}), self._texts, self._pictures)
 
 
 def _room(block: Mapping[str, Value]) -> Rule | Spacer | PageBreak:

@@ -81,11 +81,12 @@ _BLOCKS: Final[dict[str, Schema]] = {
             "asset": NAME,
             "data": {
                 "type": "string",
-                "description": "a data URI of a PNG or JPEG",
-                "pattern": "^data:image/(png|jpeg);base64,",
+                "description": "a data URI of a PNG, JPEG, WebP or SVG",
+                "pattern": "^data:image/(png|jpeg|webp|svg\\+xml);base64,",
             },
             "width": LENGTH,
             "height": LENGTH,
+            "fit": {"enum": ["fill", "contain"]},
             **IMAGE,
             "alt": STRING,
             "align": ALIGN,
@@ -213,7 +214,10 @@ DOCUMENT: Final[Schema] = {
                 "maxProperties": 1_000,
                 "propertyNames": NAME,
                 "additionalProperties": _object(
-                    {"mediaType": {"enum": ["image/png", "image/jpeg"]}, "data": {"type": "string"}},
+                    {
+                        "mediaType": {"enum": ["image/png", "image/jpeg", "image/webp", "image/svg+xml"]},
+                        "data": {"type": "string"},
+                    },
                     "mediaType",
                     "data",
                 ),

@@ -20,7 +20,19 @@ NAMED: Final = {
     "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,31}$",
 }
 CAPTIONED: Final = ("table", "image")
-WITH_ID: Final = ("heading", "paragraph", "quote", "code", "list", "table", "image", "group", "columns")
+WITH_ID: Final = (
+    "heading",
+    "paragraph",
+    "quote",
+    "code",
+    "list",
+    "table",
+    "image",
+    "barcode",
+    "chart",
+    "group",
+    "columns",
+)
 LAYOUT_BLOCKS: Final[dict[str, Any]] = {
     "group": an_object(
         {
