@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from babel import Locale, UnknownLocaleError
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings
 
 
@@ -76,3 +77,19 @@ class DocumentSettings(BaseSettings):
     documents_rendered_lifetime: int = Field(
         604_800, ge=60, le=315_360_000, description="Seconds that a rendered document is kept."
     )
+    documents_invoice_seller: str = Field(
+        "", max_length=500, description="Name and address on invoices, line by line, with `;` between them."
+    )
+    documents_invoice_locale: str = Field("en", description="Locale of their numbers and dates (CLDR): `en-GB`.")
+    documents_invoice_lifetime: int = Field(
+        315_360_000, ge=60, le=3_153_600_000, description="Seconds that an invoice is kept, ten years unless said."
+    )
+
+    @field_validator("documents_invoice_locale")
+    @classmethod
+    def _is_locale(cls, locale: str) -> str:
+        try:
+            Locale.parse(locale, sep="-")
+        except UnknownLocaleError as error:
+            raise ValueError(str(error)) from None
+        return locale

@@ -19,8 +19,11 @@ from bounded_contexts.documents.domain.conversion import ConversionEvent
 from bounded_contexts.documents.domain.document import DocumentEvent
 from bounded_contexts.documents.domain.limits import Limits
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
+from bounded_contexts.identity.application.ports import Directory
+from bounded_contexts.messaging.application.ports import Ports as MessagingPorts
 from headwater.given import Given
 from headwater.settings import Settings
+from headwater.wiring_sources import source_ports
 from infra.blobs_directory import DirectoryBlobs
 from infra.event_store_postgres import PostgresEventStore
 from infra.kafka_log import KafkaLog
@@ -31,8 +34,9 @@ IDLE_S = 60.0  # that a client may take nothing of a result: its worker waits me
 JOB_CPU_S, JOB_S = 3_600, 7_200.0  # of one job: whoever waits for it waits for a notification
 
 
-def module_of_documents(given: Given) -> Module:
-    """Return the context. Each kind of work has workers of its own."""
+def module_of_documents(given: Given, talk: MessagingPorts, people: Directory) -> Module:
+    """Return the context, which asks messaging what was said, and identity what people are called. Each kind of work has workers
+    of its own."""
     settings, at_once = given.settings, given.settings.documents_jobs_at_once
     now = pool_of_documents(settings, PoolLimits(settings.documents_workers))
     later = pool_of_documents(settings, PoolLimits(at_once, waiting=at_once, spare=1), JOB_CPU_S, JOB_S)
@@ -47,6 +51,7 @@ def module_of_documents(given: Given) -> Module:
         job_ports(given, IsolatedConverter(later, Limits())),
         Looked(IsolatedRenderer(looking, RenderLimits(input_bytes=input_bytes)), input_bytes),
         document_ports(given, IsolatedRenderer(rendering, RenderLimits())),
+        source_ports(given, talk, people),
         documents.AtOnce(at_once, settings.documents_renderings_at_once),
         now.start,
         close,
