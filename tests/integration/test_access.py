@@ -147,6 +147,7 @@ ROUTES = {
     f"POST {DOCUMENTS}/validate": Access("documents:render", {}),
     f"POST {DOCUMENTS}/preview": Access("documents:render", {}),
     f"GET {DOCUMENTS}/schemas/document/1.0": Access(USER),
+    f"POST {DOCUMENTS}/exports/conversations/{{conversation_id:uuid}}": Access("documents:render"),
     f"GET {DOCUMENTS}": Access(USER),
     f"GET {DOCUMENTS}/{{document_id:uuid}}": Access(USER),
     f"GET {DOCUMENTS}/{{document_id:uuid}}/content": Access(USER),

@@ -1,6 +1,7 @@
 """The tables of documents. Their history is in migrations/."""
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = sa.MetaData()  # no schema: a rebuild writes to tables of the same names in another one
 
@@ -49,4 +50,14 @@ document = sa.Table(
     sa.Column("expires_at", Moment),
     sa.Index("document_of_user", "user_id", "requested_at", "document_id"),
     sa.Index("document_by_expiry", "expires_at", postgresql_where=sa.text("status = 'rendered'")),
+)
+
+placed_order = sa.Table(
+    "placed_order",
+    metadata,
+    sa.Column("order_id", sa.Uuid, primary_key=True),
+    sa.Column("buyer_id", sa.Uuid, nullable=False),
+    sa.Column("currency", sa.Text, nullable=False),
+    sa.Column("lines", JSONB, nullable=False),  # of each the SKU, quantity and price in minor units
+    sa.Column("placed_at", Moment, nullable=False),
 )

@@ -1,7 +1,7 @@
 """One document into one file: bytes in, pieces out. It needs no server and keeps nothing, so it may run in a worker process."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import pypdfium2
@@ -118,7 +118,7 @@ def _has(value: Any, name: str, wanted: str) -> bool:
 def _pdf(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:
     profile = profile_of(document)
     if profile is not None:
-        yield _noted(typeset(_resolved(document, telling, limits), telling, limits, profile), telling)
+        yield _noted(typeset(_without_pages(document, telling, limits), telling, limits, profile), telling)
         return
     pages, entries = _measured(document, limits, pages=True)
     with pdf.laid_out(_resolved(document, telling, limits, entries), telling, limits, pages) as layout:
@@ -129,6 +129,12 @@ def _pdf(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> It
             yield from layout.written()
             return
     yield _noted(other, telling)
+
+
+def _without_pages(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Resolved:
+    """The document for an engine that finds the pages of anchors itself: all are said to be on the first."""
+    entries = tuple(replace(each, page=1) for each in _anchors(document, limits))
+    return _resolved(document, telling, limits, entries)
 
 
 def _noted(made: bytes, telling: Telling) -> bytes:
@@ -142,7 +148,7 @@ def _typeset(document: dict[str, Any], telling: Telling, limits: RenderLimits) -
     """The document in the fonts of all scripts; None for one that is too long for that."""
     other = telling.apart()
     try:
-        made = typeset(_resolved(document, other, limits), other, limits, Profile())
+        made = typeset(_without_pages(document, other, limits), other, limits, Profile())
     except TooLarge as error:
         if error.more["limit"] not in TYPESET_LIMITS:
             raise

@@ -12,11 +12,14 @@ from bounded_contexts.documents.adapters.engines.svg import svg
 from bounded_contexts.documents.adapters.engines.typeset_texts import Json, Texts
 from bounded_contexts.documents.domain.errors import TooLarge
 from bounded_contexts.documents.domain.rendering.blocks import (
+    Anchor,
     Barcode,
     Block,
     Cell,
+    Columns,
     Contents,
     Furniture,
+    Group,
     Heading,
     Image,
     ListItem,
@@ -71,6 +74,7 @@ class Setting:
         self._texts = Texts(resolved.meta.language, telling, limits, profile)
         self._files: dict[str, bytes] = {}
         self._cells = self._level = 0
+        self._coming: list[str] = []  # names of what the next block is
 
     @property
     def problems(self) -> list[Problem]:
@@ -96,8 +100,6 @@ class Setting:
             "region": region[-2:].upper() if len(region) in (2, 7) else None,
             "rtl": self._texts.from_right,
             "fonts": {name: typeset_fonts.chain(name, meta.language) for name in ("sans", "mono")},
-            "header": self._furniture(resolved.header, "/header"),
-            "footer": self._furniture(resolved.footer, "/footer"),
             "watermark": self._mark(resolved.watermark),
             "sections": self._sections(),
             "styles": self._texts.styles,
@@ -106,14 +108,15 @@ class Setting:
         return Typesetting(data, self._files)
 
     def _sections(self) -> list[Json]:
-        place = _Place([], self._resolved.page)
-        sections: list[Json] = [{"page": _page(place.page), "blocks": place.blocks}]
+        resolved = self._resolved
+        place = _Place([], resolved.page)
+        sections = [self._section(Section(resolved.page, resolved.header, resolved.footer), place)]
         for number, block in enumerate(self._resolved.body(), 1):
             if number > self._limits.typeset_blocks:
                 raise TooLarge("typeset_blocks", self._limits.typeset_blocks)
             if isinstance(block, Section):
                 place = _Place([], block.page)
-                sections.append({"page": _page(place.page), "blocks": place.blocks})
+                sections.append(self._section(block, place))
             else:
                 self._put(block, place)
         found = [each for each in sections if each["blocks"]] or sections[:1]
@@ -123,7 +126,23 @@ class Setting:
             found[0]["blocks"][0]["gap"] = 0.0  # nothing stands above it
         return found
 
+    def _section(self, section: Section, place: _Place) -> Json:
+        if section.first_number is not None:
+            self._telling.warn("dropped", "a tagged PDF counts its pages through")
+        return {
+            "page": _page(section.page),
+            "blocks": place.blocks,
+            "header": self._furniture(section.header, "/header"),
+            "footer": self._furniture(section.footer, "/footer"),
+            "columns": section.columns,
+            "gutter": section.gap,
+        }
+
     def _put(self, block: Block, place: _Place) -> None:
+        if isinstance(block, Anchor):
+            if block.name or block.kind in ("table", "image"):
+                self._coming.append(_name(block))
+            return
         if isinstance(block, ListItem):
             self._item(block, place)
             return
@@ -132,6 +151,7 @@ class Setting:
             above = each.pop("above", 0.0)
             if "gap" in each:
                 each["gap"] = place.below + above
+                each["name"], self._coming = next(iter(self._coming), None), []
             place.below = each.pop("below", 0.0)
             place.blocks.append(each)
 
@@ -144,18 +164,14 @@ class Setting:
                 yield self._heading(block)
             case Paragraph():
                 yield self._paragraph(block)
-            case Table():
-                yield self._table(block, page)
+            case Table() | Group() | Columns():
+                yield self._holding(block, page)
             case Contents():
                 yield self._contents(block)
             case Image() | Barcode():
                 yield self._picture(block, page)
-            case Rule():
-                yield {"kind": "rule", "gap": 0.0, "color": block.color, "thickness": block.thickness}
-            case Spacer():
-                yield {"kind": "spacer", "height": block.height}
-            case PageBreak():
-                yield {"kind": "page-break"}
+            case Rule() | Spacer() | PageBreak():
+                yield _room(block)
 
     # texts
 
@@ -166,7 +182,7 @@ class Setting:
 
     def _paragraph(self, block: Paragraph) -> Json:
         empty = not any(run.text or run.field for run in block.runs)
-        return self._framed("paragraph" if empty else block.role, block.runs, block.style)
+        return self._framed("paragraph" if empty or block.role == "caption" else block.role, block.runs, block.style)
 
     def _heading(self, block: Heading) -> Json:
         if UA in self._profile.standards and block.level > self._level + 1:
@@ -195,6 +211,7 @@ class Setting:
         opened = {
             "kind": "list",
             "gap": place.below,
+            "name": next(iter(self._coming), None),
             "number": item.list_number,
             "ordered": item.ordered,
             "style": self._texts.style(style),
@@ -208,6 +225,7 @@ class Setting:
         else:
             place.blocks.append(opened)
             place.below = style.space_after
+        self._coming = []
         place.lists.append(opened)
 
     # tables
@@ -249,18 +267,58 @@ class Setting:
         said["across"], said["down"] = cell.across, cell.down
         said["blocks"] = None
         if cell.blocks:
-            place = _Place([], page)
-            for block in cell.blocks:
-                self._put(block, place)
-            said["blocks"] = place.blocks
+            said["blocks"] = self._within(cell.blocks, page)
         return said
+
+    # what holds others
+
+    def _holding(self, block: Table | Group | Columns, page: Page) -> Json:
+        if isinstance(block, Table):
+            return self._table(block, page)
+        return self._group(block, page) if isinstance(block, Group) else self._columns(block, page)
+
+    def _within(self, blocks: tuple[Block, ...], page: Page) -> list[Json]:
+        place = _Place([], page)
+        for block in blocks:
+            self._put(block, place)
+        return place.blocks
+
+    def _group(self, group: Group, page: Page) -> Json:
+        return {
+            "kind": "group",
+            "gap": 0.0,
+            "below": BELOW_OTHERS if group.padding else 0.0,
+            "blocks": self._within(group.blocks, page),
+            "whole": group.keep_together,
+            "border": [group.border.color, group.border.thickness] if group.border else None,
+            "background": group.background,
+            "padding": group.padding,
+        }
+
+    def _columns(self, columns: Columns, page: Page) -> Json:
+        return {
+            "kind": "columns",
+            "gap": 0.0,
+            "widths": [{"kind": width.kind, "amount": width.amount} for width in columns.widths],
+            "gutter": columns.gap,
+            "items": [self._within(item, page) for item in columns.items],
+        }
 
     # the rest
 
     def _contents(self, block: Contents) -> Json:
+        if block.kind != "heading":
+            return self._captions(block)
         first, last = block.levels
         style, space = self._texts.style(block.style), block.style.space_after
         return {"kind": "contents", "gap": 0.0, "style": style, "space": space, "first": first, "last": last}
+
+    def _captions(self, block: Contents) -> Json:
+        rows = [
+            [_name(each), self._texts.shown(each.text)] for each in self._resolved.entries if each.kind == block.kind
+        ]
+        style, space = self._texts.style(block.style), block.style.space_after
+        return {"kind": "captions", "gap": 0.0, "style": style, "space": space, "rows": rows}
 
     def _picture(self, block: Image | Barcode, page: Page) -> Json:
         if isinstance(block, Image):
@@ -305,6 +363,19 @@ class Setting:
         style = self._texts.style(Style(size=10.0, bold=True, color=mark.color))
         text = self._texts.shown(mark.text, "/watermark/text")
         return {"text": text, "style": style, "color": mark.color, "opacity": mark.opacity, "angle": mark.angle}
+
+
+def _room(block: Rule | Spacer | PageBreak) -> Json:
+    match block:
+        case Rule():
+            return {"kind": "rule", "gap": 0.0, "color": block.color, "thickness": block.thickness}
+        case Spacer():
+            return {"kind": "spacer", "height": block.height}
+    return {"kind": "page-break"}
+
+
+def _name(anchor: Anchor) -> str:
+    return anchor.name or f"anchor-{anchor.number}"
 
 
 def _kept(paragraph: Paragraph) -> Paragraph:

@@ -17,7 +17,8 @@ Json = dict[str, Any]
 MIDDLE: Final = {"sans": 0.776, "mono": 0.743}  # what letters rise above the base line more than they fall below it
 FROM_RIGHT: Final = frozenset({"ar", "arc", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"})  # languages
 MIRRORED: Final = {"left": "right", "right": "left"}
-_OF_TEXT: Final = ("font", "size", "bold", "italic", "underline", "strike", "color", "line_height")
+SCRIPTS: Final = {"sub": (0.65, -0.13), "super": (0.65, 0.33)}  # of the size: how large, and how much higher
+_OF_TEXT: Final = ("font", "size", "bold", "italic", "underline", "strike", "color", "line_height", "script")
 
 
 class Texts:
@@ -38,11 +39,13 @@ class Texts:
         wanted = replace(Style(), **{name: getattr(style, name) for name in _OF_TEXT})
         if (number := self._numbers.get(wanted)) is None:
             number = self._numbers[wanted] = len(self.styles)
+            size, rise = SCRIPTS.get(style.script, (1.0, 0.0))
             above = style.size * (style.line_height + MIDDLE[style.font]) / 2
             self.styles.append(
                 {
                     "font": style.font,
-                    "size": style.size,
+                    "size": round(style.size * size, 2),
+                    "rise": round(style.size * rise, 2),
                     "bold": style.bold,
                     "italic": style.italic,
                     "color": style.color,
@@ -68,8 +71,12 @@ class Texts:
         return text
 
     def _run(self, run: Run) -> list[Any]:
+        if run.note is not None:
+            return [self.style(run.note.style), "", None, None, [self._run(each) for each in run.note.runs]]
         said: list[Any] = [self.style(run.style), self.shown(run.text)]
-        if run.link or run.field:
+        if run.page_of:
+            said += [run.link, "#" + run.page_of]
+        elif run.link or run.field:
             said += [run.link, run.field]
         return said
 
