@@ -1,6 +1,7 @@
 """Groups, columns, partials, references, footnotes and sections, as independent readers see them."""
 
 import io
+import json
 import re
 import zipfile
 from typing import Any
@@ -365,3 +366,27 @@ def test_a_reference_to_what_its_condition_left_out_is_told() -> None:
 
     assert pdf_text(data) == "?there"
     assert losses.counts == {"missing_value": 1, "bad_link": 1}
+
+
+def tagged(data: bytes) -> list[str]:
+    """The pages by the engine of standards."""
+    document = json.loads(data)
+    document["output"] = {"pdf": {"standard": ["a-2b"]}}
+    document["meta"] = {"title": "T", "created": "2026-11-21T10:00:00Z"}
+    return [page.extract_text() for page in pdf(json.dumps(document).encode()).pages]
+
+
+def test_tagged_documents_have_columns_notes_references_and_sections_too() -> None:
+    captions = [re.sub(r"[ .\xa0]{3,}", " ", line) for line in tagged(CAPTIONS)[0].splitlines()]
+
+    assert tagged(COLUMNS) == ["From\n• one\nTo\ncell\nbelow"]
+    assert tagged(source(GROUP)) == ["first\nmiddle\nlast"]
+    assert tagged(NOTES) == ["Water1 and fire2\ntext\n1H2O\n2Hot."]
+    assert tagged(REFERENCES)[0] == "See Parts of it on page 4, or the image"
+    assert captions == ["Tables", "Prices 2", "Figures", "A dot 3"]
+    assert [re.findall("Even book|Book|Opening|Chapter", page) for page in tagged(SECTIONS)] == [
+        [],
+        ["Opening"],
+        ["Chapter"],
+        ["Book"],
+    ]
