@@ -388,5 +388,5 @@ def test_tagged_documents_have_columns_notes_references_and_sections_too() -> No
         [],
         ["Opening"],
         ["Chapter"],
-        ["Even book"],
+        ["Book"],
     ]
