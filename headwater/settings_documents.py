@@ -36,7 +36,13 @@ class DocumentSettings(BaseSettings):
     documents_directory: Path | None = Field(
         None,
         description="Directory of uploads and results of conversion jobs, the same for every process; default "
-        "`<home>/documents` in development, required in production.",
+        "`<home>/documents` in development, required in production unless there is a bucket.",
+    )
+    documents_bucket: str | None = Field(
+        None,
+        pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*/?$",
+        description="`s3://bucket/prefix`, in place of the directory, by the extra `s3`; endpoint, region and credentials are "
+        "AWS's own variables, files and roles.",
     )
     documents_result_lifetime: int = Field(
         86_400, ge=60, le=31_536_000, description="Seconds that the result of a conversion job is kept."

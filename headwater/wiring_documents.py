@@ -25,9 +25,11 @@ from headwater.given import Given
 from headwater.settings import Settings
 from headwater.wiring_sources import source_ports
 from infra.blobs_directory import DirectoryBlobs
+from infra.blobs_s3 import S3Blobs
 from infra.event_store_postgres import PostgresEventStore
 from infra.kafka_log import KafkaLog
 from infra.worker_pool import PoolLimits, TaskLimits, WorkerPool
+from shared_kernel.blobs import Blobs
 from shared_kernel.module import Module
 
 IDLE_S = 60.0  # that a client may take nothing of a result: its worker waits meanwhile
@@ -98,14 +100,20 @@ def waited_for(settings: Settings, pool: WorkerPool) -> Waited:
     )
 
 
+def blobs_of(settings: Settings, kind: str) -> Blobs:
+    """Return where blobs of one kind are kept, apart from the others: who tidies one kind knows nothing of the others."""
+    if settings.documents_bucket:
+        return S3Blobs(f"{settings.documents_bucket.rstrip('/')}/{kind}")
+    return DirectoryBlobs((settings.documents_directory or settings.home / "documents") / kind)
+
+
 def document_ports(given: Given, renderer: Renderer) -> DocumentPorts:
     """Return what documents that are rendered need."""
     settings, database = given.settings, given.databases[documents.NAME]
     listed = PostgresDocuments(database)
     return DocumentPorts(
         store=PostgresEventStore[DocumentEvent](database, documents.NAME, given.codec),
-        # Beside the blobs of conversions: who tidies either knows nothing of the other.
-        blobs=DirectoryBlobs((settings.documents_directory or settings.home / "documents") / "rendered"),
+        blobs=blobs_of(settings, "rendered"),
         renderer=renderer,
         writer=listed,
         documents=listed,
@@ -127,7 +135,7 @@ def job_ports(given: Given, converter: Converter) -> JobPorts:
     return JobPorts(
         store=PostgresEventStore[ConversionEvent](database, documents.NAME, given.codec),
         log=KafkaLog(given.commands, given.codec),
-        blobs=DirectoryBlobs(settings.documents_directory or settings.home / "documents"),
+        blobs=blobs_of(settings, "conversions"),
         converter=converter,
         job_writer=jobs,
         jobs=jobs,

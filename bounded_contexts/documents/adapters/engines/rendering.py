@@ -6,11 +6,12 @@ from typing import Any, Final
 
 import pypdfium2
 
-from bounded_contexts.documents.adapters.engines import docx, pdf, typeset_fonts, xlsx
+from bounded_contexts.documents.adapters.engines import docx, fonts, pdf, typeset_fonts, xlsx
 from bounded_contexts.documents.adapters.engines.pictures import Pictures
 from bounded_contexts.documents.adapters.engines.typeset import typeset
+from bounded_contexts.documents.adapters.engines.typeset_blocks import NOT_TAGGED
 from bounded_contexts.documents.adapters.engines.validating import formats_of, read_document
-from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
+from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, Unwritable
 from bounded_contexts.documents.domain.losses import Losses
 from bounded_contexts.documents.domain.rendering.anchoring import anchors
 from bounded_contexts.documents.domain.rendering.blocks import Anchor, Resolved
@@ -21,6 +22,11 @@ from bounded_contexts.documents.domain.rendering.resolving import resolve
 from bounded_contexts.documents.domain.rendering.standards import Profile, profile_of
 from bounded_contexts.documents.domain.rendering.telling import Telling
 
+_DOT: Final = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgAB5Sfe/AAAAABJRU5ErkJggg=="
+_FIRST: Final = f"""{{"version": "1.0", "locale": "en-GB", "body": [{{"type": "paragraph", "text": "a"}},
+    {{"type": "table", "rows": [[1.5]], "columns": [{{"title": "a", "style": {{"numberFormat": {{"type": "number"}}}}}}]}},
+    {{"type": "barcode", "symbology": "qr", "value": "1", "alt": "1"}},
+    {{"type": "image", "alt": "1", "data": "data:image/png;base64,{_DOT}"}}]}}"""
 PASSES: Final = 4  # of a layout that says its own page numbers, at most
 
 
@@ -30,6 +36,16 @@ class Rendering:
 
     limits: RenderLimits = field(default_factory=RenderLimits)
     losses: Losses = field(default_factory=Losses)
+
+
+def prepare() -> None:
+    """Read what every first document would wait for: fonts, the schema, a locale. For processes that fork workers. Typst only
+    reads its fonts: its threads do not survive a fork. May be repeated."""
+    typeset_fonts.prepare()
+    for file in fonts.FILES.values():
+        fonts.face_named(file)
+    for _ in render(_FIRST.encode(), "pdf", Rendering()):
+        pass
 
 
 def check(data: bytes, limits: RenderLimits | None = None) -> None:
@@ -112,7 +128,7 @@ def _has(value: Any, name: str, wanted: str) -> bool:
 def _pdf(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:
     profile = profile_of(document)
     if profile is not None:
-        yield _noted(typeset(_without_pages(document, telling, limits), telling, limits, profile), telling)
+        yield _noted(_set(document, telling, limits, profile), telling)
         return
     pages, entries = _measured(document, limits, pages=True)
     with pdf.laid_out(_resolved(document, telling, limits, entries), telling, limits, pages) as layout:
@@ -125,12 +141,6 @@ def _pdf(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> It
     yield _noted(other, telling)
 
 
-def _without_pages(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Resolved:
-    """The document for an engine that finds the pages of anchors itself: all are said to be on the first."""
-    entries = tuple(replace(each, page=1) for each in _anchors(document, limits))
-    return _resolved(document, telling, limits, entries)
-
-
 def _noted(made: bytes, telling: Telling) -> bytes:
     """Note what is known of a file by Typst once it is there."""
     with pypdfium2.PdfDocument(made) as pdf_:
@@ -138,13 +148,23 @@ def _noted(made: bytes, telling: Telling) -> bytes:
     return made
 
 
+def _set(document: dict[str, Any], telling: Telling, limits: RenderLimits, profile: Profile) -> bytes:
+    """The document by Typst, which knows itself where the pages of places are: they only have to have one."""
+    places = tuple(replace(each, page=1) for each in _anchors(document, limits))
+    return typeset(_resolved(document, telling, limits, places), telling, limits, profile)
+
+
 def _typeset(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> bytes | None:
-    """The document in the fonts of all scripts; None for one that is too long for that."""
+    """The document in the fonts of all scripts; None for one that is too long for that, or has what is not tagged."""
     other = telling.apart()
     try:
-        made = typeset(_without_pages(document, other, limits), other, limits, Profile())
+        made = _set(document, other, limits, Profile())
     except TooLarge as error:
         if error.more["limit"] not in TYPESET_LIMITS:
+            raise
+        return None
+    except Unwritable as error:
+        if error.code != NOT_TAGGED:
             raise
         return None
     telling.becomes(other)
