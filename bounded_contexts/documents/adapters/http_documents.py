@@ -18,6 +18,9 @@ from bounded_contexts.documents.adapters.document_bodies import (
     DocumentPage,
     FindingsAnswer,
     LinkAnswer,
+    NewDocument,
+    ToPreview,
+    ToValidate,
     document_answer,
     document_summary,
     filename_of,
@@ -56,7 +59,7 @@ from infra.http import (
 )
 from infra.positions import comes_true
 from shared_kernel.blobs import BlobName
-from shared_kernel.errors import Unsupported
+from shared_kernel.errors import Refused, Unsupported
 from shared_kernel.permissions import require
 
 RENDER = "documents:render"
@@ -70,7 +73,7 @@ A_PART: Final[dict[int | str, dict[str, Any]]] = {
     304: {"description": "You have it: `If-None-Match`."},
 }
 
-T = TypeVar("T")
+T = TypeVar("T", NewDocument, ToValidate, ToPreview)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +240,12 @@ async def _read(request: Request, decode: Callable[[bytes], T]) -> T:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Unsupported("unsupported_media_type", "send `Content-Type: application/json`")
     try:
-        return decode(await request.body())
+        read = decode(await request.body())
     except (msgspec.MsgspecError, RecursionError) as error:
         raise unreadable(error) from None
+    if bytes(memoryview(read.document)[:1]) != b"{":
+        raise Refused("validation_failed", "Expected `object` - at `$.document`")
+    return read
 
 
 async def _pieces(document: msgspec.Raw) -> AsyncIterator[bytes]:
