@@ -25,7 +25,7 @@ from bounded_contexts.documents.domain.options import Options
 from bounded_contexts.documents.domain.values import KINDS, Document, Records, Single, Tagged, Value
 from tests.unit.test_documents_quick_paths import NUMBERS as PLAIN_NUMBERS
 
-CHECKED: Final = ("json", "ndjson", "xml", "toml", "yaml", "msgpack", "csv", "tsv", "xlsx", "properties")
+CHECKED: Final = [name for name, each in FORMATS.items() if each.is_read]
 FLAT: Final = ("csv", "tsv", "xlsx", "properties")
 ROWS: Final = ("csv", "tsv", "xlsx", "ndjson", "avro")  # formats that have records only
 # What becomes of the document as a whole, and is told at its root: below it, places stay what they were.
@@ -156,9 +156,9 @@ def changes_of_rows(before: list[Value], after: list[Value], prefix: Callable[[i
             yield prefix(index)  # which is a map now
 
 
-def changed(value: Value, back: Value, format_: str, losses: Losses) -> list[str]:
-    """Return what changed, but for the shape of the whole, which has to be told."""
-    if format_ in FLAT:
+def changed(value: Value, back: Value, format_: str, losses: Losses, *, are_flat: bool = False) -> list[str]:
+    """Return what changed, but for the shape of the whole, which has to be told. With `are_flat` names are the keys."""
+    if format_ in FLAT and not (are_flat and format_ != "properties"):
         if format_ == "properties":
             return list(changes_of_rows([value], [back], lambda _: ""))
         if isinstance(value, list):
@@ -177,8 +177,8 @@ def changed(value: Value, back: Value, format_: str, losses: Losses) -> list[str
 SHAPES: Final = ("value_as_record", "wrapped")
 
 
-def check(value: Value, back: Value, format_: str, losses: Losses) -> None:
-    found = changed(value, back, format_, losses)
+def check(value: Value, back: Value, format_: str, losses: Losses, *, are_flat: bool = False) -> None:
+    found = changed(value, back, format_, losses, are_flat=are_flat)
     told = [loss.pointer for loss in losses.first if loss.code not in SHAPES]
     assert losses.counts == Counter(loss.code for loss in losses.first)
     for place in found:
@@ -223,6 +223,31 @@ def test_records_in_a_row_that_read_back_as_a_value_are_told(format_: str, frami
     _, losses = through(given_as(records), format_, framing=framing)
 
     assert losses.counts == ({"record_as_value": 1} if framing == "stream" and len(records) < 2 else {})
+
+
+@pytest.mark.parametrize("format_", CHECKED)
+def test_each_leaf_that_changed_on_its_way_from_one_format_to_any_is_told(format_: str) -> None:
+    @settings(max_examples=10, deadline=None)
+    @given(DOCUMENTS)
+    def is_told(document: Document) -> None:
+        try:
+            source, _ = through(given_as(value_of(document), is_single=isinstance(document, Single)), format_)
+        except (Unreadable, Unwritable) as error:
+            assume(error.code not in REFUSED)
+            raise
+        for target in CHECKED:
+            given_ = FORMATS[format_].read(io.BytesIO(source), Conversion())
+            are_flat = isinstance(given_, Records) and given_.columns is not None
+            conversion = Conversion(losses=Losses(told=10**9))
+            try:
+                out = b"".join(convert(io.BytesIO(source), FORMATS[format_], FORMATS[target], conversion))
+            except (Unreadable, Unwritable) as error:
+                if error.code not in REFUSED:
+                    raise
+                continue
+            check(value_of(given_), read(out, target), target, conversion.losses, are_flat=are_flat)
+
+    is_told()
 
 
 RECORDS: Final = st.lists(
