@@ -173,7 +173,8 @@ class Flow(ABC):
         self.y -= min(style.space_after, max(self.room, 0.0))
 
     def flow(self, lines: list[Line], style: Style, indent: float, width: float) -> None:
-        """Draw lines over as many rooms as they take, so far from the left edge of each; neither the first nor the last one stands alone."""
+        """Draw lines over as many rooms as they take, so far from the left edge of each; neither the first nor the last one
+        stands alone."""
         while lines:
             count, used = 0, 0.0
             notes: list[Note] = []
@@ -191,9 +192,7 @@ class Flow(ABC):
                 self.put(line, self.left + indent, width, style)
             lines = lines[count:]
             if lines:
-                left = self.left
                 self.new_page()
-                x += self.left - left  # the next column is elsewhere
 
     def put(self, line: Line, x: float, width: float, style: Style) -> None:
         """Draw one line and go below it."""
