@@ -78,9 +78,18 @@ async def test_a_document_of_standards_says_by_what_it_was_set(renderer: Isolate
         "meta": {"title": "x", "language": "en", "created": "2026-11-22T12:00:00Z"},
     }
 
-    _, report = await rendered(renderer, "pdf", json.dumps(archived).encode())
+    content = json.dumps(archived).encode()
+
+    made, report = await rendered(renderer, "pdf", content)
 
     assert (report.engine, report.pages) == ("typst", 2)
+    assert made == b"".join(rendering.render(content, "pdf", Rendering()))
+
+
+async def test_a_worker_has_the_fonts_of_all_scripts(renderer: IsolatedRenderer) -> None:
+    _, report = await rendered(renderer, "pdf", document({"type": "paragraph", "text": "你好 שלום سلام"}))
+
+    assert (report.engine, dict(report.warnings)) == ("typst", {})
 
 
 async def test_what_is_wrong_comes_back_whole(renderer: IsolatedRenderer) -> None:
@@ -106,7 +115,7 @@ async def test_validating_tells_pages_and_what_each_target_would_do(renderer: Is
     assert (kind.problems, kind.pages) == ((), 2)
     assert {target: each.warnings.get("dropped", 0) for target, each in kind.targets.items()} == {
         "pdf": 0,
-        "docx": 1,
+        "docx": 0,
         "xlsx": 1,
     }
     assert strict.targets["xlsx"].refusal
