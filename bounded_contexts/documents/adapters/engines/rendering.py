@@ -22,12 +22,6 @@ from bounded_contexts.documents.domain.rendering.resolving import resolve
 from bounded_contexts.documents.domain.rendering.standards import Profile, profile_of
 from bounded_contexts.documents.domain.rendering.telling import Telling
 
-MEDIA_TYPES: Final[dict[Target, str]] = {
-    "pdf": "application/pdf",
-    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-}
-
 _DOT: Final = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgAB5Sfe/AAAAABJRU5ErkJggg=="
 _FIRST: Final = f"""{{"version": "1.0", "locale": "en-GB", "body": [{{"type": "paragraph", "text": "a"}},
     {{"type": "table", "rows": [[1.5]], "columns": [{{"title": "a", "style": {{"numberFormat": {{"type": "number"}}}}}}]}},
