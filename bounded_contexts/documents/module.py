@@ -16,16 +16,19 @@ from bounded_contexts.documents.adapters.http_documents import (
     document_routes,
 )
 from bounded_contexts.documents.adapters.http_taking_in import JOBS_PATH
-from bounded_contexts.documents.application import discarding
+from bounded_contexts.documents.adapters.http_templates import TEMPLATES_PATH, template_routes
+from bounded_contexts.documents.application import discarding, templates
 from bounded_contexts.documents.application.attempting import Places
 from bounded_contexts.documents.application.document_ports import DocumentPorts
 from bounded_contexts.documents.application.job_ports import JobPorts
 from bounded_contexts.documents.application.removing import user_erased
 from bounded_contexts.documents.application.rendering import render_requested
+from bounded_contexts.documents.application.template_ports import TemplatePorts
 from bounded_contexts.documents.application.tidying import tidy
 from bounded_contexts.documents.application.working import convert_requested
 from bounded_contexts.documents.domain.conversion import ConversionEvent
 from bounded_contexts.documents.domain.document import DocumentEvent
+from bounded_contexts.documents.domain.template import TemplateEvent
 from schemas.documents.events import (
     ConversionBegun,
     ConversionCancelled,
@@ -42,6 +45,8 @@ from schemas.documents.events import (
     DocumentRequested,
     RenderingBegun,
     ResultExpired,
+    TemplateRemoved,
+    TemplateStored,
 )
 from schemas.identity.events import UserErased
 from shared_kernel.module import Chore, Consumer, Count, Module, Topic, on
@@ -51,7 +56,7 @@ CONVERSION = "documents.conversion"
 JOBS = "documents.jobs"
 RENDERING = "documents.rendering"
 WAITING = 256  # jobs of a process that wait for their turn side by side: which turn it is, their sizes say
-READ_MODEL = ("conversion_job", "document")
+READ_MODEL = ("conversion_job", "document", "document_template")
 TIDY = timedelta(minutes=5)
 SWEEP = timedelta(hours=1)
 MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
@@ -73,6 +78,7 @@ DOCUMENT_EVENTS: tuple[type[DocumentEvent], ...] = (
     DocumentExpired,
     DocumentDeleted,
 )
+TEMPLATE_EVENTS: tuple[type[TemplateEvent], ...] = (TemplateStored, TemplateRemoved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,7 @@ def module(
     jobs: JobPorts,
     looked: Looked,
     documents: DocumentPorts,
+    kept: TemplatePorts,
     at_once: AtOnce,
     begin: Callable[[], None],
     close: Callable[[], Awaitable[None]],
@@ -96,14 +103,15 @@ def module(
     whatever works."""
     routes = convert_routes(waited, jobs)
     routes.include_router(conversion_routes(jobs))
-    routes.include_router(document_routes(documents, looked))
+    routes.include_router(template_routes(kept))
+    routes.include_router(document_routes(documents, looked, kept))
     return Module(
         name=NAME,
         topics=(Topic("documents"),),
         has_outbox=True,
         router=routes,
         large_bodies={PATH: waited.limits.input_bytes, JOBS_PATH: jobs.terms.input_bytes},
-        held_bodies=dict.fromkeys((DOCUMENTS_PATH, VALIDATE_PATH, PREVIEW_PATH), looked.input_bytes),
+        held_bodies=dict.fromkeys((DOCUMENTS_PATH, VALIDATE_PATH, PREVIEW_PATH, TEMPLATES_PATH), looked.input_bytes),
         consumers=(
             Consumer(
                 RENDERING,
@@ -132,9 +140,10 @@ def module(
                 (
                     *(on(event, jobs.job_writer.changed) for event in EVENTS),
                     *(on(event, documents.writer.changed) for event in DOCUMENT_EVENTS),
+                    *(on(event, kept.writer.changed) for event in TEMPLATE_EVENTS),
                     on(ConversionProgressed, jobs.job_writer.progressed),
                 ),
-                does="lists conversions and documents",
+                does="lists conversions, documents and templates",
                 read_model=READ_MODEL,
                 counts=(
                     Count("documents_converted", "Conversion jobs with a result.", DocumentConverted),
@@ -150,5 +159,6 @@ def module(
             Chore(CONVERSION, "deletes what no conversion needs", TIDY, partial(tidy, ports=jobs)),
             Chore(RENDERING, "lets documents expire", TIDY, partial(discarding.expire, ports=documents)),
             Chore(RENDERING, "deletes what no document needs", SWEEP, partial(discarding.sweep, ports=documents)),
+            Chore(RENDERING, "deletes what no template needs", SWEEP, partial(templates.sweep, ports=kept)),
         ),
     )
