@@ -17,7 +17,7 @@ WORKDIR /src
 
 # The dependencies first: a change of the code alone does not install them again.
 COPY pyproject.toml uv.lock ./
-RUN /opt/uv/bin/uv sync --frozen --no-dev --no-install-project
+RUN /opt/uv/bin/uv sync --frozen --no-dev --extra s3 --no-install-project
 
 COPY LICENSE README.md ./
 COPY bounded_contexts bounded_contexts
@@ -26,7 +26,7 @@ COPY infra infra
 COPY sagas sagas
 COPY schemas schemas
 COPY shared_kernel shared_kernel
-RUN /opt/uv/bin/uv sync --frozen --no-dev --no-editable
+RUN /opt/uv/bin/uv sync --frozen --no-dev --extra s3 --no-editable
 
 
 FROM python:3.11-slim-bookworm AS runtime

@@ -4,7 +4,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --frozen
 SOURCES := headwater sagas bounded_contexts infra shared_kernel schemas tests
 
-.PHONY: up dev install lint check test fuzz crash crash-orders bench unit format schemas docs clean
+.PHONY: up dev install lint check test fuzz crash crash-orders bench unit format schemas docs gallery clean
 
 up: install  ## start everything on this machine and stay in the foreground
 	@$(RUN) headwater up
@@ -64,6 +64,9 @@ docs: install  ## regenerate the settings table, .env.template and the interface
 	@$(RUN) headwater openapi > docs/openapi.json
 	@$(RUN) headwater asyncapi > docs/asyncapi.json
 	@$(RUN) headwater graphql-schema > docs/schema.graphql
+
+gallery: install  ## render docs/gallery/*.json: a PDF each, and the PNG of its first page
+	@$(RUN) python -m tests.gallery
 
 clean:  ## remove what can be made again, not the data in .headwater/
 	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .coverage* .import_linter_cache

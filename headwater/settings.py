@@ -300,7 +300,7 @@ class Settings(DocumentSettings, PaymentSettings):
             raise ValueError(f"{PROVIDER}<PROVIDER>: plain http is for development")
         if self.account_pages.startswith("http:"):
             raise ValueError(f"{PREFIX}ACCOUNT_PAGES: https in production, since mails lead there with tokens")
-        for name in ("secret_key", "documents_directory"):
+        for name in ("secret_key", *(() if self.documents_bucket else ("documents_directory",))):
             if not getattr(self, name):
                 raise ValueError(f"{PREFIX}{name.upper()} is required in production")
         if self.jwt_jwks_url and not (self.jwt_issuer and self.jwt_audience):

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from babel import Locale, UnknownLocaleError
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings
 
 
@@ -35,7 +36,13 @@ class DocumentSettings(BaseSettings):
     documents_directory: Path | None = Field(
         None,
         description="Directory of uploads and results of conversion jobs, the same for every process; default "
-        "`<home>/documents` in development, required in production.",
+        "`<home>/documents` in development, required in production unless there is a bucket.",
+    )
+    documents_bucket: str | None = Field(
+        None,
+        pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*/?$",
+        description="`s3://bucket/prefix`, in place of the directory, by the extra `s3`; endpoint, region and credentials are "
+        "AWS's own variables, files and roles.",
     )
     documents_result_lifetime: int = Field(
         86_400, ge=60, le=31_536_000, description="Seconds that the result of a conversion job is kept."
@@ -76,3 +83,19 @@ class DocumentSettings(BaseSettings):
     documents_rendered_lifetime: int = Field(
         604_800, ge=60, le=315_360_000, description="Seconds that a rendered document is kept."
     )
+    documents_invoice_seller: str = Field(
+        "", max_length=500, description="Name and address on invoices, line by line, with `;` between them."
+    )
+    documents_invoice_locale: str = Field("en", description="Locale of their numbers and dates (CLDR): `en-GB`.")
+    documents_invoice_lifetime: int = Field(
+        315_360_000, ge=60, le=3_153_600_000, description="Seconds that an invoice is kept, ten years unless said."
+    )
+
+    @field_validator("documents_invoice_locale")
+    @classmethod
+    def _is_locale(cls, locale: str) -> str:
+        try:
+            Locale.parse(locale, sep="-")
+        except UnknownLocaleError as error:
+            raise ValueError(str(error)) from None
+        return locale

@@ -207,7 +207,7 @@ def build(settings: Settings, rebuilt: str | None = None) -> House:
         module_of_ordering(house, accounts.directory, people),
         module_of_inventory(house),
         module_of_payments(house),
-        module_of_documents(house),
+        module_of_documents(house, talk, accounts.directory),
     )
     graph = merged(offering, house.opaque_tokens)
     heard = (*offering, module_of_realtime(house, talk, offering, graph, accounts), module_of_sagas(house))

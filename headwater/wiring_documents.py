@@ -22,20 +22,26 @@ from bounded_contexts.documents.domain.document import DocumentEvent
 from bounded_contexts.documents.domain.limits import Limits
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.template import TemplateEvent
+from bounded_contexts.identity.application.ports import Directory
+from bounded_contexts.messaging.application.ports import Ports as MessagingPorts
 from headwater.given import Given
 from headwater.settings import Settings
+from headwater.wiring_sources import source_ports
 from infra.blobs_directory import DirectoryBlobs
+from infra.blobs_s3 import S3Blobs
 from infra.event_store_postgres import PostgresEventStore
 from infra.kafka_log import KafkaLog
 from infra.worker_pool import PoolLimits, TaskLimits, WorkerPool
+from shared_kernel.blobs import Blobs
 from shared_kernel.module import Module
 
 IDLE_S = 60.0  # that a client may take nothing of a result: its worker waits meanwhile
 JOB_CPU_S, JOB_S = 3_600, 7_200.0  # of one job: whoever waits for it waits for a notification
 
 
-def module_of_documents(given: Given) -> Module:
-    """Return the context. Each kind of work has workers of its own."""
+def module_of_documents(given: Given, talk: MessagingPorts, people: Directory) -> Module:
+    """Return the context, which asks messaging what was said, and identity what people are called. Each kind of work has workers
+    of its own."""
     settings, at_once = given.settings, given.settings.documents_jobs_at_once
     now = pool_of_documents(settings, PoolLimits(settings.documents_workers))
     later = pool_of_documents(settings, PoolLimits(at_once, waiting=at_once, spare=1), JOB_CPU_S, JOB_S)
@@ -52,6 +58,7 @@ def module_of_documents(given: Given) -> Module:
         Looked(looker, input_bytes),
         document_ports(given, IsolatedRenderer(rendering, RenderLimits())),
         template_ports(given, looker),
+        source_ports(given, talk, people),
         documents.AtOnce(at_once, settings.documents_renderings_at_once),
         now.start,
         close,
@@ -98,14 +105,20 @@ def waited_for(settings: Settings, pool: WorkerPool) -> Waited:
     )
 
 
+def blobs_of(settings: Settings, kind: str) -> Blobs:
+    """Return where blobs of one kind are kept, apart from the others: who tidies one kind knows nothing of the others."""
+    if settings.documents_bucket:
+        return S3Blobs(f"{settings.documents_bucket.rstrip('/')}/{kind}")
+    return DirectoryBlobs((settings.documents_directory or settings.home / "documents") / kind)
+
+
 def document_ports(given: Given, renderer: Renderer) -> DocumentPorts:
     """Return what documents that are rendered need."""
     settings, database = given.settings, given.databases[documents.NAME]
     listed = PostgresDocuments(database)
     return DocumentPorts(
         store=PostgresEventStore[DocumentEvent](database, documents.NAME, given.codec),
-        # Beside the blobs of conversions: who tidies either knows nothing of the other.
-        blobs=DirectoryBlobs((settings.documents_directory or settings.home / "documents") / "rendered"),
+        blobs=blobs_of(settings, "rendered"),
         renderer=renderer,
         writer=listed,
         documents=listed,
@@ -126,7 +139,7 @@ def template_ports(given: Given, inspector: Inspector) -> TemplatePorts:
     listed = PostgresTemplates(database)
     return TemplatePorts(
         store=PostgresEventStore[TemplateEvent](database, documents.NAME, given.codec),
-        blobs=DirectoryBlobs((settings.documents_directory or settings.home / "documents") / "templates"),
+        blobs=blobs_of(settings, "templates"),
         inspector=inspector,
         writer=listed,
         templates=listed,
@@ -142,7 +155,7 @@ def job_ports(given: Given, converter: Converter) -> JobPorts:
     return JobPorts(
         store=PostgresEventStore[ConversionEvent](database, documents.NAME, given.codec),
         log=KafkaLog(given.commands, given.codec),
-        blobs=DirectoryBlobs(settings.documents_directory or settings.home / "documents"),
+        blobs=blobs_of(settings, "conversions"),
         converter=converter,
         job_writer=jobs,
         jobs=jobs,

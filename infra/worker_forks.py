@@ -55,7 +55,9 @@ def main(work: str, descriptor: int) -> None:
         AUTOGROUP.write_text(str(GROUP_NICENESS))
     control = socket.socket(fileno=descriptor)
     module, _, name = work.partition(":")
-    function: Work = getattr(import_module(module), name)
+    loaded = import_module(module)
+    function: Work = getattr(loaded, name)
+    getattr(loaded, "prepare", bool)()  # what every fork would do anew
     setproctitle(f"headwater workers {module}")
     gc.collect()
     gc.freeze()  # the collector of a fork would copy every page it looks at

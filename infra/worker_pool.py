@@ -222,6 +222,8 @@ class WorkerPool:
             packet = b""
         if not packet:
             log.warning("workers.lost", work=self._work)
+            if self._forks:  # it ends, or has just ended: nobody else asks for its status
+                asyncio.get_running_loop().run_in_executor(None, self._forks.wait)
             self._lost()
             return
         news = _news.decode(packet)

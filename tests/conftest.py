@@ -40,16 +40,6 @@ STACK_VARIABLE = f"{PREFIX}TEST_STACK"
 SECRET = "only-for-tests-" + "0123456789" * 3
 
 
-gc.disable()  # until all is imported
-
-
-def pytest_collection_finish() -> None:
-    """Have the collector pass by what lives as long as the session: it walked half a million objects again and again."""
-    gc.enable()
-    gc.collect()
-    gc.freeze()
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """Take what the servers are to be, before a test starts a program that does not know the variable."""
     workerinput: dict[str, str] = getattr(config, "workerinput", {})
@@ -66,6 +56,14 @@ def pytest_configure(config: pytest.Config) -> None:
             containers.require_engine()
         except containers.NoEngine as error:
             raise pytest.UsageError(f"{STACK_VARIABLE}={stack}: {error}") from None
+    gc.disable()  # until all is imported
+
+
+def pytest_collection_finish() -> None:
+    """Have the collector pass by what lives as long as the session: it walked half a million objects again and again."""
+    gc.enable()
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_configure_node(node: Any) -> None:

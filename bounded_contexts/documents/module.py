@@ -15,14 +15,16 @@ from bounded_contexts.documents.adapters.http_documents import (
     Looked,
     document_routes,
 )
+from bounded_contexts.documents.adapters.http_exports import export_routes
 from bounded_contexts.documents.adapters.http_taking_in import JOBS_PATH
 from bounded_contexts.documents.adapters.http_templates import TEMPLATES_PATH, template_routes
-from bounded_contexts.documents.application import discarding, templates
+from bounded_contexts.documents.application import discarding, invoicing, templates
 from bounded_contexts.documents.application.attempting import Places
 from bounded_contexts.documents.application.document_ports import DocumentPorts
 from bounded_contexts.documents.application.job_ports import JobPorts
 from bounded_contexts.documents.application.removing import user_erased
 from bounded_contexts.documents.application.rendering import render_requested
+from bounded_contexts.documents.application.source_ports import SourcePorts
 from bounded_contexts.documents.application.template_ports import TemplatePorts
 from bounded_contexts.documents.application.tidying import tidy
 from bounded_contexts.documents.application.working import convert_requested
@@ -49,12 +51,14 @@ from schemas.documents.events import (
     TemplateStored,
 )
 from schemas.identity.events import UserErased
+from schemas.ordering.events import OrderConfirmed, OrderPlaced, OrderRejected
 from shared_kernel.module import Chore, Consumer, Count, Module, Topic, on
 
 NAME = "documents"
 CONVERSION = "documents.conversion"
 JOBS = "documents.jobs"
 RENDERING = "documents.rendering"
+INVOICES = "documents.invoices"
 WAITING = 256  # jobs of a process that wait for their turn side by side: which turn it is, their sizes say
 READ_MODEL = ("conversion_job", "document", "document_template")
 TIDY = timedelta(minutes=5)
@@ -95,6 +99,7 @@ def module(
     looked: Looked,
     documents: DocumentPorts,
     kept: TemplatePorts,
+    sources: SourcePorts,
     at_once: AtOnce,
     begin: Callable[[], None],
     close: Callable[[], Awaitable[None]],
@@ -105,6 +110,7 @@ def module(
     routes.include_router(conversion_routes(jobs))
     routes.include_router(template_routes(kept))
     routes.include_router(document_routes(documents, looked, kept))
+    routes.include_router(export_routes(documents, sources))
     return Module(
         name=NAME,
         topics=(Topic("documents"),),
@@ -124,6 +130,15 @@ def module(
                 does="renders documents",
                 lanes=WAITING,
                 is_interruptible=True,
+            ),
+            Consumer(
+                INVOICES,
+                (
+                    on(OrderPlaced, partial(invoicing.order_placed, sources=sources)),
+                    on(OrderRejected, partial(invoicing.order_rejected, sources=sources)),
+                    on(OrderConfirmed, partial(invoicing.order_confirmed, sources=sources, ports=documents)),
+                ),
+                does="writes invoices of orders",
             ),
             Consumer(
                 CONVERSION,

@@ -18,6 +18,7 @@ CONTEXTS = sorted(path.parent.name for path in ROOT.glob("bounded_contexts/*/__i
 # Renaming a group reads its topics from the beginning again: change this list only to add to it.
 GROUPS = {
     "documents.conversion": ["documents", "users"],
+    "documents.invoices": ["orders"],
     "documents.jobs": ["documents"],
     "documents.rendering": ["documents", "users"],
     "identity.directory": ["users"],
@@ -39,6 +40,7 @@ KEPT = {
     "messaging": ("erasure",),
     "audit": ("record", "root"),
     "payments": ("webhook",),
+    "documents": ("placed_order",),
     "realtime": (
         "node",
         "presence",
@@ -102,6 +104,7 @@ ROLES = (
     "payments.commands",
     "payments.payments",
     "documents.rendering",
+    "documents.invoices",
     "documents.conversion",
     "documents.jobs",
     "realtime.rules",

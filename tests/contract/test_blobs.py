@@ -1,18 +1,21 @@
-"""Port `Blobs`: the twin and the directory keep the same promises."""
+"""Port `Blobs`: the twin, the directory and the bucket keep the same promises."""
 
 import asyncio
 import hashlib
 import os
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 
 from infra.blobs_directory import PIECE, DirectoryBlobs
 from infra.blobs_memory import MemoryBlobs
+from infra.blobs_s3 import PART, S3Blobs
 from shared_kernel.blobs import BlobName, Blobs, BlobTooLarge, Stored
 from shared_kernel.errors import NotFound, Unavailable
 
@@ -180,3 +183,101 @@ class TestDirectoryBlobs(BlobsContract):
 
         with pytest.raises(Unavailable):
             await DirectoryBlobs(occupied).put(name(), pieces(b"text"), 100)
+
+
+BUCKET = "blobs"
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """A server that speaks the protocol, in the variables that AWS's own programs read."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL_S3", url)
+        patch.setenv("AWS_REGION", "eu-central-1")
+        patch.setenv("AWS_ACCESS_KEY_ID", "of-the-test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-test")
+        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=BUCKET)
+        yield url
+    server.stop()
+
+
+class TestS3Blobs(BlobsContract):
+    @pytest.fixture
+    def url(self, s3: str) -> str:
+        return f"s3://{BUCKET}/{uuid4()}/deep"
+
+    @pytest.fixture
+    def blobs(self, url: str) -> Blobs:
+        return S3Blobs(url)
+
+    async def test_a_large_one_comes_in_parts(self, blobs: Blobs) -> None:
+        of, content = name(), os.urandom(2 * PART + 5)
+
+        stored = await blobs.put(of, pieces(content, PIECE), len(content))
+
+        assert stored == Stored(len(content), hashlib.sha256(content).hexdigest())
+        assert await read(blobs, of, PART - 1, 2 * PART + 1) == content[PART - 1 : 2 * PART + 1]
+        assert await listed(blobs, datetime.now(UTC) + LATER) == [of]
+
+    async def test_what_breaks_off_between_parts_leaves_the_former_one(self, blobs: Blobs) -> None:
+        of = name()
+        await blobs.put(of, pieces(b"former"), 100)
+
+        with pytest.raises(ConnectionError):
+            await blobs.put(of, broken(bytes(2 * PART)), 3 * PART)
+
+        assert await read(blobs, of) == b"former"
+        assert await listed(blobs, datetime.now(UTC) + LATER) == [of]
+
+    async def test_one_that_is_cancelled_leaves_nothing(self, blobs: Blobs) -> None:
+        begun = asyncio.Event()
+
+        async def stuck() -> AsyncIterator[bytes]:
+            yield bytes(2 * PART)
+            begun.set()
+            await asyncio.Event().wait()
+
+        putting = asyncio.create_task(blobs.put(name(), stuck(), 3 * PART))
+        await begun.wait()
+        putting.cancel()
+        await asyncio.wait([putting])
+
+        assert await listed(blobs, datetime.now(UTC) + LATER) == []
+
+    async def test_what_a_killed_process_left_is_listed_and_deleted(self, blobs: Blobs, url: str) -> None:
+        left, client, prefix = name(), boto3.client("s3"), url.removeprefix(f"s3://{BUCKET}/")
+        key = f"{prefix}/{left.owner.hex}/{left.part.hex}"
+        client.create_multipart_upload(Bucket=BUCKET, Key=key)
+        client.put_object(Bucket=BUCKET, Key=f"{prefix}/of somebody else", Body=b"")
+
+        assert await listed(blobs, datetime.now(UTC) + LATER) == [left]
+        await blobs.delete(left)
+
+        assert await listed(blobs, datetime.now(UTC) + LATER) == []
+
+    async def test_a_part_that_ends_where_it_begins_is_empty_and_of_a_blob_that_is_there(self, blobs: Blobs) -> None:
+        of = name()
+        with pytest.raises(NotFound):
+            await read(blobs, of, 3, 3)
+
+        await blobs.put(of, pieces(b"text"), 100)
+
+        assert await read(blobs, of, 3, 3) == b""
+
+    async def test_a_bucket_that_is_not_there_is_unavailable(self, s3: str) -> None:
+        absent = S3Blobs("s3://absent-bucket/documents")
+
+        with pytest.raises(Unavailable, match="NoSuchBucket"):
+            await absent.put(name(), pieces(b"text"), 100)
+        with pytest.raises(Unavailable):
+            await read(absent, name())
+
+    async def test_a_server_that_is_not_there_is_unavailable(self, s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
+
+        with pytest.raises(Unavailable):
+            await read(S3Blobs("s3://bucket"), name())

@@ -154,6 +154,7 @@ ROUTES = {
     f"GET {DOCUMENTS}/templates/{{reference}}/variables": Access("documents:render"),
     f"GET {DOCUMENTS}/templates/{{reference}}/content": Access("documents:templates"),
     f"DELETE {DOCUMENTS}/templates/{{name}}": Access("documents:templates"),
+    f"POST {DOCUMENTS}/exports/conversations/{{conversation_id:uuid}}": Access("documents:render"),
     f"GET {DOCUMENTS}": Access(USER),
     f"GET {DOCUMENTS}/{{document_id:uuid}}": Access(USER),
     f"GET {DOCUMENTS}/{{document_id:uuid}}/content": Access(USER),

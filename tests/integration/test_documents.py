@@ -15,6 +15,7 @@ import docx
 import httpx
 import pytest
 from jsonschema_rs import Draft202012Validator
+from openpyxl import load_workbook
 
 from bounded_contexts.documents.adapters.engines import rendering
 from bounded_contexts.documents.adapters.engines.rendering import Rendering
@@ -26,7 +27,10 @@ from infra.download_links import seal_link
 from infra.kafka_log import KafkaLog
 from schemas.documents.events import DocumentRequested
 from schemas.identity.events import UserErased
+from schemas.ordering.events import OrderConfirmed, OrderLine, OrderPlaced
+from tests.integration.channels import screen
 from tests.integration.conftest import running
+from tests.integration.nodes import node
 from tests.integration.test_conversion_jobs import JOBS, Desk, job, opened, process, relayed, told, wide
 from tests.probes import eventually
 from tests.servers import Servers
@@ -84,7 +88,7 @@ async def desk(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> As
     directory = tmp_path_factory.mktemp("blobs")
     async with (
         opened(servers, directory, documents_renderings_per_user=5) as desk,
-        running(desk.house, "documents", "realtime", "notifications", "identity"),
+        running(desk.house, "documents", "realtime", "notifications", "identity", "messaging"),
     ):
         yield desk
 
@@ -139,7 +143,7 @@ async def test_what_is_wrong_is_told_with_every_place_and_nothing_is_left(desk: 
     assert failed["error"]["place"] == {"pointer": "/body/0/colour"}
     assert [each["pointer"] for each in failed["error"]["problems"]] == ["/body/0/colour", "/body/1/type"]
     assert told(content) == (409, "document_without_file")
-    assert files_of(desk, failed["id"]) == []
+    await eventually(lambda: asyncio.sleep(0, files_of(desk, failed["id"])), until=lambda files: not files)
 
 
 async def test_what_cannot_be_asked_is_refused_before_anything_is_stored(desk: Desk) -> None:
@@ -336,6 +340,89 @@ async def test_validating_and_showing_keep_nothing(desk: Desk) -> None:
     assert refused.json()["problems"][0]["pointer"] == "/body/0/type"
     assert Draft202012Validator(schema).is_valid(HELLO)
     assert await listed(api) == []
+
+
+async def test_the_owner_sees_it_live_and_finds_a_notification_with_a_link(desk: Desk) -> None:
+    user = uuid4()
+    api, channel = desk.client(user), f"user:{user}"
+    async with node(desk.house) as at, screen(at, desk.house, user) as screen_:
+        await screen_.subscribe(channel)
+        done, failed = await made(api), await made(api, {})
+
+        async def seen() -> set[tuple[str, str, str | None]]:
+            updates = [each for each in screen_.payloads(channel) if each["type"] == "document"]
+            return {(each["document_id"], each["status"], each.get("content")) for each in updates}
+
+        expected = {
+            (done["id"], "waiting", None),
+            (done["id"], "rendered", done["content"]),
+            (failed["id"], "failed", None),
+        }
+        await eventually(seen, until=lambda shown: expected <= shown)
+
+    inbox = await inbox_of(api, 2)
+    told_ = {each["document_id"]: (each["kind"], each["preview"]) for each in inbox}
+    (link,) = [each["download"] for each in inbox if each["download"]]
+    nobody = httpx.AsyncClient(transport=httpx.ASGITransport(desk.app), base_url="http://test")
+
+    assert told_ == {
+        done["id"]: ("document.rendered", "Grüße.pdf is ready"),
+        failed["id"]: ("document.failed", "Grüße.pdf could not be made: invalid_document"),
+    }
+    assert link.startswith(f"{done['content']}?link=")
+    assert (await nobody.get(link)).content == pdf_of(HELLO)
+
+
+async def inbox_of(api: httpx.AsyncClient, count: int) -> list[dict[str, Any]]:
+    async def entries() -> list[dict[str, Any]]:
+        return list((await api.get("/notifications")).json()["data"])
+
+    return await eventually(entries, until=lambda each: len(each) >= count)
+
+
+async def test_the_buyer_of_a_confirmed_order_is_sent_one_invoice(desk: Desk) -> None:
+    buyer, order = uuid4(), uuid4()
+    api, log = desk.client(buyer), KafkaLog(desk.house.commands, desk.house.codec)
+    now, line = datetime.now(UTC), OrderLine(sku="tea-100", quantity=2, unit_price_minor=450)
+    placed = OrderPlaced(order_id=order, buyer_id=buyer, lines=(line,), total_minor=900, currency="EUR", placed_at=now)
+    confirmed = OrderConfirmed(
+        order_id=order, buyer_id=buyer, total_minor=900, currency="EUR", payment_id=uuid4(), confirmed_at=now
+    )
+
+    for event in (placed, confirmed, confirmed, placed, confirmed):
+        await log.publish(event)
+    inbox = [each for each in await inbox_of(api, 2) if each["document_id"]]
+
+    assert [(each["kind"], each["preview"]) for each in inbox] == [
+        ("document.rendered", "The invoice of your order is ready")
+    ]
+    invoice = await found(api, inbox[0]["document_id"])
+    assert (invoice["origin"], invoice["source_id"], invoice["pages"]) == ("order", str(order), 1)
+    assert (await desk.recorded(invoice["id"])).count("DocumentRequested") == 1
+    assert (await api.get(inbox[0]["download"].removeprefix("/api/v1"))).content.startswith(b"%PDF")
+    async with desk.house.databases["documents"].driver() as connection:
+        assert await connection.fetchval("select count(*) from documents.placed_order") == 0
+
+
+async def test_members_export_their_conversation_and_nobody_else_does(desk: Desk) -> None:
+    ann, bob = uuid4(), uuid4()
+    api = desk.client(ann)
+    opened_ = await api.put("/conversations/direct", json={"participant_ids": [str(bob)]})
+    conversation = opened_.json()["id"]
+    for text in ("Hello {{you}}", "=1+1"):
+        body = {"body": text, "client_id": text}
+        sent = await api.post(f"/conversations/{conversation}/messages", json=body, headers={"prefer": "wait=10"})
+        assert sent.status_code in (200, 201), sent.text
+    path = f"{PATH}/exports/conversations/{conversation}"
+
+    done = await api.post(path, params={"format": "xlsx"}, headers=WAIT)
+    refused = await desk.client().post(path)
+
+    assert (done.status_code, done.json()["origin"], done.json()["source_id"]) == (201, "conversation", conversation)
+    content = (await api.get(f"{PATH}/{done.json()['id']}/content")).content
+    texts = [cell.value for row in load_workbook(io.BytesIO(content))["Messages"].iter_rows() for cell in row]
+    assert {"Hello {{you}}", "=1+1"} <= {*texts}
+    assert told(refused) == (404, "conversation_not_found")
 
 
 async def test_a_killed_process_costs_attempts_and_what_it_was_at_is_done_once(

@@ -4,44 +4,17 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
 from backports import zstd
-from prometheus_client import REGISTRY
-from pydantic import SecretStr
 
-from bounded_contexts.documents.adapters.isolated import WORK
-from headwater import wiring
-from headwater.web import application
-from infra.access_tokens import SharedKeyTokens
-from infra.health import Health
-from tests.conftest import SECRET
-from tests.integration.serving import served
+from tests.integration.converters import CONVERT, LINE, Raw, a_web, busy, headers, none_busy
 from tests.probes import eventually
 
 RECORDS = b'[{"a": 1, "b": {"c": null}}, {"a": 2, "b": {"c": "x"}}]'
 CSV = b"a,b.c\r\n1,\r\n2,x\r\n"
-LINE = json.dumps({"a": 1, "text": "x" * 1000}).encode() + b"\n"
-CONVERT = "/api/v1/documents/convert"
-
-
-@asynccontextmanager
-async def a_web(**settings: Any) -> AsyncIterator[int]:
-    """Serve the web role of a house whose other servers are nowhere; give its port."""
-    more = {"secret_key": SecretStr(SECRET), "jwt_hs256_secret": SecretStr(SECRET), **settings}
-    house = wiring.build(wiring.SHAPE.model_copy(update=more))
-    (documents,) = [module for module in house.modules if module.name == "documents"]
-    assert documents.begin
-    assert documents.close
-    documents.begin()
-    async with served(application(house, {"web"}, Health(("web",), {}))) as port:
-        yield port
-    await documents.close()
 
 
 @pytest.fixture(scope="module")
@@ -57,24 +30,12 @@ async def port(directory: Path) -> AsyncIterator[int]:
         yield port
 
 
-def headers() -> dict[str, str]:
-    return {"authorization": f"Bearer {SharedKeyTokens(SECRET).issue(uuid4(), ())}"}
-
-
 @pytest.fixture
 async def api(port: int) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a new user, who has no idea of zstd."""
     own = {**headers(), "accept-encoding": "identity"}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=own, timeout=60) as client:
         yield client
-
-
-def busy() -> float:
-    return REGISTRY.get_sample_value("headwater_workers", {"work": WORK, "state": "busy"}) or 0.0
-
-
-async def none_busy() -> bool:
-    return busy() == 0
 
 
 async def test_a_document_is_converted(api: httpx.AsyncClient) -> None:
@@ -213,35 +174,6 @@ async def test_a_held_answer_tells_all_in_its_head(api: httpx.AsyncClient) -> No
     assert int(answer.headers["content-length"]) == len(answer.content)
     assert (broken.status_code, broken.json()["code"]) == (422, "bad_json")
     assert broken.json()["line"] == "1001"
-
-
-class Raw:
-    """One connection, by hand."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-
-    @classmethod
-    async def to(cls, port: int, query: str, *more: str) -> "Raw":
-        raw = cls(*await asyncio.open_connection("127.0.0.1", port, limit=1 << 24))
-        own = [f"POST {CONVERT}?{query} HTTP/1.1", "host: x", "transfer-encoding: chunked", *more]
-        own += [f"{name}: {value}" for name, value in headers().items()]
-        raw.writer.write("\r\n".join([*own, "", ""]).encode())
-        return raw
-
-    async def send(self, piece: bytes) -> None:
-        self.writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
-        await self.writer.drain()
-
-    async def rest(self) -> bytes:
-        """Return all that comes until the connection ends, however it does."""
-        found = b""
-        try:
-            while piece := await self.reader.read(1 << 16):
-                found += piece
-        except ConnectionResetError:
-            pass
-        return found
 
 
 async def test_the_first_byte_comes_before_the_last_is_sent(port: int) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.load import converting
-from tests.load.field import Field, Figures, Side
+from tests.load import converting, rendering_invoice
+from tests.load.field import Field, Figures, Side, medians
 from tests.load.posting import EMPTY, MESSAGES
 from tests.load.reading import CACHED, PLAIN
 from tests.redis_server import redis_server
@@ -35,6 +35,7 @@ class Scale:
     delivery_s: float = 5.0
     orders_s: float = 6.0
     converted: int = 100_000  # records, 29 MB of JSON; three tenths of them where a peer holds the document in memory
+    invoices: int = 200
     large: int = 350_000  # records of a document of 100 MB
     chat_s: float = 15.0  # with and without conversions
     warm_s: float = 6.0  # the broker's code is compiled meanwhile, at the cost of everybody else
@@ -260,6 +261,22 @@ def _growth(pair: converting.Pair, few: Path, many: Path) -> Line:
     return Line(what, "none", grown, None, grown, GROWTH_MB, grown < GROWTH_MB)
 
 
+async def invoice(field: Field, scale: Scale) -> list[Line]:
+    """Two pages, warm."""
+    lines = []
+    for what, tagged, goal in (("quick engine", False, 25.0), ("a-3b and ua-1", True, 60.0)):
+        turns = [
+            await asyncio.to_thread(rendering_invoice.took, scale.invoices, tagged=tagged) for _ in range(field.turns)
+        ]
+        found = medians(turns)
+        p50, note = (
+            found["p50_ms"],
+            f"p95 {found['p95_ms']:.0f} ms, processor {found['cpu_ms']:.0f} ms; fresh {found['fresh_ms']:.0f}",
+        )
+        lines.append(Line(f"invoice of 2 pages, {what}: p50 ms", "none", p50, None, p50, goal, p50 < goal, note=note))
+    return lines
+
+
 BENCHES: Mapping[str, Callable[[Field, Scale], Awaitable[list[Line]]]] = {
     each.__name__: each
     for each in (
@@ -277,6 +294,7 @@ BENCHES: Mapping[str, Callable[[Field, Scale], Awaitable[list[Line]]]] = {
         fan_out,
         signing_in,
         convert,
+        invoice,
     )
 }
 READING = {"batch", "keyed", "waiting", "store"}  # what needs records on the topic

@@ -1,7 +1,7 @@
 """Conversion jobs from upload to tidying: whatever comes in between, one outcome and no blob too many."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -11,8 +11,10 @@ import pytest
 
 from bounded_contexts.documents.application import removing
 from bounded_contexts.documents.application.attempting import LARGE, Places
+from bounded_contexts.documents.application.ports import Task
 from bounded_contexts.documents.application.reading import job_for, result_for
 from bounded_contexts.documents.application.tidying import GRACE, tidy
+from bounded_contexts.documents.application.uploading import upload
 from bounded_contexts.documents.application.working import convert_requested
 from bounded_contexts.documents.domain.conversion import DEATHS
 from bounded_contexts.documents.domain.errors import Unreadable
@@ -269,6 +271,18 @@ async def test_an_upload_that_breaks_off_or_is_too_large_is_no_job(world: World)
     id_ = uuid4()
     with pytest.raises(BlobTooLarge):
         await world.uploaded(bytes(world.ports.terms.input_bytes + 1), id_)
+
+    assert (await world.said(id_), world.contents) == ([], [])
+
+
+async def test_an_upload_whose_sender_leaves_is_no_job_and_leaves_nothing(world: World) -> None:
+    async def leaving() -> AsyncIterator[bytes]:
+        yield bytes(PIECE)
+        raise ConnectionResetError
+
+    id_ = uuid4()
+    with pytest.raises(ConnectionResetError):
+        await upload(id_, world.user, Task("json", "csv"), None, leaving(), world.ports)
 
     assert (await world.said(id_), world.contents) == ([], [])
 

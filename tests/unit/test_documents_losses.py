@@ -25,7 +25,7 @@ from bounded_contexts.documents.domain.options import Options
 from bounded_contexts.documents.domain.values import KINDS, Document, Records, Single, Tagged, Value
 from tests.unit.test_documents_quick_paths import NUMBERS as PLAIN_NUMBERS
 
-CHECKED: Final = ("json", "ndjson", "toml", "yaml", "msgpack", "csv", "tsv", "xlsx", "properties")
+CHECKED: Final = ("json", "ndjson", "xml", "toml", "yaml", "msgpack", "csv", "tsv", "xlsx", "properties")
 FLAT: Final = ("csv", "tsv", "xlsx", "properties")
 ROWS: Final = ("csv", "tsv", "xlsx", "ndjson", "avro")  # formats that have records only
 # What becomes of the document as a whole, and is told at its root: below it, places stay what they were.
@@ -33,7 +33,7 @@ WRAPPED: Final = {"toml": "items", "xml": "root"}
 
 WORDS: Final = [
     *("", "a", "b", "0", "a.b", "a/b", "~", "$a", "[0]", "\\", "\0", "\ufeff", " ", "²", "é", "true"),
-    *("@a", "#text", "#content", "_x_", "_x0041_", "x:y", "@xmlns", "@xmlns:x", "@xsi:nil"),
+    *("@a", "#text", "#content", "_x_", "_x0041_", "x:y", "@xmlns", "@xmlns:x", "@xsi:nil", "@x:y", "a:b:c", "xml:a"),
     *("value", "row", "item", "items", "root"),
 ]
 TEXTS: Final = st.sampled_from(WORDS) | st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
@@ -278,6 +278,49 @@ def test_names_that_look_like_byte_order_marks_stay() -> None:
         out, losses = through(given_as({"\ufeffa": "1"}), format_)
         assert "\ufeffa" in (read(out, format_) if format_ == "properties" else read(out, format_)[0])
         assert set(losses.counts) <= {"value_as_record"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[], [{"a": "x"}], ["x"], [[]], [[1, 2], [3]], {"r": {"a": ["x", "y"]}}, {"r": {"a": ["x", "y"], "b": "z"}}],
+)
+def test_xml_says_where_records_look_like_a_value_or_a_value_like_records(value: Value) -> None:
+    out, losses = through(given_as(value), "xml")
+
+    assert b"<?headwater " in out or len(value) > 1
+    assert isinstance(read(out, "xml"), type(value))
+    check(value, read(out, "xml"), "xml", losses)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"a": {"#text": "x"}}, [("map_as_text", "/a")]),
+        ({"a": {"@b": "1", "#text": ""}}, [("text_dropped", "/a/#text")]),
+        ({"a": {"@xsi:nil": "true"}}, []),
+        ({"a": {"@xmlns:n": "http://www.w3.org/2001/XMLSchema-instance", "@n:nil": "1"}}, [("map_as_null", "/a")]),
+        ({"a": {"b": "1", "#text": "x"}}, [("content_rearranged", "/a")]),
+        ({"a": {"#content": ["x", "y", {"b": "1"}]}}, [("content_rearranged", "/a")]),
+        ({"a": {"#content": ["x", {"b": "1"}, " "]}}, []),
+        ({"a": {"@xmlns": "u", "b": {"@xmlns": "u", "@c": "1"}}}, [("declaration_dropped", "/a/b/@xmlns")]),
+        ({"a": {"@xmlns:x": "u", "@xmlns:y": "u", "@y:b": "1"}}, []),
+        ({"a": {"": "1", "_x_": "2", "²": "3"}}, []),
+        ({"a/b": {"c": ["1"]}}, [("list_of_one", "/a~1b/c")]),
+    ],
+)
+def test_what_xml_says_otherwise_is_told(value: Value, told: list[tuple[str, str]]) -> None:
+    out, losses = through(given_as(value), "xml")
+
+    assert [(loss.code, loss.pointer) for loss in losses.first] == told
+    check(value, read(out, "xml"), "xml", losses)
+
+
+def test_records_of_xml_may_declare_a_namespace_each() -> None:
+    records = [{"a": "1"}, {"@xmlns": "u", "a": "2"}, {"@xmlns": "v", "a": "3"}]
+
+    out, losses = through(given_as(records), "xml")
+
+    assert (read(out, "xml"), losses.counts) == (records, {})
 
 
 def test_kinds_that_were_inferred_are_told_where_the_other_format_lacks_them() -> None:

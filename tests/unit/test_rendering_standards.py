@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
+from bounded_contexts.documents.domain.rendering.charts import KINDS
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.problems import Invalid
 from bounded_contexts.documents.domain.rendering.standards import STANDARDS
 from tests.unit.rendered import pdf, png, rendered, source, uri
+from tests.unit.test_rendering_charts import MONTHS, chart, scatter
 from tests.unit.test_rendering_targets import ALL, IMAGE
 from tests.verapdf import broken_rules
 
@@ -31,6 +33,44 @@ def scripts(standards: list[str]) -> bytes:
     words = ["مرحبا بالعالم", "שלום עולם", "नमस्ते क्षत्रिय", "สวัสดี", "你好，世界", "日本語", "한국어", "✓ ≤"]
     meta = {"title": "فاتورة", "language": "ar", "created": "2026-11-21T10:00:00Z"}
     return source(*[{**TEXT, "text": each} for each in words], meta=meta, output={"pdf": {"standard": standards}})
+
+
+def charts(standards: list[str]) -> bytes:
+    drawn = [scatter() if kind == "scatter" else chart(kind) for kind in KINDS]
+    meta = {"title": "Charts", "language": "en", "created": "2026-11-21T10:00:00Z"}
+    return source(*drawn, data={"months": MONTHS}, meta=meta, output={"pdf": {"standard": standards}})
+
+
+def compound(standards: list[str]) -> bytes:
+    """Blocks in blocks, references, notes, sections with columns and numbers of their own."""
+    words = "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt. " * 5
+    note = {"footnote": ["Without ", {"text": "taxes", "bold": True}]}
+    beside = [[{**TEXT, "text": "Annex"}], [{**TEXT, "text": ["page ", {"field": "page"}]}]]
+    section = {
+        "type": "section",
+        "columns": 2,
+        "restartPageNumbers": 11,
+        "header": {
+            "default": [{"type": "columns", "widths": ["1fr", "auto"], "items": beside}],
+            "even": [{**TEXT, "text": "Even"}],
+            "first": [],
+        },
+        "body": [
+            {"type": "heading", "level": 2, "id": "prices", "text": ["Prices", note]},
+            *[{**TEXT, "text": words}] * 30,
+        ],
+    }
+    return source(
+        {"type": "heading", "level": 1, "text": "Compound"},
+        {"type": "captions", "of": "image"},
+        {**TEXT, "text": ["See page ", {"ref": "prices"}, note, ", H", {"text": "2", "sub": True}, "O"]},
+        {"type": "group", "border": {}, "keepTogether": True, "body": [TEXT, {"type": "list", "items": ["a", "b"]}]},
+        {"type": "columns", "items": [[TEXT], [{**IMAGE, "caption": "Dot"}]]},
+        section,
+        footer={"default": [{**TEXT, "text": [{"field": "page"}, " of ", {"field": "pages"}]}]},
+        meta={"title": "Compound", "language": "en", "created": "2026-11-21T10:00:00Z"},
+        output={"pdf": {"standard": standards}},
+    )
 
 
 def tags(data: bytes) -> Counter[str]:
@@ -59,7 +99,7 @@ def refused(*body: Any, **more: Any) -> list[tuple[str, str]]:
 def test_every_profile_that_is_claimed_is_kept(tmp_path: Path) -> None:
     asked = []
     for number, standards in enumerate([*[[each] for each in STANDARDS], ["a-2a", "ua-1"], ["a-3b", "ua-1"]]):
-        for name, document in (("all", golden(standards)), ("scripts", scripts(standards))):
+        for name, document in enumerate([make(standards) for make in (golden, scripts, charts, compound)]):
             path = tmp_path / f"{number}-{name}.pdf"
             path.write_bytes(rendered(document, "pdf")[0])
             asked += [(path, "ua1" if each == "ua-1" else each.removeprefix("a-")) for each in standards]
@@ -104,6 +144,24 @@ def test_a_tagged_pdf_has_every_block_as_what_it_is() -> None:
     links = [note.get_object().get("/A", {}).get("/URI") for note in read.pages[0]["/Annots"]]  # type: ignore[attr-defined]
     assert "https://example.org/x" in links
     assert read.trailer["/Root"]["/Lang"] == "en-GB"  # type: ignore[index]
+
+
+def test_blocks_in_blocks_references_notes_and_sections() -> None:
+    document = compound(["ua-1"])
+    pages = [page.extract_text() for page in pdf(document).pages]
+    found = tags(document)
+
+    assert "See page 11" in pages[0]
+    assert "Without taxes" in pages[0]
+    assert pages[0].startswith("Compound\nDot")
+    assert [text.rsplit("\n")[-1] for text in pages] == ["1 of 4", "11 of 4", "12 of 4", "13 of 4"]
+    assert [text.startswith(("Even", "Annex")) for text in pages] == [False, False, True, True]
+    assert (found["/Note"], found["/L"], found["/Figure"]) == (2, 1, 1)
+
+
+def test_charts_are_figures_with_their_texts() -> None:
+    assert tags(charts(["ua-1"]))["/Figure"] == len(KINDS)
+    assert "February" in pdf(charts(["ua-1"])).pages[0].extract_text()
 
 
 def test_the_header_of_a_table_is_on_each_of_its_pages() -> None:

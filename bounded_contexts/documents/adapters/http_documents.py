@@ -121,11 +121,7 @@ def document_routes(ports: DocumentPorts, looked: Looked, templates: TemplatePor
         )
         found = await request_own(instructions, ports)
         response.headers["Location"] = f"/api/v1{DOCUMENTS_PATH}/{id_}"
-        if wait:
-            found = await _waited(id_, user.id, wait, ports)
-        if wait and not found.is_open:
-            response.status_code = 201
-            response.headers.update(APPLIED)
+        found = await over_in_time(id_, found, wait, response, ports)
         return document_answer(id_, found, content_path(id_))
 
     @routes.get("")
@@ -256,16 +252,19 @@ async def _pieces(document: msgspec.Raw) -> AsyncIterator[bytes]:
     yield bytes(document)
 
 
-async def _waited(document_id: UUID, user_id: UUID, wait: float, ports: DocumentPorts) -> Document:
-    """Return the document once it is over, or as it is after so many seconds."""
-    found = await document_for(document_id, user_id, ports)
+async def over_in_time(
+    document_id: UUID, found: Document, wait: float, response: Response, ports: DocumentPorts
+) -> Document:
+    """Return the document once it is over, with 201, or as it is after so many seconds."""
 
     async def is_over() -> bool:
         nonlocal found
-        found = await document_for(document_id, user_id, ports)
+        found = await document_for(document_id, found.user_id, ports)
         return not found.is_open
 
-    await comes_true(is_over, wait)
+    if wait and await comes_true(is_over, wait):
+        response.status_code = 201
+        response.headers.update(APPLIED)
     return found
 
 

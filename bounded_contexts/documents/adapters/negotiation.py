@@ -3,7 +3,6 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from email.message import Message
 from typing import Final
 from urllib.parse import quote
 
@@ -11,6 +10,7 @@ from starlette.requests import Request
 
 from bounded_contexts.documents.adapters.catalogue import BY_EXTENSION, BY_MEDIA_TYPE, FORMATS
 from bounded_contexts.documents.adapters.formats.conversion import Format
+from bounded_contexts.documents.adapters.header_parameters import extended, parameters_of
 from bounded_contexts.documents.application.ports import Packing, Task
 from bounded_contexts.documents.domain.options import options_of
 from shared_kernel.errors import Malformed, NotAcceptable, Unsupported
@@ -28,7 +28,9 @@ RANGES: Final = 50  # of one Accept; more are not read
 NAME: Final = 100  # characters of a file's name
 KEPT: Final = 255  # of one that is kept with a job
 NEGOTIATED: Final = ("content-type", "content-disposition", "content-encoding", "accept")
-UNFIT: Final = re.compile(r'[\x00-\x1f\x7f-\x9f"\\/:*?<>|\u202a-\u202e\u2066-\u2069]+')  # for names of files anywhere
+UNFIT: Final = re.compile(
+    r'[\x00-\x1f\x7f-\x9f"\\/:*?<>|\u202a-\u202e\u2066-\u2069\ud800-\udfff]+'
+)  # for names of files anywhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,24 +149,21 @@ def takes_zstd(accept_encoding: str) -> bool:
 
 def told_by_type(content_type: str, read: Format | None) -> dict[str, str]:
     """Return the options that the body's type says: its charset, and for CSV whether there is a header (RFC 4180)."""
-    message = Message()
-    message["content-type"] = content_type
+    told = parameters_of(content_type)
     options = {}
-    charset = message.get_content_charset()
-    if charset and (read is None or read.is_text):
-        options["charset"] = charset
-    if read is FORMATS["csv"] and str(message.get_param("header")).lower() == "absent":
+    if (charset := told.get("charset")) and (read is None or read.is_text):
+        options["charset"] = charset.lower()
+    if read is FORMATS["csv"] and told.get("header", "").lower() == "absent":
         options["header"] = "no"
     return options
 
 
 def filename_of(asked: str | None, content_disposition: str) -> str | None:
     """Return the name of the file that the body was."""
-    if asked or not content_disposition:
-        return asked or None
-    message = Message()
-    message["content-disposition"] = content_disposition
-    return message.get_filename()
+    if asked:
+        return asked
+    told = parameters_of(content_disposition)
+    return extended(told.get("filename*", "")) or told.get("filename") or None
 
 
 def kept_name(filename: str | None) -> str | None:

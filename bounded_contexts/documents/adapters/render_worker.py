@@ -43,6 +43,11 @@ ENGINES: Final[dict[Target, str]] = {  # the packages that write the files, unle
 }
 
 
+def prepare() -> None:
+    """Read fonts and the like, before workers are forked. May be repeated."""
+    rendering.prepare()
+
+
 def work(task: bytes, source: Source) -> Generator[bytes, None, bytes]:
     """Do the task. Return an outcome as render_messages.py has it; a refusal is one, too."""
     asked = task_of(task)

@@ -1,6 +1,7 @@
 """The tables of documents. Their history is in migrations/."""
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = sa.MetaData()  # no schema: a rebuild writes to tables of the same names in another one
 
@@ -62,4 +63,14 @@ document_template = sa.Table(
     sa.Column("sha256", sa.Text, nullable=False),
     sa.Column("stored_at", Moment, nullable=False),
     sa.Index("document_template_by_time", "stored_at", "template_id"),
+)
+
+placed_order = sa.Table(
+    "placed_order",
+    metadata,
+    sa.Column("order_id", sa.Uuid, primary_key=True),
+    sa.Column("buyer_id", sa.Uuid, nullable=False),
+    sa.Column("currency", sa.Text, nullable=False),
+    sa.Column("lines", JSONB, nullable=False),  # of each the SKU, quantity and price in minor units
+    sa.Column("placed_at", Moment, nullable=False),
 )

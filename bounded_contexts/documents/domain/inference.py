@@ -26,11 +26,10 @@ FULL: Final[dict[str, Value]] = {
     **dict.fromkeys(("false", "no", "off"), False),
     **dict.fromkeys(("", "null", "none", "na", "n/a", "nan")),
 }
-_INTEGERS: Final = re.compile(
-    r"(?:(?:0|[1-9][0-9]{0,3999})(?:\n|\Z))+"
-)  # columns of them: one to a line, without a sign
+# Of columns, a cell to a line: one that `safe` may take, and all of a kind, without signs.
+_CANDIDATE: Final = re.compile(r"^(?:-?[0-9][0-9.]*|true|false)$", re.MULTILINE)
+_INTEGERS: Final = re.compile(r"(?:(?:0|[1-9][0-9]{0,3999})(?:\n|\Z))+")
 _DECIMALS: Final = re.compile(r"(?:(?:0|[1-9][0-9]{0,3999})\.[0-9]{1,3999}(?:\n|\Z))+")
-_DIGITS: Final = frozenset("0123456789")
 _FIRST: Final = frozenset("-0123456789tf")  # of every text that `safe` takes
 
 
@@ -48,17 +47,16 @@ def inferred_column(texts: Sequence[Value], inference: Inference) -> Sequence[Va
     if inference == "safe":
         if not set(map(type, texts)) <= {str}:
             return [inferred(text, inference) if type(text) is str else text for text in texts]
-        begins = {text[:1] for text in texts}
-        if begins.isdisjoint(_FIRST):
+        together = "\n".join(texts)
+        if not _CANDIDATE.search(together):
             return texts
-        if begins <= _DIGITS:
-            together = "\n".join(texts)
-            if together.count("\n") >= len(texts):
-                return [inferred(text, inference) for text in texts]
+        if together.count("\n") == len(texts) - 1:
             if _INTEGERS.fullmatch(together):
                 return list(map(int, texts))
             if _DECIMALS.fullmatch(together):
                 return list(map(Decimal, texts))
+            if SAFE.keys() >= set(texts):
+                return list(map(SAFE.__getitem__, texts))
     return [inferred(text, inference) if type(text) is str else text for text in texts]
 
 

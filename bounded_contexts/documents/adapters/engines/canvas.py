@@ -4,6 +4,7 @@ import hashlib
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -12,15 +13,17 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfbase.pdfdoc import PDFString
 from reportlab.pdfgen.canvas import Canvas
 
+from bounded_contexts.documents.adapters.engines import pdf_vectors
 from bounded_contexts.documents.adapters.engines.fonts import Face
 from bounded_contexts.documents.adapters.engines.lines import Line, Piece
 from bounded_contexts.documents.adapters.engines.pdf_file import PdfFile
 from bounded_contexts.documents.domain.errors import Unwritable
-from bounded_contexts.documents.domain.rendering.blocks import Align, Entry, Image, Meta, Page, Watermark
+from bounded_contexts.documents.domain.rendering.blocks import Align, Anchor, Image, Meta, Page, Rule, Watermark
 
 rl_config.useA85 = 0  # packed streams as they are: a fifth less, and quicker
 UNDERLINE: Final = 0.12  # of the size, below the base line
 STRIKE: Final = 0.3
+RISE: Final = {"sub": -0.2, "super": 0.5}  # of the size that they are drawn in
 
 
 class Sheets:
@@ -44,14 +47,15 @@ class Sheets:
         self._images: set[str] = set()
         self._fonts: dict[Face, str] = {}
         self._outline_level = -1
-        self._number = 0
-        self.entries: list[Entry] = []
+        self._number, self._height = 0, 0.0
+        self.entries: list[Anchor] = []
+        self._coming: list[Anchor] = []
         self.in_form = False
         self.silent = False  # only links are placed
 
     def begin(self, page: Page, number: int) -> None:
         """Begin a page of this size."""
-        self._number = number
+        self._number, self._height = number, page.height
         self._canvas.setPageSize((page.width, page.height))
 
     def end(self) -> None:
@@ -68,27 +72,39 @@ class Sheets:
         """Forget the file. It may be closed again."""
         self._file.close()
 
-    def heading(self, title: str, level: int, top: float) -> None:
-        """Add an entry that leads here, and an outline's: there no level is left out."""
-        number = len(self.entries) + 1
-        self.entries.append(Entry(number, level, title, self._number))
-        self._outline_level = min(level - 1, self._outline_level + 1)
-        key = f"heading-{number}"
-        self._canvas.bookmarkHorizontal(key, 0, top)
-        self._canvas.addOutlineEntry(title, key, self._outline_level)
-        self._canvas.showOutline()
+    def anchor(self, anchor: Anchor) -> None:
+        """Let what is drawn next be what leads to this."""
+        self._coming.append(anchor)
+
+    def arrive(self, top: float) -> None:
+        """Set the anchors of what begins here. Headings are in the outline, where no level is left out."""
+        coming, self._coming = self._coming, []
+        for anchor in coming:
+            self.entries.append(replace(anchor, page=self._number))
+            key = f"anchor-{anchor.number}"
+            self._canvas.bookmarkHorizontal(key, 0, top)
+            if anchor.name is not None:
+                self._canvas.bookmarkHorizontal(f"id-{anchor.name}", 0, top)
+            if anchor.kind == "heading":
+                self._outline_level = min(anchor.level - 1, self._outline_level + 1)
+                self._canvas.addOutlineEntry(anchor.text, key, self._outline_level)
+                self._canvas.showOutline()
 
     def leads_to(self, number: int, x: float, y: float, width: float, height: float) -> None:
-        """Make an area lead to a heading."""
-        self._canvas.linkRect("", f"heading-{number}", (x, y, x + width, y + height), relative=1)
+        """Make an area lead to an anchor."""
+        self._canvas.linkRect("", f"anchor-{number}", (x, y, x + width, y + height), relative=1)
 
     def draw(self, operators: str) -> None:
         """Draw with operators of PDF (ISO 32000-1, 8.5), between a save and a restore of the state."""
+        if self._coming:
+            self.arrive(self._height)
         self._code(f"q {operators} Q")
 
     @contextmanager
     def turned(self, x: float, y: float, angle: float) -> Iterator[None]:
         """Draw with the corner of all coordinates at x, y, turned against the clock by degrees."""
+        if self._coming:
+            self.arrive(y)
         self._canvas.saveState()
         self._canvas.translate(x, y)
         if angle:
@@ -98,6 +114,8 @@ class Sheets:
 
     def line(self, line: Line, x: float, y: float, width: float, align: Align) -> None:
         """Draw a line of text whose base line is at y."""
+        if self._coming:
+            self.arrive(y + max([piece.style.size for piece in line.pieces], default=0.0))
         room, stretch = width - line.width, 0.0
         if align == "right":
             x += room
@@ -116,14 +134,21 @@ class Sheets:
     def _piece(self, piece: Piece, x: float, y: float, across: float) -> None:
         style = piece.style
         if piece.link and not self.in_form:
-            size = style.size
-            self._canvas.linkURL(piece.link, (x, y - size * 0.25, x + across, y + size * 0.9), relative=1)
+            self._link(piece.link, (x, y - style.size * 0.25, x + across, y + style.size * 0.9))
         if self.silent:
             return
+        if style.script != "normal":
+            y += RISE[style.script] * style.size
         if piece.text.strip():
             shown = self._shown(piece.text, piece.face, style.size)
             self._code(f"BT {rgb(style.color)} rg {x:.2f} {y:.2f} Td {shown} ET")
         self._under(piece, x, y, across)
+
+    def _link(self, link: str, area: tuple[float, float, float, float]) -> None:
+        if link.startswith("#"):
+            self._canvas.linkRect("", f"id-{link[1:]}", area, relative=1)
+        else:
+            self._canvas.linkURL(link, area, relative=1)
 
     def _shown(self, text: str, face: Face, size: float) -> str:
         doc, font = self._canvas._doc, face.font
@@ -161,14 +186,27 @@ class Sheets:
 
     def rule(self, x: float, y: float, width: float, color: str, thickness: float) -> None:
         """Draw a horizontal line."""
+        if self._coming:
+            self.arrive(y)
         self._code(f"{rgb(color)} RG {thickness:.2f} w {x:.2f} {y:.2f} m {x + width:.2f} {y:.2f} l S")
+
+    def frame(self, x: float, y: float, width: float, height: float, line: Rule) -> None:
+        """Draw a rectangle whose lower left corner is at x, y."""
+        if self._coming:
+            self.arrive(y + height)
+        area = f"{x:.2f} {y:.2f} {width:.2f} {height:.2f} re S"
+        self._code(f"{rgb(line.color)} RG {line.thickness:.2f} w {area}")
 
     def box(self, x: float, y: float, width: float, height: float, color: str) -> None:
         """Fill a rectangle whose lower left corner is at x, y."""
+        if self._coming:
+            self.arrive(y + height)
         self._code(f"{rgb(color)} rg {x:.2f} {y:.2f} {width:.2f} {height:.2f} re f")
 
     def image(self, image: Image, x: float, y: float) -> None:
         """Draw an image; the same one is in the file once. Raise `Unwritable` for what cannot be decoded."""
+        if self._coming:
+            self.arrive(y + image.height)
         name = f"image-{hashlib.sha256(image.data).hexdigest()[:24]}-{image.width:.2f}-{image.height:.2f}"
         if name not in self._images:
             self._define(name, image)
@@ -180,6 +218,13 @@ class Sheets:
         self._canvas.restoreState()
 
     def _define(self, name: str, image: Image) -> None:
+        shapes = pdf_vectors.shapes_of(image.vector) if image.vector else None
+        if shapes is not None:
+            self._images.add(name)
+            self._canvas.beginForm(name, 0, 0, image.width, image.height)
+            pdf_vectors.draw(self._canvas, shapes, image.width, image.height)
+            self._canvas.endForm()
+            return
         try:
             reader: Any = ImageReader(io.BytesIO(image.data))
             reader.getRGBData()

@@ -1,24 +1,34 @@
 """DOCX: WordprocessingML written into the package while the blocks come; what they refer to is written behind them."""
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Final, Literal
+from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
-from bounded_contexts.documents.adapters.engines import barcodes, docx_charts, docx_parts, docx_tables
+from bounded_contexts.documents.adapters.engines import (
+    barcodes,
+    docx_charts,
+    docx_layout,
+    docx_notes,
+    docx_parts,
+    docx_tables,
+)
 from bounded_contexts.documents.adapters.engines.docx_parts import HEAD, NAMESPACES, Relations
+from bounded_contexts.documents.adapters.engines.docx_sections import Sections
 from bounded_contexts.documents.adapters.packed import Sink, entry
 from bounded_contexts.documents.domain.rendering.blocks import (
+    Anchor,
     Barcode,
     Block,
     Cell,
+    Columns,
     Contents,
-    Furniture,
+    Group,
     Heading,
     Image,
     ListItem,
-    Page,
+    Note,
     PageBreak,
     Paragraph,
     Resolved,
@@ -34,12 +44,11 @@ from bounded_contexts.documents.domain.rendering.charts import Chart
 
 TWENTIETHS: Final = 20  # of a point: lengths on paper
 EMU: Final = 12_700  # English metric units of a point: lengths of drawings
-WHICH: Final[tuple[Literal["default", "first"], ...]] = ("default", "first")
 CHUNK: Final = 64 * 1024
 _DEFAULT: Final = Style()
-_ROLES: Final = {"paragraph": None, "quote": "Quote", "code": "Code"}
+_ROLES: Final = {"paragraph": None, "quote": "Quote", "code": "Code", "caption": "FigureCaption"}
+_CAPTIONS: Final = {"table": "caption", "image": "Figure Caption"}
 _FIELD: Final = '<w:r><w:fldChar w:fldCharType="{}"/></w:r>'
-_EDGE: Final = 480  # twentieths from the paper's edge to a header or footer
 
 
 def write_docx(resolved: Resolved) -> Iterator[bytes]:
@@ -71,29 +80,29 @@ class _Document:
         self._resolved, self._media = resolved, media
         self._relations = Relations(media)
         self._lists: dict[int, tuple[bool, int, int]] = {}
-        self._page = resolved.page
-        self._is_first_section = True
-        self._furniture: dict[str, tuple[str, Relations]] = {}
-        self._drawings = self._headings = 0
+        self._section = Section(resolved.page, resolved.header, resolved.footer)
+        self._sections = Sections(self._relations, resolved.watermark, self._block)
+        self._drawings = 0
+        self._coming: list[Anchor] = []  # that the next heading has
+        self._notes: dict[int, str] = {}
+        self._note_relations = Relations(media)
         for name in ("styles", "numbering", "settings"):
             self._relations.to(name, f"{name}.xml")
 
     def xml(self) -> Iterator[str]:
         yield f"{HEAD}<w:document {NAMESPACES}><w:body>"
-        references = [
-            *self._parts_of("header", self._resolved.header),
-            *self._parts_of("footer", self._resolved.footer),
-        ]
         begun = False
         for block in self._resolved.body():
             if isinstance(block, Section):
                 if begun:
-                    yield f"<w:p><w:pPr>{self._section(references)}</w:pPr></w:p>"
-                self._page = block.page
+                    yield f"<w:p><w:pPr>{self._sections.properties(self._section)}</w:pPr></w:p>"
+                self._section = block
                 continue
             begun = True
             yield from self._block(block, self._relations)
-        yield f"{self._section(references)}</w:body></w:document>"
+        yield f"{self._sections.properties(self._section)}</w:body></w:document>"
+        if self._notes:
+            self._relations.to("footnotes", "footnotes.xml")
 
     def parts(self) -> dict[str, str]:
         """Return all other parts by name; complete once the document has been written."""
@@ -101,81 +110,104 @@ class _Document:
         found = {
             "word/styles.xml": docx_parts.styles(self._resolved.meta.language),
             "word/numbering.xml": docx_parts.numbering(self._lists),
-            "word/settings.xml": docx_parts.settings(),
+            "word/settings.xml": docx_parts.settings(even=self._sections.has_even),
             "docProps/core.xml": docx_parts.core(self._resolved.meta),
             "_rels/.rels": docx_parts.package_relations(),
             "word/_rels/document.xml.rels": relations.xml,
         }
-        for name, (xml, own) in self._furniture.items():
+        written = {name: (xml, own) for name, (_, xml, own) in self._sections.parts.items()}
+        kinds: dict[str, str] = {name: kind for name, (kind, _, _) in self._sections.parts.items()}
+        if self._notes:
+            written["footnotes"] = docx_notes.part(self._notes), self._note_relations
+            kinds["footnotes"] = "footnotes"
+        for name, (xml, own) in written.items():
             found[f"word/{name}.xml"] = xml
             if own.rows:
                 found[f"word/_rels/{name}.xml.rels"] = own.xml
-        kinds = {name: name.rstrip("12") for name in self._furniture}
         found["[Content_Types].xml"] = docx_parts.content_types(kinds, docx_charts.content_types(list(self._media)))
         return found
 
-    def _parts_of(self, kind: str, furniture: Furniture) -> Iterator[str]:
-        for number, which in enumerate(WHICH, 1):
-            if which not in furniture:
-                continue
-            own = Relations(self._media)
-            tag = "hdr" if kind == "header" else "ftr"
-            inner = "".join(chain.from_iterable(self._block(block, own) for block in furniture[which])) or "<w:p/>"
-            self._furniture[f"{kind}{number}"] = f"{HEAD}<w:{tag} {NAMESPACES}>{inner}</w:{tag}>", own
-            key = self._relations.to(kind, f"{kind}{number}.xml")
-            yield f'<w:{kind}Reference w:type="{which}" r:id="{key}"/>'
-
-    def _section(self, references: list[str]) -> str:
-        page = self._page
-        given = "".join(references) if self._is_first_section else ""
-        has_first = self._is_first_section and any('w:type="first"' in each for each in references)
-        self._is_first_section = False
-        orient = ' w:orient="landscape"' if page.width > page.height else ""
-        sides = "".join(
-            [f' w:{side}="{_twentieths(getattr(page, side))}"' for side in ("top", "right", "bottom", "left")]
-        )
-        return (
-            f'<w:sectPr>{given}<w:pgSz w:w="{_twentieths(page.width)}" w:h="{_twentieths(page.height)}"{orient}/>'
-            f'<w:pgMar{sides} w:header="{_EDGE}" w:footer="{_EDGE}" w:gutter="0"/>{"<w:titlePg/>" if has_first else ""}'
-            "</w:sectPr>"
-        )
+    @property
+    def _room(self) -> float:
+        """The width of a column of text, in points."""
+        page = self._section.page
+        room = page.width - page.left - page.right
+        return (room - self._section.gap * (self._section.columns - 1)) / self._section.columns
 
     def _block(self, block: Block, relations: Relations) -> Iterator[str]:
         match block:
             case Heading():
                 yield self._heading(block, relations)
             case Paragraph():
-                yield _paragraph(block.runs, block.style, relations, _ROLES[block.role])
+                yield self._text(block.runs, block.style, relations, _ROLES[block.role])
             case ListItem():
                 level = min(block.level, docx_parts.LEVELS - 1)
                 self._lists[block.list_number] = block.ordered, level, block.first
                 number = f'<w:numPr><w:ilvl w:val="{level}"/><w:numId w:val="{block.list_number}"/></w:numPr>'
-                yield _paragraph(block.runs, block.style, relations, "ListParagraph", number)
-            case Table():
-                yield from self._table(block, relations)
+                yield self._text(block.runs, block.style, relations, "ListParagraph", number)
+            case Anchor():
+                yield self._anchored(block)
+            case Group() | Columns() | Table():
+                yield from self._holding(block, relations)
             case Contents():
                 yield from self._contents(block, relations)
-            case Barcode():
-                yield self._image(barcodes.as_image(block), relations)
-            case Chart():
-                self._drawings += 1
-                room = self._page.width - self._page.left - self._page.right
-                yield docx_charts.drawn(block, relations, self._drawings, room)
-            case Image():
-                yield self._image(block, relations)
+            case Barcode() | Chart() | Image():
+                yield self._drawn(block, relations)
             case Rule() | Spacer() | PageBreak():
                 yield _room(block)
 
     def _heading(self, block: Heading, relations: Relations) -> str:
-        self._headings += 1
-        mark = f'w:id="{self._headings}"'
-        named = f'<w:bookmarkStart {mark} w:name="_Toc{self._headings}"/><w:bookmarkEnd {mark}/>'
-        return _paragraph(block.runs, block.style, relations, f"Heading{block.level}", before=named)
+        coming, self._coming = self._coming, []
+        text = self._runs(block.runs, relations)
+        for anchor in coming:
+            text = _bookmarked(anchor, text)
+        return _paragraph(text, block.style, f"Heading{block.level}")
+
+    def _anchored(self, anchor: Anchor) -> str:
+        if anchor.kind != "heading":
+            return _bookmarked(anchor, "")
+        self._coming.append(anchor)
+        return ""
+
+    def _holding(self, block: Group | Columns | Table, relations: Relations) -> Iterator[str]:
+        def inner(blocks: Iterable[Block]) -> str:
+            return "".join(chain.from_iterable(self._block(each, relations) for each in blocks))
+
+        if isinstance(block, Table):
+            yield from self._table(block, relations)
+        elif isinstance(block, Columns):
+            yield docx_layout.side_by_side(block, inner, self._room)
+        elif docx_layout.is_framed(block):
+            yield docx_layout.framed(block, inner, self._room)
+        else:
+            yield inner(docx_layout.kept(block.blocks) if block.keep_together else block.blocks)
+
+    def _text(
+        self,
+        runs: Runs,
+        style: Style,
+        relations: Relations,
+        name: str | None,
+        number: str = "",
+        *,
+        in_cell: bool = False,
+    ) -> str:
+        return _paragraph(self._runs(runs, relations), style, name, number, in_cell=in_cell)
+
+    def _runs(self, runs: Runs, relations: Relations) -> str:
+        return "".join([_run(run, relations) if run.note is None else self._noted(run, run.note) for run in runs])
+
+    def _noted(self, run: Run, note: Note) -> str:
+        if note.number not in self._notes:
+            self._notes[note.number] = ""
+            text = f"{docx_notes.MARK}<w:r>{_text(' ')}</w:r>{self._runs(note.runs, self._note_relations)}"
+            self._notes[note.number] = _paragraph(text, note.style, None)
+        return docx_notes.reference(note.number, _run_properties(run.style))
 
     def _table(self, table: Table, relations: Relations) -> Iterator[str]:
         if table.caption is not None:
-            yield _paragraph(table.caption.runs, table.caption.style, relations, "Caption")
-        widths = _widths(table, self._page)
+            yield self._text(table.caption.runs, table.caption.style, relations, "Caption")
+        widths = _widths(table, self._room)
         rows = docx_tables.rows(table, widths, lambda cell: self._cell(cell, relations))
         if (first := next(rows, None)) is None:  # programs refuse a table without a row
             return
@@ -196,24 +228,26 @@ class _Document:
 
     def _cell(self, cell: Cell, relations: Relations) -> str:
         if not cell.blocks:
-            return _paragraph(cell.runs, cell.style, relations, None, in_cell=True)
+            return self._text(cell.runs, cell.style, relations, None, in_cell=True)
         inner = "".join(chain.from_iterable(self._block(block, relations) for block in cell.blocks))
         return inner if inner.endswith("</w:p>") else f"{inner}<w:p/>"  # a cell ends with a paragraph
 
     def _contents(self, block: Contents, relations: Relations) -> Iterator[str]:
         """A field that programs refresh, and what it says until then."""
         if block.title is not None:
-            yield _paragraph(block.title.runs, block.title.style, relations, None)
+            yield self._text(block.title.runs, block.title.style, relations, None)
         first, last = block.levels
-        room = _twentieths(self._page.width - self._page.left - self._page.right)
+        room = _twentieths(self._room)
         tab = f'<w:tabs><w:tab w:val="right" w:leader="dot" w:pos="{room}"/></w:tabs>'
         instruction = f' TOC \\o "{first}-{last}" \\h '
+        if block.kind != "heading":
+            instruction = f' TOC \\h \\z \\t "{_CAPTIONS[block.kind]},1" '
         begin = (
             f'{_FIELD.format("begin")}<w:r><w:instrText xml:space="preserve">{escape(instruction)}</w:instrText></w:r>'
             f"{_FIELD.format('separate')}"
         )
-        for row in self._resolved.entries:
-            if first <= row.level <= last:
+        for row in sorted(self._resolved.entries, key=lambda each: each.number):
+            if row.kind == block.kind and first <= row.level <= last:
                 indent = f'<w:ind w:left="{240 * (row.level - first)}"/>'
                 text = _text(f"{row.text}\t{row.page}")
                 link = f'<w:hyperlink w:anchor="_Toc{row.number}"><w:r>{text}</w:r></w:hyperlink>'
@@ -221,10 +255,16 @@ class _Document:
                 begin = ""
         yield f"<w:p>{begin}{_FIELD.format('end')}</w:p>"
 
+    def _drawn(self, block: Barcode | Chart | Image, relations: Relations) -> str:
+        if isinstance(block, Chart):
+            self._drawings += 1
+            return docx_charts.drawn(block, relations, self._drawings, self._room)
+        return self._image(barcodes.as_image(block) if isinstance(block, Barcode) else block, relations)
+
     def _image(self, image: Image, relations: Relations) -> str:
-        key = relations.image(image)
+        blip = relations.blip(image)
         self._drawings += 1
-        room = self._page.width - self._page.left - self._page.right
+        room = self._room
         scale = min(1.0, room / image.width)
         extent = f'cx="{round(image.width * scale * EMU)}" cy="{round(image.height * scale * EMU)}"'
         named = f'id="{self._drawings}" name="Image {self._drawings}" descr={quoteattr(image.alt)}'
@@ -232,7 +272,7 @@ class _Document:
         return (
             f'<w:p>{jc}<w:r><w:drawing><wp:inline distT="0" distB="0" distL="0" distR="0"><wp:extent {extent}/>'
             f'<wp:docPr {named}/><a:graphic><a:graphicData uri="{docx_parts.DRAWING}/picture"><pic:pic>'
-            f'<pic:nvPicPr><pic:cNvPr {named}/><pic:cNvPicPr/></pic:nvPicPr><pic:blipFill><a:blip r:embed="{key}"/>'
+            f"<pic:nvPicPr><pic:cNvPr {named}/><pic:cNvPicPr/></pic:nvPicPr><pic:blipFill>{blip}"
             "<a:stretch><a:fillRect/></a:stretch></pic:blipFill><pic:spPr><a:xfrm>"
             f'<a:off x="0" y="0"/><a:ext {extent}/></a:xfrm><a:prstGeom prst="rect"><a:avLst/></a:prstGeom></pic:spPr>'
             "</pic:pic></a:graphicData></a:graphic></wp:inline></w:drawing></w:r></w:p>"
@@ -249,9 +289,8 @@ def _room(block: Rule | Spacer | PageBreak) -> str:
     return '<w:p><w:r><w:br w:type="page"/></w:r></w:p>'
 
 
-def _widths(table: Table, page: Page) -> list[int]:
+def _widths(table: Table, room: float) -> list[int]:
     """The grid: what is left behind fixed columns is shared; an auto column counts as one share."""
-    room = page.width - page.left - page.right
     fixed = sum(column.width.amount for column in table.columns if column.width.kind == "points")
     shares = sum({"points": 0.0, "auto": 1.0}.get(c.width.kind, c.width.amount) for c in table.columns)
     share = max(room - fixed, 24.0 * len(table.columns)) / shares if shares else 0.0
@@ -261,16 +300,16 @@ def _widths(table: Table, page: Page) -> list[int]:
     ]
 
 
-def _paragraph(
-    runs: Runs,
-    style: Style,
-    relations: Relations,
-    name: str | None,
-    number: str = "",
-    *,
-    in_cell: bool = False,
-    before: str = "",
-) -> str:
+def _bookmarked(anchor: Anchor, text: str) -> str:
+    """What is referred to: by the number of the list that has it, and by its name."""
+    names = [f"_Toc{anchor.number}", *([f"ref_{anchor.name}"] if anchor.name is not None else [])]
+    for place, name in enumerate(names):
+        mark = f'w:id="{2 * anchor.number + place}"'
+        text = f'<w:bookmarkStart {mark} w:name="{name}"/>{text}<w:bookmarkEnd {mark}/>'
+    return text
+
+
+def _paragraph(text: str, style: Style, name: str | None, number: str = "", *, in_cell: bool = False) -> str:
     properties = [f'<w:pStyle w:val="{name}"/>' if name else ""]
     if style.keep_with_next:
         properties.append("<w:keepNext/>")
@@ -283,7 +322,7 @@ def _paragraph(
         properties.append(f'<w:ind w:left="{_twentieths(style.indent)}"/>')
     if style.align != "left":
         properties.append(f'<w:jc w:val="{"both" if style.align == "justify" else style.align}"/>')
-    return f"<w:p><w:pPr>{''.join(properties)}</w:pPr>{before}{''.join([_run(run, relations) for run in runs])}</w:p>"
+    return f"<w:p><w:pPr>{''.join(properties)}</w:pPr>{text}</w:p>"
 
 
 def _run(run: Run, relations: Relations) -> str:
@@ -292,6 +331,10 @@ def _run(run: Run, relations: Relations) -> str:
         instruction = "PAGE" if run.field == "page" else "NUMPAGES"
         return f'<w:fldSimple w:instr=" {instruction} "><w:r>{properties}<w:t>1</w:t></w:r></w:fldSimple>'
     text = f"<w:r>{properties}{_text(run.text)}</w:r>"
+    if run.page_of:
+        return f'<w:fldSimple w:instr=" PAGEREF ref_{run.page_of} \\h ">{text}</w:fldSimple>'
+    if run.link and run.link.startswith("#"):
+        return f'<w:hyperlink w:anchor="ref_{run.link[1:]}">{text}</w:hyperlink>'
     if run.link:
         key = relations.to("hyperlink", run.link, external=True)
         return f'<w:hyperlink r:id="{key}">{text}</w:hyperlink>'
@@ -315,6 +358,7 @@ def _run_properties(style: Style) -> str:
         f'<w:color w:val="{style.color[1:]}"/>' if style.color != _DEFAULT.color else "",
         f'<w:sz w:val="{round(style.size * 2)}"/>',
         '<w:u w:val="single"/>' if style.underline else "",
+        f'<w:vertAlign w:val="{style.script}script"/>' if style.script != "normal" else "",
     ]
     return f"<w:rPr>{''.join(found)}</w:rPr>"
 

@@ -18,6 +18,8 @@ NAMESPACES: Final = (
     f'xmlns:w="{WORD}" xmlns:r="{OFFICE}" xmlns:wp="{DRAWING}/wordprocessingDrawing" xmlns:a="{DRAWING}/main" '
     f'xmlns:pic="{DRAWING}/picture"'
 )
+_SVG: Final = "http://schemas.microsoft.com/office/drawing/2016/SVG/main"
+_SVG_URI: Final = "{96DAC541-7B7A-43D3-8B79-37D633B846F1}"
 _TYPE: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml"
 _SIZES: Final = (40, 32, 26, 23, 21, 20)  # half points of headings
 LEVELS: Final = 9
@@ -40,6 +42,16 @@ class Relations:
         name = f"media/{sha256(image.data).hexdigest()[:24]}.{image.media_type.removeprefix('image/')}"
         self.media[name] = image.data
         return self.to("image", name)
+
+    def blip(self, image: Image) -> str:
+        """Return what shows an image: the SVG that it was made of to programs that know how (since Word 2016)."""
+        key = self.image(image)
+        if image.vector is None:
+            return f'<a:blip r:embed="{key}"/>'
+        name = f"media/{sha256(image.vector.svg).hexdigest()[:24]}.svg"
+        self.media[name] = image.vector.svg
+        drawn = f'<asvg:svgBlip xmlns:asvg="{_SVG}" r:embed="{self.to("image", name)}"/>'
+        return f'<a:blip r:embed="{key}"><a:extLst><a:ext uri="{_SVG_URI}">{drawn}</a:ext></a:extLst></a:blip>'
 
     @property
     def xml(self) -> str:
@@ -67,6 +79,7 @@ def content_types(parts: Mapping[str, str], more: str) -> str:
         '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
         '<Default Extension="xml" ContentType="application/xml"/>'
         '<Default Extension="png" ContentType="image/png"/><Default Extension="jpeg" ContentType="image/jpeg"/>'
+        '<Default Extension="svg" ContentType="image/svg+xml"/>'
         f"{more}{''.join(rows)}"
         '<Override PartName="/docProps/core.xml" ContentType="application/vnd.openxmlformats-package.core-properties+xml"/>'
         "</Types>"
@@ -117,6 +130,7 @@ def styles(language: str) -> str:
                 ("Quote", "Quote"),
                 ("Code", "Code"),
                 ("Caption", "caption"),
+                ("FigureCaption", "Figure Caption"),
                 ("ListParagraph", "List Paragraph"),
                 ("Header", "header"),
                 ("Footer", "footer"),
@@ -164,9 +178,10 @@ def _level(level: int, kind: str, text: str) -> str:
     )
 
 
-def settings() -> str:
-    """Return the settings of a document of Word 2013 and later."""
+def settings(*, even: bool) -> str:
+    """Return the settings of a document of Word 2013 and later; whether even pages have headers of their own."""
+    own = "<w:evenAndOddHeaders/>" if even else ""
     return (
-        f'{HEAD}<w:settings xmlns:w="{WORD}"><w:compat><w:compatSetting w:name="compatibilityMode" '
+        f'{HEAD}<w:settings xmlns:w="{WORD}">{own}<w:compat><w:compatSetting w:name="compatibilityMode" '
         'w:uri="http://schemas.microsoft.com/office/word" w:val="15"/></w:compat></w:settings>'
     )

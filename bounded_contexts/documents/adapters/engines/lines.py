@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 from bounded_contexts.documents.adapters.engines.fonts import Face, cuts, face_of
-from bounded_contexts.documents.domain.rendering.blocks import Run, Runs, Style
+from bounded_contexts.documents.domain.rendering.blocks import Note, Run, Runs, Style
 
 _PIECES: Final = re.compile(r"\n|[ \t]+|[^ \t\n]+")
 TAB: Final = "    "
+SMALLER: Final = 0.65  # of the size, where a text stands lower or higher
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,7 @@ class Piece:
     face: Face
     width: float
     link: str | None
+    note: Note | None = None
 
 
 @dataclass(slots=True)
@@ -74,7 +77,9 @@ class Breaker:
     def _plain(self, run: Run, width: float) -> list[Line] | None:
         """The lines of one run of one face, in which every word fits; None for any other."""
         text, style, face = self.text(run), run.style, face_of(run.style)
-        if not face.has(text):  # nor line breaks and tabs, which no face has
+        if (
+            run.note is not None or style.script != "normal" or not face.has(text)
+        ):  # nor line breaks and tabs, which no face has
             return None
         across = face.width(text, style.size)
         if across <= width:
@@ -110,7 +115,7 @@ class Breaker:
                 if count:
                     part = rest[:count]
                     across = piece.face.width(part, piece.style.size)
-                    lines[-1].add(Piece(part, piece.style, piece.face, across, piece.link))
+                    lines[-1].add(Piece(part, piece.style, piece.face, across, piece.link, piece.note))
                     rest = rest[count:]
                 if rest:
                     lines.append(Line())
@@ -119,7 +124,8 @@ class Breaker:
         word: list[Piece] = []
         blank = False
         for run in runs:
-            size = run.style.size
+            style = _drawn(run.style)
+            size = style.size
             for text in _PIECES.findall(self.text(run)):
                 is_blank = text[0] in " \t"
                 if word and (text == "\n" or is_blank or blank):
@@ -130,9 +136,15 @@ class Breaker:
                     continue
                 blank = is_blank
                 for cut, face in cuts(text.replace("\t", TAB), run.style, self.missing):
-                    word.append(Piece(cut, run.style, face, face.width(cut, size), run.link))
+                    word.append(Piece(cut, style, face, face.width(cut, size), run.link, run.note))
         if word:
             yield word
+
+
+@lru_cache(maxsize=256)
+def _drawn(style: Style) -> Style:
+    """A style as it is drawn: what stands lower or higher is smaller."""
+    return style if style.script == "normal" else replace(style, size=round(style.size * SMALLER, 2))
 
 
 def _fitting(text: str, piece: Piece, room: float) -> int:

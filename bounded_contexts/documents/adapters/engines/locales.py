@@ -2,11 +2,17 @@
 
 from datetime import date, datetime, time
 from decimal import Decimal
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_datetime, format_time
 from babel.numbers import format_currency, format_decimal, format_percent, get_currency_name
+
+
+@lru_cache(maxsize=256)
+def _is_currency(code: str) -> bool:
+    return len(code) == 3 and code.isascii() and get_currency_name(code.upper(), locale="en") != code.upper()
 
 
 class BabelFormats:
@@ -28,7 +34,7 @@ class BabelFormats:
         return format_decimal(value, "#,##0" + ("." + "0" * digits if digits else ""), self._locale)
 
     def currency(self, value: Decimal, code: str) -> str:
-        if len(code) != 3 or not code.isascii() or get_currency_name(code.upper(), locale="en") == code.upper():
+        if not _is_currency(code):
             raise ValueError(f"{code[:10]!r} is no currency")
         return format_currency(value, code.upper(), locale=self._locale)
 

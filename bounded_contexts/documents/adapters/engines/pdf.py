@@ -4,37 +4,35 @@ Pages are numbered as they are made. What a header or footer says of their numbe
 end; a body that says it is laid out twice (`rendering.py`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bounded_contexts.documents.adapters.engines import pdf_compound
 from bounded_contexts.documents.adapters.engines.canvas import Sheets
 from bounded_contexts.documents.adapters.engines.fonts import tell_missing
 from bounded_contexts.documents.adapters.engines.lines import Breaker
-from bounded_contexts.documents.adapters.engines.pdf_flow import RULE_ROOM, Flow, height_of
+from bounded_contexts.documents.adapters.engines.pdf_boxes import Drawn, boxed
+from bounded_contexts.documents.adapters.engines.pdf_flow import NOTE_GAP, Flow
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import (
+    Anchor,
     Block,
-    Entry,
+    Columns,
     Furniture,
-    Image,
+    Group,
     Page,
-    Paragraph,
+    PageBreak,
     Resolved,
-    Rule,
     Run,
     Section,
-    Spacer,
     Style,
     Watermark,
 )
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.telling import Telling
 
-Furnished = Paragraph | Image | Rule | Spacer
-Furnishing = tuple[Furnished, ...]
 EDGE: Final = 24.0  # from the paper's edge to a header or footer
 LEAST_ROOM: Final = 36.0  # points between header and footer
 
@@ -48,7 +46,7 @@ def laid_out(resolved: Resolved, telling: Telling, limits: RenderLimits, pages: 
         yield layout
 
 
-def measured(resolved: Resolved, telling: Telling, limits: RenderLimits, pages: int) -> tuple[int, tuple[Entry, ...]]:
+def measured(resolved: Resolved, telling: Telling, limits: RenderLimits, pages: int) -> tuple[int, tuple[Anchor, ...]]:
     """Return how many pages the document has, and where its headings are, when its body says what `resolved.entries` and
     `pages` do."""
     layout = Layout(resolved, telling, limits, pages)
@@ -66,17 +64,25 @@ class Layout(Flow):
         breaker.fields = self._field
         super().__init__(Sheets(resolved.meta), breaker, resolved.entries, pdf_compound.place)
         self._resolved, self._telling, self._limits, self._pages = resolved, telling, limits, pages
-        self._on(resolved.page)
-        self._deferred: list[tuple[str, int, Page]] = []
+        self._section = Section(resolved.page, resolved.header, resolved.footer)
+        self._column = 0
+        self._before = 0  # what is added to the numbers of pages
+        self._is_first = True  # of the pages of a section
+        self._foot = 0.0  # above the footer
+        self._deferred: list[_Deferred] = []
 
     def run(self) -> None:
         """Lay out everything."""
         self._begin_page()
         self.place_all(self._resolved.body())
-        self.sheets.end()
+        self.sheets.arrive(self.y)
+        self._end_page()
+        while self.notes_to_come:
+            self._begin_page()
+            self._end_page()
         self._pages = self.number
-        for name, number, page in self._deferred:
-            self._draw_deferred(name, number, page)
+        for deferred in self._deferred:
+            self._draw_deferred(deferred)
 
     def written(self) -> Iterator[bytes]:
         """Tell of what the fonts miss, and yield the file."""
@@ -89,123 +95,150 @@ class Layout(Flow):
         return self.breaker.missing
 
     def _field(self, name: str) -> str:
-        return str(self.number) if name == "page" else str(self._pages)
+        return str(self.number + self._before) if name == "page" else str(self._pages)
 
     # pages
-
-    def _on(self, page: Page) -> None:
-        self.page = page
-        self.left, self.width = page.left, page.width - page.left - page.right
-
-    def new_page(self) -> None:
-        """End this page and begin the next."""
-        self.sheets.end()
-        self._begin_page()
 
     @property
     def following_room(self) -> float:
         """Return the height of the next page between header and footer, as far as it is like this one."""
-        return self._top - self._bottom
+        return self._top - self._foot
+
+    def new_page(self) -> None:
+        """Go on in the next column; behind the last one end this page and begin the next."""
+        if self._column + 1 < self._section.columns:
+            self._draw_notes()
+            self._begin_column(self._column + 1)
+        else:
+            self._turn()
+
+    def _turn(self) -> None:
+        self._end_page()
+        self._begin_page()
 
     def _place(self, block: Block) -> None:
         if isinstance(block, Section):
-            self._section(block)
+            self._begin_section(block)
+        elif isinstance(block, PageBreak):
+            self._turn()
         else:
             super()._place(block)
 
-    def _section(self, section: Section) -> None:
-        is_fresh = self.is_fresh
-        self._on(section.page)
-        if is_fresh and self.number == 1:
-            self.number = 0
-            self._begin_page()
+    def _begin_section(self, section: Section) -> None:
+        """Go on with pages of another kind; the first page becomes one while nothing is on it."""
+        is_first = self.is_fresh and self.number == 1 and not self._column
+        if not is_first:
+            self._end_page()
         else:
-            self.new_page()
+            self.number = 0
+        self._section, self._is_first = section, True
+        if section.first_number is not None:
+            self._before = section.first_number - self.number - 1
+        self._begin_page()
+
+    def _end_page(self) -> None:
+        self._draw_notes()
+        self.sheets.end()
 
     def _begin_page(self) -> None:
         self.number += 1
         if self.number > self._limits.pages:
             raise TooLarge("pages", self._limits.pages)
-        self.sheets.begin(self.page, self.number)
-        self._top, self._bottom = self.page.height - self.page.top, self.page.bottom
-        header, footer = self._furniture(self._resolved.header), self._furniture(self._resolved.footer)
+        page = self._section.page
+        self.sheets.begin(page, self.number + self._before)
+        furnishing = self._furniture(self._section.header), self._furniture(self._section.footer)
+        self._is_first = False
+        header, footer = [self._furnished(part, page) for part in furnishing]
         # a header that is higher than its margin pushes the text down, never over it
-        self._top = min(self._top, self.page.height - EDGE - self._height(header) - 6 if header else self._top)
-        self._bottom = max(self._bottom, EDGE + self._height(footer) + 6 if footer else self._bottom)
-        if self._top - self._bottom < LEAST_ROOM:
+        self._top = min(page.height - page.top, page.height - EDGE - header.height - 6 if header else page.height)
+        self._foot = max(page.bottom, EDGE + footer.height + 6 if footer else 0.0)
+        if self._top - self._foot < LEAST_ROOM:
             raise Unwritable("no_room", "header, footer and margins leave no room on a page")
-        self.y = self._top
         if self._resolved.watermark is not None and not self.sheets.silent:
-            self._mark(self._resolved.watermark)
-        if header or footer:
-            self._draw_furniture(header, footer)
+            self._mark(self._resolved.watermark, page)
+        self._draw_furniture(_Deferred(f"furniture-{self.number}", self.number, self._before, page, *furnishing))
+        self._begin_column(0)
 
-    def _mark(self, mark: Watermark) -> None:
+    def _begin_column(self, number: int) -> None:
+        section, self._column = self._section, number
+        room = section.page.width - section.page.left - section.page.right
+        self.width = max((room - section.gap * (section.columns - 1)) / section.columns, 12.0)
+        self.left = section.page.left + number * (self.width + section.gap)
+        self.y, self._bottom = self._top, self._foot
+        self.notes = []
+        self.reserve_notes((self._top - self._foot) / 2)
+
+    def _draw_notes(self) -> None:
+        """What is at the foot of a column, below a line."""
+        if not self.notes:
+            return
+        kept, self.y = self.y, self._bottom - NOTE_GAP / 2
+        self.sheets.rule(self.left, self.y, min(72.0, self.width), "#808080", 0.5)
+        self.y -= NOTE_GAP / 2
+        for line, style in self.notes:
+            self.put(line, self.left, self.width, style)
+        self.notes, self.y = [], kept
+
+    def _mark(self, mark: Watermark, page: Page) -> None:
         style = Style(size=10.0, bold=True, color=mark.color)
-        room = 0.7 * min(self.page.width, self.page.height)
+        room = 0.7 * min(page.width, page.height)
         across = max(self.breaker.natural((Run(mark.text, style),)), 1.0)
         style = replace(style, size=round(min(160.0, 10.0 * room / across), 1))
-        self.sheets.watermark(mark, self.breaker.lines((Run(mark.text, style),), float("inf"))[0], self.page)
+        self.sheets.watermark(mark, self.breaker.lines((Run(mark.text, style),), float("inf"))[0], page)
 
-    def _furniture(self, given: Furniture) -> Furnishing:
-        return given.get("first" if self.number == 1 and "first" in given else "default", ())
+    def _furniture(self, given: Furniture) -> tuple[Block, ...]:
+        if self._is_first and "first" in given:
+            return given["first"]
+        is_even = (self.number + self._before) % 2 == 0
+        return given.get("even" if is_even and "even" in given else "default", ())
 
-    def _draw_furniture(self, *parts: Furnishing) -> None:
-        waits = any(
-            run.field == "pages" for part in parts for each in part if isinstance(each, Paragraph) for run in each.runs
-        )
-        if not waits or self.sheets.silent:
-            self._furnish(*parts)
+    def _furnished(self, blocks: tuple[Block, ...], page: Page) -> Drawn | None:
+        return boxed(self, blocks, page.width - page.left - page.right)[0] if blocks else None
+
+    def _draw_furniture(self, furniture: "_Deferred") -> None:
+        if self.sheets.silent or not _waits((*furniture.header, *furniture.footer)):
+            self._furnish(furniture)
             return
-        name = f"furniture-{self.number}"
         self.sheets.silent = True  # links and images now, where the page is; the text when the number is known
-        self._furnish(*parts)
+        self._furnish(furniture)
         self.sheets.silent = False
-        self.sheets.place_form(name)
-        self._deferred.append((name, self.number, self.page))
+        self.sheets.place_form(furniture.name)
+        self._deferred.append(furniture)
 
-    def _draw_deferred(self, name: str, number: int, page: Page) -> None:
-        self.number = number
-        self._on(page)
-        self.sheets.begin_form(name, page)
-        self._furnish(self._furniture(self._resolved.header), self._furniture(self._resolved.footer))
+    def _draw_deferred(self, furniture: "_Deferred") -> None:
+        self.number, self._before = furniture.number, furniture.before
+        self.sheets.begin_form(furniture.name, furniture.page)
+        self._furnish(furniture)
         self.sheets.end_form()
         self.number = self._pages
 
-    def _furnish(
-        self,
-        header: Furnishing,
-        footer: Furnishing,
-    ) -> None:
-        kept = self.y
-        for part, y in ((header, self.page.height - EDGE), (footer, EDGE + self._height(footer))):
-            self.y = y
-            for block in part:
-                self._draw(block)
-        self.y = kept
+    def _furnish(self, furniture: "_Deferred") -> None:
+        page = furniture.page
+        if header := self._furnished(furniture.header, page):
+            header.draw(self.sheets, page.left, page.height - EDGE)
+        if footer := self._furnished(furniture.footer, page):
+            footer.draw(self.sheets, page.left, EDGE + footer.height)
 
-    def _height(self, blocks: Furnishing) -> float:
-        return sum(self._block_height(block) for block in blocks)
 
-    def _block_height(self, block: Furnished) -> float:
-        if isinstance(block, Paragraph):
-            lines = self.breaker.lines(block.runs, self.width - block.style.indent)
-            return (
-                sum(height_of(line, block.style) for line in lines) + block.style.space_before + block.style.space_after
-            )
-        return RULE_ROOM if isinstance(block, Rule) else block.height
+@dataclass(frozen=True, slots=True)
+class _Deferred:
+    """Header and footer of a page, drawn when what they say is known."""
 
-    def _draw(self, block: Furnished) -> None:
-        if isinstance(block, Paragraph):
-            style = block.style
-            self.y -= style.space_before
-            x = self.left + style.indent
-            for line in self.breaker.lines(block.runs, self.width - style.indent):
-                self.put(line, x, self.width - style.indent, style)
-            self.y -= style.space_after
-        elif isinstance(block, Image):
-            self._draw_image(block)
-        elif isinstance(block, Rule):
-            self._draw_rule(block)
-        else:
-            self.y -= block.height
+    name: str
+    number: int
+    before: int  # what is added to the numbers of pages
+    page: Page
+    header: tuple[Block, ...]
+    footer: tuple[Block, ...]
+
+
+def _waits(blocks: Iterable[Block]) -> bool:
+    """Whether any of them says how many pages there are."""
+    for block in blocks:
+        if isinstance(block, Columns) and any(_waits(item) for item in block.items):
+            return True
+        if isinstance(block, Group) and _waits(block.blocks):
+            return True
+        if any(run.field == "pages" for run in getattr(block, "runs", ())):
+            return True
+    return False

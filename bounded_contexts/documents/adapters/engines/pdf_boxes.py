@@ -8,7 +8,7 @@ from typing import Final, cast
 
 from bounded_contexts.documents.adapters.engines.canvas import Sheets
 from bounded_contexts.documents.adapters.engines.pdf_flow import Flow
-from bounded_contexts.documents.domain.rendering.blocks import Block
+from bounded_contexts.documents.domain.rendering.blocks import Block, Note
 
 ENDLESS: Final = float("inf")
 
@@ -45,6 +45,7 @@ class Drawn:
 
     calls: list[Call]
     height: float
+    notes: tuple[Note, ...] = ()
 
     def draw(self, sheets: Sheets, x: float, top: float) -> None:
         """Draw it with its upper left corner at x, top."""
@@ -59,6 +60,13 @@ class _Box(Flow):
         self.width, self._following = width, following
         self._bottom = -first
         self.rooms: list[Drawn] = []
+        self._own_notes: list[Note] = []
+
+    def add_notes(self, notes: Iterable[Note]) -> None:
+        """Keep room for notes, which stand at the foot of the page."""
+        notes = list(notes)
+        self._bottom += self.height_of_notes(notes)
+        self._own_notes += notes
 
     def new_page(self) -> None:
         self.end()
@@ -70,7 +78,8 @@ class _Box(Flow):
         return self._following
 
     def end(self) -> None:
-        self.rooms.append(Drawn(cast("_Recorder", self.sheets).calls, -self.y))
+        self.rooms.append(Drawn(cast("_Recorder", self.sheets).calls, -self.y, tuple(self._own_notes)))
+        self._own_notes = []
 
 
 def boxed(

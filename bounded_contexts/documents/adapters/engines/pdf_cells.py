@@ -5,8 +5,8 @@ from typing import Final, Protocol
 
 from bounded_contexts.documents.adapters.engines.lines import Line
 from bounded_contexts.documents.adapters.engines.pdf_boxes import Drawn, boxed
-from bounded_contexts.documents.adapters.engines.pdf_flow import Flow
-from bounded_contexts.documents.domain.rendering.blocks import Block, Cell, Row, Style
+from bounded_contexts.documents.adapters.engines.pdf_flow import Flow, notes_of
+from bounded_contexts.documents.domain.rendering.blocks import Block, Cell, Note, Row, Style
 
 PADDING: Final = 3.0  # points on each side
 CLOSE: Final = 0.01  # points that are none
@@ -18,6 +18,9 @@ class Content(Protocol):
     @property
     def height(self) -> float: ...
 
+    @property
+    def notes(self) -> tuple[Note, ...]: ...
+
     def draw(self, flow: Flow, x: float, top: float, width: float) -> None: ...
 
     def split(self, room: float, full: float, *, forced: bool) -> "tuple[Content | None, Content | None]":
@@ -28,10 +31,11 @@ class Content(Protocol):
 class Text:
     """Lines of one style."""
 
-    __slots__ = ("height", "lines", "style")
+    __slots__ = ("height", "lines", "notes", "style")
 
-    def __init__(self, lines: list[Line], style: Style) -> None:
+    def __init__(self, lines: list[Line], style: Style, *, with_notes: bool = False) -> None:
         self.lines, self.style = lines, style
+        self.notes = tuple([note for line in lines for note in notes_of(line)]) if with_notes else ()
         self.height = sum([line_height(line, style.size, style.line_height) for line in lines])
 
     def draw(self, flow: Flow, x: float, top: float, width: float) -> None:
@@ -50,18 +54,23 @@ class Text:
             count += 1
         count = max(count, 1 if forced else 0)
         head, rest = self.lines[:count], self.lines[count:]
-        return Text(head, self.style) if head else None, Text(rest, self.style) if rest else None
+        noted = bool(self.notes)
+        return (
+            Text(head, self.style, with_notes=noted) if head else None,
+            Text(rest, self.style, with_notes=noted) if rest else None,
+        )
 
 
 class Blocks:
     """Blocks in rooms; in one that has no end until it is split."""
 
-    __slots__ = ("_blocks", "_flow", "_rooms", "_width", "height")
+    __slots__ = ("_blocks", "_flow", "_rooms", "_width", "height", "notes")
 
     def __init__(self, flow: Flow, blocks: tuple[Block, ...], width: float, rooms: list[Drawn] | None = None) -> None:
         self._flow, self._blocks, self._width = flow, blocks, width
         self._rooms = rooms or boxed(flow, blocks, width)
         self.height = sum([room.height for room in self._rooms])
+        self.notes = tuple([note for room in self._rooms for note in room.notes])
 
     def draw(self, flow: Flow, x: float, top: float, width: float) -> None:
         for room in self._rooms:
@@ -111,6 +120,7 @@ class Band:
             heights[last - 1] += max(placed.wanted - sum(heights[placed.row : last]), 0.0)
         self.heights = heights
         self.height = sum(heights)
+        self.notes = [note for placed in cells if placed.content for note in placed.content.notes]
 
     def split(self, room: float, full: float, *, inside: bool, forced: bool) -> "tuple[Band | None, Band | None]":
         """Return what fits into the room, and the rest. Between two rows where it can be, unless it may be `inside` one;

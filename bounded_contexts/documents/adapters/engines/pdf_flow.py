@@ -11,13 +11,16 @@ from bounded_contexts.documents.adapters.engines.fonts import face_of
 from bounded_contexts.documents.adapters.engines.lines import Breaker, Line
 from bounded_contexts.documents.adapters.engines.pdf_drawings import place
 from bounded_contexts.documents.domain.rendering.blocks import (
+    Anchor,
     Barcode,
     Block,
+    Columns,
     Contents,
-    Entry,
+    Group,
     Heading,
     Image,
     ListItem,
+    Note,
     PageBreak,
     Paragraph,
     Rule,
@@ -32,19 +35,22 @@ FOLLOWING: Final = 40.0  # points that must be left below what is kept with its 
 NUMBER_ROOM: Final = 40.0  # for a page's number, in a table of contents
 LIST_STEP: Final = 16.0
 RULE_ROOM: Final = 6.0
+NOTE_GAP: Final = 10.0  # above the notes at a page's foot
 
 
-Compound = Callable[["Flow", Table], None]  # places what holds other blocks or rows
+Compound = Callable[["Flow", Table | Group | Columns], None]  # places what holds other blocks or rows
 
 
 class Flow(ABC):
     """Where the next thing stands: `y` is the lower edge of what is there, `left` and `width` are the room's."""
 
-    def __init__(self, sheets: Sheets, breaker: Breaker, known: tuple[Entry, ...], compound: Compound) -> None:
+    def __init__(self, sheets: Sheets, breaker: Breaker, known: tuple[Anchor, ...], compound: Compound) -> None:
         self.sheets, self.breaker, self.known, self.compound = sheets, breaker, known, compound
         self.left = self.width = self.y = 0.0
         self.number = 0  # of the page
         self._top = self._bottom = 0.0
+        self.notes: list[tuple[Line, Style]] = []  # at the foot of this room
+        self.notes_to_come: list[tuple[Line, Style]] = []
 
     @property
     def room(self) -> float:
@@ -70,6 +76,33 @@ class Flow(ABC):
     def following_room(self) -> float:
         """Return the height of the next room."""
 
+    def height_of_notes(self, notes: Iterable[Note]) -> float:
+        """Return what notes take at the foot of this room."""
+        height = 0.0 if self.notes else NOTE_GAP
+        lines = [line for note in notes for line in self._note_lines(note)]
+        return height + sum([height_of(line, style) for line, style in lines]) if lines else 0.0
+
+    def add_notes(self, notes: Iterable[Note]) -> None:
+        """Put notes at the foot of this room, as far as there is place; the rest is for the next one."""
+        self.notes_to_come += [line for note in notes for line in self._note_lines(note)]
+        self.reserve_notes(self.room)
+
+    def reserve_notes(self, room: float) -> None:
+        """Give notes that are to come up to this height of the room."""
+        while self.notes_to_come:
+            line, style = self.notes_to_come[0]
+            height = height_of(line, style) + (0.0 if self.notes else NOTE_GAP)
+            if height > room:
+                break
+            room -= height
+            self._bottom += height
+            self.notes.append(self.notes_to_come.pop(0))
+
+    def _note_lines(self, note: Note) -> list[tuple[Line, Style]]:
+        mark = Run(str(note.number), replace(note.style, script="super"))
+        lines = self.breaker.lines((mark, Run(" ", note.style), *note.runs), self.width)
+        return [(line, note.style) for line in lines]
+
     def need(self, height: float) -> None:
         """Begin a new page unless the height is left, or nothing would be gained."""
         if height > self.room and not self.is_fresh:
@@ -80,13 +113,19 @@ class Flow(ABC):
         waiting = iter(blocks)
         block = next(waiting, None)
         while block is not None:
-            following = None
             if isinstance(block, Heading | Paragraph) and block.style.keep_with_next:
+                anchors: list[Anchor] = []
                 following = next(waiting, None)
-                self._text(block, following.height if isinstance(following, Image) else FOLLOWING)
+                while isinstance(following, Anchor):
+                    anchors.append(following)
+                    following = next(waiting, None)
+                self._text(block, following.height if isinstance(following, Image | Barcode | Chart) else FOLLOWING)
+                for anchor in anchors:
+                    self.sheets.anchor(anchor)
+                block = following
             else:
                 self._place(block)
-            block = following or next(waiting, None)
+                block = next(waiting, None)
 
     def _place(self, block: Block) -> None:
         match block:
@@ -94,7 +133,9 @@ class Flow(ABC):
                 self._text(block, 0.0)
             case ListItem():
                 self._item(block)
-            case Table():
+            case Anchor():
+                self.sheets.anchor(block)
+            case Table() | Group() | Columns():
                 self.compound(self, block)
             case Contents():
                 self._contents(block)
@@ -120,14 +161,14 @@ class Flow(ABC):
         style = block.style
         lines = self.breaker.lines(block.runs, self.width - style.indent)
         height = sum(height_of(line, style) for line in lines)
+        if any(run.note for run in block.runs):
+            height += self.height_of_notes([run.note for run in block.runs if run.note])
         if following or isinstance(block, Heading):
             self.need(style.space_before + height + style.space_after + following)
         if not self.is_fresh:
             self.y -= min(style.space_before, max(self.room, 0.0))
         if isinstance(block, Heading):
-            title = "".join([self.breaker.text(run) for run in block.runs])
             self.need(height_of(lines[0], style))
-            self.sheets.heading(title, block.level, self.y)
         self.flow(lines, style, self.left + style.indent, self.width - style.indent)
         self.y -= min(style.space_after, max(self.room, 0.0))
 
@@ -135,9 +176,11 @@ class Flow(ABC):
         """Draw lines over as many pages as they take; neither the first nor the last one stands alone."""
         while lines:
             count, used = 0, 0.0
+            notes: list[Note] = []
             for line in lines:
+                notes += notes_of(line)
                 used += height_of(line, style)
-                if used > self.room:
+                if used + (self.height_of_notes(notes) if notes else 0.0) > self.room:
                     break
                 count += 1
             if count < len(lines) and not self.is_fresh:
@@ -157,6 +200,8 @@ class Flow(ABC):
             self.sheets.box(x, self.y - height, width, height, style.background)
         self.sheets.line(line, x, self.y - base_of(line, style, height), width, style.align)
         self.y -= height
+        if notes := notes_of(line):
+            self.add_notes(notes)
 
     def _item(self, item: ListItem) -> None:
         style = item.style
@@ -175,11 +220,11 @@ class Flow(ABC):
         if block.title is not None:
             self._text(block.title, FOLLOWING)
         first, last = block.levels
-        for entry in self.known:
-            if first <= entry.level <= last:
+        for entry in sorted(self.known, key=lambda each: each.number):
+            if entry.kind == block.kind and first <= entry.level <= last:
                 self._entry(entry, block.style, LIST_STEP * (entry.level - first))
 
-    def _entry(self, entry: Entry, style: Style, indent: float) -> None:
+    def _entry(self, entry: Anchor, style: Style, indent: float) -> None:
         number = self.breaker.lines((Run(str(entry.page), style),), NUMBER_ROOM)[0]
         lines = self.breaker.lines((Run(entry.text, style),), self.width - indent - NUMBER_ROOM)
         height = sum(height_of(line, style) for line in lines)
@@ -206,9 +251,7 @@ class Flow(ABC):
     def _image(self, image: Image) -> None:
         scale = min(1.0, self.width / image.width, self.depth / image.height)
         if scale < 1.0:
-            image = Image(
-                image.data, image.media_type, image.width * scale, image.height * scale, image.alt, image.align
-            )
+            image = replace(image, width=image.width * scale, height=image.height * scale)
         self.need(image.height)
         self._draw_image(image)
         self.y -= min(4.0, max(self.room, 0.0))
@@ -229,6 +272,11 @@ def height_of(line: Line, style: Style) -> float:
     """Return the height of a line: of the largest size on it."""
     size = max([piece.style.size for piece in line.pieces], default=style.size)
     return size * style.line_height
+
+
+def notes_of(line: Line) -> list[Note]:
+    """Return the notes whose marks stand on a line."""
+    return [piece.note for piece in line.pieces if piece.note is not None]
 
 
 def base_of(line: Line, style: Style, height: float) -> float:

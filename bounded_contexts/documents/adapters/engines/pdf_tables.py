@@ -1,6 +1,6 @@
 """Tables on pages: columns as wide as asked for, rows whole, header and footer on each page."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Final
 
@@ -10,12 +10,14 @@ from bounded_contexts.documents.adapters.engines.pdf_flow import LIST_STEP, Flow
 from bounded_contexts.documents.domain.rendering.blocks import (
     Block,
     Cell,
+    Group,
     Heading,
     Image,
     ListItem,
     Paragraph,
     Row,
     Table,
+    Width,
 )
 
 SAMPLE: Final = 200  # rows that say how wide a column is, so that the others need not be waited for
@@ -105,7 +107,7 @@ class TableLayout:
                 content = (
                     Blocks(self._flow, cell.blocks, width)
                     if cell.blocks
-                    else Text(breaker.lines(cell.runs, width), cell.style)
+                    else Text(breaker.lines(cell.runs, width), cell.style, with_notes=_has_notes(cell))
                 )
                 cells.append(Placed(number, column, min(cell.down, len(rows) - number), cell, content))
         return Band(rows, colors or [None] * len(rows), cells)
@@ -128,9 +130,9 @@ class TableLayout:
         return self._flow.room - self._reserved
 
     def _draw_band(self, band: Band) -> None:
-        if band.height > self._room and not self._at_top and not self._table.break_rows:
+        if self._height(band) > self._room and not self._at_top and not self._table.break_rows:
             self._continue()
-        while band.height > self._room:
+        while self._height(band) > self._room:
             head, rest = band.split(
                 self._room, self._full, inside=self._table.break_rows or self._at_top, forced=self._at_top
             )
@@ -143,6 +145,9 @@ class TableLayout:
         self._put(band)
         self._last = band.rows[-1]
         self._at_top = False
+
+    def _height(self, band: Band) -> float:
+        return band.height + self._flow.height_of_notes(band.notes) if band.notes else band.height
 
     @property
     def _full(self) -> float:
@@ -172,6 +177,8 @@ class TableLayout:
                 flow.y = tops[number]
                 self._edges(band, number)
         flow.y = tops[-1]
+        if band.notes:
+            flow.add_notes(band.notes)
 
     def _edges(self, band: Band, above: int) -> None:
         """The line below a row."""
@@ -188,17 +195,28 @@ class TableLayout:
             self._flow.sheets.rule(x, self._flow.y, sum(self._widths[first:end]), LINE, 0.5)
 
 
+def _has_notes(cell: Cell) -> bool:
+    return len(cell.runs) > 1 and any(run.note for run in cell.runs)
+
+
 def _natural(cell: Cell | None, flow: Flow) -> float:
     """How wide a cell of one column is when nothing is broken."""
     if cell is None or cell.across > 1:
         return 0.0
     if not cell.blocks:
         return flow.breaker.natural(cell.runs)
-    return max([_natural_block(block, flow) for block in cell.blocks])
+    return natural_width(cell.blocks, flow)
+
+
+def natural_width(blocks: Iterable[Block], flow: Flow) -> float:
+    """Return how wide blocks are when nothing in them is broken."""
+    return max([_natural_block(block, flow) for block in blocks], default=0.0)
 
 
 def _natural_block(block: Block, flow: Flow) -> float:
     match block:
+        case Group():
+            return natural_width(block.blocks, flow) + 2 * block.padding
         case Heading() | Paragraph():
             return flow.breaker.natural(block.runs) + block.style.indent
         case ListItem():
@@ -209,30 +227,34 @@ def _natural_block(block: Block, flow: Flow) -> float:
 
 
 def widths(table: Table, sample: list[Row], flow: Flow) -> list[float]:
-    """Return the columns' widths in points. Fixed ones first, then those as wide as their content, then shares of the rest;
-    where that is more than there is room, all are narrowed alike."""
+    """Return the columns' widths in points."""
+    carried = next((row.carried() for row in reversed(sample) if row.carried), ())
+    rows = [*table.header, *sample, *carried, *([table.footer] if table.footer else [])]
+
+    def natural(number: int) -> float:
+        return max([_natural(row.cells[number], flow) for row in rows], default=0.0) + 2 * PADDING + 0.01
+
+    return shared([column.width for column in table.columns], flow.width, natural)
+
+
+def shared(asked: Sequence[Width], room: float, natural: Callable[[int], float]) -> list[float]:
+    """Return widths in points. Fixed ones first, then those as wide as their content, then shares of the rest; where that
+    is more than there is room, all are narrowed alike."""
     wanted = []
     shares = 0.0
-    for number, column in enumerate(table.columns):
-        if column.width.kind == "points":
-            wanted.append(max(column.width.amount, LEAST))
-        elif column.width.kind == "auto":
-            carried = next((row.carried() for row in reversed(sample) if row.carried), ())
-            rows = [*table.header, *sample, *carried, *([table.footer] if table.footer else [])]
-            natural = max([_natural(row.cells[number], flow) for row in rows], default=0.0)
-            wanted.append(max(natural + 2 * PADDING + 0.01, LEAST))
-        else:
-            shares += column.width.amount
+    for number, width in enumerate(asked):
+        if width.kind == "share":
+            shares += width.amount
             wanted.append(0.0)
-    left = flow.width - sum(wanted)
+        else:
+            wanted.append(max(width.amount if width.kind == "points" else natural(number), LEAST))
     if shares:
-        least = LEAST * 2 * sum(1 for column in table.columns if column.width.kind == "share")
-        left = max(left, least)
-        for number, column in enumerate(table.columns):
-            if column.width.kind == "share":
-                wanted[number] = left * column.width.amount / shares
-    total = sum(wanted)
-    return _narrowed(wanted, flow.width) if total > flow.width else wanted
+        least = LEAST * 2 * sum(1 for width in asked if width.kind == "share")
+        left = max(room - sum(wanted), least)
+        for number, width in enumerate(asked):
+            if width.kind == "share":
+                wanted[number] = left * width.amount / shares
+    return _narrowed(wanted, room) if sum(wanted) > room else wanted
 
 
 def _narrowed(wanted: list[float], room: float) -> list[float]:

@@ -1,17 +1,20 @@
 """One document into one file: bytes in, pieces out. It needs no server and keeps nothing, so it may run in a worker process."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import pypdfium2
 
-from bounded_contexts.documents.adapters.engines import docx, pdf, typeset_fonts, xlsx
+from bounded_contexts.documents.adapters.engines import docx, fonts, pdf, typeset_fonts, xlsx
+from bounded_contexts.documents.adapters.engines.pictures import Pictures
 from bounded_contexts.documents.adapters.engines.typeset import typeset
+from bounded_contexts.documents.adapters.engines.typeset_blocks import NOT_TAGGED
 from bounded_contexts.documents.adapters.engines.validating import formats_of, read_document
-from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
+from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, Unwritable
 from bounded_contexts.documents.domain.losses import Losses
-from bounded_contexts.documents.domain.rendering.blocks import Entry, Heading, Resolved
+from bounded_contexts.documents.domain.rendering.anchoring import anchors
+from bounded_contexts.documents.domain.rendering.blocks import Anchor, Resolved
 from bounded_contexts.documents.domain.rendering.fidelity import TARGETS, Target
 from bounded_contexts.documents.domain.rendering.functions import Context
 from bounded_contexts.documents.domain.rendering.limits import TYPESET_LIMITS, RenderLimits
@@ -25,6 +28,11 @@ MEDIA_TYPES: Final[dict[Target, str]] = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 
+_DOT: Final = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgAB5Sfe/AAAAABJRU5ErkJggg=="
+_FIRST: Final = f"""{{"version": "1.0", "locale": "en-GB", "body": [{{"type": "paragraph", "text": "a"}},
+    {{"type": "table", "rows": [[1.5]], "columns": [{{"title": "a", "style": {{"numberFormat": {{"type": "number"}}}}}}]}},
+    {{"type": "barcode", "symbology": "qr", "value": "1", "alt": "1"}},
+    {{"type": "image", "alt": "1", "data": "data:image/png;base64,{_DOT}"}}]}}"""
 PASSES: Final = 4  # of a layout that says its own page numbers, at most
 
 
@@ -34,6 +42,16 @@ class Rendering:
 
     limits: RenderLimits = field(default_factory=RenderLimits)
     losses: Losses = field(default_factory=Losses)
+
+
+def prepare() -> None:
+    """Read what every first document would wait for: fonts, the schema, a locale. For processes that fork workers. Typst only
+    reads its fonts: its threads do not survive a fork. May be repeated."""
+    typeset_fonts.prepare()
+    for file in fonts.FILES.values():
+        fonts.face_named(file)
+    for _ in render(_FIRST.encode(), "pdf", Rendering()):
+        pass
 
 
 def check(data: bytes, limits: RenderLimits | None = None) -> None:
@@ -69,17 +87,18 @@ def render_document(document: dict[str, Any], target: Target, rendering: Renderi
 
 
 def _resolved(
-    document: dict[str, Any], telling: Telling, limits: RenderLimits, entries: tuple[Entry, ...] = ()
+    document: dict[str, Any], telling: Telling, limits: RenderLimits, entries: tuple[Anchor, ...] = ()
 ) -> Resolved:
     context = Context(dict(document["data"]), formats_of(document), telling.warn, limits)
-    return resolve(document, context, telling, entries)
+    return resolve(document, context, telling, Pictures(), entries)
 
 
-def _measured(document: dict[str, Any], limits: RenderLimits, *, pages: bool) -> tuple[int, tuple[Entry, ...]]:
+def _measured(document: dict[str, Any], limits: RenderLimits, *, pages: bool) -> tuple[int, tuple[Anchor, ...]]:
     """How many pages there are and where the headings are, as far as the body says either: what it says moves what follows,
     so it is laid out until that is still."""
-    known: tuple[int, tuple[Entry, ...]] = (0, ())
-    if not _has(document["body"], "type", "toc") and not (pages and _has(document["body"], "field", "pages")):
+    known: tuple[int, tuple[Anchor, ...]] = (0, ())
+    shown = [document.get(name) for name in ("body", "partials", "header", "footer")]
+    if not _refers(shown) and not (pages and _has(shown[:2], "field", "pages")):
         return known
     quiet = Telling("pdf", "ignore")
     for _ in range(PASSES):
@@ -90,13 +109,20 @@ def _measured(document: dict[str, Any], limits: RenderLimits, *, pages: bool) ->
     return known
 
 
-def _headings(document: dict[str, Any], limits: RenderLimits) -> tuple[Entry, ...]:
-    blocks = _resolved(document, Telling("xlsx", "ignore"), limits).body()
-    headings = [block for block in blocks if isinstance(block, Heading)]
-    return tuple(
-        Entry(number, heading.level, "".join([run.text for run in heading.runs]))
-        for number, heading in enumerate(headings, 1)
-    )
+def _anchors(document: dict[str, Any], limits: RenderLimits) -> tuple[Anchor, ...]:
+    """What leads somewhere, where there are no pages."""
+    if not _refers([document["body"], document.get("partials")]):
+        return ()
+    return tuple(anchors(_resolved(document, Telling("xlsx", "ignore"), limits).body()))
+
+
+def _refers(value: Any) -> bool:
+    """Whether a document says where something of it is."""
+    if isinstance(value, dict):
+        if value.get("type") in ("toc", "captions") or "ref" in value or str(value.get("link")).startswith("#"):
+            return True
+        value = list(value.values())
+    return isinstance(value, list) and any(_refers(each) for each in value)
 
 
 def _has(value: Any, name: str, wanted: str) -> bool:
@@ -108,7 +134,7 @@ def _has(value: Any, name: str, wanted: str) -> bool:
 def _pdf(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:
     profile = profile_of(document)
     if profile is not None:
-        yield _noted(typeset(_resolved(document, telling, limits), telling, limits, profile), telling)
+        yield _noted(_set(document, telling, limits, profile), telling)
         return
     pages, entries = _measured(document, limits, pages=True)
     with pdf.laid_out(_resolved(document, telling, limits, entries), telling, limits, pages) as layout:
@@ -128,13 +154,23 @@ def _noted(made: bytes, telling: Telling) -> bytes:
     return made
 
 
+def _set(document: dict[str, Any], telling: Telling, limits: RenderLimits, profile: Profile) -> bytes:
+    """The document by Typst, which knows itself where the pages of places are: they only have to have one."""
+    places = tuple(replace(each, page=1) for each in _anchors(document, limits))
+    return typeset(_resolved(document, telling, limits, places), telling, limits, profile)
+
+
 def _typeset(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> bytes | None:
-    """The document in the fonts of all scripts; None for one that is too long for that."""
+    """The document in the fonts of all scripts; None for one that is too long for that, or has what is not tagged."""
     other = telling.apart()
     try:
-        made = typeset(_resolved(document, other, limits), other, limits, Profile())
+        made = _set(document, other, limits, Profile())
     except TooLarge as error:
         if error.more["limit"] not in TYPESET_LIMITS:
+            raise
+        return None
+    except Unwritable as error:
+        if error.code != NOT_TAGGED:
             raise
         return None
     telling.becomes(other)
@@ -147,8 +183,7 @@ def _docx(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> I
 
 
 def _xlsx(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:
-    entries = _headings(document, limits) if _has(document["body"], "type", "toc") else ()
-    return xlsx.write_xlsx(_resolved(document, telling, limits, entries), telling)
+    return xlsx.write_xlsx(_resolved(document, telling, limits, _anchors(document, limits)), telling)
 
 
 _ENGINES: Final[dict[Target, Callable[[dict[str, Any], Telling, RenderLimits], Iterator[bytes]]]] = {

@@ -1,22 +1,24 @@
 """A document's blocks as JSON for typeset.typ: each with what stands above it, in points; texts stay texts."""
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bounded_contexts.documents.adapters.engines import typeset_fonts
-from bounded_contexts.documents.adapters.engines.barcodes import drawing
 from bounded_contexts.documents.adapters.engines.fonts import tell_missing
-from bounded_contexts.documents.adapters.engines.svg import svg
+from bounded_contexts.documents.adapters.engines.typeset_pictures import BELOW, Pictures
 from bounded_contexts.documents.adapters.engines.typeset_texts import Json, Texts
-from bounded_contexts.documents.domain.errors import TooLarge
+from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
+from bounded_contexts.documents.domain.rendering.anchoring import said
 from bounded_contexts.documents.domain.rendering.blocks import (
+    Anchor,
     Barcode,
     Block,
     Cell,
+    Columns,
     Contents,
     Furniture,
+    Group,
     Heading,
     Image,
     ListItem,
@@ -33,6 +35,7 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Table,
     Watermark,
 )
+from bounded_contexts.documents.domain.rendering.charts import Chart
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.problems import Problem
 from bounded_contexts.documents.domain.rendering.standards import UA, Profile
@@ -40,8 +43,8 @@ from bounded_contexts.documents.domain.rendering.telling import Telling
 
 LIST_STEP: Final = 16.0
 MARK_ROOM: Final = 5.0  # between a mark and its text
-BELOW_OTHERS: Final = 4.0  # an image or a code
 BELOW_TABLE: Final = 6.0
+NOT_TAGGED: Final = "not_tagged"
 WHOLE_CELL: Final = 1_200  # characters that surely stand on one page
 
 
@@ -69,7 +72,8 @@ class Setting:
     def __init__(self, resolved: Resolved, telling: Telling, limits: RenderLimits, profile: Profile) -> None:
         self._resolved, self._telling, self._limits, self._profile = resolved, telling, limits, profile
         self._texts = Texts(resolved.meta.language, telling, limits, profile)
-        self._files: dict[str, bytes] = {}
+        self._pictures = Pictures(self._texts, profile)
+        self._furnitures: list[tuple[Furniture, Json]] = []
         self._cells = self._level = 0
 
     @property
@@ -81,7 +85,7 @@ class Setting:
         """Return the whole document. Raise `TooLarge`."""
         meta, resolved = self._resolved.meta, self._resolved
         self._texts.style(Style())
-        said = {
+        about = {
             "title": self._texts.shown(meta.title, "/meta/title"),
             "author": [meta.author] if meta.author else [],
             "subject": meta.subject,
@@ -91,37 +95,49 @@ class Setting:
             self._texts.refuse("missing_title", "the title says nothing", "/meta/title")
         language, _, region = meta.language.partition("-")
         data = {
-            "meta": said,
+            "meta": about,
             "language": language.lower(),
             "region": region[-2:].upper() if len(region) in (2, 7) else None,
             "rtl": self._texts.from_right,
             "fonts": {name: typeset_fonts.chain(name, meta.language) for name in ("sans", "mono")},
-            "header": self._furniture(resolved.header, "/header"),
-            "footer": self._furniture(resolved.footer, "/footer"),
             "watermark": self._mark(resolved.watermark),
             "sections": self._sections(),
+            "furniture": [each for _, each in self._furnitures],
             "styles": self._texts.styles,
+            "negated": "".join(sorted(self._texts.negated)),
         }
         tell_missing(self._texts.missing, self._telling)
-        return Typesetting(data, self._files)
+        return Typesetting(data, self._pictures.files)
 
     def _sections(self) -> list[Json]:
-        place = _Place([], self._resolved.page)
-        sections: list[Json] = [{"page": _page(place.page), "blocks": place.blocks}]
-        for number, block in enumerate(self._resolved.body(), 1):
+        resolved = self._resolved
+        place = _Place([], resolved.page)
+        found = [self._section(Section(resolved.page, resolved.header, resolved.footer), place)]
+        for number, block in enumerate(resolved.body(), 1):
             if number > self._limits.typeset_blocks:
                 raise TooLarge("typeset_blocks", self._limits.typeset_blocks)
             if isinstance(block, Section):
                 place = _Place([], block.page)
-                sections.append({"page": _page(place.page), "blocks": place.blocks})
+                found.append(self._section(block, place))
             else:
                 self._put(block, place)
-        found = [each for each in sections if each["blocks"]] or sections[:1]
+        found = [each for each in found if each["blocks"]] or found[:1]
         for number, each in enumerate(found):
-            each["first"] = number == 0
+            each["number"] = number
         if found[0]["blocks"] and "gap" in found[0]["blocks"][0]:
             found[0]["blocks"][0]["gap"] = 0.0  # nothing stands above it
         return found
+
+    def _section(self, section: Section, place: _Place) -> Json:
+        return {
+            "page": _page(section.page),
+            "header": self._furniture(section.header, "/header"),
+            "footer": self._furniture(section.footer, "/footer"),
+            "from": section.first_number,
+            "columns": section.columns,
+            "between": section.gap,
+            "blocks": place.blocks,
+        }
 
     def _put(self, block: Block, place: _Place) -> None:
         if isinstance(block, ListItem):
@@ -132,7 +148,8 @@ class Setting:
             above = each.pop("above", 0.0)
             if "gap" in each:
                 each["gap"] = place.below + above
-            place.below = each.pop("below", 0.0)
+            if each["kind"] != "anchor":
+                place.below = each.pop("below", 0.0)
             place.blocks.append(each)
 
     def _blocks(self, block: Block, page: Page) -> Iterator[Json]:
@@ -148,14 +165,69 @@ class Setting:
                 yield self._table(block, page)
             case Contents():
                 yield self._contents(block)
-            case Image() | Barcode():
-                yield self._picture(block, page)
+            case Image() | Barcode() | Chart():
+                yield self._pictures.of(block, page)
+            case Group() | Columns() | Anchor():
+                yield from self._compound(block, page)
+            case _:
+                yield self._room(block)
+
+    def _room(self, block: Block) -> Json:
+        match block:
             case Rule():
-                yield {"kind": "rule", "gap": 0.0, "color": block.color, "thickness": block.thickness}
+                return {"kind": "rule", "gap": 0.0, "color": block.color, "thickness": block.thickness}
             case Spacer():
-                yield {"kind": "spacer", "height": block.height}
+                return {"kind": "spacer", "height": block.height}
             case PageBreak():
-                yield {"kind": "page-break"}
+                return {"kind": "page-break"}
+        name = type(block).__name__.lower()
+        raise Unwritable(NOT_TAGGED, f"{self._telling.pointer}: a tagged PDF has no {name}")
+
+    def _compound(self, block: Group | Columns | Anchor, page: Page) -> Iterator[Json]:
+        match block:
+            case Group():
+                yield self._group(block, page)
+            case Columns():
+                yield self._columns(block, page)
+            case Anchor():
+                yield from self._anchor(block)
+
+    def _group(self, group: Group, page: Page) -> Json:
+        border = group.border
+        blocks, below = self._nested(group.blocks, page)
+        if group.padding:  # what the last one wants below it is within the frame
+            blocks.append({"kind": "spacer", "height": below})
+        return {
+            "kind": "group",
+            "gap": 0.0,
+            "below": BELOW if group.padding else below,
+            "whole": group.keep_together,
+            "border": {"color": border.color, "thickness": border.thickness} if border else None,
+            "background": group.background,
+            "padding": group.padding,
+            "blocks": blocks,
+        }
+
+    def _columns(self, columns: Columns, page: Page) -> Json:
+        widths = [{"kind": width.kind, "amount": width.amount} for width in columns.widths]
+        items = [
+            self._nested(item, page, is_narrow=width.kind == "auto")
+            for item, width in zip(columns.items, columns.widths, strict=True)
+        ]
+        return {
+            "kind": "columns",
+            "gap": 0.0,
+            "below": max(below for _, below in items),
+            "widths": widths,
+            "between": columns.gap,
+            "items": [blocks for blocks, _ in items],
+        }
+
+    def _anchor(self, anchor: Anchor) -> Iterator[Json]:
+        """A place of a name, or one that a list of captions leads to."""
+        if anchor.name or anchor.kind in ("table", "image"):
+            text = self._texts.shown(anchor.text)
+            yield {"kind": "anchor", "of": anchor.kind, "text": text, "name": anchor.name}
 
     # texts
 
@@ -166,7 +238,8 @@ class Setting:
 
     def _paragraph(self, block: Paragraph) -> Json:
         empty = not any(run.text or run.field for run in block.runs)
-        return self._framed("paragraph" if empty else block.role, block.runs, block.style)
+        role = "paragraph" if empty or block.role == "caption" else block.role
+        return self._framed(role, block.runs, block.style)
 
     def _heading(self, block: Heading) -> Json:
         if UA in self._profile.standards and block.level > self._level + 1:
@@ -174,7 +247,7 @@ class Setting:
                 "skipped_level", f"a heading of level {block.level} comes after one of level {self._level}"
             )
         self._level = block.level
-        plain = self._texts.shown("".join([run.text for run in block.runs]))
+        plain = self._texts.shown(said(block.runs))
         kind = "heading" if plain.strip() else "paragraph"
         return {**self._framed(kind, block.runs, block.style), "level": block.level, "plain": plain}
 
@@ -215,15 +288,17 @@ class Setting:
     def _table(self, table: Table, page: Page) -> Json:
         header = [cell for row in table.header for cell in self._row(row, False, page)]
         rows: list[Json] = []
+        wide: set[int] = set()  # columns of blocks, which take what room there is
         for number, row in enumerate(table.rows):
             if row.carried and not number:
                 self._telling.warn("dropped", "a tagged PDF carries no totals from page to page")
             rows += self._row(row, table.zebra and number % 2 == 1, page, table.break_rows)
+            wide.update([at for at, cell in enumerate(row.cells) if cell and cell.blocks])
         return {
             "kind": "table",
             "gap": 0.0,
             "below": BELOW_TABLE,
-            "widths": _widths(table, page),
+            "widths": _widths(table, page, wide),
             "borders": table.borders,
             "header": header or None,
             "repeat-header": table.repeat_header,
@@ -243,16 +318,13 @@ class Setting:
         return cells
 
     def _cell(self, cell: Cell, page: Page, may_break: bool) -> Json:
-        said = self._texts.said(cell.runs, cell.style)
+        said = self._texts.said(cell.runs, cell.style, in_column=True)
         said["plain"] = said["rtl"] is None and cell.style.align != "justify"
         said["breakable"] = may_break or bool(cell.blocks) or len(cell.text) > WHOLE_CELL
         said["across"], said["down"] = cell.across, cell.down
         said["blocks"] = None
         if cell.blocks:
-            place = _Place([], page)
-            for block in cell.blocks:
-                self._put(block, place)
-            said["blocks"] = place.blocks
+            said["blocks"], _ = self._nested(cell.blocks, page)
         return said
 
     # the rest
@@ -260,44 +332,42 @@ class Setting:
     def _contents(self, block: Contents) -> Json:
         first, last = block.levels
         style, space = self._texts.style(block.style), block.style.space_after
-        return {"kind": "contents", "gap": 0.0, "style": style, "space": space, "first": first, "last": last}
-
-    def _picture(self, block: Image | Barcode, page: Page) -> Json:
-        if isinstance(block, Image):
-            data, ending = block.data, block.media_type[6:]
-        else:
-            data, ending = svg(drawing(block)), "svg"
-        if not block.alt.strip() and self._profile.is_accessible:
-            self._texts.refuse("missing_alt", "what is no text needs one that stands for it")
-        room = page.width - page.left - page.right, page.height - page.top - page.bottom
-        scale = min(1.0, room[0] / block.width, room[1] / block.height)
-        name = f"{hashlib.sha256(data).hexdigest()[:32]}.{ending}"
-        self._files[name] = data
         return {
-            "kind": "image",
+            "kind": "contents",
             "gap": 0.0,
-            "below": BELOW_OTHERS,
-            "file": name,
-            "width": block.width * scale,
-            "height": block.height * scale,
-            "alt": block.alt.strip() or None,
-            "align": block.align,
+            "below": space,
+            "style": style,
+            "space": space,
+            "first": first,
+            "last": last,
+            "of": block.kind,
         }
 
-    def _furniture(self, furniture: Furniture, pointer: str) -> dict[str, list[Json]]:
-        found = {}
-        problems = len(self._texts.problems)
+    def _furniture(self, furniture: Furniture, pointer: str) -> int:
+        """Return the number of a header or footer, which sections share."""
+        for number, (known, _) in enumerate(self._furnitures):
+            if known is furniture:
+                return number
+        problems = self._texts.problems
+        count = len(problems)
+        found: Json = {}
         for name, blocks in furniture.items():
             self._telling.pointer = f"{pointer}/{name}"
-            place = _Place([], self._resolved.page)
-            for block in blocks:
-                self._put(block, place)
-            found[str(name)] = place.blocks
+            found[name], _ = self._nested(blocks, self._resolved.page)
         # nobody has headers and footers read out, so their images may be silent
-        self._texts.problems[problems:] = [
-            each for each in self._texts.problems[problems:] if each.code != "missing_alt"
-        ]
-        return found
+        problems[count:] = [each for each in problems[count:] if each.code != "missing_alt"]
+        self._furnitures.append((furniture, found))
+        return len(self._furnitures) - 1
+
+    def _nested(self, blocks: Iterable[Block], page: Page, *, is_narrow: bool = False) -> tuple[list[Json], float]:
+        """Return blocks that stand in another, and what the last one wants below it. In what is as wide as they are, they take
+        no more room than they need."""
+        place = _Place([], page)
+        for block in blocks:
+            self._put(block, place)
+        for each in place.blocks:
+            each["narrow"] = is_narrow
+        return place.blocks, place.below
 
     def _mark(self, mark: Watermark | None) -> Json | None:
         if mark is None:
@@ -315,14 +385,14 @@ def _page(page: Page) -> list[float]:
     return [page.width, page.height, page.top, page.right, page.bottom, page.left]
 
 
-def _widths(table: Table, page: Page) -> list[Json]:
+def _widths(table: Table, page: Page, wide: set[int]) -> list[Json]:
     """Fixed widths are narrowed alike where they are more than there is room."""
     fixed = sum(column.width.amount for column in table.columns if column.width.kind == "points")
     scale = min(1.0, (page.width - page.left - page.right) / fixed) if fixed else 1.0
-    return [
-        {
-            "kind": column.width.kind,
-            "amount": column.width.amount * (scale if column.width.kind == "points" else 1.0),
-        }
-        for column in table.columns
-    ]
+    found = []
+    for number, column in enumerate(table.columns):
+        kind, amount = column.width.kind, column.width.amount
+        if kind == "auto" and number in wide:
+            kind, amount = "share", 1.0
+        found.append({"kind": kind, "amount": amount * scale if kind == "points" else amount})
+    return found

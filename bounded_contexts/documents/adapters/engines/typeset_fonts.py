@@ -29,6 +29,10 @@ SCRIPTS: Final = {  # IBM's Arabic letters are whole ones, which readers find ag
 CJK_FILE: Final = "NotoSansCJK-VF.otf.ttc"
 CJK: Final = {"ja": "JP", "ko": "KR", "zh-hk": "HK", "zh-mo": "HK", "zh-tw": "TC", "zh-hant": "TC"}
 DROPPED: Final = dict.fromkeys([0x00AD, 0x200B, 0xFE0E, 0xFE0F, 0xFEFF], "")  # unseen where no font has them
+# negated signs: a font that has the sign and the stroke alone would put them beside each other
+NEGATED: Final = frozenset(
+    [chr(code) for code in range(0x2190, 0x2300) if unicodedata.decomposition(chr(code)).endswith("0338")]
+)
 UNSEEN: Final = frozenset("\n\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069")
 
 
@@ -50,8 +54,15 @@ def directory() -> TemporaryDirectory[str]:
 
 @lru_cache(maxsize=1)
 def fonts() -> typst.Fonts:
-    """Return what Typst may use. A process that forks others does well to have called it."""
+    """Return what Typst may use."""
     return typst.Fonts(False, False, [Path(directory().name, "fonts")])
+
+
+def prepare() -> None:
+    """Read what forks of this process would read. May be repeated."""
+    fonts()
+    _coverage()
+    _coverage_of_cjk()
 
 
 def chain(first: str, language: str) -> list[str]:
@@ -60,9 +71,8 @@ def chain(first: str, language: str) -> list[str]:
     tag = language.lower()
     region = next((name for key, name in CJK.items() if tag.startswith(key)), "SC")
     others = [f"Noto Sans CJK {each}" for each in dict.fromkeys([region, "SC", "JP", "KR"])]
-    return list(
-        dict.fromkeys([FAMILIES[first], FAMILIES["sans"], *SCRIPTS, *others, *SYMBOLS.values(), FAMILIES["mono"]])
-    )
+    given = [FAMILIES[first], FAMILIES["sans"], *SYMBOLS.values(), *SCRIPTS, *others, FAMILIES["mono"]]
+    return list(dict.fromkeys(given))
 
 
 @lru_cache(maxsize=1)

@@ -5,7 +5,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 from bounded_contexts.documents.adapters.engines import typeset_fonts
+from bounded_contexts.documents.adapters.engines.canvas import RISE
 from bounded_contexts.documents.adapters.engines.fonts import named
+from bounded_contexts.documents.adapters.engines.lines import SMALLER
 from bounded_contexts.documents.domain.errors import TooLarge
 from bounded_contexts.documents.domain.rendering.blocks import Run, Runs, Style
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
@@ -17,41 +19,47 @@ Json = dict[str, Any]
 MIDDLE: Final = {"sans": 0.776, "mono": 0.743}  # what letters rise above the base line more than they fall below it
 FROM_RIGHT: Final = frozenset({"ar", "arc", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"})  # languages
 MIRRORED: Final = {"left": "right", "right": "left"}
-_OF_TEXT: Final = ("font", "size", "bold", "italic", "underline", "strike", "color", "line_height")
+_OF_TEXT: Final = ("font", "size", "bold", "italic", "underline", "strike", "color", "line_height", "script")
 
 
 class Texts:
-    """`styles` are those that runs name by their number, `missing` the characters that no font has, `problems` what the
-    standards refuse."""
+    """`styles` are those that runs name by their number, `missing` the characters that no font has, `negated` signs that want a
+    font of their own, `problems` what the standards refuse."""
 
     def __init__(self, language: str, telling: Telling, limits: RenderLimits, profile: Profile) -> None:
         self._telling, self._limits, self._profile = telling, limits, profile
         self.from_right = language.split("-")[0].lower() in FROM_RIGHT
         self.styles: list[Json] = []
         self.missing: set[str] = set()
+        self.negated: set[str] = set()
         self.problems: list[Problem] = []
         self._numbers: dict[Style, int] = {}
         self._characters = 0
 
     def style(self, style: Style) -> int:
         """Return the number of a style."""
+        if (known := self._numbers.get(style)) is not None:
+            return known
         wanted = replace(Style(), **{name: getattr(style, name) for name in _OF_TEXT})
         if (number := self._numbers.get(wanted)) is None:
             number = self._numbers[wanted] = len(self.styles)
-            above = style.size * (style.line_height + MIDDLE[style.font]) / 2
+            size = style.size if style.script == "normal" else round(style.size * SMALLER, 2)
+            above = size * (style.line_height + MIDDLE[style.font]) / 2
             self.styles.append(
                 {
                     "font": style.font,
-                    "size": style.size,
+                    "size": size,
                     "bold": style.bold,
                     "italic": style.italic,
                     "color": style.color,
                     "above": round(above, 3),
-                    "below": round(style.size * style.line_height - above, 3),
+                    "below": round(size * style.line_height - above, 3),
+                    "rise": RISE.get(style.script, 0.0) * size,
                     "underline": style.underline,
                     "strike": style.strike,
                 }
             )
+        self._numbers[style] = number
         return number
 
     def shown(self, text: str, pointer: str = "") -> str:
@@ -61,26 +69,36 @@ class Texts:
             raise TooLarge("typeset_characters", self._limits.typeset_characters)
         missing: set[str] = set()
         text = typeset_fonts.shown(text, missing)
+        if not text.isascii():
+            self.negated.update(typeset_fonts.NEGATED.intersection(text))
         if missing and self._profile.standards:
             self.refuse("missing_glyph", f"no font has {named(missing)}", pointer)
         else:
             self.missing |= missing
         return text
 
-    def _run(self, run: Run) -> list[Any]:
+    def run(self, run: Run) -> list[Any]:
+        """Return a run: its style, its text, and what is special about it."""
+        if run.note is not None:
+            note = {"runs": [self.run(each) for each in run.note.runs], "style": self.style(run.note.style)}
+            return [self.style(replace(run.style, script="normal")), "", {"note": note}]
         said: list[Any] = [self.style(run.style), self.shown(run.text)]
-        if run.link or run.field:
-            said += [run.link, run.field]
+        more = {"link": None, "to": None, "field": run.field, "page": run.page_of}
+        if run.link:
+            more["to" if run.link.startswith("#") else "link"] = run.link.removeprefix("#")
+        if any(more.values()):
+            said.append(more)
         return said
 
-    def said(self, runs: Runs, style: Style) -> Json:
-        """Return what all that has lines says: its runs, how they stand, and how high it is when it says nothing."""
-        text = "".join([run.text for run in runs])
+    def said(self, runs: Runs, style: Style, *, in_column: bool = False) -> Json:
+        """Return what all that has lines says: its runs, how they stand, and how high it is when it says nothing. In a column
+        all stand on one side, that of the document."""
+        text = "".join([run.text for run in runs if run.note is None])
         from_right = self._direction(text)
-        is_mirrored = self.from_right if from_right is None else from_right
-        is_empty = not text and not any(run.field for run in runs)
+        is_mirrored = self.from_right if from_right is None or in_column else from_right
+        is_empty = not any(run.text or run.field for run in runs)
         return {
-            "runs": [] if is_empty else [self._run(run) for run in runs if run.text or run.field],
+            "runs": [] if is_empty else [self.run(run) for run in runs if run.text or run.field],
             "empty": style.size * style.line_height if is_empty else 0,
             "align": MIRRORED.get(style.align, style.align) if is_mirrored else style.align,
             "rtl": from_right,

@@ -18,20 +18,24 @@ from xlsxwriter.exceptions import XlsxWriterException
 from xlsxwriter.image import Image as Picture
 
 from bounded_contexts.documents.adapters.engines.barcodes import as_image
-from bounded_contexts.documents.adapters.engines.xlsx_cells import Cells, fits
+from bounded_contexts.documents.adapters.engines.xlsx_cells import Cells
 from bounded_contexts.documents.adapters.engines.xlsx_charts import ChartValues
 from bounded_contexts.documents.adapters.engines.xlsx_features import Features, Place
+from bounded_contexts.documents.adapters.engines.xlsx_texts import codes, flat
 from bounded_contexts.documents.adapters.formats.xlsx_cells import ROWS, letters
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import (
+    Anchor,
     Barcode,
     Block,
     Cell,
+    Columns,
     Contents,
-    Furniture,
+    Group,
     Heading,
     Image,
     ListItem,
+    Note,
     PageBreak,
     Paragraph,
     Resolved,
@@ -81,7 +85,9 @@ class _Workbook:
     def __init__(self, workbook: Any, resolved: Resolved, telling: Telling) -> None:
         self._book, self._resolved, self._telling = workbook, resolved, telling
         self._cells = Cells(workbook, telling)
-        self._page = resolved.page
+        self._section = Section(resolved.page, resolved.header, resolved.footer)
+        self._coming: list[Anchor] = []
+        self._notes: list[Note] = []
         self._sheet: Any = None
         self._names: set[str] = set()
         self._row = 0
@@ -108,11 +114,9 @@ class _Workbook:
         self._book.set_custom_property("Language", meta.language)
         for block in self._resolved.body():
             if isinstance(block, Section):
-                self._page = block.page
+                self._section = block
                 if self._resolved.sheets != "single":
                     self._end_sheet()
-            elif isinstance(block, Table):
-                self._table(block)
             else:
                 self._block(block)
         if not self._names:
@@ -120,6 +124,9 @@ class _Workbook:
         self._end_sheet()
 
     def _end_sheet(self) -> None:
+        notes, self._notes = self._notes, []
+        for note in notes:
+            self._text(note.runs, note.style, f"{note.number} ")
         if self._sheet is not None and self._breaks:
             self._sheet.set_h_pagebreaks(self._breaks[:1023])
         self._sheet = None
@@ -129,15 +136,18 @@ class _Workbook:
         self._sheet = self._book.add_worksheet(self._free(name))
         self._row, self._breaks, self._has_table = 0, [], False
         self._widths: dict[int, float] = {}
-        page = self._page
+        page = self._section.page
+        if self._section.first_number is not None:
+            self._sheet.set_start_page(self._section.first_number)
+            self._section = replace(self._section, first_number=None)
         if page.width > page.height:
             self._sheet.set_landscape()
         short = sorted((round(page.width), round(page.height)))
         self._sheet.set_paper(PAPERS.get((short[0], short[1]), 0))
         self._sheet.set_margins(page.left / 72, page.right / 72, page.top / 72, page.bottom / 72)
-        if header := _codes(self._resolved.header):
+        if header := codes(self._section.header):
             self._sheet.set_header(header)
-        if footer := _codes(self._resolved.footer):
+        if footer := codes(self._section.footer):
             self._sheet.set_footer(footer)
 
     def _free(self, name: str | None) -> str:
@@ -163,12 +173,21 @@ class _Workbook:
         if height is not None:
             self._sheet.set_row(row, height)
         self._row += 1
+        for anchor in self._coming:
+            if anchor.name is not None:
+                name = self._sheet.get_name().replace("'", "''")
+                self._book.define_name(f"ref_{anchor.name}", f"='{name}'!$A${row + 1}")
+        self._coming = []
         return row
 
     def _block(self, block: Block) -> None:
         match block:
             case Heading() | Paragraph():
                 self._text(block.runs, block.style)
+            case Anchor():
+                self._coming.append(block)
+            case Group() | Columns() | Table():
+                self._holding(block)
             case ListItem():
                 self._text(block.runs, block.style, block.mark + " ", block.level + 1)
             case Contents():
@@ -179,13 +198,20 @@ class _Workbook:
                 self._sheet_row_with_border(block)
             case Spacer():
                 self._next(min(block.height, 409.0))
-            case PageBreak():
-                if self._sheet is not None and self._row:
-                    self._breaks.append(self._row)
+            case PageBreak() if self._sheet is not None and self._row:
+                self._breaks.append(self._row)
+
+    def _holding(self, block: Group | Columns | Table) -> None:
+        if isinstance(block, Table):
+            self._table(block)
+        else:
+            for each in block.blocks if isinstance(block, Group) else chain.from_iterable(block.items):
+                self._block(each)
 
     def _text(self, runs: Runs, style: Style, before: str = "", indent: int = 0) -> None:
         height = style.size * 1.5 if style.size > 11 else None
         row = self._next(height)
+        self._notes += [run.note for run in runs if run.note is not None]
         self._cells.text(self._sheet, row, 0, runs, style, before=before, indent=indent)
 
     def _sheet_row_with_border(self, rule: Rule) -> None:
@@ -197,7 +223,7 @@ class _Workbook:
             self._text(block.title.runs, block.title.style)
         first, last = block.levels
         for entry in self._resolved.entries:
-            if first <= entry.level <= last:
+            if entry.kind == block.kind and first <= entry.level <= last:
                 self._text((Run(entry.text, block.style),), block.style, indent=entry.level - first)
 
     def _image(self, image: Image) -> None:
@@ -286,11 +312,12 @@ class _Workbook:
         for column, cell in enumerate(row.cells):
             if cell is None:
                 continue
+            shown = replace(cell, runs=flat(cell.blocks, cell.style), blocks=()) if cell.blocks else cell
+            self._notes += [run.note for run in shown.runs if run.note is not None]
             if cell.formula:
                 text = cell.formula.text(lambda key: f"{self._letters[key]}{number + 1}")
                 self._cells.formula(self._sheet, number, column, cell, text, background, self._codes[column])
             else:
-                shown = _flat(cell) if cell.blocks else cell
                 self._cells.cell(self._sheet, number, column, shown, background, self._codes[column])
             if cell.across > 1 or cell.down > 1:
                 last = min(number + cell.down, ROWS) - 1, column + cell.across - 1
@@ -304,7 +331,8 @@ class _Workbook:
             sample = list(islice(rows, SAMPLE))
         shares = sum(column.width.amount for column in table.columns if column.width.kind == "share")
         fixed = sum(column.width.amount for column in table.columns if column.width.kind == "points")
-        left = max(self._page.width - self._page.left - self._page.right - fixed, 100.0)
+        page = self._section.page
+        left = max(page.width - page.left - page.right - fixed, 100.0)
         for number, column in enumerate(table.columns):
             match column.width.kind:
                 case "points":
@@ -320,17 +348,6 @@ class _Workbook:
         yield from rows
 
 
-def _flat(cell: Cell) -> Cell:
-    """A cell whose blocks are texts, one below the other."""
-    runs: list[Run] = []
-    for block in cell.blocks:
-        if isinstance(block, Heading | Paragraph | ListItem):
-            before = [Run("\n", cell.style)] if runs else []
-            mark = [Run(f"{block.mark} ", block.style)] if isinstance(block, ListItem) else []
-            runs += [*before, *mark, *block.runs]
-    return replace(cell, runs=tuple(runs), blocks=())
-
-
 def _as_titles(table: Table, names: list[str]) -> Iterator[Row]:
     """The header of a table that is an object: its titles are the names of its columns."""
     yield from table.header[:-1]
@@ -343,15 +360,3 @@ def _longest(cells: list[Cell | None]) -> float:
     shown = [cell for cell in cells if cell is not None and cell.across == 1]
     longest = max([len(line) for cell in shown for line in cell.text.split("\n")], default=0)
     return min(longest + 2.0, WIDEST)
-
-
-def _codes(furniture: Furniture) -> str:
-    """Return a header or footer in the codes of workbooks."""
-    parts: dict[str, list[str]] = {}
-    for block in furniture.get("default", ()):
-        if isinstance(block, Paragraph):
-            side = {"center": "&C", "right": "&R"}.get(block.style.align, "&L")
-            fields = {"page": "&P", "pages": "&N", None: ""}
-            text = "".join([run.text.replace("&", "&&") + fields[run.field] for run in block.runs])
-            parts.setdefault(side, []).append(text)
-    return fits("".join([side + "\n".join(parts[side]) for side in ("&L", "&C", "&R") if side in parts]))

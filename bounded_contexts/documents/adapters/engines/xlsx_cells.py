@@ -15,6 +15,7 @@ DIGITS: Final = 15
 ADDRESS: Final = 2_000  # characters of a link
 LINKS: Final = 65_000  # of a sheet
 _MOMENTS: Final[dict[type, str]] = {datetime: "yyyy-mm-dd hh:mm:ss", date: "yyyy-mm-dd", time: "hh:mm:ss"}
+SCRIPTS: Final = {"normal": 0, "super": 1, "sub": 2}
 _EPOCH: Final = date(1899, 12, 30).toordinal()
 CODES: Final = 255  # characters of a header or footer
 
@@ -91,7 +92,7 @@ class Cells:
         )
         if link and text and self._links.get(sheet, 0) < LINKS:
             self._links[sheet] = self._links.get(sheet, 0) + 1
-            sheet.write_url(row, column, link, own, text)
+            sheet.write_url(row, column, f"internal:ref_{link[1:]}" if link.startswith("#") else link, own, text)
         elif len({run.style for run in shown}) > 1:
             pieces: list[Any] = [before] if before else []
             for run in shown:
@@ -126,6 +127,7 @@ def _properties(style: Style, code: str | None, background: str | None, indent: 
         "underline": 1 if style.underline else 0,
         "font_strikeout": style.strike,
         "font_color": style.color,
+        "font_script": SCRIPTS[style.script],
         "valign": "top",
     }
     if block.align != "left":

@@ -77,11 +77,10 @@ def _lines(source: BinaryIO, conversion: Conversion) -> Iterator[str]:
 
 def _checked(rows: "Iterator[list[str]]", conversion: Conversion) -> Iterator[list[str]]:
     try:
-        for number, row in enumerate(rows):
-            if number > conversion.limits.rows:
-                raise TooLarge("rows", conversion.limits.rows)
-            if row:
-                yield [cell.strip() for cell in row] if conversion.options.trim else row
+        kept = filter(None, islice(rows, conversion.limits.rows + 1))
+        yield from ([cell.strip() for cell in row] for row in kept) if conversion.options.trim else kept
+        if next(rows, None) is not None:
+            raise TooLarge("rows", conversion.limits.rows)
     except csv.Error as error:
         line = getattr(rows, "line_num", None)
         if "field larger" in str(error):

@@ -6,6 +6,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from itertools import chain, islice, zip_longest
 from typing import IO, BinaryIO, Final, TypeVar
 from xml.parsers import expat
@@ -20,7 +21,7 @@ from bounded_contexts.documents.adapters.formats.xlsx_write import ALL, write
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.fitting import as_text
 from bounded_contexts.documents.domain.options import Options
-from bounded_contexts.documents.domain.values import Document, Records, Single, Value
+from bounded_contexts.documents.domain.values import Document, JsonBatch, Records, Single, Value
 
 KINDS: Final = frozenset({"null", "boolean", "integer", "decimal", "float", "string", "datetime", "date", "time"})
 SPOOLED: Final = 8 << 20  # bytes of a workbook that wait in memory: its directory is at its end
@@ -35,6 +36,7 @@ DAMAGED: Final = (
     NotImplementedError,
     ValueError,
 )
+JSON_CELLS: Final = {type(None), bool, int, Decimal, str}
 _Read = TypeVar("_Read")
 
 
@@ -126,7 +128,9 @@ def _records(names: list[str], rows: Iterator[list[Value]], conversion: Conversi
                 row.pop()
             row += [None] * (width - len(row))
         kept = levelled(batch, width, conversion)
-        yield records([[empty if cell is None else cell for cell in row] for row in kept])
+        filled = kept if empty is None else [[empty if cell is None else cell for cell in row] for row in kept]
+        found = records(filled)
+        yield JsonBatch(found) if set(map(type, chain.from_iterable(filled))) <= JSON_CELLS else found
 
 
 def _closing(book: Workbook, rows: Iterable[_Read]) -> Iterator[_Read]:
@@ -139,7 +143,8 @@ def _checked(rows: Iterable[_Read]) -> Iterator[_Read]:
     try:
         yield from rows
     except DAMAGED as error:
-        raise Unreadable("bad_xlsx", f"the package is damaged: {str(error)[:80]}") from None
+        why = str(error).partition(": line ")[0]  # the parser does not see all of the part
+        raise Unreadable("bad_xlsx", f"the package is damaged: {why[:80]}") from None
 
 
 def _rows(book: Workbook, part: SheetPart, conversion: Conversion) -> Iterator[list[Value]]:

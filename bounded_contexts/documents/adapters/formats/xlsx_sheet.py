@@ -5,13 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from bounded_contexts.documents.adapters.formats.xlsx_cells import COLUMNS, ROWS, column_of, letters
 from bounded_contexts.documents.adapters.formats.xlsx_formulas import moved
 from bounded_contexts.documents.adapters.formats.xlsx_package import Workbook, parser_of, unescaped
+from bounded_contexts.documents.adapters.formats.xlsx_rows import LONGEST, QuickRows
 from bounded_contexts.documents.adapters.formats.xlsx_shown import shown
 from bounded_contexts.documents.adapters.formats.xlsx_write import ERROR
+from bounded_contexts.documents.adapters.formats.xml_alike import NotAlike, has_more_than_tags
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.options import Options
 from bounded_contexts.documents.domain.values import Tagged, Value
@@ -66,15 +69,57 @@ class Sheet:
     def rows(self, pieces: Iterator[bytes]) -> Iterator[Row]:
         """Yield each row as soon as it has ended, those that the sheet leaves out, too."""
         expected = 1
+        for row in self._parsed(pieces) if self._formulas else self._quickly(pieces):
+            for number in range(expected, row.number):
+                yield Row(number, False, [])
+            expected = row.number + 1
+            yield row
+
+    def _parsed(self, pieces: Iterator[bytes]) -> Iterator[Row]:
         for piece in pieces:
-            self._parser.Parse(piece, False)
-            rows, self._rows = self._rows, []
-            for row in rows:
-                for number in range(expected, row.number):
-                    yield Row(number, False, [])
-                expected = row.number + 1
-                yield row
+            yield from self._of(piece)
         self._parser.Parse(b"", True)
+
+    def _of(self, data: bytes) -> list[Row]:
+        """Return the rows that end in the data, which is given to the parser."""
+        self._parser.Parse(data, False)
+        rows, self._rows = self._rows, []
+        return rows
+
+    def _quickly(self, pieces: Iterator[bytes]) -> Iterator[Row]:
+        """Yield the rows; those that are not as usual come from the parser."""
+        quick = QuickRows(self._texts, self._columns, self._is_special, self._styled)
+        waiting, has_begun = bytearray(), False
+        for piece in pieces:
+            waiting += piece
+            if not has_begun and (begin := quick.begins_in(bytes(waiting))) >= 0:
+                yield from self._of(bytes(waiting[:begin]))
+                del waiting[:begin]
+                has_begun = True
+            end = waiting.rfind(b"</row>") + len(b"</row>")
+            if has_begun and end >= len(b"</row>"):
+                rows = bytes(memoryview(waiting)[:end])
+                del waiting[:end]
+                try:
+                    found = quick.rows(rows, self._number)
+                except NotAlike:
+                    yield from self._of(rows)
+                    if has_more_than_tags(rows) or b"</sheetData" in rows:
+                        break  # what follows may not be what it seems
+                    continue
+                self._number = found[-1][0]
+                for number, cells in found:
+                    yield Row(number, False, cells)
+            elif len(waiting) > LONGEST:
+                break
+        yield from self._parsed(chain((bytes(waiting),), pieces))
+
+    def _is_special(self, style: int) -> bool:
+        return self._shown or style in self._dates or style in self._styles.elapsed
+
+    def _styled(self, text: str, style: int) -> Value:
+        self._style = style
+        return self._number_of(text)
 
     def _start(self, tag: str, given: dict[str, str]) -> None:
         if tag == "c":
@@ -169,6 +214,8 @@ class Sheet:
         if text.lstrip("-").isdecimal():
             return self._formatted(int(text))
         number = Decimal(repr(float(text)))
+        if not number.is_finite():
+            raise ValueError(text)
         is_whole = number == number.to_integral_value() and abs(number) < 10**15
         return self._formatted(int(number) if is_whole else number)
 

@@ -5,24 +5,23 @@ name (a list where there are several of one name, or the name is among `lists`) 
 alternate, `#content` is the list of both in their order. `xsi:nil` is null. Keys that are no names are escaped as `_x0020_`.
 
 The root is opened. If its first two elements have one name and it has no attributes, its elements are records and are read one by
-one: another name among them, or text, is an error then, not a loss.
+one: another name among them, or text, is an error then, not a loss. Where the writer has a value that looks so, or records that
+do not, it says which in a processing instruction.
 
 With `lossless` every element says its kind in an attribute and keys that are no names stand in another, so it reads back exactly.
 """
 
-import re
-import sys
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
 from typing import Any, BinaryIO, Final, NoReturn
 
-import msgspec
 from lxml import etree
 
 from bounded_contexts.documents.adapters.formats.conversion import CHUNK, Conversion, Format, codec_of, pieces_of
 from bounded_contexts.documents.adapters.formats.xml_alike import Alike
-from bounded_contexts.documents.adapters.formats.xml_write import COMMENT, ESCAPED, OWN, SCHEMA, write
-from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, quoted
+from bounded_contexts.documents.adapters.formats.xml_exact import KIND, exactly, local_name
+from bounded_contexts.documents.adapters.formats.xml_names import SCHEMA, unescaped_name
+from bounded_contexts.documents.adapters.formats.xml_write import AS_RECORDS, AS_VALUE, COMMENT, SAID, write
+from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.fitting import restored
 from bounded_contexts.documents.domain.inference import inferred_within
 from bounded_contexts.documents.domain.values import Document, Records, Single, Value
@@ -32,11 +31,6 @@ BATCH: Final = 500  # records
 ATTRIBUTES: Final = 1_000  # of one element: libxml2 looks for each of them from the first one on
 NAMESPACES: Final = 250  # that are known at one element: lxml gathers them for each element
 NIL: Final = f"{{{SCHEMA}}}nil"
-KIND: Final = f"{{{OWN}}}kind"
-KEY: Final = f"{{{OWN}}}key"
-
-
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 class _Pieces:
@@ -78,22 +72,24 @@ class _Pieces:
 def read(source: BinaryIO, conversion: Conversion) -> Document:
     """Read the root's elements as records, or the root as one value."""
     pieces = _Pieces(pieces_of(source, conversion.limits.input_bytes), conversion)
-    root, row = _shape(pieces, conversion)
+    root, row, said = _shape(pieces, conversion)
     pieces.rewind()
+    if row is None and said == AS_RECORDS:
+        return Records(iter(()))
     if row is None:
         return Single(_Reading(conversion).whole(_events(pieces, conversion, ("end", "start-ns"), None)))
-    exact = conversion.options.restored
-    conversion.losses.notes |= {"root": _local(root), "row": _local(row)}
+    exact, tag = conversion.options.restored, f"{{*}}{local_name(row)}"
+    conversion.losses.notes |= {"root": local_name(root), "row": local_name(row)}
     if exact or conversion.options.charset:
-        return Records(_records(pieces, conversion, row.tag, exact=exact))
+        return Records(_records(pieces, conversion, tag, exact=exact))
 
     def parse(data: Iterable[bytes]) -> Iterator[list[Value]]:
         part = _Pieces(filter(None, data), conversion)
         part.rewind()
-        return _records(part, conversion, row.tag, exact=False)
+        return _records(part, conversion, tag, exact=False)
 
     typed = None if conversion.options.inference == "off" else _Reading(conversion).typed
-    name = f"{row.prefix}:{_local(row)}" if row.prefix else _local(row)
+    name = f"{row.prefix}:{local_name(row)}" if row.prefix else local_name(row)
     return Records(Alike(name, parse, typed).records(pieces.rest()))
 
 
@@ -102,12 +98,16 @@ def _records(pieces: _Pieces, conversion: Conversion, tag: str, *, exact: bool) 
     return _Reading(conversion).records(events, pieces, exact=exact)
 
 
-def _shape(pieces: _Pieces, conversion: Conversion) -> tuple[Any, Any]:
-    """Return the root and the first record; None for it if the root is one value."""
+def _shape(pieces: _Pieces, conversion: Conversion) -> tuple[Any, Any, str]:
+    """Return the root, the first record, None if the root is one value, and what the writer says of that, if anything."""
     root: Any = None
     found: list[Any] = []
-    for event, element in _events(pieces, conversion, ("start", "end"), None):
-        if root is None:
+    said = ""
+    for event, element in _events(pieces, conversion, ("start", "end", "pi"), None, keeps_pis=True):
+        if event == "pi":
+            if root is None and element.target == SAID and not conversion.options.comments:
+                said = element.text or ""
+        elif root is None:
             root = element
             if root.getroottree().docinfo.doctype:
                 raise Unreadable("dtd_not_allowed", "a document type may not stand in what others send", line=1)
@@ -116,13 +116,15 @@ def _shape(pieces: _Pieces, conversion: Conversion) -> tuple[Any, Any]:
             if conversion.options.restored or len(found) == 2:
                 break
     if conversion.options.restored and root.get(KIND) is not None:
-        return root, found[0] if found and root.get(KIND) == "list" else None
-    alike = len(found) == 2 and found[0].tag == found[1].tag and not conversion.options.comments
-    return root, found[0] if alike and not root.attrib and not _has_text(root) else None
+        return root, found[0] if found and root.get(KIND) == "list" else None, ""
+    if said in (AS_VALUE, AS_RECORDS):
+        return root, found[0] if found and said == AS_RECORDS else None, said
+    alike = len(found) == 2 and _called(found[0]) == _called(found[1]) and not conversion.options.comments
+    return root, found[0] if alike and not root.attrib and not _has_text(root) else None, ""
 
 
 def _events(
-    pieces: _Pieces, conversion: Conversion, events: tuple[str, ...], tag: str | None
+    pieces: _Pieces, conversion: Conversion, events: tuple[str, ...], tag: str | None, *, keeps_pis: bool = False
 ) -> Iterator[tuple[str, Any]]:
     """Yield the parser's events. Raise `Unreadable` for what is no XML."""
     charset = conversion.options.charset
@@ -137,7 +139,7 @@ def _events(
             load_dtd=False,
             huge_tree=False,
             remove_comments=not conversion.options.comments,
-            remove_pis=True,
+            remove_pis=not keeps_pis,
         )
     except etree.XMLSyntaxError as error:
         _refuse(error, conversion)
@@ -174,7 +176,7 @@ class _Reading:
             else:
                 root = element
         if self._options.restored and root.get(KIND) is not None:
-            return restored(_exactly(root))
+            return restored(exactly(root))
         for _ in (*root.itersiblings(preceding=True), *root.itersiblings()):
             self._losses.add("comment_dropped", "", "a comment stands outside the root")
         return {self._name(root): self.typed(self._value(root, 1))}
@@ -197,7 +199,7 @@ class _Reading:
             pieces.pass_()
             self._declares = not declared <= of_root
             declared.clear()
-            batch.append(restored(_exactly(element)) if exact else self.typed(self._value(element, 1)))
+            batch.append(restored(exactly(element)) if exact else self.typed(self._value(element, 1)))
             before = element.getprevious()
             if before is not None:
                 self._alone(before, element)
@@ -212,9 +214,12 @@ class _Reading:
         yield batch
 
     def _alone(self, other: Any, element: Any) -> None:
-        if other.tag != element.tag or (other.tail and not other.tail.isspace()):
+        is_alike = other.tag == element.tag or _called(other) == _called(element)
+        if not is_alike or (other.tail and not other.tail.isspace()):
             raise Unreadable(
-                "mixed_records", f"<{_local(other)}> or a text beside <{_local(element)}>", line=other.sourceline
+                "mixed_records",
+                f"<{local_name(other)}> or a text beside <{local_name(element)}>",
+                line=other.sourceline,
             )
 
     def typed(self, value: Value) -> Value:
@@ -280,7 +285,7 @@ class _Reading:
             for prefix, uri in _declared(element):
                 found[f"{sign}xmlns:{prefix}" if prefix else f"{sign}xmlns"] = uri
         for tag, value in element.attrib.items():
-            name = sign + (_unescaped(tag) if tag[0] != "{" else self._named(tag, _known(element)))
+            name = sign + (unescaped_name(tag) if tag[0] != "{" else self._qualified(tag, element))
             if name in found:
                 raise Unreadable("duplicate_key", f"two attributes are {name!r}", line=element.sourceline)
             found[name] = value
@@ -292,20 +297,29 @@ class _Reading:
         known = element.tag, element.prefix
         name = self._names.get(known)
         if name is None:
-            local = _unescaped(_local(element))
+            local = unescaped_name(local_name(element))
             kept = self._options.namespaces == "keep" and element.prefix
             name = self._names[known] = f"{element.prefix}:{local}" if kept else self._named(element.tag, {})
             if known[0][0] != "{":
                 self._plain_names[known[0]] = name
         return name
 
+    def _qualified(self, tag: str, element: Any) -> str:
+        """Return the name of an attribute, with the prefix that it has where several stand for its namespace."""
+        known = _known(element)
+        uri, _, local = tag[1:].rpartition("}")
+        if self._options.namespaces == "keep" and sum(each == uri for prefix, each in known.items() if prefix) > 1:
+            asked = "name(@*[namespace-uri() = $uri and local-name() = $local])"
+            return unescaped_name(str(element.xpath(asked, uri=uri, local=local)))
+        return self._named(tag, known)
+
     def _named(self, tag: str, prefixes: dict[str | None, str]) -> str:
         if tag[0] != "{":
-            return _unescaped(tag)
+            return unescaped_name(tag)
         if self._options.namespaces == "expand":
             return tag
         uri, _, local = tag[1:].rpartition("}")  # not as lxml has it, which takes some for invalid
-        local = _unescaped(local)
+        local = unescaped_name(local)
         if self._options.namespaces == "strip":
             return local
         prefix = next((prefix for prefix, known in prefixes.items() if known == uri and prefix), None)
@@ -338,41 +352,9 @@ def _declared(element: Any) -> list[tuple[str | None, str]]:
     return [] if here == above else [pair for pair in here.items() if above.get(pair[0]) != pair[1]]
 
 
-def _exactly(element: Any) -> Value:
-    kind = element.get(KIND, "string")
-    if kind == "map":
-        return {_key(child): _exactly(child) for child in element}
-    if kind == "list":
-        return [_exactly(child) for child in element]
-    text = element.text or ""
-    return text if kind == "string" else _decoded(text, element)
-
-
-def _decoded(text: str, element: Any) -> Value:
-    try:
-        value = _decode(text)
-        msgspec.json.encode(value)  # which half of a surrogate pair cannot be
-    except (msgspec.DecodeError, UnicodeEncodeError, ArithmeticError):
-        raise Unreadable("bad_mark", f"{quoted(text)} is no value", line=element.sourceline) from None
-    return value
-
-
-def _key(element: Any) -> str:
-    key = element.get(KEY)
-    return _local(element) if key is None else str(_decoded(key, element))
-
-
-def _local(element: Any) -> str:
-    return str(element.tag).rpartition("}")[2]
-
-
-def _unescaped(name: str) -> str:
-    return ESCAPED.sub(_character, name) if "_x" in name else name
-
-
-def _character(match: "re.Match[str]") -> str:
-    code = int(match[1], 16)
-    return match[0] if code > sys.maxunicode or 0xD800 <= code < 0xE000 else chr(code)
+def _called(element: Any) -> tuple[str | None, str]:
+    """Return the name as it stands, whatever namespace that is in: records may declare one each."""
+    return element.prefix, local_name(element)
 
 
 XML: Final = Format(

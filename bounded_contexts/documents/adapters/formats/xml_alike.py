@@ -36,6 +36,22 @@ class NotAlike(Exception):
     """The records are left to libxml2."""
 
 
+def is_written(data: bytes) -> bool:
+    """Return whether all bytes are of characters that may stand in XML, but for two that `has_more_than_tags` finds."""
+    return not data.translate(None, _WRITTEN)
+
+
+def has_more_than_tags(data: bytes) -> bool:
+    """Return whether there are comments, instructions, sections or what may not stand in XML."""
+    # a single byte is found many times as fast as several
+    return any(rare in data and any(mark in data for mark in marks) for rare, marks in _NOT_PLAIN.items())
+
+
+def dereferenced(text: str) -> str:
+    """Return the text with characters for references to them. Raise `NotAlike` for other references."""
+    return _REFERENCE.sub(_character, text)
+
+
 @dataclass(frozen=True, slots=True)
 class _Node:
     """What stands at one place of all records of a shape: texts out of a column, the same value in all, or maps."""
@@ -96,10 +112,7 @@ class Alike:
 
     def _is_whole(self, chunk: bytes, end_tag: bytes) -> bool:
         """Return whether these are as many records as seem to end in it."""
-        for rare, marks in _NOT_PLAIN.items():  # a single byte is found many times as fast
-            if rare in chunk and any(mark in chunk for mark in marks):
-                return False
-        return chunk.count(end_tag) == len(self._begins.findall(chunk))
+        return not has_more_than_tags(chunk) and chunk.count(end_tag) == len(self._begins.findall(chunk))
 
     def _parsed(self, data: Iterable[bytes], place: "_Place") -> Iterator[Sequence[Value]]:
         try:
@@ -109,7 +122,7 @@ class Alike:
 
     def _read(self, chunk: bytes, text: str, place: "_Place") -> Sequence[Value]:
         try:
-            if chunk.translate(None, _WRITTEN):
+            if not is_written(chunk):
                 raise NotAlike
             values = self._columns(text)
         except NotAlike:
@@ -187,7 +200,7 @@ def _texts(shape: tuple[str, ...], records: list[list[str]]) -> list[Sequence[st
         before, *texts = f"{_TEXT}{_TEXT.join(column)}".split(f"{_TEXT}{tag[:-1]}")
         if before or len(texts) != len(records):
             raise NotAlike
-        columns[number] = [_REFERENCE.sub(_character, text) for text in texts] if "&" in "".join(texts) else texts
+        columns[number] = [dereferenced(text) for text in texts] if "&" in "".join(texts) else texts
     return columns
 
 

@@ -8,6 +8,7 @@ from bounded_contexts.documents.domain.rendering.barcodes import ErrorCorrection
 from bounded_contexts.documents.domain.rendering.charts import Chart
 from bounded_contexts.documents.domain.rendering.formulas import Formula
 from bounded_contexts.documents.domain.rendering.sheets import ColumnOnSheet, OnSheet, SheetsOf
+from bounded_contexts.documents.domain.rendering.vectors import Vector
 from bounded_contexts.documents.domain.values import Value
 
 Align = Literal["left", "center", "right", "justify"]
@@ -39,21 +40,34 @@ class Style:
     space_after: float = 4.0
     line_height: float = 1.35  # of the size
     indent: float = 0.0
+    script: Literal["normal", "sub", "super"] = "normal"
     keep_with_next: bool = False
     number_format: NumberFormat | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A piece of text of one style; `field` stands for what only the target knows, `text` is empty then."""
+    """A piece of text of one style; `field` stands for what only the target knows, `text` is empty then. A link that begins
+    with # leads to the anchor of that name; `page_of` is the anchor whose page the text says."""
 
     text: str
     style: Style
     link: str | None = None
     field: FieldName | None = None
+    page_of: str | None = None
+    note: "Note | None" = None
 
 
 Runs = tuple[Run, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What the foot of the page says of a run. Numbers count from 1."""
+
+    number: int
+    runs: Runs
+    style: Style
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +76,7 @@ class Paragraph:
 
     runs: Runs
     style: Style
-    role: Literal["paragraph", "quote", "code"] = "paragraph"
+    role: Literal["paragraph", "quote", "code", "caption"] = "paragraph"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +172,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A PNG or JPEG as it was given. Width and height in points."""
+    """A PNG or JPEG. Width and height in points. `vector` is the SVG that it was made of, if it was."""
 
     data: bytes
     media_type: Literal["image/png", "image/jpeg"]
@@ -166,6 +180,7 @@ class Image:
     height: float
     alt: str
     align: Align = "left"
+    vector: Vector | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,33 +215,64 @@ class Page:
     left: float = 51.02
 
 
-Furniture = Mapping[Literal["default", "first"], "tuple[Paragraph | Image | Rule | Spacer, ...]"]
+Which = Literal["default", "first", "even"]
+Furniture = Mapping[Which, "tuple[Paragraph | Image | Rule | Spacer | Columns, ...]"]
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What follows stands on new pages of this kind."""
+    """What follows stands on new pages of this kind, in so many columns. None is as it was: `header`, `footer` and the
+    numbers of pages."""
 
     page: Page
+    header: Furniture
+    footer: Furniture
+    first_number: int | None = None
+    columns: int = 1
+    gap: float = 18.0
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A heading as a table of contents has it. `number` counts headings from 1; `page` is 0 where it is not known yet."""
+class Anchor:
+    """What follows can be referred to, by its name or as one of its kind. `number` counts anchors from 1; `page` is 0
+    where it is not known yet."""
 
     number: int
-    level: int
+    kind: Literal["heading", "table", "image", "other"]
+    level: int  # of a heading
     text: str
+    name: str | None = None
     page: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """A table of contents of the headings of these levels."""
+    """A list of the anchors of a kind and these levels."""
 
     title: Paragraph | None
     levels: tuple[int, int]  # first and last
     style: Style
+    kind: Literal["heading", "table", "image"] = "heading"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Blocks that belong together, in a frame where they have a border or background."""
+
+    blocks: "tuple[Block, ...]"
+    keep_together: bool = False
+    border: Rule | None = None
+    background: str | None = None
+    padding: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Blocks side by side; as many items as widths."""
+
+    widths: tuple[Width, ...]
+    items: "tuple[tuple[Block, ...], ...]"
+    gap: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +291,21 @@ class Barcode:
 
 
 Block = (
-    Heading | Paragraph | ListItem | Table | Contents | Barcode | Chart | Image | Rule | Spacer | PageBreak | Section
+    Heading
+    | Paragraph
+    | ListItem
+    | Table
+    | Contents
+    | Barcode
+    | Chart
+    | Image
+    | Rule
+    | Spacer
+    | PageBreak
+    | Section
+    | Anchor
+    | Group
+    | Columns
 )
 
 
@@ -282,4 +342,4 @@ class Resolved:
     body: Callable[[], Iterator[Block]]
     watermark: Watermark | None = None
     sheets: SheetsOf = "named"  # what begins one in a workbook
-    entries: tuple[Entry, ...] = ()  # all headings, where a table of contents wants them
+    entries: tuple[Anchor, ...] = ()  # all of them, where the body says what they are

@@ -6,6 +6,7 @@ from typing import Any, Final
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import Page
 from bounded_contexts.documents.domain.rendering.checking_graphics import drawn_problems
+from bounded_contexts.documents.domain.rendering.checking_layout import layout_problems
 from bounded_contexts.documents.domain.rendering.checking_sheets import sheet_problems
 from bounded_contexts.documents.domain.rendering.expressions import expression, path_of, template
 from bounded_contexts.documents.domain.rendering.functions import moment_of
@@ -21,6 +22,7 @@ ROOM: Final = 72.0  # points that margins leave at least, each way
 _EXPRESSIONS: Final = ("value", "test", "when", "category", "x")
 _STYLES: Final = ("style", "titleStyle")
 _CELLS: Final = ("rows", "headerRows", "footer")
+_NO_CELL: Final = ("each", "default", "first", "even")
 
 
 def problems_of(document: dict[str, Any], limits: RenderLimits) -> Iterator[Problem]:
@@ -32,12 +34,13 @@ def problems_of(document: dict[str, Any], limits: RenderLimits) -> Iterator[Prob
             yield from checking.number_format(style["numberFormat"], f"/styles/{escaped(name)}/numberFormat")
     for name, asset in document.get("assets", {}).items():
         yield from checking.image(asset["data"], f"/assets/{escaped(name)}/data")
-    for name in ("meta", "header", "footer", "watermark", "body"):
+    for name in ("meta", "header", "footer", "watermark", "partials", "body"):
         yield from checking.walk(document.get(name), f"/{name}")
     created = document.get("meta", {}).get("created")
     if created is not None and moment_of(created) is None:
         yield Problem("/meta/created", "bad_form", "there is no such time")
     yield from checking.page(document.get("page", {}), "/page")
+    yield from layout_problems(document)
     yield from problems_of_profile(document)
 
 
@@ -57,7 +60,7 @@ class _Checking:
             for index, each in enumerate(value):
                 yield from self.walk(each, f"{pointer}/{index}", key if key in _CELLS else "")
         elif isinstance(value, dict):
-            if key in _CELLS and not is_cell(value) and not any(name in value for name in ("each", "default", "first")):
+            if key in _CELLS and not is_cell(value) and not any(name in value for name in _NO_CELL):
                 yield from _tried(pointer, expression, value)
                 return
             yield from self._object(value, pointer)
@@ -88,8 +91,8 @@ class _Checking:
             yield from _tried(pointer, path_of, value)
             return
         yield from _tried(pointer, template, value)
-        if key == "link" and "{{" not in value and scheme_of(value) is None:
-            yield Problem(pointer, "bad_link", "links are http, https, mailto and tel")
+        if key == "link" and "{{" not in value and not value.startswith("#") and scheme_of(value) is None:
+            yield Problem(pointer, "bad_link", "links are http, https, mailto, tel and # with an id")
 
     def style(self, name: str, pointer: str) -> Iterator[Problem]:
         try:

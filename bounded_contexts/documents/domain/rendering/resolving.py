@@ -1,15 +1,19 @@
 """A document and its data become plain blocks, one after the other: nothing is kept that an engine has taken."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 from bounded_contexts.documents.domain.errors import TooLarge
+from bounded_contexts.documents.domain.rendering.anchoring import Anchors
 from bounded_contexts.documents.domain.rendering.blocks import (
+    Anchor,
+    Barcode,
     Block,
     Contents,
-    Entry,
     Furniture,
+    Group,
     Heading,
     Image,
     ListItem,
@@ -26,10 +30,12 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Watermark,
 )
 from bounded_contexts.documents.domain.rendering.charting import Charts
-from bounded_contexts.documents.domain.rendering.drawn import barcode
-from bounded_contexts.documents.domain.rendering.expressions import each_of, expression, path_of, truth
+from bounded_contexts.documents.domain.rendering.charts import Chart
+from bounded_contexts.documents.domain.rendering.compound import GAP, columns, furniture, group, with_caption
+from bounded_contexts.documents.domain.rendering.drawn import barcode, image
+from bounded_contexts.documents.domain.rendering.expressions import each_of, expression, named, path_of, truth
 from bounded_contexts.documents.domain.rendering.functions import Context
-from bounded_contexts.documents.domain.rendering.images import decoded, pixels
+from bounded_contexts.documents.domain.rendering.images import Pictures
 from bounded_contexts.documents.domain.rendering.styles import Styles, page_of, points
 from bounded_contexts.documents.domain.rendering.tables import Tables
 from bounded_contexts.documents.domain.rendering.telling import Telling
@@ -40,11 +46,15 @@ _ROLES = {"paragraph": "paragraph", "quote": "quote", "code": "code"}
 
 
 def resolve(
-    document: Mapping[str, Any], context: Context, telling: Telling, entries: tuple[Entry, ...] = ()
+    document: Mapping[str, Any],
+    context: Context,
+    telling: Telling,
+    pictures: Pictures,
+    entries: tuple[Anchor, ...] = (),
 ) -> Resolved:
     """Return the document as engines take it. It has been found valid. What is wrong with its data is told; the body's
     blocks raise `TooLarge` and, where `strictness` is error, `Unwritable` while they are taken."""
-    return replace(_Resolving(document, context, telling).resolved(), entries=entries)
+    return replace(_Resolving(document, context, telling, pictures, entries).resolved(), entries=entries)
 
 
 def _with_content(blocks: Iterator[Block]) -> Iterator[Block]:
@@ -63,25 +73,41 @@ def _with_content(blocks: Iterator[Block]) -> Iterator[Block]:
         yield block
 
 
+def _later(furniture: Furniture) -> Furniture:
+    """What pages have that are not the document's first."""
+    return {which: blocks for which, blocks in furniture.items() if which != "first"}
+
+
 class _Resolving:
-    def __init__(self, document: Mapping[str, Any], context: Context, telling: Telling) -> None:
+    def __init__(
+        self,
+        document: Mapping[str, Any],
+        context: Context,
+        telling: Telling,
+        pictures: Pictures,
+        entries: tuple[Anchor, ...],
+    ) -> None:
+        self._pictures = pictures
         self._document, self._context, self._telling = document, context, telling
         styles = Styles(document.get("styles", {}))
-        self._texts = Texts(context, styles, telling, document.get("meta", {}).get("created"))
+        places = {entry.name: entry for entry in entries if entry.name is not None}
+        self._texts = Texts(context, styles, telling, document.get("meta", {}).get("created"), places)
         self._styles = styles
         self._base = styles.over(Style(), "base" if "base" in document.get("styles", {}) else None)
         self._charts = Charts(self._texts)
         self._tables = Tables(self._texts, telling, self._base, self._nested)
         self._blocks = 0
         self._lists = 0
+        self._anchors: Anchors | None = None  # outside of the body nothing can be referred to
         self._page = page_of(document.get("page", {}), Page())
+        self._section: Section | None = None
 
     def resolved(self) -> Resolved:
         return Resolved(
             self._meta(),
             self._page,
-            self._furniture("header"),
-            self._furniture("footer"),
+            self._furniture(self._document, "header", ""),
+            self._furniture(self._document, "footer", ""),
             self._body,
             self._watermark(),
             self._document.get("output", {}).get("xlsx", {}).get("sheets", "named"),
@@ -106,24 +132,19 @@ class _Resolving:
         numbers = {name: float(given[name]) for name in ("opacity", "angle") if name in given}
         return Watermark(self._texts.filled(given["text"]), given.get("color", "#808080"), **numbers)
 
-    def _furniture(self, name: str) -> Furniture:
-        found: dict[Any, tuple[Any, ...]] = {}
-        for which, blocks in self._document.get(name, {}).items():
-            if which in ("default", "first"):
-                found[which] = tuple(self._of(blocks, f"/{name}/{which}"))
-                if which == "first":
-                    self._telling.uses("first header or footer")
-                for block in found[which]:
-                    kind = "image" if isinstance(block, Image) else "rule or spacer"
-                    self._telling.uses(
-                        "header and footer text" if isinstance(block, Paragraph) else f"{kind} in header or footer"
-                    )
+    def _furniture(self, given: Mapping[str, Any], name: str, pointer: str) -> Furniture:
+        anchors, self._anchors = self._anchors, None
+        found = furniture(given.get(name, {}), self._nested, self._telling, f"{pointer}/{name}")
+        self._anchors = anchors
         return found
 
     def _body(self) -> Iterator[Block]:
-        self._blocks = self._lists = 0
+        self._blocks = self._lists = self._texts.notes = 0
         self._tables.rows = 0
+        self._anchors = Anchors()
         self._page = page_of(self._document.get("page", {}), Page())
+        header, footer = [_later(self._furniture(self._document, name, "")) for name in ("header", "footer")]
+        self._section = Section(self._page, header, footer)
         return _with_content(self._of(self._document["body"], "/body"))
 
     def _of(self, blocks: list[dict[str, Any]], pointer: str) -> Iterator[Block]:
@@ -133,21 +154,30 @@ class _Resolving:
             self._context.step()
             match block["type"]:
                 case "if":
-                    if truth(expression(block["test"])(self._context)):
-                        yield from self._of(block["then"], f"{here}/then")
-                    else:
-                        yield from self._of(block.get("else", []), f"{here}/else")
+                    branch = "then" if truth(expression(block["test"])(self._context)) else "else"
+                    yield from self._of(block.get(branch, []), f"{here}/{branch}")
                 case "repeat":
                     for _ in each_of(self._context, path_of(block["each"]), block["each"], block["as"]):
                         yield from self._of(block["body"], f"{here}/body")
+                case "include":
+                    yield from self._included(block)
                 case "section":
-                    yield from self._section(block, here)
-                case "list":
-                    self._telling.uses("list")
-                    self._lists += 1
-                    yield from self._items(block, here, 0, self._lists)
+                    yield from self._in_section(block, here)
                 case _:
-                    yield self._counted(self._block(block, here))
+                    yield from self._anchored(block, here)
+
+    def _anchored(self, block: dict[str, Any], pointer: str) -> Iterator[Block]:
+        """A block, and before it what leads to it."""
+        is_list = block["type"] == "list"
+        made = Spacer(0.0) if is_list else self._counted(self._block(block, pointer))
+        if self._anchors is not None:
+            yield from self._anchors.of(block, made)
+        if is_list:
+            self._telling.uses("list")
+            self._lists += 1
+            yield from self._items(block, pointer, 0, self._lists)
+        else:
+            yield made
 
     def _nested(self, blocks: list[dict[str, Any]], pointer: str) -> tuple[Block, ...]:
         """Blocks in a block: all of them at once, since they may be measured before they are drawn."""
@@ -162,13 +192,33 @@ class _Resolving:
             raise TooLarge("blocks", self._context.limits.blocks)
         return block
 
-    def _section(self, block: dict[str, Any], pointer: str) -> Iterator[Block]:
+    def _included(self, block: dict[str, Any]) -> Iterator[Block]:
+        name = block["partial"]
+        given = {each: expression(value)(self._context) for each, value in block.get("with", {}).items()}
+        with ExitStack() as names:
+            for each, value in given.items():
+                names.enter_context(named(self._context, each, value))
+            yield from self._of(self._document["partials"][name], f"/partials/{name}")
+
+    def _in_section(self, block: dict[str, Any], pointer: str) -> Iterator[Block]:
         self._telling.uses("section")
-        outer, self._page = self._page, page_of(block.get("page", {}), self._page)
-        yield self._counted(Section(self._page))
+        outer = self._section or Section(self._page, {}, {})
+        page = page_of(block.get("page", {}), outer.page)
+        header, footer = [
+            self._furniture(block, name, pointer) if name in block else getattr(outer, name)
+            for name in ("header", "footer")
+        ]
+        for name in ("columns", "restartPageNumbers"):
+            if name in block:
+                self._telling.uses(f"section.{name}")
+        first = int(block["restartPageNumbers"]) if "restartPageNumbers" in block else None
+        count, gap = int(block.get("columns", 1)), points(block.get("gap", GAP))
+        own = Section(page, header, footer, first, count, gap)
+        self._section = own
+        yield self._counted(own)
         yield from self._of(block["body"], f"{pointer}/body")
-        self._page = outer
-        yield self._counted(Section(outer))
+        self._section = outer
+        yield self._counted(replace(outer, first_number=None))
 
     def _items(self, given: dict[str, Any], pointer: str, level: int, list_number: int) -> Iterator[Block]:
         style = self._styles.over(replace(self._base, space_after=2.0), given.get("style"))
@@ -191,24 +241,18 @@ class _Resolving:
             case "toc":
                 self._telling.uses("toc")
                 return self._contents(block, pointer)
-            case "barcode":
-                self._telling.uses("barcode")
-                return barcode(block, self._texts, pointer)
-            case "chart":
-                self._telling.uses("chart")
-                return self._charts.chart(block, pointer)
-            case "image":
-                self._telling.uses("image")
-                return self._image(block)
-            case "rule":
-                self._telling.uses("rule")
-                return Rule(block.get("color", "#808080"), points(block.get("thickness", 0.5)))
-            case "spacer":
-                self._telling.uses("spacer")
-                return Spacer(points(block["height"]))
-            case "pageBreak":
-                self._telling.uses("pageBreak")
-                return PageBreak()
+            case "captions":
+                self._telling.uses("captions")
+                return self._contents(block, pointer)
+            case "group":
+                return group(block, self._nested, self._telling, pointer)
+            case "columns":
+                return columns(block, self._nested, self._telling, pointer)
+            case "image" | "chart" | "barcode":
+                return self._figure(block, pointer)
+            case "rule" | "spacer" | "pageBreak":
+                self._telling.uses(kind)
+                return _room(block)
         return self._text(block, pointer, kind)
 
     def _text(self, block: dict[str, Any], pointer: str, kind: str) -> Block:
@@ -220,7 +264,7 @@ class _Resolving:
         runs = self._texts.runs(block["text"], style, pointer)
         if any(run.link for run in runs):
             self._telling.uses("link")
-        if any(run.field for run in runs) and pointer.startswith("/body"):
+        if any(run.field for run in runs) and self._anchors is not None:
             self._telling.uses("field in body")
         if style.keep_with_next and kind != "heading":
             self._telling.uses("keepWithNext")
@@ -235,18 +279,30 @@ class _Resolving:
             over = self._styles.over(self._base, "heading2")
             title = Paragraph(self._texts.runs(block["title"], over, pointer), over)
         first, last = sorted(int(level) for level in block.get("levels", (1, 3)))
-        return Contents(title, (first, last), style)
+        return Contents(title, (first, last), style, block.get("of", "heading"))
 
-    def _image(self, block: dict[str, Value]) -> Image:
-        limits = self._context.limits
-        data = decoded(block["data"] if "data" in block else self._document["assets"][block["asset"]]["data"], limits)
-        media_type, across, down = pixels(data, limits)
-        width = points(block["width"]) if "width" in block else None
-        height = points(block["height"]) if "height" in block else None
-        if width is None and height is None:
-            width = across * 0.75  # 96 pixels are an inch
-        width = width if width is not None else (height or 0) * across / down
-        height = height if height is not None else width * down / across
-        width, height = max(width, 1.0), max(height, 1.0)  # no image vanishes
-        alt = self._texts.filled(block["alt"])
-        return Image(data, media_type, width, height, alt, block.get("align", "left"))  # type: ignore[arg-type]
+    def _figure(self, block: dict[str, Any], pointer: str) -> Image | Chart | Barcode | Group:
+        made = self._drawn(block, pointer)
+        if "caption" not in block:
+            return made
+        style = self._styles.over(self._base, "caption")
+        return with_caption(made, Paragraph(self._texts.runs(block["caption"], style, f"{pointer}/caption"), style))
+
+    def _drawn(self, block: dict[str, Any], pointer: str) -> Image | Chart | Barcode:
+        kind = block["type"]
+        self._telling.uses(kind)
+        match kind:
+            case "chart":
+                return self._charts.chart(block, pointer)
+            case "barcode":
+                return barcode(block, self._texts, pointer)
+        return image(block, self._document.get("assets", {}), self._texts, self._pictures)
+
+
+def _room(block: Mapping[str, Value]) -> Rule | Spacer | PageBreak:
+    match block["type"]:
+        case "rule":
+            return Rule(block.get("color", "#808080"), points(block.get("thickness", 0.5)))
+        case "spacer":
+            return Spacer(points(block["height"]))
+    return PageBreak()

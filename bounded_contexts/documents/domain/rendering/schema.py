@@ -6,6 +6,14 @@ Blocks are told apart by `type` with if and then, so that a fault in one says wh
 from typing import Final
 
 from bounded_contexts.documents.domain.rendering.schema_graphics import BARCODE, CHART
+from bounded_contexts.documents.domain.rendering.schema_layout import (
+    IMAGE,
+    LAYOUT_BLOCKS,
+    NAMED,
+    PARTIALS,
+    RUN,
+    WITH_ID,
+)
 from bounded_contexts.documents.domain.rendering.schema_parts import (
     ALIGN,
     BOOLEAN,
@@ -73,11 +81,13 @@ _BLOCKS: Final[dict[str, Schema]] = {
             "asset": NAME,
             "data": {
                 "type": "string",
-                "description": "a data URI of a PNG or JPEG",
-                "pattern": "^data:image/(png|jpeg);base64,",
+                "description": "a data URI of a PNG, JPEG, WebP or SVG",
+                "pattern": "^data:image/(png|jpeg|webp|svg\\+xml);base64,",
             },
             "width": LENGTH,
             "height": LENGTH,
+            "fit": {"enum": ["fill", "contain"]},
+            **IMAGE,
             "alt": STRING,
             "align": ALIGN,
         },
@@ -89,13 +99,15 @@ _BLOCKS: Final[dict[str, Schema]] = {
     "toc": _object({"title": _ref("text"), "levels": _list(_integer(1, 6), 2, 2), "style": _ref("style")}),
     "barcode": BARCODE,
     "chart": CHART,
-    "section": _object({"page": _ref("page"), "body": _ref("body")}, "body"),
+    **LAYOUT_BLOCKS,
     "if": _object({"test": _ref("expression"), "then": _ref("body"), "else": _ref("body")}, "test", "then"),
     "repeat": _object({"each": STRING, "as": NAME, "body": _ref("body")}, "each", "as", "body"),
 }
+for _named in WITH_ID:
+    _BLOCKS[_named]["properties"]["id"] = NAMED
 BLOCKS: Final = tuple(_BLOCKS)
-NESTED_BLOCKS: Final = tuple(name for name in BLOCKS if name not in ("pageBreak", "section", "toc"))
-FURNITURE_BLOCKS: Final = ("paragraph", "image", "rule", "spacer")
+NESTED_BLOCKS: Final = tuple(name for name in BLOCKS if name not in ("pageBreak", "section", "toc", "captions"))
+FURNITURE_BLOCKS: Final = ("paragraph", "image", "rule", "spacer", "columns")
 
 
 def _told_apart(names: tuple[str, ...]) -> Schema:
@@ -128,6 +140,7 @@ _DEFS: Final[Schema] = {
             "link": STRING,
             "field": {"enum": ["page", "pages", "date"]},
             "format": {"type": "string", "maxLength": 40},
+            **RUN,
             "style": _ref("style"),
             **_TEXT_STYLE,
         },
@@ -167,7 +180,7 @@ _DEFS: Final[Schema] = {
             "margins": _object(dict.fromkeys(("top", "right", "bottom", "left"), LENGTH)),
         }
     ),
-    "furniture": _object({"default": _FURNITURE, "first": _FURNITURE}),
+    "furniture": _object(dict.fromkeys(("default", "first", "even"), _FURNITURE)),
     "body": _list(_told_apart(BLOCKS), 100_000),
     "nested": _list(_told_apart(NESTED_BLOCKS), 10_000),
     **{f"block-{name}": _typed(name, block) for name, block in _BLOCKS.items()},
@@ -201,7 +214,10 @@ DOCUMENT: Final[Schema] = {
                 "maxProperties": 1_000,
                 "propertyNames": NAME,
                 "additionalProperties": _object(
-                    {"mediaType": {"enum": ["image/png", "image/jpeg"]}, "data": {"type": "string"}},
+                    {
+                        "mediaType": {"enum": ["image/png", "image/jpeg", "image/webp", "image/svg+xml"]},
+                        "data": {"type": "string"},
+                    },
                     "mediaType",
                     "data",
                 ),
@@ -227,6 +243,7 @@ DOCUMENT: Final[Schema] = {
                 "text",
             ),
             "data": {"type": "object", "description": "what paths lead into"},
+            "partials": PARTIALS,
             "body": _ref("body"),
         },
         "version",

@@ -27,6 +27,7 @@ _BUILT_IN: Final[dict[str, dict[str, Any]]] = {
     "quote": {"indent": 18.0, "italic": True, "color": "#404040"},
     "code": {"font": "mono", "size": 9, "background": "#F2F2F2"},
     "caption": {"italic": True, "keepWithNext": True},
+    "footnote": {"size": 8, "bold": False, "italic": False, "spaceBefore": 0.0, "spaceAfter": 1.0},
     "title": {"bold": True, "background": "#E8ECF0"},
     "group": {"bold": True},
     "subtotal": {"bold": True},

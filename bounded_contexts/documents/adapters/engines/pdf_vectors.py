@@ -1,0 +1,28 @@
+"""SVG on pages of PDF, as vectors."""
+
+import io
+from typing import Any
+
+from reportlab.graphics import renderPDF
+from svglib.svglib import svg2rlg
+
+from bounded_contexts.documents.domain.rendering.vectors import Vector
+
+
+def shapes_of(vector: Vector) -> Any | None:
+    """Return what is drawn as vectors; None for what is an image in PDF: gradients, clips, and paths that are none."""
+    if not vector.is_plain:
+        return None
+    try:
+        drawing = svg2rlg(io.BytesIO(vector.svg))
+    except Exception:  # paths and numbers have many ways to be wrong
+        return None
+    return drawing if drawing is not None and drawing.width > 0 and drawing.height > 0 else None
+
+
+def draw(canvas: Any, shapes: Any, width: float, height: float) -> None:
+    """Draw shapes from the lower left corner, as wide and high as said."""
+    canvas.saveState()
+    canvas.scale(width / shapes.width, height / shapes.height)
+    renderPDF.draw(shapes, canvas, 0, 0)
+    canvas.restoreState()

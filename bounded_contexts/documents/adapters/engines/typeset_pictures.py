@@ -1,0 +1,60 @@
+"""Images, barcodes and charts as files that Typst reads."""
+
+import hashlib
+from dataclasses import replace
+from typing import Final
+
+from bounded_contexts.documents.adapters.engines import chart_drawing
+from bounded_contexts.documents.adapters.engines.barcodes import drawing
+from bounded_contexts.documents.adapters.engines.drawing import Drawing, Label
+from bounded_contexts.documents.adapters.engines.lines import Breaker
+from bounded_contexts.documents.adapters.engines.svg import svg
+from bounded_contexts.documents.adapters.engines.typeset_texts import Json, Texts
+from bounded_contexts.documents.domain.rendering.blocks import Barcode, Image, Page, Run, Style
+from bounded_contexts.documents.domain.rendering.charts import Chart
+from bounded_contexts.documents.domain.rendering.standards import Profile
+
+BELOW: Final = 4.0
+
+
+class Pictures:
+    """Makes pictures; `files` are what they name."""
+
+    def __init__(self, texts: Texts, profile: Profile) -> None:
+        self._texts, self._profile = texts, profile
+        self.files: dict[str, bytes] = {}
+        self._breaker = Breaker()
+
+    def of(self, block: Image | Barcode | Chart, page: Page) -> Json:
+        """Return it in the size that fits on a page. Raise `Unwritable`, `TooLarge`."""
+        if isinstance(block, Image):
+            data, ending = (block.vector.svg, "svg") if block.vector else (block.data, block.media_type[6:])
+        else:
+            data, ending = svg(self._drawing(block)), "svg"
+        if not block.alt.strip() and self._profile.is_accessible:
+            self._texts.refuse("missing_alt", "what is no text needs one that stands for it")
+        room = page.width - page.left - page.right, page.height - page.top - page.bottom
+        scale = min(1.0, room[0] / block.width, room[1] / block.height)
+        name = f"{hashlib.sha256(data).hexdigest()[:32]}.{ending}"
+        self.files[name] = data
+        return {
+            "kind": "image",
+            "gap": 0.0,
+            "below": BELOW,
+            "file": name,
+            "width": block.width * scale,
+            "height": block.height * scale,
+            "alt": block.alt.strip() or None,
+            "align": block.align,
+        }
+
+    def _drawing(self, block: Barcode | Chart) -> Drawing:
+        drawn = drawing(block) if isinstance(block, Barcode) else chart_drawing.drawing(block, self._measure)
+        labelled = [
+            replace(each, text=self._texts.shown(each.text)) if isinstance(each, Label) else each
+            for each in drawn.shapes
+        ]
+        return replace(drawn, shapes=tuple(labelled))
+
+    def _measure(self, text: str, size: float) -> float:
+        return self._breaker.natural((Run(text, Style(size=size)),))

@@ -1,0 +1,31 @@
+"""The documents of docs/gallery render, and their pages are in the documentation."""
+
+from pathlib import Path
+
+import pytest
+
+from bounded_contexts.documents.domain.rendering.fidelity import TARGETS, Target
+from tests import gallery
+from tests.unit.rendered import rendered
+
+ROOT = gallery.GALLERY.parent
+
+
+@pytest.mark.parametrize("path", gallery.documents(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_document_of_the_gallery_renders(path: Path, target: Target) -> None:
+    made, rendering = rendered(path.read_bytes(), target)
+
+    assert made
+    assert set(rendering.losses.counts) <= ({"approximated", "dropped"} if target != "pdf" else set())
+
+
+def test_each_page_is_small_and_shown(tmp_path: Path) -> None:
+    gallery.main(tmp_path)
+
+    text = (ROOT / "rendering.md").read_text()
+    for path in gallery.documents():
+        committed = path.with_suffix(".png")
+        assert committed.stat().st_size < 150_000
+        assert (tmp_path / committed.name).read_bytes().startswith(b"\x89PNG")
+        assert f"gallery/{committed.name}" in text
