@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
+from bounded_contexts.documents.adapters.http_convert import ANY
 from bounded_contexts.documents.adapters.negotiation import attachment
 from bounded_contexts.documents.application import templates
 from bounded_contexts.documents.application.template_ports import TemplatePorts
@@ -25,15 +26,11 @@ TYPES: Final[dict[Kind, str]] = {
     "docx": f"{_OFFICE}.wordprocessingml.document",
     "xlsx": f"{_OFFICE}.spreadsheetml.sheet",
 }
-_FILES: Final[dict[str, Any]] = {
-    type_: {"schema": {"type": "object"} if kind == "json" else {"type": "string", "format": "binary"}}
-    for kind, type_ in TYPES.items()
-}
 _UPLOAD: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
-        "description": "A document without data (docs/rendering.md), or a DOCX or XLSX file with markers.",
-        "content": _FILES,
+        "description": f"A document without data (docs/rendering.md), or a DOCX or XLSX file with markers: {', '.join(TYPES.values())}.",
+        "content": ANY,
     }
 }
 
@@ -144,7 +141,7 @@ def template_routes(ports: TemplatePorts) -> APIRouter:
     @routes.get(
         "/{reference}/content",
         response_class=Response,
-        responses={200: {"description": "The file, as it was stored.", "content": _FILES}},
+        responses={200: {"description": "The file, as it was stored.", "content": ANY}},
     )
     async def download_a_template(reference: Reference, user: SignedIn) -> Response:
         """Download a version; with the permission `documents:templates`."""
