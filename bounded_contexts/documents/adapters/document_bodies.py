@@ -37,8 +37,9 @@ FILENAME: Final[dict[str, Any]] = {
 
 def body_of(properties: dict[str, Any], required: Sequence[str], example: dict[str, Any]) -> dict[str, Any]:
     """Return what OpenAPI says of a body that is not read as a whole here."""
-    schema = {"type": "object", "properties": properties, "required": [*required], "additionalProperties": False}
-    content = {"application/json": {"schema": schema, "example": example}}
+    schema: dict[str, Any] = {"type": "object", "properties": properties, "required": [*required]}
+    schema |= {"additionalProperties": False, "examples": [example]}
+    content = {"application/json": {"schema": schema}}
     return {"requestBody": {"required": True, "content": content}}
 
 

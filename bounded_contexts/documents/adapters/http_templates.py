@@ -29,7 +29,7 @@ TYPES: Final[dict[Kind, str]] = {
 _UPLOAD: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
-        "description": f"A document without data (docs/rendering.md), or a DOCX or XLSX file with markers: {', '.join(TYPES.values())}.",
+        "description": f"A document without data, or a DOCX or XLSX file with markers: {', '.join(TYPES.values())}.",
         "content": ANY,
     }
 }
