@@ -1,6 +1,7 @@
 """The command `convert`."""
 
 import contextlib
+import gc
 import os
 import sys
 import tempfile
@@ -37,8 +38,10 @@ def convert(
     from bounded_contexts.documents.adapters import catalogue
     from bounded_contexts.documents.adapters.converting import convert as pieces
     from bounded_contexts.documents.adapters.formats.conversion import Conversion
+    from bounded_contexts.documents.adapters.worker import GARBAGE
     from bounded_contexts.documents.domain.options import options_of
 
+    gc.set_threshold(*GARBAGE)
     with told():
         reads = catalogue.named(read) if read else catalogue.of_file(source)
         writes = catalogue.named(write) if write else catalogue.of_file(target)

@@ -132,6 +132,19 @@ async def test_who_prefers_to_wait_is_answered_when_it_is_there(desk: Desk) -> N
         assert (await api.get(f"{PATH}/{done.json()['id']}/content")).content[:4] == b"PK\x03\x04"
 
 
+async def test_who_asks_for_the_file_itself_is_answered_with_it(desk: Desk) -> None:
+    api, body = desk.client(), {"document": HELLO, "format": "pdf", "filename": "a.pdf"}
+    headers = {"accept": "application/pdf, application/json;q=0.5", "range": "bytes=0-3"}
+
+    file = await api.post(PATH, json=body, headers=WAIT | headers)
+    failed = await api.post(PATH, json=body | {"document": {}}, headers=WAIT | headers)
+
+    assert (file.status_code, file.content) == (200, pdf_of(HELLO))
+    assert file.headers["content-location"] == f"{file.headers['location']}/content"
+    assert file.headers["content-disposition"] == 'attachment; filename="a.pdf"'
+    assert (failed.status_code, failed.json()["code"]) == (201, "invalid_document")
+
+
 async def test_what_is_wrong_is_told_with_every_place_and_nothing_is_left(desk: Desk) -> None:
     api = desk.client()
     wrong = HELLO | {"body": [{"type": "paragraph", "text": "x", "colour": 1}, {"type": "nothing"}]}

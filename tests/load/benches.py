@@ -224,7 +224,7 @@ async def convert(field: Field, scale: Scale) -> list[Line]:
         )
         for pair in converting.PAIRS:
             lines += await asyncio.to_thread(
-                _beside_peers, pair, few, many if pair.read == "csv" or pair.write == "csv" else some, field.turns
+                _beside_peers, pair, few, many if "csv" in (pair.read, pair.write) else some, field.turns
             )
         for pair in converting.PAIRS[:3]:
             lines.append(await asyncio.to_thread(_growth, pair, few, many))
@@ -238,7 +238,7 @@ def _beside_peers(pair: converting.Pair, few: Path, many: Path, turns: int) -> l
             print(f"not compared with {peer.title}: {peer.package} is not installed", file=sys.stderr)
     read = [converting.converted(each, pair.read) for each in (few, many)]
     ours, *others = converting.compared(read[0], read[1], pair, peers, turns)
-    what = f"{pair.read} to {pair.write}, MB"
+    what = f"{pair.title}, MB"
     return [
         at_least(
             peer.goal,

@@ -305,6 +305,27 @@ class TestToml:
 
 
 class TestMsgPack:
+    @pytest.mark.parametrize("lossless", [False, True])
+    def test_keeps_extensions_of_every_code(self, lossless: bool) -> None:
+        data = bytes.fromhex("94c70380616263c703c7616263c70305616263c7037f616263")
+
+        text, _ = converted(data, "msgpack", "json", lossless=True)
+        direct, losses = converted(data, "msgpack", "msgpack", lossless=lossless)
+
+        assert converted(text, "json", "msgpack", restored=True) == (data, {})
+        assert (direct, losses) == (data, {})
+
+    @pytest.mark.parametrize("code", ["128", "-129", "x", "0x5", " 5", "05", "-0", "\u0663"])
+    def test_refuses_a_mark_that_is_no_extension(self, code: str) -> None:
+        marked = json.dumps([{"$tag": f"msgpack:{code}", "$value": {"$bytes": "YQ=="}}]).encode()
+
+        with pytest.raises(Unreadable, match="bad_mark"):
+            converted(marked, "json", "msgpack", restored=True)
+
+    def test_refuses_an_extension_of_text(self) -> None:
+        with pytest.raises(Unreadable, match="bad_mark"):
+            converted(b'[{"$tag":"msgpack:5","$value":"text"}]', "json", "msgpack", restored=True)
+
     def test_holds_bytes_times_and_keys_of_every_kind(self) -> None:
         value = {1: b"x", None: [datetime(2026, 1, 2, tzinfo=UTC), 1.5], "t": Tagged("msgpack:5", b"y")}
         out = b"".join(FORMATS["msgpack"].write(Single(value), Conversion()))

@@ -25,7 +25,7 @@ from bounded_contexts.documents.domain.options import Options
 from bounded_contexts.documents.domain.values import KINDS, Document, Records, Single, Tagged, Value
 from tests.unit.test_documents_quick_paths import NUMBERS as PLAIN_NUMBERS
 
-CHECKED: Final = ("json", "ndjson", "xml", "toml", "yaml", "msgpack", "csv", "tsv", "xlsx", "properties")
+CHECKED: Final = [name for name, each in FORMATS.items() if each.is_read]
 FLAT: Final = ("csv", "tsv", "xlsx", "properties")
 ROWS: Final = ("csv", "tsv", "xlsx", "ndjson", "avro")  # formats that have records only
 # What becomes of the document as a whole, and is told at its root: below it, places stay what they were.
@@ -148,7 +148,8 @@ def changes_of_rows(before: list[Value], after: list[Value], prefix: Callable[[i
     assert len(before) == len(after)
     for index, (record, row) in enumerate(zip(before, after, strict=True)):
         is_named = isinstance(record, dict | list) and record
-        flat = Flattener(128).flat(record) if is_named else {"value": record}
+        yield from (prefix(index) + place for place in other_keys(record))
+        flat = Flattener(128).flat(with_text_keys(record)) if is_named else {"value": record}
         for name in flat.keys() | row.keys():
             if name not in flat or name not in row or not is_same(flat[name], row[name]):
                 yield prefix(index) + ("".join([f"/{token(step)}" for step in steps(name)]) if is_named else "")
@@ -156,9 +157,24 @@ def changes_of_rows(before: list[Value], after: list[Value], prefix: Callable[[i
             yield prefix(index)  # which is a map now
 
 
-def changed(value: Value, back: Value, format_: str, losses: Losses) -> list[str]:
-    """Return what changed, but for the shape of the whole, which has to be told."""
-    if format_ in FLAT:
+def other_keys(value: Value, place: str = "") -> Iterator[str]:
+    """Yield where keys are that are no texts."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in inner:
+        if isinstance(value, dict) and not isinstance(key, str):
+            yield f"{place}/{token(key)}"
+        yield from other_keys(each, f"{place}/{token(key)}")
+
+
+def with_text_keys(value: Value) -> Value:
+    if isinstance(value, dict):
+        return {as_text(key): with_text_keys(each) for key, each in value.items()}
+    return [with_text_keys(each) for each in value] if isinstance(value, list) else value
+
+
+def changed(value: Value, back: Value, format_: str, losses: Losses, *, are_flat: bool = False) -> list[str]:
+    """Return what changed, but for the shape of the whole, which has to be told. With `are_flat` names are the keys."""
+    if format_ in FLAT and not (are_flat and format_ != "properties"):
         if format_ == "properties":
             return list(changes_of_rows([value], [back], lambda _: ""))
         if isinstance(value, list):
@@ -177,8 +193,8 @@ def changed(value: Value, back: Value, format_: str, losses: Losses) -> list[str
 SHAPES: Final = ("value_as_record", "wrapped")
 
 
-def check(value: Value, back: Value, format_: str, losses: Losses) -> None:
-    found = changed(value, back, format_, losses)
+def check(value: Value, back: Value, format_: str, losses: Losses, *, are_flat: bool = False) -> None:
+    found = changed(value, back, format_, losses, are_flat=are_flat)
     told = [loss.pointer for loss in losses.first if loss.code not in SHAPES]
     assert losses.counts == Counter(loss.code for loss in losses.first)
     for place in found:
@@ -223,6 +239,31 @@ def test_records_in_a_row_that_read_back_as_a_value_are_told(format_: str, frami
     _, losses = through(given_as(records), format_, framing=framing)
 
     assert losses.counts == ({"record_as_value": 1} if framing == "stream" and len(records) < 2 else {})
+
+
+@pytest.mark.parametrize("format_", CHECKED)
+def test_each_leaf_that_changed_on_its_way_from_one_format_to_any_is_told(format_: str) -> None:
+    @settings(max_examples=10, deadline=None)
+    @given(DOCUMENTS)
+    def is_told(document: Document) -> None:
+        try:
+            source, _ = through(given_as(value_of(document), is_single=isinstance(document, Single)), format_)
+        except (Unreadable, Unwritable) as error:
+            assume(error.code not in REFUSED)
+            raise
+        for target in CHECKED:
+            given_ = FORMATS[format_].read(io.BytesIO(source), Conversion())
+            are_flat = isinstance(given_, Records) and given_.columns is not None
+            conversion = Conversion(losses=Losses(told=10**9))
+            try:
+                out = b"".join(convert(io.BytesIO(source), FORMATS[format_], FORMATS[target], conversion))
+            except (Unreadable, Unwritable) as error:
+                if error.code not in REFUSED:
+                    raise
+                continue
+            check(value_of(given_), read(out, target), target, conversion.losses, are_flat=are_flat)
+
+    is_told()
 
 
 RECORDS: Final = st.lists(
@@ -351,3 +392,22 @@ def test_messagepack_is_as_deep_as_other_formats(format_: str) -> None:
     assert read(out, "msgpack") == deepest
     with pytest.raises(TooLarge, match="depth"):
         through(given_as({"a": deepest}), "msgpack")
+
+
+@pytest.mark.parametrize("format_", CHECKED)
+@pytest.mark.parametrize(
+    "value",
+    ["x", "", None, 1, {}, [], {b"\xff": 1}, {"a": [{None: 1, 2: {True: "x"}}]}, [{1: "a"}, {"1": "b"}]],
+    ids=repr,
+)
+def test_lossless_holds_for_any_keys_and_any_root(format_: str, value: Value) -> None:
+    out, losses = through(given_as(value), format_, lossless=True)
+    restored = value_of(FORMATS["msgpack"].read(io.BytesIO(_restored(out, format_)), Conversion()))
+
+    assert restored in (value, [value])
+    assert losses.counts.keys() <= {"value_as_record"}
+
+
+def _restored(data: bytes, format_: str) -> bytes:
+    conversion = Conversion(Options(restored=True))
+    return b"".join(convert(io.BytesIO(data), FORMATS[format_], FORMATS["msgpack"], conversion))

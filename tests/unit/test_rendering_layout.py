@@ -277,6 +277,16 @@ def test_sections_have_their_own_headers_columns_and_page_numbers_in_pdf() -> No
     assert len(lefts) == 2
 
 
+def test_a_paragraph_goes_on_in_the_next_column() -> None:
+    lines = "\n".join([f"line {number}" for number in range(90)])
+    document = source({"type": "section", "columns": 2, "body": [paragraph(lines)]})
+
+    places = texts(pdf(document).pages[0])
+
+    assert len({round(x) for x, _ in places.values()}) == 2
+    assert len({(round(x), round(y)) for x, y in places.values()}) == len(places)
+
+
 def test_sections_have_their_own_headers_columns_and_page_numbers_in_docx() -> None:
     sections = word(SECTIONS).sections
 

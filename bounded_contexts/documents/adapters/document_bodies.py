@@ -99,7 +99,7 @@ class NewDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class ToValidate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     document: msgspec.Raw
-    formats: tuple[Target, ...] = TARGETS
+    formats: Annotated[tuple[Target, ...], msgspec.Meta(max_length=len(TARGETS))] = TARGETS
 
 
 class ToPreview(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

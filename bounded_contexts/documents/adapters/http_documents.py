@@ -41,6 +41,7 @@ from bounded_contexts.documents.application.templates import content_of, version
 from bounded_contexts.documents.domain.document import Document, File
 from bounded_contexts.documents.domain.document_commands import requested_document_id
 from bounded_contexts.documents.domain.rendering.fidelity import Target
+from bounded_contexts.documents.domain.rendering.media_types import MEDIA_TYPES
 from bounded_contexts.documents.domain.rendering.schema import DOCUMENT
 from infra.access_tokens import Unauthenticated
 from infra.download_links import LONGEST, check_link, seal_link
@@ -96,8 +97,15 @@ def document_routes(ports: DocumentPorts, looked: Looked, templates: TemplatePor
     @routes.post(
         "",
         status_code=202,
+        response_model=DocumentAnswer,
         responses=problems(400, 403, 409, 413, 429)
-        | {201: {"model": DocumentAnswer, "description": "It is over within the time of `Prefer`."}},
+        | {
+            200: {
+                "description": "The file, where it is there within the time of `Prefer` and `Accept` names its type.",
+                "content": {each: {"schema": {"type": "string", "format": "binary"}} for each in MEDIA_TYPES.values()},
+            },
+            201: {"model": DocumentAnswer, "description": "It is over within the time of `Prefer`."},
+        },
         openapi_extra=NEW_DOCUMENT,
     )
     async def request_a_document(
@@ -106,7 +114,7 @@ def document_routes(ports: DocumentPorts, looked: Looked, templates: TemplatePor
         user: SignedIn,
         wait: PreferWait,
         idempotency_key: IdempotencyKey = None,
-    ) -> DocumentAnswer:
+    ) -> Any:
         """Have a document rendered; with the permission `documents:render`."""
         require(user.roles, RENDER)
         asked = await _read(request, new_document)
@@ -122,6 +130,9 @@ def document_routes(ports: DocumentPorts, looked: Looked, templates: TemplatePor
         found = await request_own(instructions, ports)
         response.headers["Location"] = f"/api/v1{DOCUMENTS_PATH}/{id_}"
         found = await over_in_time(id_, found, wait, response, ports)
+        if wait and found.file and found.status == "rendered" and _takes(request, found.file.media_type):
+            own = {"Location": f"/api/v1{DOCUMENTS_PATH}/{id_}", "Content-Location": content_path(id_), **APPLIED}
+            return await _download(request, id_, found, found.file, ports, own)
         return document_answer(id_, found, content_path(id_))
 
     @routes.get("")
@@ -155,8 +166,7 @@ def document_routes(ports: DocumentPorts, looked: Looked, templates: TemplatePor
             found, file = await file_for(document_id, user.id, ports)
         else:
             raise Unauthenticated("unauthenticated", "send `Authorization: Bearer <token>`, or a link")
-        blob = BlobName(document_id, file.id)
-        return await download(request, ports.blobs, blob, file.size, file.sha256, _told(found, file))
+        return await _download(request, document_id, found, file, ports, {})
 
     @routes.post("/{document_id:uuid}/links", status_code=201, responses=problems(409, 410))
     async def make_a_link(
@@ -273,8 +283,18 @@ def _stem(filename: str | None, target: Target) -> str | None:
     return kept_name(filename.removesuffix(f".{target}").strip(". ")) if filename else None
 
 
-def _told(document: Document, file: File) -> dict[str, str]:
-    return {
+def _takes(request: Request, media_type: str) -> bool:
+    """Return whether the client asks for the file itself; who takes anything is told of it."""
+    asked = ",".join(request.headers.getlist("accept")).lower().split(",")
+    return any(each.partition(";")[0].strip() == media_type for each in asked)
+
+
+async def _download(
+    request: Request, document_id: UUID, document: Document, file: File, ports: DocumentPorts, own: dict[str, str]
+) -> Response:
+    told = {
         "Content-Type": file.media_type,
         "Content-Disposition": attachment(filename_of(document.name, document.target)),
+        **own,
     }
+    return await download(request, ports.blobs, BlobName(document_id, file.id), file.size, file.sha256, told)

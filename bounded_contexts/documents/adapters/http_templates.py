@@ -11,6 +11,7 @@ from bounded_contexts.documents.adapters.http_convert import ANY
 from bounded_contexts.documents.adapters.negotiation import attachment
 from bounded_contexts.documents.application import templates
 from bounded_contexts.documents.application.template_ports import TemplatePorts
+from bounded_contexts.documents.domain.rendering.media_types import MEDIA_TYPES
 from bounded_contexts.documents.domain.rendering.variables import Variable
 from bounded_contexts.documents.domain.template import NAME, REFERENCE, Kind, Version
 from infra.http import Cursor, Limit, NextPage, SignedIn, Tokens, open_place, problems, seal_place
@@ -20,11 +21,10 @@ from shared_kernel.permissions import require
 TEMPLATES: Final = "documents:templates"  # the permission to store and remove them; whoever renders may use them
 RENDER: Final = "documents:render"
 TEMPLATES_PATH: Final = "/documents/templates"
-_OFFICE: Final = "application/vnd.openxmlformats-officedocument"
 TYPES: Final[dict[Kind, str]] = {
     "json": "application/json",
-    "docx": f"{_OFFICE}.wordprocessingml.document",
-    "xlsx": f"{_OFFICE}.spreadsheetml.sheet",
+    "docx": MEDIA_TYPES["docx"],
+    "xlsx": MEDIA_TYPES["xlsx"],
 }
 _UPLOAD: Final[dict[str, Any]] = {
     "requestBody": {

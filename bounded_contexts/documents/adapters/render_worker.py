@@ -9,7 +9,7 @@ from typing import Final
 import pypdfium2
 
 from bounded_contexts.documents.adapters.engines import rendering
-from bounded_contexts.documents.adapters.engines.rendering import MEDIA_TYPES, Rendering
+from bounded_contexts.documents.adapters.engines.rendering import Rendering
 from bounded_contexts.documents.adapters.render_messages import (
     Find,
     Found,
@@ -30,6 +30,7 @@ from bounded_contexts.documents.application.document_ports import Findings, Rend
 from bounded_contexts.documents.application.template_ports import Inspection
 from bounded_contexts.documents.domain.losses import Losses
 from bounded_contexts.documents.domain.rendering.fidelity import Target
+from bounded_contexts.documents.domain.rendering.media_types import MEDIA_TYPES
 from bounded_contexts.documents.domain.rendering.problems import Invalid, Problem
 from infra.worker_frames import Source
 from shared_kernel.errors import NotFound, Refused

@@ -1,5 +1,6 @@
 """What a worker does: unpack, convert, pack. It runs in a process of its own, which may die of it (docs/adr/0048)."""
 
+import gc
 from collections.abc import Generator
 from typing import BinaryIO, cast
 
@@ -14,6 +15,7 @@ from bounded_contexts.documents.domain.options import options_of
 from shared_kernel.errors import Refused
 
 HEAD = 4096  # bytes that tell a format
+GARBAGE = (100_000, 50, 1000)  # objects before the collector looks for circles: records come and go, and are in none
 
 
 class _Peeked:
@@ -39,6 +41,7 @@ class _Peeked:
 
 def work(task: bytes, source: Source) -> Generator[bytes, None, bytes]:
     """Convert as the task, a `Job`, says. Return an outcome as worker_messages.py has it; a refusal is one, too."""
+    gc.set_threshold(*GARBAGE)
     job = job_of(task)
     given = Counted(source, job.limits.input_bytes)
     try:

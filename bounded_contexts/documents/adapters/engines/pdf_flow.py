@@ -191,7 +191,9 @@ class Flow(ABC):
                 self.put(line, x, width, style)
             lines = lines[count:]
             if lines:
+                left = self.left
                 self.new_page()
+                x += self.left - left  # the next column is elsewhere
 
     def put(self, line: Line, x: float, width: float, style: Style) -> None:
         """Draw one line and go below it."""

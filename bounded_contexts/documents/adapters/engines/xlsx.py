@@ -21,6 +21,7 @@ from bounded_contexts.documents.adapters.engines.barcodes import as_image
 from bounded_contexts.documents.adapters.engines.xlsx_cells import Cells
 from bounded_contexts.documents.adapters.engines.xlsx_charts import ChartValues
 from bounded_contexts.documents.adapters.engines.xlsx_features import Features, Place
+from bounded_contexts.documents.adapters.engines.xlsx_sheets import write_sheet
 from bounded_contexts.documents.adapters.engines.xlsx_texts import codes, flat
 from bounded_contexts.documents.adapters.formats.xlsx_cells import ROWS, letters
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
@@ -44,6 +45,7 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Run,
     Runs,
     Section,
+    Sheet,
     Spacer,
     Style,
     Table,
@@ -186,7 +188,7 @@ class _Workbook:
                 self._text(block.runs, block.style)
             case Anchor():
                 self._coming.append(block)
-            case Group() | Columns() | Table():
+            case Group() | Columns() | Table() | Sheet():
                 self._holding(block)
             case ListItem():
                 self._text(block.runs, block.style, block.mark + " ", block.level + 1)
@@ -201,9 +203,14 @@ class _Workbook:
             case PageBreak() if self._sheet is not None and self._row:
                 self._breaks.append(self._row)
 
-    def _holding(self, block: Group | Columns | Table) -> None:
+    def _holding(self, block: Group | Columns | Table | Sheet) -> None:
         if isinstance(block, Table):
             self._table(block)
+        elif isinstance(block, Sheet):
+            self._begin_sheet(block.name or None)
+            write_sheet(self._sheet, block, self._cells, self._features, is_first=len(self._names) == 1)
+            self._row = max([row for row, _ in block.cells], default=0) + 1
+            self._end_sheet()
         else:
             for each in block.blocks if isinstance(block, Group) else chain.from_iterable(block.items):
                 self._block(each)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from xlsxwriter.utility import quote_sheetname, xl_range, xl_range_abs
 
 from bounded_contexts.documents.domain.rendering.blocks import Column, Style, Table
-from bounded_contexts.documents.domain.rendering.sheets import Print, Rule, Validation
+from bounded_contexts.documents.domain.rendering.sheets import FormatRule, Print, Validation
 
 STYLE: Final = "TableStyleLight1"  # a line below the titles and nothing that hides styles of cells
 _KINDS: Final = {"list": "list", "integer": "integer", "decimal": "decimal", "date": "date", "length": "length"}
@@ -48,7 +48,7 @@ class Features:
         if own.is_object and place.last >= place.first:
             self._object(sheet, table, place)
         elif own.name and place.last >= place.first:
-            self._define(own.name, sheet, (place.first, 0, place.last, last))
+            self.define(own.name, sheet, (place.first, 0, place.last, last))
         for number, column in enumerate(table.columns):
             if place.last >= place.first:
                 self._column(sheet, column, (place.first, number, place.last, number))
@@ -58,13 +58,18 @@ class Features:
     def _column(self, sheet: Any, column: Column, area: tuple[int, int, int, int]) -> None:
         own = column.on_sheet
         if own.name:
-            self._define(own.name, sheet, area)
+            self.define(own.name, sheet, area)
         for rule in own.rules:
-            sheet.conditional_format(*area, _rule(rule, self._book.add_format))
+            self.rule(sheet, rule, area)
         if own.validation:
-            sheet.data_validation(*area, _validation(own.validation))
+            sheet.data_validation(*area, validation_of(own.validation))
 
-    def _define(self, name: str, sheet: Any, area: tuple[int, int, int, int]) -> None:
+    def rule(self, sheet: Any, rule: FormatRule, area: tuple[int, int, int, int]) -> None:
+        """Add a rule to cells."""
+        sheet.conditional_format(*area, _rule(rule, self._book.add_format))
+
+    def define(self, name: str, sheet: Any, area: tuple[int, int, int, int]) -> None:
+        """Give cells a name."""
         self._book.define_name(_free(name, self._names, "_"), f"={quote_sheetname(sheet.name)}!{xl_range_abs(*area)}")
 
     def _object(self, sheet: Any, table: Table, place: Place) -> None:
@@ -119,7 +124,7 @@ def print_set(sheet: Any, given: Print, area: tuple[int, int, int, int]) -> None
         sheet.hide_gridlines(0)
 
 
-def _rule(rule: Rule, formatted: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+def _rule(rule: FormatRule, formatted: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"format": formatted(_marked(rule.style))} if rule.style else {}
     values = [_quoted(value) if isinstance(value, str) else _number(value) for value in rule.values]
     match rule.kind:
@@ -163,7 +168,8 @@ def _marked(style: Style) -> dict[str, Any]:
     return found | ({"bg_color": style.background} if style.background else {})
 
 
-def _validation(given: Validation) -> dict[str, Any]:
+def validation_of(given: Validation) -> dict[str, Any]:
+    """Return a validation as XlsxWriter takes it."""
     found: dict[str, Any] = {"validate": _KINDS[given.kind], "error_type": "warning" if given.is_warning else "stop"}
     if given.message:
         found["error_message"] = given.message

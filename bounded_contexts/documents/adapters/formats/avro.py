@@ -18,7 +18,7 @@ from bounded_contexts.documents.adapters.formats.avro_encode import Encoders, Sh
 from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format, pieces_of
 from bounded_contexts.documents.adapters.formats.tables import records_of
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
-from bounded_contexts.documents.domain.values import Document, Records, Value
+from bounded_contexts.documents.domain.values import Document, Records, Single, Value
 
 SCALARS: Final = frozenset({"null", "boolean", "integer", "float", "not finite", "string", "bytes", "list", "map"})
 KINDS: Final = SCALARS | {"decimal", "whole decimal", "datetime", "local datetime", "date", "time"}
@@ -171,9 +171,11 @@ def write(document: Document, conversion: Conversion) -> Iterator[bytes]:
     shape = Shape()
     with tempfile.SpooledTemporaryFile(SPOOLED) as spool:
         number = 0
+        is_one = isinstance(document, Single) and not isinstance(document.value, list)
         for records in records_of(document, losses):
             for start in range(0, len(records), BATCH):
-                batch = [fit(value, f"/{number + index}") for index, value in enumerate(records[start:][:BATCH])]
+                values = enumerate(records[start:][:BATCH], start=number)
+                batch = [fit(value, "" if is_one else f"/{index}") for index, value in values]
                 number += len(batch)
                 for value in batch:
                     shape.grow(value, conversion.limits.columns)
@@ -186,9 +188,9 @@ def write(document: Document, conversion: Conversion) -> Iterator[bytes]:
         yield _begun(text, options.codec) + sync
         spool.seek(0)
         out, count = bytearray(), 0
-        for value in _kept(spool, end):
+        for number, value in enumerate(_kept(spool, end)):
+            encoders.begin(None if is_one else number)
             encode(value, out)
-            encoders.number += 1
             count += 1
             if len(out) >= BLOCK:
                 yield _packed(out, count, options.codec) + sync

@@ -16,7 +16,7 @@ from bounded_contexts.documents.adapters.formats.avro_decode import EPOCH
 from bounded_contexts.documents.domain.errors import TooLarge
 from bounded_contexts.documents.domain.fitting import as_text
 from bounded_contexts.documents.domain.losses import Losses
-from bounded_contexts.documents.domain.values import Value
+from bounded_contexts.documents.domain.values import Value, escaped
 
 Encode = Callable[[Value, bytearray], None]
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -108,19 +108,23 @@ class Encoders:
         self._losses = losses
         self._lossless = lossless
         self._names: set[str] = set()
-        self.number = 0  # of the record that is encoded, for losses
+        self._path: list[Value] = []  # of keys and indexes to the value that is encoded, for losses
 
-    def of(self, shape: Shape, name: str = "Record", place: str = "") -> tuple[Any, Encode]:
+    def begin(self, number: int | None) -> None:
+        """Say which record is encoded next; None is the document, which is no list of records."""
+        self._path[:] = () if number is None else (number,)
+
+    def of(self, shape: Shape, name: str = "Record") -> tuple[Any, Encode]:
         """Return the schema of the shape, and what encodes its values."""
         kinds = dict(shape.kinds) or {"null": None}
         as_texts = _crowded(kinds) | ({"decimal"} & kinds.keys() if shape.whole + shape.places > DIGITS else set())
         if as_texts:
             kinds = {kind: None for kind in (*kinds, "string") if kind not in as_texts}
-        branches = {kind: self._branch(kind, shape, name, place) for kind in kinds}
+        branches = {kind: self._branch(kind, shape, name) for kind in kinds}
         if as_texts:
             text = branches["string"][1]
             for kind in as_texts:
-                branches[kind] = "string", self._as_text(kind, text, place)
+                branches[kind] = "string", self._as_text(kind, text)
         if len(shape.kinds) < 2 and not as_texts:
             return next(iter(branches.values()))
         indexes = {kind: long_of(list(kinds).index("string" if kind in as_texts else kind)) for kind in branches}
@@ -133,21 +137,21 @@ class Encoders:
 
         return [branches[kind][0] for kind in kinds], encode
 
-    def _branch(self, kind: str, shape: Shape, name: str, place: str) -> tuple[Any, Encode]:
+    def _branch(self, kind: str, shape: Shape, name: str) -> tuple[Any, Encode]:
         if kind == "map":
             is_record = len(shape.parts) <= FIELDS and all(map(NAME.fullmatch, shape.parts))
             if self._lossless:
                 is_record = is_record and all(part.seen == shape.maps for part in shape.parts.values())
-            return self._record(shape, name, place) if is_record else self._map(shape, name, place)
+            return self._record(shape, name) if is_record else self._map(shape, name)
         if kind == "array":
-            return self._array(shape.item or Shape(), name, place)
+            return self._array(shape.item or Shape(), name)
         if kind == "decimal":
             precision, scale = max(1, shape.whole + shape.places), shape.places
             schema = {"type": "bytes", "logicalType": "decimal", "precision": precision, "scale": scale}
-            return schema, _decimals(scale)
+            return schema, self._decimals(scale)
         return SCHEMAS[kind], _ENCODERS[kind]
 
-    def _record(self, shape: Shape, name: str, place: str) -> tuple[Any, Encode]:
+    def _record(self, shape: Shape, name: str) -> tuple[Any, Encode]:
         full, number = name, 1
         while full in self._names:
             number += 1
@@ -157,57 +161,84 @@ class Encoders:
         for key, part in shape.parts.items():
             if part.seen < shape.maps:
                 part.kinds.setdefault("null")
-            type_, encode = self.of(part, f"{full}_{key}", f"{place}/{key}")
+            type_, encode = self.of(part, f"{full}_{key}")
             schema.append({"name": key, "type": type_})
             fields.append((key, encode))
 
+        path = self._path
+
         def encoded(value: Value, out: bytearray) -> None:
+            path.append("")
             for key, encode in fields:
+                path[-1] = key
                 if key not in value:
-                    self._lost("null_added", f"{place}/{key}", "a record has all fields: this one is null")
+                    self._lost("null_added", "a record has all fields: this one is null")
                 encode(value.get(key), out)
+            path.pop()
 
         return {"type": "record", "name": full, "fields": schema}, encoded
 
-    def _map(self, shape: Shape, name: str, place: str) -> tuple[Any, Encode]:
+    def _map(self, shape: Shape, name: str) -> tuple[Any, Encode]:
         together = Shape()
         for part in shape.parts.values():
             together.absorb(part)
-        schema, encode = self.of(together, f"{name}_value", place)
+        schema, encode = self.of(together, f"{name}_value")
+
+        path = self._path
 
         def encoded(value: Value, out: bytearray) -> None:
             if value:
                 out += long_of(len(value))
+                path.append("")
                 for key, each in value.items():
+                    path[-1] = key
                     _text(key, out)
                     encode(each, out)
+                path.pop()
             out += b"\0"
 
         return {"type": "map", "values": schema}, encoded
 
-    def _array(self, shape: Shape, name: str, place: str) -> tuple[Any, Encode]:
-        schema, encode = self.of(shape, f"{name}_item", place)
+    def _array(self, shape: Shape, name: str) -> tuple[Any, Encode]:
+        schema, encode = self.of(shape, f"{name}_item")
+
+        path = self._path
 
         def encoded(values: Value, out: bytearray) -> None:
             if values:
                 out += long_of(len(values))
-                for each in values:
+                path.append(0)
+                for index, each in enumerate(values):
+                    path[-1] = index
                     encode(each, out)
+                path.pop()
             out += b"\0"
 
         return {"type": "array", "items": schema}, encoded
 
-    def _as_text(self, kind: str, text: Encode, place: str) -> Encode:
+    def _decimals(self, scale: int) -> Encode:
+        def encode(value: Value, out: bytearray) -> None:
+            sign, digits, exponent = value.as_tuple()
+            number = int("".join(map(str, digits))) * 10 ** (exponent + scale)
+            if exponent + scale or (sign and not number):
+                self._lost("number_rewritten", "all numbers there have as many places behind the point")
+            number = -number if sign else number
+            put_bytes(number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True), out)
+
+        return encode
+
+    def _as_text(self, kind: str, text: Encode) -> Encode:
         code = "kind_as_text"
 
         def encode(value: Value, out: bytearray) -> None:
-            self._lost(code, place, f"the format has no {kind} beside the other values there")
+            self._lost(code, f"the format has no {kind} beside the other values there")
             text(as_text(value), out)
 
         return encode
 
-    def _lost(self, code: str, place: str, detail: str) -> None:
-        self._losses.add(code, f"/{self.number}{place}", detail)
+    def _lost(self, code: str, detail: str) -> None:
+        path = () if self._losses.are_told else self._path
+        self._losses.add(code, "".join([f"/{escaped(str(each))}" for each in path]), detail)
 
 
 def _crowded(kinds: dict[str, None]) -> set[str]:
@@ -234,16 +265,6 @@ def put_bytes(data: bytes, out: bytearray) -> None:
     """Add the bytes behind their length."""
     out += long_of(len(data))
     out += data
-
-
-def _decimals(scale: int) -> Encode:
-    def encode(value: Value, out: bytearray) -> None:
-        sign, digits, exponent = value.as_tuple()
-        number = int("".join(map(str, digits))) * 10 ** (exponent + scale)
-        number = -number if sign else number
-        put_bytes(number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True), out)
-
-    return encode
 
 
 def _moment(value: Value, out: bytearray) -> None:

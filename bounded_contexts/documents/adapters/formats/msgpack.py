@@ -18,6 +18,7 @@ from bounded_contexts.documents.domain.fitting import is_whole, moment, nearest
 from bounded_contexts.documents.domain.values import Document, Plain, Records, Single, Tagged, Value, in_order
 
 EXTENSION: Final = "msgpack:"  # and the number of its type, in `Tagged`
+CODE: Final = re.compile(r"0|-?[1-9][0-9]{0,2}")
 KINDS: Final = frozenset(
     {
         EXTENSION,
@@ -195,6 +196,17 @@ def _extension(code: int, data: bytes) -> Value:
     return Tagged(f"{EXTENSION}{code}", data)
 
 
+def _extended(value: Tagged) -> msgpack.ExtType:
+    """Return what `_extension` has read. Raise `Unreadable` for what a document has marked so and is none."""
+    code = value.tag.removeprefix(EXTENSION)
+    if not CODE.fullmatch(code) or not -128 <= int(code) <= 127 or not isinstance(value.value, bytes):
+        raise Unreadable(
+            "bad_mark", "the tag of an extension is msgpack: and a number from -128 to 127, its value is bytes"
+        )
+    # `ExtType` itself refuses the codes below 0, which the specification keeps for types to come.
+    return tuple.__new__(msgpack.ExtType, (int(code), value.value))
+
+
 def _with_times(value: Value) -> Value:
     if isinstance(value, dict):
         return {_with_times(key): _with_times(each) for key, each in value.items()}
@@ -330,7 +342,7 @@ class _Packing:
             since = value - EPOCH
             return msgpack.Timestamp(since.days * 86_400 + since.seconds, since.microseconds * 1000)
         elif isinstance(value, Tagged) and value.tag.startswith(EXTENSION):
-            return msgpack.ExtType(int(value.tag.removeprefix(EXTENSION)), value.value)
+            return _extended(value)
         raise TypeError(type(value))
 
 

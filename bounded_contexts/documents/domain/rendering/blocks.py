@@ -7,7 +7,15 @@ from typing import Literal
 from bounded_contexts.documents.domain.rendering.barcodes import ErrorCorrection, Symbology
 from bounded_contexts.documents.domain.rendering.charts import Chart
 from bounded_contexts.documents.domain.rendering.formulas import Formula
-from bounded_contexts.documents.domain.rendering.sheets import ColumnOnSheet, OnSheet, SheetsOf
+from bounded_contexts.documents.domain.rendering.sheet_places import Area, Place
+from bounded_contexts.documents.domain.rendering.sheets import (
+    ColumnOnSheet,
+    FormatRule,
+    OnSheet,
+    Print,
+    SheetsOf,
+    Validation,
+)
 from bounded_contexts.documents.domain.rendering.vectors import Vector
 from bounded_contexts.documents.domain.values import Value
 
@@ -290,6 +298,23 @@ class Barcode:
     align: Align = "left"
 
 
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A sheet of a workbook whose cells stand where they are said to, row by row. Widths of columns in points; panes are
+    frozen above and left of `freeze`."""
+
+    name: str
+    cells: Mapping[Place, Cell]
+    merges: tuple[Area, ...] = ()
+    widths: Mapping[int, float] = field(default_factory=dict)
+    names: Mapping[str, Area] = field(default_factory=dict)
+    freeze: Place | None = None
+    hidden: bool = False
+    rules: tuple[tuple[Area, FormatRule], ...] = ()
+    validations: tuple[tuple[Area, Validation], ...] = ()
+    print: Print = field(default_factory=Print)
+
+
 Block = (
     Heading
     | Paragraph
@@ -306,6 +331,7 @@ Block = (
     | Anchor
     | Group
     | Columns
+    | Sheet
 )
 
 

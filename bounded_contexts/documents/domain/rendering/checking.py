@@ -7,7 +7,7 @@ from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import Page
 from bounded_contexts.documents.domain.rendering.checking_graphics import drawn_problems
 from bounded_contexts.documents.domain.rendering.checking_layout import layout_problems
-from bounded_contexts.documents.domain.rendering.checking_sheets import sheet_problems
+from bounded_contexts.documents.domain.rendering.checking_sheets import sheet_block_problems, sheet_problems
 from bounded_contexts.documents.domain.rendering.expressions import expression, path_of, template
 from bounded_contexts.documents.domain.rendering.functions import moment_of
 from bounded_contexts.documents.domain.rendering.images import decoded, pixels
@@ -20,6 +20,7 @@ from bounded_contexts.documents.domain.values import Value, escaped
 
 ROOM: Final = 72.0  # points that margins leave at least, each way
 _EXPRESSIONS: Final = ("value", "test", "when", "category", "x")
+_BY_KIND: Final = {"barcode": drawn_problems, "chart": drawn_problems, "sheet": sheet_block_problems}
 _STYLES: Final = ("style", "titleStyle")
 _CELLS: Final = ("rows", "headerRows", "footer")
 _NO_CELL: Final = ("each", "default", "first", "even")
@@ -74,8 +75,8 @@ class _Checking:
             yield from sheet_problems(value, pointer)
         elif "blocks" in value and "value" in value:
             yield Problem(pointer, "not_allowed", "a cell or column has either a value or blocks")
-        elif kind in ("barcode", "chart"):
-            yield from drawn_problems(value, pointer)
+        elif kind in _BY_KIND:
+            yield from _BY_KIND[kind](value, pointer)
         elif kind == "section":
             yield from self.page(value.get("page", {}), f"{pointer}/page")
         elif kind in ("number", "currency", "percent", "date"):

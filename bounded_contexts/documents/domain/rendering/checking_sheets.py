@@ -1,7 +1,7 @@
 """What JSON Schema cannot say of formulas and of what is for workbooks."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -9,8 +9,12 @@ from bounded_contexts.documents.domain.rendering.column_formulas import order
 from bounded_contexts.documents.domain.rendering.formulas import Formula, formula
 from bounded_contexts.documents.domain.rendering.functions import moment_of
 from bounded_contexts.documents.domain.rendering.problems import BadExpression, Problem
+from bounded_contexts.documents.domain.rendering.sheet_places import Place, area_of, in_order, place_of
 from bounded_contexts.documents.domain.rendering.spans import size_of
 
+ROWS: Final = 100_000  # of a sheet whose cells are said one by one
+COLUMNS: Final = 200
+MERGED: Final = 1_000  # cells that become one
 LIST: Final = 255  # characters that all values of a list have together, with a comma between two
 _CELL = re.compile(r"[A-Za-z]{1,3}[0-9]{1,7}|[rRcC]([0-9]+([rRcC][0-9]*)?)?")  # what a name may not look like
 _NEEDS: Final = {"cell": ("style",), "contains": ("style", "value"), "duplicate": ("style",), "scale": ("colors",)}
@@ -43,8 +47,13 @@ def _as_object(table: dict[str, Any], pointer: str) -> Iterator[Problem]:
 
 
 def _name(given: dict[str, Any], pointer: str) -> Iterator[Problem]:
-    if _CELL.fullmatch(given.get("name", "")):
-        yield Problem(f"{pointer}/name", "bad_form", "a name does not look like a cell")
+    if not _is_name(given.get("name", "free")):
+        yield Problem(f"{pointer}/name", "bad_form", "a name does not look like a cell, or begin with ref_")
+
+
+def _is_name(name: str) -> bool:
+    """Return whether a name is free: what runs refer to is called `ref_` and its id."""
+    return not _CELL.fullmatch(name) and not name.lower().startswith("ref_")
 
 
 def _formulas(columns: list[dict[str, Any]], pointer: str) -> Iterator[Problem]:
@@ -54,7 +63,7 @@ def _formulas(columns: list[dict[str, Any]], pointer: str) -> Iterator[Problem]:
             yield Problem(f"{pointer}/{number}/key", "not_allowed", "another column has this key")
     formulas: list[Formula | None] = []
     for number, column in enumerate(columns):
-        found, problem = _formula(column, places)
+        found, problem = _formula(column, places, is_column=True)
         formulas.append(found)
         if problem:
             yield Problem(f"{pointer}/{number}/formula", "bad_formula", problem)
@@ -64,8 +73,8 @@ def _formulas(columns: list[dict[str, Any]], pointer: str) -> Iterator[Problem]:
         yield Problem(pointer, "bad_formula", "formulas of columns refer to each other in a circle")
 
 
-def _formula(column: dict[str, Any], places: dict[str, int]) -> tuple[Formula | None, str]:
-    """A column's formula, None for one that cannot be used, and what is wrong with it."""
+def _formula(column: dict[str, Any], places: dict[str, int], *, is_column: bool = False) -> tuple[Formula | None, str]:
+    """The formula of a column or cell, None for one that cannot be used, and what is wrong with it."""
     if "formula" not in column:
         return None, ""
     try:
@@ -75,7 +84,7 @@ def _formula(column: dict[str, Any], places: dict[str, int]) -> tuple[Formula | 
     unknown = sorted(found.columns - set(places))
     if unknown:
         return None, f"no column has the key {unknown[0][:40]}"
-    if "value" not in column and (found.compute is None or found.areas):
+    if "value" not in column and (found.compute is None or (found.areas and is_column)):
         return found, "this is not worked out here: say its value too"
     if "blocks" in column:
         return found, "a column has either a formula or blocks"
@@ -116,3 +125,55 @@ def _validation(given: dict[str, Any], pointer: str) -> Iterator[Problem]:
         is_day = isinstance(moment_of(given[name]), date)
         if is_day != (kind == "date") or (kind != "date" and isinstance(given[name], str)):
             yield Problem(f"{pointer}/{name}", "wrong_type", "a date for a date, a number for others")
+
+
+def sheet_block_problems(block: dict[str, Any], pointer: str) -> Iterator[Problem]:
+    """Yield what is wrong with a sheet whose cells are said one by one."""
+    formulas: dict[Place, Formula] = {}
+    for name, cell in block["cells"].items():
+        here = f"{pointer}/cells/{name}"
+        if not _is_within(name):
+            yield Problem(here, "out_of_range", f"a cell is in {COLUMNS} columns and {ROWS} rows")
+        elif isinstance(cell, dict) and "formula" in cell:
+            found, problem = _formula(cell, {})
+            if problem:
+                yield Problem(f"{here}/formula", "bad_formula", problem)
+            if found is not None:
+                formulas[place_of(name)] = found
+    yield from _circle(formulas, f"{pointer}/cells")
+    yield from _merges(block.get("merges", ()), f"{pointer}/merges")
+    for name in block.get("names", {}):
+        if not _is_name(name):
+            yield Problem(f"{pointer}/names/{name}", "bad_form", "a name does not look like a cell, or begin with ref_")
+    for number, rule in enumerate(block.get("rules", ())):
+        yield from _rule(rule, f"{pointer}/rules/{number}")
+    for number, validation in enumerate(block.get("validations", ())):
+        yield from _validation(validation, f"{pointer}/validations/{number}")
+
+
+def _circle(formulas: dict[Place, Formula], pointer: str) -> Iterator[Problem]:
+    try:
+        in_order(formulas)
+    except RecursionError:
+        yield Problem(pointer, "bad_formula", "formulas refer to each other in a circle")
+    except OverflowError:
+        yield Problem(pointer, "limit_exceeded", "formulas look at too many cells")
+
+
+def _merges(merges: Sequence[str], pointer: str) -> Iterator[Problem]:
+    taken: set[Place] = set()
+    for number, name in enumerate(merges):
+        area = area_of(name)
+        rows, columns = area.bottom - area.top + 1, area.right - area.left + 1
+        if not 2 <= rows * columns <= MERGED or area.bottom >= ROWS or area.right >= COLUMNS:
+            yield Problem(f"{pointer}/{number}", "out_of_range", f"2 to {MERGED} cells become one")
+            continue
+        places = {(area.top + at // columns, area.left + at % columns) for at in range(rows * columns)}
+        if places & taken:
+            yield Problem(f"{pointer}/{number}", "not_allowed", "these cells are part of another one already")
+        taken |= places
+
+
+def _is_within(name: str) -> bool:
+    row, column = place_of(name)
+    return row < ROWS and column < COLUMNS

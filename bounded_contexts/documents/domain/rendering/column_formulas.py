@@ -59,7 +59,7 @@ class ColumnFormulas:
 
 def shortened(value: Value) -> Value:
     """Return what a formula gives as programs keep it: 15 digits of a number."""
-    return plain(_DIGITS.plus(value)) if isinstance(value, Decimal) else value
+    return plain(_DIGITS.plus(value).normalize()) if isinstance(value, Decimal) else value
 
 
 def order(formulas: Sequence[Formula | None], places: Mapping[str, int]) -> list[int]:

@@ -36,6 +36,7 @@ from bounded_contexts.documents.domain.rendering.drawn import barcode, image
 from bounded_contexts.documents.domain.rendering.expressions import each_of, expression, named, path_of, truth
 from bounded_contexts.documents.domain.rendering.functions import Context
 from bounded_contexts.documents.domain.rendering.images import Pictures
+from bounded_contexts.documents.domain.rendering.sheet_blocks import Sheets
 from bounded_contexts.documents.domain.rendering.styles import Styles, page_of, points
 from bounded_contexts.documents.domain.rendering.tables import Tables
 from bounded_contexts.documents.domain.rendering.telling import Telling
@@ -95,6 +96,7 @@ class _Resolving:
         self._styles = styles
         self._base = styles.over(Style(), "base" if "base" in document.get("styles", {}) else None)
         self._charts = Charts(self._texts)
+        self._sheets = Sheets(self._texts, telling, self._base)
         self._tables = Tables(self._texts, telling, self._base, self._nested)
         self._blocks = 0
         self._lists = 0
@@ -248,6 +250,9 @@ class _Resolving:
                 return group(block, self._nested, self._telling, pointer)
             case "columns":
                 return columns(block, self._nested, self._telling, pointer)
+            case "sheet":
+                self._telling.uses("sheet")
+                return self._sheets.sheet(block, pointer)
             case "image" | "chart" | "barcode":
                 return self._figure(block, pointer)
             case "rule" | "spacer" | "pageBreak":

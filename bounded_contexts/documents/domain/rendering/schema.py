@@ -29,7 +29,7 @@ from bounded_contexts.documents.domain.rendering.schema_parts import a_list as _
 from bounded_contexts.documents.domain.rendering.schema_parts import an_object as _object
 from bounded_contexts.documents.domain.rendering.schema_parts import integer as _integer
 from bounded_contexts.documents.domain.rendering.schema_parts import ref as _ref
-from bounded_contexts.documents.domain.rendering.schema_sheets import XLSX_OUTPUT
+from bounded_contexts.documents.domain.rendering.schema_sheets import SHEET, XLSX_OUTPUT
 from bounded_contexts.documents.domain.rendering.schema_tables import TABLE, TABLE_DEFS
 from bounded_contexts.documents.domain.rendering.standards import PDF_OUTPUT
 
@@ -99,6 +99,7 @@ _BLOCKS: Final[dict[str, Schema]] = {
     "toc": _object({"title": _ref("text"), "levels": _list(_integer(1, 6), 2, 2), "style": _ref("style")}),
     "barcode": BARCODE,
     "chart": CHART,
+    "sheet": SHEET,
     **LAYOUT_BLOCKS,
     "if": _object({"test": _ref("expression"), "then": _ref("body"), "else": _ref("body")}, "test", "then"),
     "repeat": _object({"each": STRING, "as": NAME, "body": _ref("body")}, "each", "as", "body"),
@@ -106,7 +107,9 @@ _BLOCKS: Final[dict[str, Schema]] = {
 for _named in WITH_ID:
     _BLOCKS[_named]["properties"]["id"] = NAMED
 BLOCKS: Final = tuple(_BLOCKS)
-NESTED_BLOCKS: Final = tuple(name for name in BLOCKS if name not in ("pageBreak", "section", "toc", "captions"))
+NESTED_BLOCKS: Final = tuple(
+    name for name in BLOCKS if name not in ("pageBreak", "section", "sheet", "toc", "captions")
+)
 FURNITURE_BLOCKS: Final = ("paragraph", "image", "rule", "spacer", "columns")
 
 

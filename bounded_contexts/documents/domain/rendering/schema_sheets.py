@@ -5,7 +5,9 @@ from typing import Final
 from bounded_contexts.documents.domain.rendering.schema_parts import (
     BOOLEAN,
     COLOR,
+    LENGTH,
     STRING,
+    TEXTS,
     Schema,
     a_list,
     an_object,
@@ -70,3 +72,45 @@ COLUMN_ON_SHEET: Final[Schema] = an_object(
     }
 )
 XLSX_OUTPUT: Final[Schema] = an_object({"sheets": {"enum": list(SHEETS)}})
+
+
+def _of_area(given: Schema) -> Schema:
+    """The same, for cells that it names."""
+    return {**given, "properties": {"cells": _AREA, **given["properties"]}, "required": ["cells", *given["required"]]}
+
+
+_CELL: Final = {"type": "string", "pattern": "^[A-Z]{1,3}[1-9][0-9]{0,6}$"}
+_AREA: Final = {"type": "string", "pattern": "^[A-Z]{1,3}[1-9][0-9]{0,6}(:[A-Z]{1,3}[1-9][0-9]{0,6})?$"}
+_ANY: Final = ["string", "number", "boolean", "null", "object"]
+SHEET: Final[Schema] = an_object(
+    {
+        "name": {"type": "string", "minLength": 1, "maxLength": 255},
+        "cells": {
+            "type": "object",
+            "maxProperties": 100_000,
+            "propertyNames": _CELL,
+            "additionalProperties": an_object(
+                {"value": ref("expression"), "formula": FORMULA, "style": ref("style")}, type=_ANY, maxLength=TEXTS
+            ),
+        },
+        "merges": a_list(_AREA, 10_000),
+        "widths": {
+            "type": "object",
+            "maxProperties": 1_000,
+            "propertyNames": {"type": "string", "pattern": "^[A-Z]{1,3}$"},
+            "additionalProperties": LENGTH,
+        },
+        "names": {
+            "type": "object",
+            "maxProperties": 1_000,
+            "propertyNames": NAMED,
+            "additionalProperties": _AREA,
+        },
+        "freeze": _CELL,
+        "hidden": BOOLEAN,
+        "rules": a_list(_of_area(_RULE), 1_000),
+        "validations": a_list(_of_area(_VALIDATION), 1_000),
+        "print": PRINT,
+    },
+    "cells",
+)

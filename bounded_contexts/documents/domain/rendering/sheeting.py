@@ -5,7 +5,7 @@ from typing import Any
 
 from bounded_contexts.documents.domain.rendering.blocks import Style
 from bounded_contexts.documents.domain.rendering.functions import moment_of
-from bounded_contexts.documents.domain.rendering.sheets import ColumnOnSheet, OnSheet, Print, Rule, Validation
+from bounded_contexts.documents.domain.rendering.sheets import ColumnOnSheet, FormatRule, OnSheet, Print, Validation
 from bounded_contexts.documents.domain.rendering.texts import Texts
 
 
@@ -42,18 +42,20 @@ def column_on_sheet(given: Mapping[str, Any], texts: Texts) -> ColumnOnSheet:
         given.get("hidden", False),
         given.get("numberFormat"),
         given.get("name"),
-        tuple([_rule(each, texts) for each in given.get("rules", ())]),
-        _validation(given["validation"], texts) if "validation" in given else None,
+        tuple([rule_of(each, texts) for each in given.get("rules", ())]),
+        validation_of(given["validation"], texts) if "validation" in given else None,
     )
 
 
-def _rule(given: Mapping[str, Any], texts: Texts) -> Rule:
+def rule_of(given: Mapping[str, Any], texts: Texts) -> FormatRule:
+    """Return a rule."""
     values = given.get("values", (given["value"],) if "value" in given else ())
     style = texts.styles.over(Style(), given["style"]) if "style" in given else None
-    return Rule(given["kind"], style, given.get("operator", "="), tuple(values), tuple(given.get("colors", ())))
+    return FormatRule(given["kind"], style, given.get("operator", "="), tuple(values), tuple(given.get("colors", ())))
 
 
-def _validation(given: Mapping[str, Any], texts: Texts) -> Validation:
+def validation_of(given: Mapping[str, Any], texts: Texts) -> Validation:
+    """Return a validation."""
     least, most = given.get("min"), given.get("max")
     if given["kind"] == "date":
         least, most = moment_of(least), moment_of(most)

@@ -15,7 +15,7 @@ VALIDATED: Final = ("list", "integer", "decimal", "date", "length")
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class FormatRule:
     """A format that a program gives to the cells that it holds for. `colors` are those of a scale or a bar."""
 
     kind: Literal["cell", "contains", "duplicate", "top", "bottom", "scale", "bar"]
@@ -44,7 +44,7 @@ class ColumnOnSheet:
     hidden: bool = False
     code: str | None = None
     name: str | None = None
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[FormatRule, ...] = ()
     validation: Validation | None = None
 
 
