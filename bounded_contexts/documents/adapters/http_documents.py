@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from bounded_contexts.documents.adapters.document_bodies import (
+    ABSENT,
     NEW_DOCUMENT,
     TO_PREVIEW,
     TO_VALIDATE,
@@ -33,10 +34,13 @@ from bounded_contexts.documents.adapters.document_bodies import (
 from bounded_contexts.documents.adapters.downloads import download
 from bounded_contexts.documents.adapters.http_taking_in import IdempotencyKey
 from bounded_contexts.documents.adapters.negotiation import attachment, kept_name
+from bounded_contexts.documents.adapters.template_instructions import Templated, packed
 from bounded_contexts.documents.application import discarding
 from bounded_contexts.documents.application.delivering import document_for, file_for, linked_file
 from bounded_contexts.documents.application.document_ports import DocumentPorts, Renderer
 from bounded_contexts.documents.application.requesting import Instructions, request_own
+from bounded_contexts.documents.application.template_ports import TemplatePorts
+from bounded_contexts.documents.application.templates import content_of, version_for
 from bounded_contexts.documents.domain.document import Document, File
 from bounded_contexts.documents.domain.document_commands import requested_document_id
 from bounded_contexts.documents.domain.rendering.fidelity import Target
@@ -73,6 +77,8 @@ A_PART: Final[dict[int | str, dict[str, Any]]] = {
     304: {"description": "You have it: `If-None-Match`."},
 }
 
+OBJECTS = ("document", "data")  # of bodies, which workers read
+
 T = TypeVar("T", NewDocument, ToValidate, ToPreview)
 
 
@@ -89,7 +95,7 @@ def content_path(document_id: UUID) -> str:
     return f"/api/v1{DOCUMENTS_PATH}/{document_id}/content"
 
 
-def document_routes(ports: DocumentPorts, looked: Looked) -> APIRouter:
+def document_routes(ports: DocumentPorts, looked: Looked, templates: TemplatePorts) -> APIRouter:
     """Return the routes of documents that are rendered."""
     routes = APIRouter(prefix=DOCUMENTS_PATH, tags=["documents"], responses=problems(401, 404, 422, 503))
 
@@ -123,7 +129,7 @@ def document_routes(ports: DocumentPorts, looked: Looked) -> APIRouter:
             user_id=user.id,
             target=asked.format,
             name=_stem(asked.filename, asked.format),
-            content=bytes(asked.document),
+            content=await _instructions(asked, templates),
             lifetime=ports.terms.lifetime,
         )
         found = await request_own(instructions, ports)
@@ -243,9 +249,22 @@ async def _read(request: Request, decode: Callable[[bytes], T]) -> T:
         read = decode(await request.body())
     except (msgspec.MsgspecError, RecursionError) as error:
         raise unreadable(error) from None
-    if bytes(memoryview(read.document)[:1]) != b"{":
-        raise Refused("validation_failed", "Expected `object` - at `$.document`")
+    for name in OBJECTS:
+        if bytes(memoryview(getattr(read, name, ABSENT))[:1]) not in (b"{", b""):
+            raise Refused("validation_failed", f"Expected `object` - at `$.{name}`")
     return read
+
+
+async def _instructions(asked: NewDocument, templates: TemplatePorts) -> bytes:
+    """Return what is to be rendered: the document, or the template as it is now with its data. Raise `NotFound`, `Refused`."""
+    if asked.template is None:
+        return bytes(asked.document)
+    name, version = await version_for(asked.template, templates)
+    if version.kind not in ("json", asked.format):
+        raise Refused("wrong_target", f"a template that is {version.kind.upper()} makes {version.kind.upper()}")
+    content = await content_of(name, version, templates)
+    data = bytes(asked.data) or b"{}"
+    return packed(Templated(content, data, asked.locale, asked.time_zone, asked.strictness))
 
 
 async def _pieces(document: msgspec.Raw) -> AsyncIterator[bytes]:
