@@ -354,7 +354,8 @@ class TestProperties:
 
     def test_bad_escapes_and_second_names_are_refused(self) -> None:
         assert refused(b"a=\\u12\n", "properties").more["line"] == "1"
-        assert refused(b"a=1\na=2\n", "properties").code == "duplicate_key"
+        twice = refused(b"a=1\n# two\nb=1\na=2\n", "properties")
+        assert (twice.code, twice.more["line"]) == ("duplicate_key", "4")
 
 
 class TestXlsx:

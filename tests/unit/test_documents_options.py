@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bounded_contexts.documents.adapters.catalogue import FORMATS
+from bounded_contexts.documents.adapters.formats.charset_labels import CODECS
 from bounded_contexts.documents.adapters.formats.conversion import Conversion
 from bounded_contexts.documents.domain.errors import Unreadable, Unwritable
 from bounded_contexts.documents.domain.options import Options
@@ -27,6 +28,17 @@ VALUES = st.recursive(
 
 def written(value: Value, format_: str, options: Options) -> bytes:
     return b"".join(FORMATS[format_].write(Single(value), Conversion(options)))
+
+
+class TestCharsets:
+    @pytest.mark.parametrize("label", CODECS)
+    def test_labels_of_the_encoding_standard_are_names(self, label: str) -> None:
+        text = "a\n1\n".encode(CODECS[label])
+
+        assert value_of(text, "csv", charset=label.upper()) == [{"a": "1"}]
+
+    def test_a_label_means_what_browsers_mean_by_it(self) -> None:
+        assert value_of("a\n①\n".encode("cp932"), "csv", charset="x-sjis") == [{"a": "①"}]
 
 
 class TestForExcel:

@@ -18,6 +18,7 @@ from bounded_contexts.documents.adapters.document_bodies import (
     DocumentPage,
     FindingsAnswer,
     LinkAnswer,
+    NewDocument,
     document_answer,
     document_summary,
     filename_of,
@@ -30,10 +31,13 @@ from bounded_contexts.documents.adapters.document_bodies import (
 from bounded_contexts.documents.adapters.downloads import download
 from bounded_contexts.documents.adapters.http_taking_in import IdempotencyKey
 from bounded_contexts.documents.adapters.negotiation import attachment, kept_name
+from bounded_contexts.documents.adapters.template_instructions import Templated, packed
 from bounded_contexts.documents.application import discarding
 from bounded_contexts.documents.application.delivering import document_for, file_for, linked_file
 from bounded_contexts.documents.application.document_ports import DocumentPorts, Renderer
 from bounded_contexts.documents.application.requesting import Instructions, request_own
+from bounded_contexts.documents.application.template_ports import TemplatePorts
+from bounded_contexts.documents.application.templates import content_of, version_for
 from bounded_contexts.documents.domain.document import Document, File
 from bounded_contexts.documents.domain.document_commands import requested_document_id
 from bounded_contexts.documents.domain.rendering.fidelity import Target
@@ -56,7 +60,7 @@ from infra.http import (
 )
 from infra.positions import comes_true
 from shared_kernel.blobs import BlobName
-from shared_kernel.errors import Unsupported
+from shared_kernel.errors import Refused, Unsupported
 from shared_kernel.permissions import require
 
 RENDER = "documents:render"
@@ -86,7 +90,7 @@ def content_path(document_id: UUID) -> str:
     return f"/api/v1{DOCUMENTS_PATH}/{document_id}/content"
 
 
-def document_routes(ports: DocumentPorts, looked: Looked) -> APIRouter:
+def document_routes(ports: DocumentPorts, looked: Looked, templates: TemplatePorts) -> APIRouter:
     """Return the routes of documents that are rendered."""
     routes = APIRouter(prefix=DOCUMENTS_PATH, tags=["documents"], responses=problems(401, 404, 422, 503))
 
@@ -120,7 +124,7 @@ def document_routes(ports: DocumentPorts, looked: Looked) -> APIRouter:
             user_id=user.id,
             target=asked.format,
             name=_stem(asked.filename, asked.format),
-            content=bytes(asked.document),
+            content=await _instructions(asked, templates),
             lifetime=ports.terms.lifetime,
         )
         found = await request_own(instructions, ports)
@@ -240,6 +244,18 @@ async def _read(request: Request, decode: Callable[[bytes], T]) -> T:
         return decode(await request.body())
     except (msgspec.MsgspecError, RecursionError) as error:
         raise unreadable(error) from None
+
+
+async def _instructions(asked: NewDocument, templates: TemplatePorts) -> bytes:
+    """Return what is to be rendered: the document, or the template as it is now with its data. Raise `NotFound`, `Refused`."""
+    if asked.template is None:
+        return bytes(asked.document)
+    name, version = await version_for(asked.template, templates)
+    if version.kind not in ("json", asked.format):
+        raise Refused("wrong_target", f"a template that is {version.kind.upper()} makes {version.kind.upper()}")
+    content = await content_of(name, version, templates)
+    data = bytes(asked.data) or b"{}"
+    return packed(Templated(content, data, asked.locale, asked.time_zone, asked.strictness))
 
 
 async def _pieces(document: msgspec.Raw) -> AsyncIterator[bytes]:

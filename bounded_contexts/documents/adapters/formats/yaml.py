@@ -17,6 +17,7 @@ from bounded_contexts.documents.adapters.formats.json import KINDS as JSON_KINDS
 from bounded_contexts.documents.adapters.formats.json import merged
 from bounded_contexts.documents.adapters.formats.yaml_11 import plain as plain_11
 from bounded_contexts.documents.adapters.formats.yaml_by_json import by_json
+from bounded_contexts.documents.adapters.formats.yaml_directives import handles, silent
 from bounded_contexts.documents.adapters.formats.yaml_parts import Parts
 from bounded_contexts.documents.adapters.formats.yaml_write import KINDS, write
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, quoted
@@ -34,7 +35,6 @@ WORDS: Final[dict[str, Value]] = {
 _NO_BEGINNING: Final = ("-\t", "?\t", "---\t", "@", "`")  # of no scalar: the parser takes these for text
 _TAGS: Final = "tag:yaml.org,2002:"
 Plain = Callable[[str], Value]  # what a plain scalar stands for
-_HANDLES = re.compile(rb"^%TAG[ \t]+(!(?:[\w-]*!)?)[ \t]+(\S+)", re.MULTILINE)
 
 
 def read(source: BinaryIO, conversion: Conversion) -> Document:
@@ -93,7 +93,8 @@ class Unended(Unreadable):
 def _tree(text: bytes, line: int) -> Any:
     """Return the parser's tree. Raise `Unreadable`; `line` is how many lines are before the text."""
     try:
-        return ryml.parse_in_arena(text)
+        with silent():
+            return ryml.parse_in_arena(text)
     except ryml.ExceptionBasic as error:
         found = getattr(error, "errdata_parse", None)
         why = error.msg.splitlines()[0]
@@ -112,7 +113,8 @@ class _Reading:
         self._conversion = conversion
         self.limits = conversion.limits
         self._is_quick = conversion.options.yaml != "1.1"
-        self._walk = _Walk(conversion, _Tags(text, meaning, keeps=conversion.options.tags == "keep"), meaning)
+        self._tags = _Tags(text, meaning, keeps=conversion.options.tags == "keep")
+        self._walk = _Walk(conversion, self._tags, meaning)
 
     def quickly(self, tree: Any, text: bytes) -> Value:
         """Return the value, if the quick way is for it and it is not null, else None."""
@@ -136,8 +138,11 @@ class _Reading:
         if _is_empty(tree):
             return []
         self._walk.tree = tree
-        root = tree.root_id()
-        return [self._walk.value(node, 0) for node in (self._walk.children(root) if tree.is_stream(root) else (root,))]
+        root, found = tree.root_id(), list[Value]()
+        for number, node in enumerate(self._walk.children(root) if tree.is_stream(root) else (root,)):
+            self._tags.begin(number)
+            found.append(self._walk.value(node, 0))
+        return found
 
 
 def _is_empty(tree: Any) -> bool:
@@ -150,7 +155,12 @@ class _Tags:
     def __init__(self, text: bytes, meaning: Plain, *, keeps: bool) -> None:
         self._keeps = keeps
         self._meaning = meaning
-        self._handles = {handle.decode(): prefix.decode() for handle, prefix in _HANDLES.findall(text)}
+        self._said = handles(text)
+        self._handles: dict[str, str] = {}
+
+    def begin(self, number: int) -> None:
+        """Say which document of the text is read next."""
+        self._handles = self._said[number] if number < len(self._said) else {}
 
     def full(self, tag: str) -> str:
         """Return the tag with its handle resolved; those of YAML itself as `!!name`."""
