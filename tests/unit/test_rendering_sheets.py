@@ -174,3 +174,11 @@ def test_an_object_has_no_groups_and_no_cells_that_reach_over_others() -> None:
 @pytest.mark.parametrize("target", TARGETS)
 def test_sheets_are_the_same_bytes_each_time_and_tables_elsewhere(target: Any) -> None:
     assert rendered(stock(), target)[0] == rendered(stock(), target)[0]
+
+
+@pytest.mark.parametrize("part", ["header", "footer"])
+def test_an_ampersand_before_any_letter_is_text_in_headers_and_footers(part: str) -> None:
+    text = "R&G, &[Picture], &D"
+    sheet = book(source({"type": "rule"}, **{part: {"default": [{"type": "paragraph", "text": text}]}})).active
+
+    assert getattr(sheet, f"odd{part.title()}").left.text == text.replace("&", "&&")

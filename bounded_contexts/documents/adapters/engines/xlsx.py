@@ -147,10 +147,9 @@ class _Workbook:
         short = sorted((round(page.width), round(page.height)))
         self._sheet.set_paper(PAPERS.get((short[0], short[1]), 0))
         self._sheet.set_margins(page.left / 72, page.right / 72, page.top / 72, page.bottom / 72)
-        if header := codes(self._section.header):
-            self._sheet.set_header(header)
-        if footer := codes(self._section.footer):
-            self._sheet.set_footer(footer)
+        # set_header and set_footer would take the && of an & for a code: R&G is no picture, and none of both is left out
+        self._sheet.header, self._sheet.footer = codes(self._section.header), codes(self._section.footer)
+        self._sheet.header_footer_changed = bool(self._sheet.header or self._sheet.footer)
 
     def _free(self, name: str | None) -> str:
         wanted = "".join(["_" if each in "[]:*?/\\" or not each.isprintable() else each for each in name or ""]).strip(
