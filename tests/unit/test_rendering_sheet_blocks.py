@@ -173,3 +173,13 @@ def test_what_is_no_sheet_is_refused_with_its_place(more: dict[str, Any], wrong:
 def test_a_sheet_is_the_same_bytes_each_time_and_may_be_empty(target: Target) -> None:
     assert rendered(made(), target)[0] == rendered(made(), target)[0]
     assert rendered(source({"type": "sheet", "cells": {}}), target)[0]
+
+
+def test_texts_that_double_from_cell_to_cell_end_in_an_error() -> None:
+    cells = {"A1": "0123456789"} | {f"A{row}": {"formula": f"=A{row - 1}&A{row - 1}"} for row in range(2, 60)}
+
+    text = pdf_text(
+        source({"type": "sheet", "name": "Grown", "cells": cells, "widths": {"A": "80mm"}}, strictness="ignore")
+    )
+
+    assert "#VALUE!" in text

@@ -226,10 +226,14 @@ def _part(arguments: list[Lazy], kind: str) -> str:
 
 
 def _joined(arguments: list[Lazy]) -> str:
-    text = "".join([shown(each()) for each in arguments])
-    if len(text) > TEXT:
+    return together([shown(each()) for each in arguments])
+
+
+def together(texts: list[str]) -> str:
+    """Return the texts as one. Raise `FormulaError` for more than a cell holds."""
+    if sum(map(len, texts)) > TEXT:
         raise FormulaError("#VALUE!")
-    return text
+    return "".join(texts)
 
 
 def _is(test: Callable[[Value], bool]) -> Callable[[list[Lazy]], bool]:

@@ -24,6 +24,7 @@ from bounded_contexts.documents.domain.rendering.formula_functions import (
     number,
     powered,
     shown,
+    together,
 )
 from bounded_contexts.documents.domain.rendering.functions import EXACT
 from bounded_contexts.documents.domain.rendering.problems import BadExpression
@@ -263,7 +264,7 @@ def _operation(mark: str, left: Compiled, right: Compiled) -> Compiled:
         one, other = left(scope), right(scope)
         match mark:
             case "&":
-                return shown(one) + shown(other)
+                return together([shown(one), shown(other)])
             case "+":
                 return EXACT.add(number(one), number(other))
             case "-":
