@@ -160,3 +160,18 @@ def test_one_huge_word_and_a_cell_higher_than_a_page_end_soon() -> None:
     rendered(json.dumps(json.loads(data)).encode(), "pdf")
 
     assert time.monotonic() - began < 60
+
+
+@pytest.mark.parametrize("kind", ["include", "columns", "chart", "table", "barcode", "sheet", "currency", ["include"]])
+def test_objects_that_only_look_like_blocks_are_refused_as_expressions(kind: Any) -> None:
+    given = {"type": kind}
+    partials = {"p": [{"type": "include", "partial": "q", "with": {"a": given}}], "q": [{"type": "rule"}]}
+    found = problems(source({"type": "if", "test": given, "then": []}, partials=partials))
+
+    assert found == {"/partials/p/0/with/a": "bad_expression", "/body/0/test": "bad_expression"}
+
+
+def test_what_is_the_authors_own_may_look_like_a_block() -> None:
+    own = {"type": "paragraph", "text": "a", "x-own": {"type": "include"}}
+
+    check(source(own, partials={"p": [own]}))

@@ -22,6 +22,7 @@ ROOM: Final = 72.0  # points that margins leave at least, each way
 _EXPRESSIONS: Final = ("value", "test", "when", "category", "x")
 _BY_KIND: Final = {"barcode": drawn_problems, "chart": drawn_problems, "sheet": sheet_block_problems}
 _STYLES: Final = ("style", "titleStyle")
+_ELSEWHERE: Final = (("image", "data"), ("include", "with"))  # what other checks look at
 _CELLS: Final = ("rows", "headerRows", "footer")
 _NO_CELL: Final = ("each", "default", "first", "even")
 
@@ -84,7 +85,7 @@ class _Checking:
         for name, each in value.items():
             if name.startswith("x-") or (name in _STYLES and isinstance(each, str)):
                 yield from self.style(each, f"{pointer}/{name}") if name in _STYLES else ()
-            elif name != "formula" and not (kind == "image" and name == "data"):
+            elif name != "formula" and (kind, name) not in _ELSEWHERE:
                 yield from self.walk(each, f"{pointer}/{escaped(name)}", name)
 
     def _string(self, value: str, pointer: str, key: str) -> Iterator[Problem]:

@@ -41,9 +41,13 @@ class _Checking:
                     yield from self.walk(each, f"{pointer}/{escaped(name)}")
 
     def _object(self, value: dict[str, Any], pointer: str) -> Iterator[Problem]:
-        if value.get("type") == "include":
+        if _is_include(value):
             yield from self._include(value, pointer)
-        elif value.get("type") == "columns" and len(value.get("widths", value["items"])) != len(value["items"]):
+        elif (
+            value.get("type") == "columns"
+            and "items" in value
+            and len(value.get("widths", value["items"])) != len(value["items"])
+        ):
             yield Problem(f"{pointer}/widths", "not_allowed", "columns have as many widths as items, or none")
         yield from self._run(value, pointer)
 
@@ -76,7 +80,12 @@ def _objects(value: Value) -> Iterator[dict[str, Any]]:
 
 
 def _included(blocks: Value) -> Iterator[str]:
-    return (each["partial"] for each in _objects(blocks) if each.get("type") == "include")
+    return (each["partial"] for each in _objects(blocks) if _is_include(each))
+
+
+def _is_include(value: dict[str, Any]) -> bool:
+    """Whether it is a block: expressions and what is the author's own (`x-`) are objects too."""
+    return value.get("type") == "include" and isinstance(value.get("partial"), str)
 
 
 def _reached(includes: dict[str, set[str]], name: str) -> set[str]:
