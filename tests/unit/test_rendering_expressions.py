@@ -1,6 +1,7 @@
 """The language of documents is total, exact and cannot do anything else."""
 
 import json
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -108,8 +109,10 @@ def test_what_has_no_meaning_is_null_and_told(source: Any, code: str) -> None:
         {"eval": ["1"]},
         {"not": [1, 2]},
         {"map": {"each": "a"}},
+        "{{a" + " | upper" * 33 + "}}",
+        "{{" + "1" * 5_000 + "}}",
     ],
-    ids=str,
+    ids=lambda source: str(source)[:40],
 )
 def test_what_is_no_expression_is_refused(source: Any) -> None:
     with pytest.raises(BadExpression):
@@ -121,6 +124,50 @@ def test_no_path_leads_out_of_the_data() -> None:
 
     assert value_of("{{a.__class__}}{{text.upper}}{{a.b.append}}{{n.x}}", warned=warned) == ""
     assert warned == ["missing_value"] * 4
+
+
+@pytest.mark.parametrize("name", ["number", "currency", "percent"])
+def test_a_number_of_too_many_digits_is_told(name: str) -> None:
+    warned: list[str] = []
+
+    assert value_of({name: ["9" * 900, "EUR"] if name == "currency" else ["9" * 900]}, warned=warned) is None
+    assert warned == ["bad_format"]
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_at_the_end_of_all_years_is_told(time: str) -> None:
+    warned: list[str] = []
+    formats = BabelFormats("en-GB", "Europe/London")
+
+    assert value_of({"date": [time]}, warned=warned) is None
+    assert warned == ["bad_format"]
+    assert formats.day(datetime.fromisoformat(time)).isoformat() == time[:10]
+
+
+def test_keys_are_texts_and_signalling_numbers_have_no_order() -> None:
+    seen = context()
+    seen.names |= {"m": {"k": 1}, "s": Decimal("sNaN")}
+
+    assert expression({"contains": [{"path": "m"}, "k"]})(seen) is True
+    assert expression({"contains": [{"path": "m"}, {"path": "a.b"}]})(seen) is False
+    assert expression({"sum": [{"path": "a.b"}, {"path": "m"}]})(seen) == 0
+    assert expression({"==": [True, {"path": "s"}]})(seen) is False
+
+
+def test_texts_are_limited_before_they_are_joined() -> None:
+    seen = context(limits=RenderLimits(text_characters=1_000))
+    seen.names |= {"many": ["x"] * 500, "long": "x" * 900}
+
+    for source in ({"join": [{"path": "many"}, {"path": "long"}]}, "{{long}}" * 2):
+        with pytest.raises(TooLarge, match="text"):
+            expression(source)(seen)
+
+
+def test_a_place_of_many_digits_is_not_there() -> None:
+    warned: list[str] = []
+
+    assert value_of("{{a.b." + "1" * 5_000 + "}}", warned=warned) == ""
+    assert warned == ["missing_value"]
 
 
 def test_nesting_steps_and_sizes_are_limited() -> None:

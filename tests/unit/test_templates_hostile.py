@@ -120,3 +120,8 @@ def test_whatever_is_changed_in_a_template_is_refused_or_filled_in(kind: str) ->
         changed = repacked(template, {name: (re.escape(old), new)})
         with contextlib.suppress(Refused):
             filled(changed, {"l": ["a", {"$date": "2026-03-04"}]})
+
+
+def test_a_condition_is_turned_round_so_often_and_no_more() -> None:
+    with pytest.raises(Unreadable, match="not"):
+        kind_of(letter("{{#if " + "not " * 3_000 + "ok}}x{{/if}}"))

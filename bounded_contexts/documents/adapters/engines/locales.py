@@ -1,5 +1,7 @@
 """Numbers and times as the Unicode CLDR has them for a locale."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
@@ -13,6 +15,14 @@ from babel.numbers import format_currency, format_decimal, format_percent, get_c
 @lru_cache(maxsize=256)
 def _is_currency(code: str) -> bool:
     return len(code) == 3 and code.isascii() and get_currency_name(code.upper(), locale="en") != code.upper()
+
+
+@contextmanager
+def _few_digits() -> Iterator[None]:
+    try:
+        yield
+    except ArithmeticError:
+        raise ValueError("the number has too many digits to be written so") from None
 
 
 class BabelFormats:
@@ -29,17 +39,20 @@ class BabelFormats:
             raise LookupError(f"{zone[:40]!r} is no time zone") from None
 
     def number(self, value: Decimal, digits: int | None) -> str:
-        if digits is None:
-            return format_decimal(value, locale=self._locale, decimal_quantization=False)
-        return format_decimal(value, "#,##0" + ("." + "0" * digits if digits else ""), self._locale)
+        with _few_digits():
+            if digits is None:
+                return format_decimal(value, locale=self._locale, decimal_quantization=False)
+            return format_decimal(value, "#,##0" + ("." + "0" * digits if digits else ""), self._locale)
 
     def currency(self, value: Decimal, code: str) -> str:
         if not _is_currency(code):
             raise ValueError(f"{code[:10]!r} is no currency")
-        return format_currency(value, code.upper(), locale=self._locale)
+        with _few_digits():
+            return format_currency(value, code.upper(), locale=self._locale)
 
     def percent(self, value: Decimal, digits: int) -> str:
-        return format_percent(value, "#,##0" + ("." + "0" * digits if digits else "") + "%", self._locale)
+        with _few_digits():
+            return format_percent(value, "#,##0" + ("." + "0" * digits if digits else "") + "%", self._locale)
 
     def moment(self, value: date | time, pattern: str) -> str:
         try:
@@ -51,8 +64,13 @@ class BabelFormats:
             return format_time(value, pattern, locale=self._locale)
         except (AttributeError, KeyError, LookupError, TypeError):
             raise ValueError(f"{pattern[:40]!r} is no pattern for this") from None
+        except OverflowError:
+            raise ValueError("the time is before the year 1 or after 9999 in the time zone") from None
 
     def day(self, value: date) -> date:
         if isinstance(value, datetime):
-            return (value.astimezone(self._zone) if value.tzinfo else value).date()
+            try:
+                return (value.astimezone(self._zone) if value.tzinfo else value).date()
+            except OverflowError:
+                return value.date()
         return value

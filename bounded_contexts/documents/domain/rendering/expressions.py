@@ -13,13 +13,20 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Final
 
-from bounded_contexts.documents.domain.rendering.functions import FUNCTIONS, Context, arithmetic, compare, text_of
+from bounded_contexts.documents.domain.rendering.functions import (
+    DIGITS,
+    FUNCTIONS,
+    Context,
+    arithmetic,
+    compare,
+    text_of,
+)
 from bounded_contexts.documents.domain.rendering.problems import BadExpression
 from bounded_contexts.documents.domain.values import Value
 
 Compiled = Callable[[Context], Value]
 Path = tuple[str | int, ...]
-DEPTH: Final = 32  # of expressions in each other
+DEPTH: Final = 32  # of expressions in each other, and of functions behind one value
 ARITHMETIC: Final = ("+", "-", "*", "/", "%")
 COMPARISON: Final = ("==", "!=", "<", "<=", ">", ">=")
 _MISSING: Final = object()
@@ -53,7 +60,7 @@ def looked_up(context: Context, path: Path) -> Value:
     for step in path[1:]:
         if isinstance(value, dict) and step in value:
             value = value[step]
-        elif isinstance(value, list) and str(step).isdecimal():
+        elif isinstance(value, list) and str(step).isdecimal() and len(str(step)) < 10:
             value = value[int(step)] if int(step) < len(value) else _MISSING
         elif step == "length" and isinstance(value, list | dict | str):
             value = len(value)
@@ -94,7 +101,7 @@ def template(text: str) -> Compiled | None:
 
     def evaluate(context: Context) -> Value:
         context.step()
-        return context.sized("".join([part if isinstance(part, str) else text_of(part(context)) for part in kept]))
+        return context.joined([part if isinstance(part, str) else text_of(part(context)) for part in kept])
 
     return evaluate
 
@@ -105,6 +112,8 @@ def field(text: str) -> Compiled:
     value = _operand(found.pop(0)) if found else None
     if value is None:
         raise BadExpression('a field begins with a path or a value, like {{order.total | currency("EUR")}}')
+    if found.count(("mark", "|")) > DEPTH:
+        raise BadExpression(f"more than {DEPTH} functions behind a value")
     while found:
         if found.pop(0) != ("mark", "|") or not found or found[0][0] != "path":
             raise BadExpression("behind a value stands | and a function")
@@ -139,6 +148,8 @@ def _operand(token: tuple[str, str]) -> Compiled | None:
 
 
 def _number(text: str) -> Value:
+    if len(text) > DIGITS:
+        raise BadExpression(f"a number has {DIGITS} digits at most")
     return Decimal(text) if "." in text else int(text)
 
 

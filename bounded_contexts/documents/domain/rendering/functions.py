@@ -26,7 +26,8 @@ class Formats(Protocol):
     """Numbers and times as people of one locale and time zone write them."""
 
     def number(self, value: Decimal, digits: int | None) -> str:
-        """Return it with the marks of the locale; `digits` behind the decimal mark, or as many as it has."""
+        """Return it with the marks of the locale; `digits` behind the decimal mark, or as many as it has.
+        This and the next two raise `ValueError` for a number of too many digits."""
 
     def currency(self, value: Decimal, code: str) -> str:
         """Return an amount of the currency (ISO 4217). Raise `ValueError` for no such code."""
@@ -36,7 +37,7 @@ class Formats(Protocol):
 
     def moment(self, value: date | time, pattern: str) -> str:
         """Return a date, a time or both; `pattern` is short, medium, long, full or one of CLDR's.
-        Raise `ValueError` for a pattern that asks for what the value lacks."""
+        Raise `ValueError` for a pattern that asks for what the value lacks, or a time that has no year in the time zone."""
 
     def day(self, value: date) -> date:
         """Return the day that it is in the time zone at the moment."""
@@ -63,6 +64,12 @@ class Context:
         if len(text) > self.limits.text_characters:
             raise TooLarge("text_characters", self.limits.text_characters)
         return text
+
+    def joined(self, texts: list[str], between: str = "") -> str:
+        """Return the texts as one. Raise `TooLarge` past the limit, before there is so much."""
+        if sum(map(len, texts)) + len(between) * (len(texts) - 1) > self.limits.text_characters:
+            raise TooLarge("text_characters", self.limits.text_characters)
+        return between.join(texts)
 
 
 def text_of(value: Value) -> str:
@@ -144,7 +151,7 @@ def compare(operation: str, left: Value, right: Value) -> bool:
         return operation == "!="
     try:
         return bool(_COMPARISONS[operation](left, right))
-    except TypeError:
+    except (TypeError, ArithmeticError):
         return False
 
 
@@ -162,7 +169,7 @@ def _column(context: Context, values: Value, key: Value = None) -> list[Decimal]
     found = []
     for each in values if isinstance(values, list) else ():
         context.step()
-        number = number_of(each.get(key) if key is not None and isinstance(each, dict) else each)
+        number = number_of(each.get(key) if isinstance(key, str) and isinstance(each, dict) else each)
         if number is not None:
             found.append(number)
     return found
@@ -218,7 +225,7 @@ def _rounded(rounding: str) -> Callable[..., Value]:
 
 def _join(context: Context, values: Value, between: Value = ", ") -> str:
     texts = [text_of(each) for each in values] if isinstance(values, list) else [text_of(values)]
-    return context.sized(text_of(between).join(texts))
+    return context.joined(texts, text_of(between))
 
 
 def _replace(context: Context, value: Value, old: Value, new: Value) -> str:
@@ -278,7 +285,7 @@ def _date(context: Context, value: Value, pattern: Value = "medium") -> Value:
 def _contains(context: Context, value: Value, part: Value) -> bool:
     if isinstance(value, list):
         return any(compare("==", each, part) for each in value)
-    return part in value if isinstance(value, dict) else text_of(part) in text_of(value)
+    return text_of(part) in (value if isinstance(value, dict) else text_of(value))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from bounded_contexts.documents.domain.rendering.expressions import (
+    DEPTH,
     FIELD,
     Compiled,
     Path,
@@ -122,9 +123,11 @@ def _cut(text: str, at: "re.Pattern[str]") -> tuple[list[str], list[str]]:
     return [*pieces, text[begin:]], words
 
 
-def _term(text: str) -> Compiled:
+def _term(text: str, depth: int = 0) -> Compiled:
+    if depth > DEPTH:
+        raise BadExpression(f"more than {DEPTH} times not")
     if match := _NOT.match(text):
-        inner = _term(match[1])
+        inner = _term(match[1], depth + 1)
         return lambda context: not truth(inner(context))
     pieces, signs = _cut(text, _COMPARED)
     if len(pieces) > 2:
