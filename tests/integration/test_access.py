@@ -153,7 +153,7 @@ ROUTES = {
     f"GET {DOCUMENTS}/templates/{{name}}/versions": Access("documents:render"),
     f"GET {DOCUMENTS}/templates/{{reference}}/variables": Access("documents:render"),
     f"GET {DOCUMENTS}/templates/{{reference}}/content": Access("documents:templates"),
-    f"DELETE {DOCUMENTS}/templates/{{name}}": Access("documents:templates"),
+    f"DELETE {DOCUMENTS}/templates/{{reference}}": Access("documents:templates"),
     f"POST {DOCUMENTS}/exports/conversations/{{conversation_id:uuid}}": Access("documents:render"),
     f"GET {DOCUMENTS}": Access(USER),
     f"GET {DOCUMENTS}/{{document_id:uuid}}": Access(USER),
