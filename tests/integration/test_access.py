@@ -221,7 +221,7 @@ VALUES = {
     "group:group": "no.group",
     "saga_id:uuid": SOMEBODY,
     "role": "moderator",
-    "reference": "no-template@1",
+    "reference": "no-template",
     "name": "no-template",
 }
 # The monitoring's own token (tests/e2e/test_observability.py), a program's secret (test_service_accounts.py), the token of an
