@@ -166,6 +166,7 @@ async def test_what_cannot_be_asked_is_refused_before_anything_is_stored(desk: D
         return told(await api.post(path, content=content, headers={"content-type": "application/json"}))
 
     assert await asked(b'{"document": {}, "format": "odt"}') == (422, "validation_failed")
+    assert await asked(b'{"document": [], "format": "pdf"}') == (422, "validation_failed")
     assert await asked(b'{"format": "pdf"}') == (422, "validation_failed")
     assert await asked(b'{"document": {}, "format": "pdf", "more": 1}') == (422, "validation_failed")
     assert await asked(b'{"document": ' + b"[" * 100_000, f"{PATH}/validate") == (400, "bad_request")

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from bounded_contexts.documents.adapters.document_bodies import (
+    ABSENT,
     NEW_DOCUMENT,
     TO_PREVIEW,
     TO_VALIDATE,
@@ -19,6 +20,8 @@ from bounded_contexts.documents.adapters.document_bodies import (
     FindingsAnswer,
     LinkAnswer,
     NewDocument,
+    ToPreview,
+    ToValidate,
     document_answer,
     document_summary,
     filename_of,
@@ -74,7 +77,9 @@ A_PART: Final[dict[int | str, dict[str, Any]]] = {
     304: {"description": "You have it: `If-None-Match`."},
 }
 
-T = TypeVar("T")
+OBJECTS = ("document", "data")  # of bodies, which workers read
+
+T = TypeVar("T", NewDocument, ToValidate, ToPreview)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,9 +246,13 @@ async def _read(request: Request, decode: Callable[[bytes], T]) -> T:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Unsupported("unsupported_media_type", "send `Content-Type: application/json`")
     try:
-        return decode(await request.body())
+        read = decode(await request.body())
     except (msgspec.MsgspecError, RecursionError) as error:
         raise unreadable(error) from None
+    for name in OBJECTS:
+        if bytes(memoryview(getattr(read, name, ABSENT))[:1]) not in (b"{", b""):
+            raise Refused("validation_failed", f"Expected `object` - at `$.{name}`")
+    return read
 
 
 async def _instructions(asked: NewDocument, templates: TemplatePorts) -> bytes:
