@@ -213,7 +213,7 @@ class TestCsvDialect:
     )
     def test_delimiter_quote_and_ends_of_lines_are_apart(self, options: dict[str, str]) -> None:
         with pytest.raises(Malformed) as raised:
-            converted(b'[{"a":1,"b":2}]', "json", "csv", **options)
+            converted(b'[{"a":1,"b":2}]', "json", "csv", None, **options)
         assert raised.value.code == "bad_option"
 
     def test_rows_of_another_length_are_filled_cut_or_left_out(self) -> None:
