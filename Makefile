@@ -4,7 +4,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --frozen
 SOURCES := headwater sagas bounded_contexts infra shared_kernel schemas tests
 
-.PHONY: up dev install lint check test fuzz crash crash-orders bench unit format schemas docs gallery clean
+.PHONY: up dev install lint check test fuzz crash crash-orders bench unit format schemas docs gallery office clean
 
 up: install  ## start everything on this machine and stay in the foreground
 	@$(RUN) headwater up
@@ -67,6 +67,9 @@ docs: install  ## regenerate the settings table, .env.template and the interface
 
 gallery: install  ## render docs/gallery/*.json: a PDF each, and the PNG of its first page
 	@$(RUN) python -m tests.gallery
+
+office: install  ## open DOCX and XLSX with every block in LibreOffice, where it is installed (tests/office.py)
+	@$(RUN) python -W ignore -m tests.office
 
 clean:  ## remove what can be made again, not the data in .headwater/
 	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .coverage* .import_linter_cache

@@ -77,7 +77,7 @@ def template_variables(
     as_json: Json = False,
 ) -> None:
     """List what a template needs of its data (docs/templates.md). A file that is no template is refused."""
-    from bounded_contexts.documents.adapters.templates.filling import variables_of
+    from bounded_contexts.documents.adapters.templates.filling import inspected
     from bounded_contexts.documents.domain.rendering.limits import RenderLimits
     from bounded_contexts.documents.domain.rendering.problems import Invalid
 
@@ -85,7 +85,7 @@ def template_variables(
         with opened(source) as (stream, _):
             data = stream.read(RenderLimits().input_bytes + 1)
         try:
-            found = variables_of(data)
+            _, found = inspected(data, RenderLimits())
         except Invalid as error:
             _tell(error.problems, as_json)
             raise typer.Exit(1) from None

@@ -12,13 +12,16 @@ from bounded_contexts.documents.adapters.http_documents import Looked
 from bounded_contexts.documents.adapters.isolated import WORK, IsolatedConverter
 from bounded_contexts.documents.adapters.jobs_postgres import PostgresJobs
 from bounded_contexts.documents.adapters.rendering_isolated import IsolatedRenderer
+from bounded_contexts.documents.adapters.templates_postgres import PostgresTemplates
 from bounded_contexts.documents.application.document_ports import DocumentPorts, DocumentTerms, Renderer
 from bounded_contexts.documents.application.job_ports import JobPorts, Terms
 from bounded_contexts.documents.application.ports import Converter
+from bounded_contexts.documents.application.template_ports import Inspector, TemplatePorts
 from bounded_contexts.documents.domain.conversion import ConversionEvent
 from bounded_contexts.documents.domain.document import DocumentEvent
 from bounded_contexts.documents.domain.limits import Limits
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
+from bounded_contexts.documents.domain.template import TemplateEvent
 from bounded_contexts.identity.application.ports import Directory
 from bounded_contexts.messaging.application.ports import Ports as MessagingPorts
 from headwater.given import Given
@@ -48,11 +51,13 @@ def module_of_documents(given: Given, talk: MessagingPorts, people: Directory) -
         await asyncio.gather(*(pool.close() for pool in (now, later, looking, rendering)))
 
     input_bytes = settings.documents_render_input_limit
+    looker = IsolatedRenderer(looking, RenderLimits(input_bytes=input_bytes))
     return documents.module(
         waited_for(settings, now),
         job_ports(given, IsolatedConverter(later, Limits())),
-        Looked(IsolatedRenderer(looking, RenderLimits(input_bytes=input_bytes)), input_bytes),
+        Looked(looker, input_bytes),
         document_ports(given, IsolatedRenderer(rendering, RenderLimits())),
+        template_ports(given, looker),
         source_ports(given, talk, people),
         documents.AtOnce(at_once, settings.documents_renderings_at_once),
         now.start,
@@ -124,6 +129,21 @@ def document_ports(given: Given, renderer: Renderer) -> DocumentPorts:
             stored_per_user=settings.documents_rendered_bytes_per_user,
             lifetime=timedelta(seconds=settings.documents_rendered_lifetime),
         ),
+        now=partial(datetime.now, UTC),
+    )
+
+
+def template_ports(given: Given, inspector: Inspector) -> TemplatePorts:
+    """Return what templates need."""
+    settings, database = given.settings, given.databases[documents.NAME]
+    listed = PostgresTemplates(database)
+    return TemplatePorts(
+        store=PostgresEventStore[TemplateEvent](database, documents.NAME, given.codec),
+        blobs=blobs_of(settings, "templates"),
+        inspector=inspector,
+        writer=listed,
+        templates=listed,
+        input_bytes=settings.documents_render_input_limit,
         now=partial(datetime.now, UTC),
     )
 

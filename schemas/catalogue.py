@@ -25,6 +25,8 @@ EVENTS = (
     documents.DocumentRequested,
     documents.RenderingBegun,
     documents.ResultExpired,
+    documents.TemplateRemoved,
+    documents.TemplateStored,
     identity.ApiKeyCreated,
     identity.ApiKeyRevoked,
     identity.EmailVerificationRequested,

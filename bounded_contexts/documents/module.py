@@ -17,17 +17,20 @@ from bounded_contexts.documents.adapters.http_documents import (
 )
 from bounded_contexts.documents.adapters.http_exports import export_routes
 from bounded_contexts.documents.adapters.http_taking_in import JOBS_PATH
-from bounded_contexts.documents.application import discarding, invoicing
+from bounded_contexts.documents.adapters.http_templates import TEMPLATES_PATH, template_routes
+from bounded_contexts.documents.application import discarding, invoicing, templates
 from bounded_contexts.documents.application.attempting import Places
 from bounded_contexts.documents.application.document_ports import DocumentPorts
 from bounded_contexts.documents.application.job_ports import JobPorts
 from bounded_contexts.documents.application.removing import user_erased
 from bounded_contexts.documents.application.rendering import render_requested
 from bounded_contexts.documents.application.source_ports import SourcePorts
+from bounded_contexts.documents.application.template_ports import TemplatePorts
 from bounded_contexts.documents.application.tidying import tidy
 from bounded_contexts.documents.application.working import convert_requested
 from bounded_contexts.documents.domain.conversion import ConversionEvent
 from bounded_contexts.documents.domain.document import DocumentEvent
+from bounded_contexts.documents.domain.template import TemplateEvent
 from schemas.documents.events import (
     ConversionBegun,
     ConversionCancelled,
@@ -44,6 +47,8 @@ from schemas.documents.events import (
     DocumentRequested,
     RenderingBegun,
     ResultExpired,
+    TemplateRemoved,
+    TemplateStored,
 )
 from schemas.identity.events import UserErased
 from schemas.ordering.events import OrderConfirmed, OrderPlaced, OrderRejected
@@ -55,7 +60,7 @@ JOBS = "documents.jobs"
 RENDERING = "documents.rendering"
 INVOICES = "documents.invoices"
 WAITING = 256  # jobs of a process that wait for their turn side by side: which turn it is, their sizes say
-READ_MODEL = ("conversion_job", "document")
+READ_MODEL = ("conversion_job", "document", "document_template")
 TIDY = timedelta(minutes=5)
 SWEEP = timedelta(hours=1)
 MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
@@ -77,6 +82,7 @@ DOCUMENT_EVENTS: tuple[type[DocumentEvent], ...] = (
     DocumentExpired,
     DocumentDeleted,
 )
+TEMPLATE_EVENTS: tuple[type[TemplateEvent], ...] = (TemplateStored, TemplateRemoved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,7 @@ def module(
     jobs: JobPorts,
     looked: Looked,
     documents: DocumentPorts,
+    kept: TemplatePorts,
     sources: SourcePorts,
     at_once: AtOnce,
     begin: Callable[[], None],
@@ -101,7 +108,8 @@ def module(
     whatever works."""
     routes = convert_routes(waited, jobs)
     routes.include_router(conversion_routes(jobs))
-    routes.include_router(document_routes(documents, looked))
+    routes.include_router(template_routes(kept))
+    routes.include_router(document_routes(documents, looked, kept))
     routes.include_router(export_routes(documents, sources))
     return Module(
         name=NAME,
@@ -109,7 +117,7 @@ def module(
         has_outbox=True,
         router=routes,
         large_bodies={PATH: waited.limits.input_bytes, JOBS_PATH: jobs.terms.input_bytes},
-        held_bodies=dict.fromkeys((DOCUMENTS_PATH, VALIDATE_PATH, PREVIEW_PATH), looked.input_bytes),
+        held_bodies=dict.fromkeys((DOCUMENTS_PATH, VALIDATE_PATH, PREVIEW_PATH, TEMPLATES_PATH), looked.input_bytes),
         consumers=(
             Consumer(
                 RENDERING,
@@ -147,9 +155,10 @@ def module(
                 (
                     *(on(event, jobs.job_writer.changed) for event in EVENTS),
                     *(on(event, documents.writer.changed) for event in DOCUMENT_EVENTS),
+                    *(on(event, kept.writer.changed) for event in TEMPLATE_EVENTS),
                     on(ConversionProgressed, jobs.job_writer.progressed),
                 ),
-                does="lists conversions and documents",
+                does="lists conversions, documents and templates",
                 read_model=READ_MODEL,
                 counts=(
                     Count("documents_converted", "Conversion jobs with a result.", DocumentConverted),
@@ -165,5 +174,6 @@ def module(
             Chore(CONVERSION, "deletes what no conversion needs", TIDY, partial(tidy, ports=jobs)),
             Chore(RENDERING, "lets documents expire", TIDY, partial(discarding.expire, ports=documents)),
             Chore(RENDERING, "deletes what no document needs", SWEEP, partial(discarding.sweep, ports=documents)),
+            Chore(RENDERING, "deletes what no template needs", SWEEP, partial(templates.sweep, ports=kept)),
         ),
     )

@@ -817,3 +817,99 @@ class ResultExpired:
             user_id=uuid_of(record["user_id"]),
             expired_at=moment(record["expired_at"]),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateRemoved:
+    """A template is gone with all of its versions. Documents that were asked for have what they need."""
+
+    NAME: ClassVar[str] = "headwater.documents.TemplateRemoved"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "documents"
+    KEY: ClassVar[str] = "template_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "public"
+    SCHEMA: ClassVar[str] = "documents/template_removed.1.avsc"
+
+    template_id: UUID
+    name: str
+    # Who has removed it.
+    user_id: UUID
+    removed_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "template_id": str(self.template_id),
+            "name": self.name,
+            "user_id": str(self.user_id),
+            "removed_at": micros(self.removed_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return what Avro decoded."""
+        return cls(
+            template_id=uuid_of(record["template_id"]),
+            name=record["name"],
+            user_id=uuid_of(record["user_id"]),
+            removed_at=moment(record["removed_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateStored:
+    """A template has another version, from which documents may be asked for from now on."""
+
+    NAME: ClassVar[str] = "headwater.documents.TemplateStored"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "documents"
+    KEY: ClassVar[str] = "template_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "public"
+    SCHEMA: ClassVar[str] = "documents/template_stored.1.avsc"
+
+    # Follows from the name.
+    template_id: UUID
+    name: str
+    # Counted from 1 for each name, also beyond a removal.
+    version: int
+    # json, docx or xlsx.
+    kind: str
+    # Of the blob with the template, which nobody but the context reads; it follows from its content.
+    content_id: UUID
+    content_bytes: int
+    # Hex.
+    content_sha256: str
+    # Who has stored it.
+    user_id: UUID
+    stored_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "template_id": str(self.template_id),
+            "name": self.name,
+            "version": self.version,
+            "kind": self.kind,
+            "content_id": str(self.content_id),
+            "content_bytes": self.content_bytes,
+            "content_sha256": self.content_sha256,
+            "user_id": str(self.user_id),
+            "stored_at": micros(self.stored_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return what Avro decoded."""
+        return cls(
+            template_id=uuid_of(record["template_id"]),
+            name=record["name"],
+            version=record["version"],
+            kind=record["kind"],
+            content_id=uuid_of(record["content_id"]),
+            content_bytes=record["content_bytes"],
+            content_sha256=record["content_sha256"],
+            user_id=uuid_of(record["user_id"]),
+            stored_at=moment(record["stored_at"]),
+        )

@@ -120,7 +120,8 @@ async def test_the_buyer_hears_each_status_live_and_finds_one_entry_of_each_in_t
         await shop.do(order, "return", reason="It was coffee")
 
         def heard(id_: str) -> list[tuple[str, str | None]]:
-            return [(each["status"], each["reason"]) for each in screen.payloads(channel) if each["order_id"] == id_]
+            shown = [each for each in screen.payloads(channel) if each["type"] == "order"]
+            return [(each["status"], each["reason"]) for each in shown if each["order_id"] == id_]
 
         async def count() -> int:
             return len(heard(order)) + len(heard(dear))
@@ -131,7 +132,7 @@ async def test_the_buyer_hears_each_status_live_and_finds_one_entry_of_each_in_t
 
     async def filed() -> list[tuple[str, str]]:
         entries = (await shop.buyer.get("/notifications")).raise_for_status().json()["data"]
-        return sorted((entry["kind"], entry["order_id"]) for entry in entries)
+        return sorted((entry["kind"], entry["order_id"]) for entry in entries if entry["order_id"])
 
     assert [status for status, _ in heard(order)] == ["placed", "confirmed", "shipped", "returned"]
     assert heard(dear) == [("placed", None), ("rejected", "payment_declined")]
@@ -141,6 +142,22 @@ async def test_the_buyer_hears_each_status_live_and_finds_one_entry_of_each_in_t
         ("order.returned", order),
         ("order.shipped", order),
     ]
+
+
+async def test_the_buyer_is_sent_an_invoice_of_a_confirmed_order_by_a_link(shop: Shop) -> None:
+    order = await shop.place()
+    await shop.settled(order, "confirmed")
+
+    async def links() -> list[str]:
+        entries = (await shop.buyer.get("/notifications")).raise_for_status().json()["data"]
+        return [entry["download"] for entry in entries if entry["kind"] == "document.rendered"]
+
+    (link,) = await eventually(links, until=bool)
+    (invoice,) = (await shop.buyer.get("/documents")).raise_for_status().json()["data"]
+    anybody = await shop.buyer.get(link.removeprefix("/api/v1"), headers={"authorization": ""})
+
+    assert (invoice["origin"], invoice["source_id"], invoice["status"]) == ("order", order, "rendered")
+    assert anybody.content.startswith(b"%PDF")
 
 
 async def test_an_order_of_more_than_there_is_is_rejected(shop: Shop) -> None:

@@ -14,10 +14,10 @@ from infra.problems import CONTENT_TYPE
 ROOT = Path(__file__).parents[2]
 TABLE = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
 CODES = {code for row in re.findall(r"^\| (`.*?) \|", TABLE, re.MULTILINE) for code in re.findall(r"`(\w+)`", row)}
-# What is wrong with documents, on a page of their own.
-CODES |= set(
-    re.findall(r"`(\w+)`", (ROOT / "docs" / "documents.md").read_text(encoding="utf-8").split("## Refusals")[1])
-)
+# What is wrong with documents, on pages of their own.
+for page in ("documents", "rendering"):
+    refusals = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8").split("## Refusals")[1]
+    CODES |= set(re.findall(r"`(\w+)`", refusals))
 USER = "FUZZ_USER"  # variable: who asks
 REQUESTS = count(1)
 

@@ -147,6 +147,13 @@ ROUTES = {
     f"POST {DOCUMENTS}/validate": Access("documents:render", {}),
     f"POST {DOCUMENTS}/preview": Access("documents:render", {}),
     f"GET {DOCUMENTS}/schemas/document/1.0": Access(USER),
+    f"POST {DOCUMENTS}/templates": Access("documents:templates", {}),
+    f"GET {DOCUMENTS}/templates": Access("documents:render"),
+    f"GET {DOCUMENTS}/templates/{{reference}}": Access("documents:render"),
+    f"GET {DOCUMENTS}/templates/{{name}}/versions": Access("documents:render"),
+    f"GET {DOCUMENTS}/templates/{{reference}}/variables": Access("documents:render"),
+    f"GET {DOCUMENTS}/templates/{{reference}}/content": Access("documents:templates"),
+    f"DELETE {DOCUMENTS}/templates/{{reference}}": Access("documents:templates"),
     f"POST {DOCUMENTS}/exports/conversations/{{conversation_id:uuid}}": Access("documents:render"),
     f"GET {DOCUMENTS}": Access(USER),
     f"GET {DOCUMENTS}/{{document_id:uuid}}": Access(USER),
@@ -214,6 +221,8 @@ VALUES = {
     "group:group": "no.group",
     "saga_id:uuid": SOMEBODY,
     "role": "moderator",
+    "reference": "no-template",
+    "name": "no-template",
 }
 # The monitoring's own token (tests/e2e/test_observability.py), a program's secret (test_service_accounts.py), the token of an
 # older UI service (test_time_tokens.py), what only programs may (test_realtime_events.py), and what the payment provider signs

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import docx
 import httpx
 import pytest
 from jsonschema_rs import Draft202012Validator
@@ -19,6 +20,7 @@ from openpyxl import load_workbook
 from bounded_contexts.documents.adapters.engines import rendering
 from bounded_contexts.documents.adapters.engines.rendering import Rendering
 from bounded_contexts.documents.adapters.http_documents import content_path
+from bounded_contexts.documents.adapters.http_templates import TEMPLATES_PATH, TYPES
 from bounded_contexts.documents.application import discarding
 from headwater.wiring_documents import document_ports
 from infra.download_links import seal_link
@@ -33,6 +35,7 @@ from tests.integration.test_conversion_jobs import JOBS, Desk, job, opened, proc
 from tests.probes import eventually
 from tests.servers import Servers
 from tests.unit.memory_documents import ToyRenderer
+from tests.unit.templated import letter, texts
 
 PATH = "/documents"
 OVER = ("rendered", "failed", "cancelled")
@@ -129,6 +132,19 @@ async def test_who_prefers_to_wait_is_answered_when_it_is_there(desk: Desk) -> N
         assert (await api.get(f"{PATH}/{done.json()['id']}/content")).content[:4] == b"PK\x03\x04"
 
 
+async def test_who_asks_for_the_file_itself_is_answered_with_it(desk: Desk) -> None:
+    api, body = desk.client(), {"document": HELLO, "format": "pdf", "filename": "a.pdf"}
+    headers = {"accept": "application/pdf, application/json;q=0.5", "range": "bytes=0-3"}
+
+    file = await api.post(PATH, json=body, headers=WAIT | headers)
+    failed = await api.post(PATH, json=body | {"document": {}}, headers=WAIT | headers)
+
+    assert (file.status_code, file.content) == (200, pdf_of(HELLO))
+    assert file.headers["content-location"] == f"{file.headers['location']}/content"
+    assert file.headers["content-disposition"] == 'attachment; filename="a.pdf"'
+    assert (failed.status_code, failed.json()["code"]) == (201, "invalid_document")
+
+
 async def test_what_is_wrong_is_told_with_every_place_and_nothing_is_left(desk: Desk) -> None:
     api = desk.client()
     wrong = HELLO | {"body": [{"type": "paragraph", "text": "x", "colour": 1}, {"type": "nothing"}]}
@@ -150,6 +166,7 @@ async def test_what_cannot_be_asked_is_refused_before_anything_is_stored(desk: D
         return told(await api.post(path, content=content, headers={"content-type": "application/json"}))
 
     assert await asked(b'{"document": {}, "format": "odt"}') == (422, "validation_failed")
+    assert await asked(b'{"document": [], "format": "pdf"}') == (422, "validation_failed")
     assert await asked(b'{"format": "pdf"}') == (422, "validation_failed")
     assert await asked(b'{"document": {}, "format": "pdf", "more": 1}') == (422, "validation_failed")
     assert await asked(b'{"document": ' + b"[" * 100_000, f"{PATH}/validate") == (400, "bad_request")
@@ -449,3 +466,63 @@ async def test_a_killed_process_costs_attempts_and_what_it_was_at_is_done_once(
         recorded = await desk.recorded(conversion)
         assert recorded == ["ConversionRequested", "ConversionBegun", "ConversionBegun", "DocumentConverted"]
         assert (await api.get(f"{JOBS}/{conversion}/result")).status_code == 200
+
+
+async def put(
+    api: httpx.AsyncClient, content: bytes, name: str = "letter", kind: str = TYPES["docx"]
+) -> httpx.Response:
+    return await api.post(TEMPLATES_PATH, params={"name": name}, content=content, headers={"content-type": kind})
+
+
+async def test_templates_have_versions_that_say_what_they_need(desk: Desk) -> None:
+    api, staff = desk.client(), desk.client(None, "staff")
+
+    old = letter("{{name}}")
+    first, again = await put(staff, old), await put(staff, old)
+    second = await put(staff, letter("Dear {{name}} {{n | number}}"))
+    json_ = await put(staff, json.dumps({**HELLO, "body": []}).encode(), "form", TYPES["json"])
+
+    async def newest() -> list[str]:
+        return [each["reference"] for each in (await api.get(TEMPLATES_PATH)).json()["data"]]
+
+    listed_ = await eventually(newest, until=lambda each: "form@1" in each and "letter@2" in each)
+    versions = (await api.get(f"{TEMPLATES_PATH}/letter/versions")).json()["data"]
+    needs = (await api.get(f"{TEMPLATES_PATH}/letter@2/variables")).json()["data"]
+    file = await staff.get(f"{TEMPLATES_PATH}/letter@1/content")
+
+    assert [each.status_code for each in (first, again, second, json_)] == [201] * 4
+    assert [each.json()["reference"] for each in (first, again, second)] == ["letter@1", "letter@1", "letter@2"]
+    assert first.headers["location"] == f"/api/v1{TEMPLATES_PATH}/letter@1"
+    assert listed_ == ["form@1", "letter@2"]
+    assert [each["kind"] for each in (json_.json(), *versions)] == ["json", "docx", "docx"]
+    assert [each["version"] for each in versions] == [1, 2]
+    assert [(each["path"], each["type"]) for each in needs] == [("name", "text"), ("n", "number")]
+    assert second.json()["variables"] == needs
+    assert (file.content, file.headers["content-type"]) == (old, TYPES["docx"])
+    assert told(await put(api, letter("x"))) == (403, "forbidden")
+    assert told(await put(staff, letter("{{#each x}}"))) == (422, "bad_template")
+    assert told(await put(staff, b"{}", "form", TYPES["json"])) == (422, "invalid_document")
+    assert told(await put(staff, b"{}", "Form")) == (422, "validation_failed")
+    assert told(await put(staff, b"x", "form", "text/plain")) == (415, "unsupported_media_type")
+
+
+async def test_a_document_is_made_of_a_template_also_after_that_is_gone(desk: Desk) -> None:
+    api, staff = desk.client(), desk.client(None, "admin")
+    await put(staff, letter("Dear {{name}}", "{{n | number(1)}}"), "passing")
+    asked = {"template": "passing@1", "data": {"name": "Ann", "n": 1.5}, "format": "docx", "locale": "de"}
+
+    done = await over(api, (await api.post(PATH, json=asked)).json()["id"])
+    file = (await api.get(f"{PATH}/{done['id']}/content")).content
+    wrong = await api.post(PATH, json=asked | {"format": "pdf"})
+    both = await api.post(PATH, json=asked | {"document": HELLO})
+    removed = await staff.delete(f"{TEMPLATES_PATH}/passing")
+    gone = await api.post(PATH, json=asked)
+    again = (await api.get(f"{PATH}/{done['id']}/content")).content
+
+    assert (done["status"], done["result"]["engine"]) == ("rendered", "headwater"), done
+    assert texts(docx.Document(io.BytesIO(file))) == ["Dear Ann", "1,5"]
+    assert again == file
+    assert told(wrong) == (422, "wrong_target")
+    assert told(both) == (422, "validation_failed")
+    assert removed.status_code == 204
+    assert told(gone) == (404, "template_not_found")

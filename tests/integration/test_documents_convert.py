@@ -3,9 +3,10 @@
 import asyncio
 import gzip
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import brotli
 import httpx
 import pytest
 from backports import zstd
@@ -130,15 +131,29 @@ async def test_nobody_converts_without_a_token(port: int) -> None:
     assert answer.status_code == 401
 
 
-async def test_packed_bodies_and_answers(api: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize(
+    ("packing", "unpack"), [("zstd", zstd.decompress), ("gzip", gzip.decompress), ("br", brotli.decompress)]
+)
+async def test_packed_bodies_and_answers(
+    api: httpx.AsyncClient, packing: str, unpack: Callable[[bytes], bytes]
+) -> None:
     query = {"from": "json", "to": "csv"}
-    own = {"content-encoding": "gzip", "accept-encoding": "br, zstd"}
+    own = {"content-encoding": "gzip", "accept-encoding": packing}
 
     async with api.stream("POST", CONVERT, params=query, content=gzip.compress(RECORDS), headers=own) as answer:
         body = b"".join([piece async for piece in answer.aiter_raw()])
 
-    assert answer.headers["content-encoding"] == "zstd"
-    assert zstd.decompress(body) == CSV
+    assert answer.headers["content-encoding"] == packing
+    assert unpack(body) == CSV
+
+
+async def test_the_head_tells_what_was_found_out(api: httpx.AsyncClient) -> None:
+    answer = await api.post(
+        CONVERT, params={"to": "json", "from": "csv", "dialect": "auto"}, content=b"a;b\n1;2\n3;4\n"
+    )
+
+    assert 'charset="utf-8"' in answer.headers["x-conversion-notes"]
+    assert 'delimiter=";"' in answer.headers["x-conversion-notes"]
 
 
 async def test_more_than_the_limit_is_refused_whether_it_was_said_or_not(api: httpx.AsyncClient) -> None:

@@ -11,13 +11,13 @@ from time import monotonic
 from rich.console import Console
 from rich.table import Table
 
-from tests.load import benches_documents
+from tests.load import benches_documents, benches_rendering
 from tests.load.benches import BENCHES, READING, Line, Scale
 from tests.load.field import Side, prepared
 from tests.servers import start_servers
 
 TURNS = 2
-ALL = {**BENCHES, **benches_documents.BENCHES}
+ALL = {**BENCHES, **benches_documents.BENCHES, **benches_rendering.BENCHES}
 
 
 async def measured(names: list[str], turns: int) -> list[Line]:

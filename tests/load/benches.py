@@ -37,6 +37,9 @@ class Scale:
     converted: int = 100_000  # records, 29 MB of JSON; three tenths of them where a peer holds the document in memory
     invoices: int = 200
     large: int = 350_000  # records of a document of 100 MB
+    pdf_rows: int = 22_000  # on 1,049 pages
+    docx_rows: int = 5_000
+    xlsx_rows: int = 100_000
     chat_s: float = 15.0  # with and without conversions
     warm_s: float = 6.0  # the broker's code is compiled meanwhile, at the cost of everybody else
 

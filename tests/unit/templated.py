@@ -11,8 +11,9 @@ import docx
 import openpyxl
 
 from bounded_contexts.documents.adapters.engines.rendering import Rendering, target_of
-from bounded_contexts.documents.adapters.templates.filling import Manner, fill, kind_of
+from bounded_contexts.documents.adapters.templates.filling import Manner, fill, inspected
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
+from bounded_contexts.documents.domain.rendering.variables import Variable
 
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 
@@ -99,3 +100,11 @@ def related(kind: str, target: str, *, external: bool = False, part: str = "word
     mode = ' TargetMode="External"' if external else ""
     row = f'<Relationship Id="rIdX" Type="{own}/{kind}" Target="{target}"{mode}/></Relationships>'
     return {part: (r"</Relationships>", row)}
+
+
+def kind_of(template: bytes) -> str:
+    return inspected(template, RenderLimits())[0]
+
+
+def variables_of(template: bytes) -> list[Variable]:
+    return inspected(template, RenderLimits())[1]

@@ -103,3 +103,31 @@ def test_keys_are_of_the_kinds_that_scalars_are() -> None:
 )
 def test_other_tags_stay_beside_their_values_where_that_was_asked_for(text: str, value: Any) -> None:
     assert value_of(text.encode(), "yaml", tags="keep") == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (
+            "%TAG !e! tag:e:\n---\n!e!a 1\n...\n%TAG !e! tag:f:\n---\n!e!a 2",
+            [Tagged("tag:e:a", "1"), Tagged("tag:f:a", "2")],
+        ),
+        ("a\n...\n# c\n%TAG !e! tag:e:\n---\n!e!a 1\n", ["a", Tagged("tag:e:a", "1")]),
+        ("--- |\n%TAG !e! tag:e:\n--- x\n", ["%TAG !e! tag:e:\n", "x"]),
+    ],
+)
+def test_directive_is_for_the_document_that_follows(text: str, value: list[Any]) -> None:
+    assert value_of(text.encode(), "yaml", tags="keep") == value
+
+
+@pytest.mark.parametrize(
+    "before", ["%TAG !e! tag:e:\n---\n1\n---\n", "%TAG !e! tag:e:\n---\n1\n...\n---\n", "--- |\n%TAG !e! tag:e:\n---\n"]
+)
+def test_directive_is_for_no_other_document(before: str) -> None:
+    assert refused(f"{before}!e!a 2".encode(), "yaml", tags="keep").code == "bad_tag"
+
+
+def test_parser_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    assert refused(b"a: [secret\n", "yaml").code == "bad_yaml"
+
+    assert capfd.readouterr() == ("", "")

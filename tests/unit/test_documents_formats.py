@@ -219,6 +219,22 @@ class TestYaml:
 
 
 class TestXml:
+    @pytest.mark.parametrize("count", [1, 40])  # read one by one, and as columns
+    def test_tells_of_names_that_take_turns_or_keeps_their_order(self, count: int) -> None:
+        row = "<row><a>1</a><b>2</b><a>3</a><c/><c/></row>"
+        text = f"<root>{row * count}<row><a>1</a><a>2</a><b/></row>{' ' * 2_000}</root>".encode()
+        turns = [{"a": "1"}, {"b": "2"}, {"a": "3"}, {"c": ""}, {"c": ""}]
+
+        merged, losses = converted(text, "xml", "json")
+        kept, none = converted(text, "xml", "json", lossless=True)
+
+        assert losses == {"order_changed": count}
+        assert json.loads(merged)[0] == {"a": ["1", "3"], "b": "2", "c": ["", ""]}
+        assert none == {}
+        assert json.loads(kept) == [{"#content": turns}] * count + [{"a": ["1", "2"], "b": ""}]
+        again, _ = converted(kept, "json", "xml", restored=True)
+        assert row.replace("<c/>", "<c></c>") in again.decode().replace("<c/>", "<c></c>")
+
     @pytest.mark.parametrize(
         ("text", "value"),
         [
@@ -354,7 +370,8 @@ class TestProperties:
 
     def test_bad_escapes_and_second_names_are_refused(self) -> None:
         assert refused(b"a=\\u12\n", "properties").more["line"] == "1"
-        assert refused(b"a=1\na=2\n", "properties").code == "duplicate_key"
+        twice = refused(b"a=1\n# two\nb=1\na=2\n", "properties")
+        assert (twice.code, twice.more["line"]) == ("duplicate_key", "4")
 
 
 class TestXlsx:

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from bounded_contexts.documents.adapters.catalogue import FORMATS
 from bounded_contexts.documents.adapters.header_parameters import parameters_of
-from bounded_contexts.documents.adapters.negotiation import disposition_of, filename_of, kept_name, told_by_type
+from bounded_contexts.documents.adapters.http_answer import notes
+from bounded_contexts.documents.adapters.negotiation import (
+    disposition_of,
+    filename_of,
+    kept_name,
+    packing_for,
+    told_by_type,
+)
+from bounded_contexts.documents.application.ports import Report
 
 MUCH = 1_000_000  # of what takes a parser hours that looks at all of it again for each character
 NAMES = (
@@ -75,3 +83,27 @@ def test_no_name_of_a_file_says_anything_else(name: str) -> None:
     assert (read.get_filename() or "").endswith(".csv")
     assert not set(read.get_filename() or "") & set('/\\"\r\n\0')
     assert not set(kept_name(name) or "") & set('/\\"\r\n\0\u202e')
+
+
+@pytest.mark.parametrize(
+    ("accept_encoding", "packed"),
+    [
+        ("", "identity"),
+        ("gzip, deflate", "gzip"),
+        ("br", "br"),
+        ("gzip, deflate, br, zstd", "zstd"),
+        ("zstd;q=0.5, gzip", "gzip"),
+        ("gzip;q=0", "identity"),
+        ("gzip;q=0.5, identity", "identity"),
+        ("compress", "identity"),
+    ],
+)
+def test_the_result_is_packed_as_the_client_likes_it(accept_encoding: str, packed: str) -> None:
+    assert packing_for(accept_encoding) == packed
+
+
+def test_notes_are_a_dictionary_of_structured_fields() -> None:
+    report = Report({}, (), {"charset": "utf-8", "quote": '"', "sheet": "März 5%"}, 0, 0)
+
+    assert notes(report) == 'charset="utf-8", quote="\\"", sheet=%"M%c3%a4rz 5%25"'
+    assert len(notes(Report({}, (), {"a": "x", "sheet": "ä" * 2_000}, 0, 0))) < 4_096

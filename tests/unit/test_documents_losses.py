@@ -148,12 +148,28 @@ def changes_of_rows(before: list[Value], after: list[Value], prefix: Callable[[i
     assert len(before) == len(after)
     for index, (record, row) in enumerate(zip(before, after, strict=True)):
         is_named = isinstance(record, dict | list) and record
-        flat = Flattener(128).flat(record) if is_named else {"value": record}
+        yield from (prefix(index) + place for place in other_keys(record))
+        flat = Flattener(128).flat(with_text_keys(record)) if is_named else {"value": record}
         for name in flat.keys() | row.keys():
             if name not in flat or name not in row or not is_same(flat[name], row[name]):
                 yield prefix(index) + ("".join([f"/{token(step)}" for step in steps(name)]) if is_named else "")
         if not is_named:
             yield prefix(index)  # which is a map now
+
+
+def other_keys(value: Value, place: str = "") -> Iterator[str]:
+    """Yield where keys are that are no texts."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in inner:
+        if isinstance(value, dict) and not isinstance(key, str):
+            yield f"{place}/{token(key)}"
+        yield from other_keys(each, f"{place}/{token(key)}")
+
+
+def with_text_keys(value: Value) -> Value:
+    if isinstance(value, dict):
+        return {as_text(key): with_text_keys(each) for key, each in value.items()}
+    return [with_text_keys(each) for each in value] if isinstance(value, list) else value
 
 
 def changed(value: Value, back: Value, format_: str, losses: Losses, *, are_flat: bool = False) -> list[str]:
@@ -376,3 +392,22 @@ def test_messagepack_is_as_deep_as_other_formats(format_: str) -> None:
     assert read(out, "msgpack") == deepest
     with pytest.raises(TooLarge, match="depth"):
         through(given_as({"a": deepest}), "msgpack")
+
+
+@pytest.mark.parametrize("format_", CHECKED)
+@pytest.mark.parametrize(
+    "value",
+    ["x", "", None, 1, {}, [], {b"\xff": 1}, {"a": [{None: 1, 2: {True: "x"}}]}, [{1: "a"}, {"1": "b"}]],
+    ids=repr,
+)
+def test_lossless_holds_for_any_keys_and_any_root(format_: str, value: Value) -> None:
+    out, losses = through(given_as(value), format_, lossless=True)
+    restored = value_of(FORMATS["msgpack"].read(io.BytesIO(_restored(out, format_)), Conversion()))
+
+    assert restored in (value, [value])
+    assert losses.counts.keys() <= {"value_as_record"}
+
+
+def _restored(data: bytes, format_: str) -> bytes:
+    conversion = Conversion(Options(restored=True))
+    return b"".join(convert(io.BytesIO(data), FORMATS[format_], FORMATS["msgpack"], conversion))

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bounded_contexts.documents.adapters.catalogue import FORMATS
+from bounded_contexts.documents.adapters.formats.charset_labels import CODECS
 from bounded_contexts.documents.adapters.formats.conversion import Conversion
 from bounded_contexts.documents.domain.errors import Unreadable, Unwritable
 from bounded_contexts.documents.domain.options import Options
@@ -27,6 +28,17 @@ VALUES = st.recursive(
 
 def written(value: Value, format_: str, options: Options) -> bytes:
     return b"".join(FORMATS[format_].write(Single(value), Conversion(options)))
+
+
+class TestCharsets:
+    @pytest.mark.parametrize("label", CODECS)
+    def test_labels_of_the_encoding_standard_are_names(self, label: str) -> None:
+        text = "a\n1\n".encode(CODECS[label])
+
+        assert value_of(text, "csv", charset=label.upper()) == [{"a": "1"}]
+
+    def test_a_label_means_what_browsers_mean_by_it(self) -> None:
+        assert value_of("a\n①\n".encode("cp932"), "csv", charset="x-sjis") == [{"a": "①"}]
 
 
 class TestForExcel:
@@ -194,6 +206,15 @@ class TestCsvDialect:
     def test_marks_are_one_character(self) -> None:
         with pytest.raises(Malformed):
             value_of(b"a\n1\n", "csv", decimal_mark="..")
+
+    @pytest.mark.parametrize(
+        "options",
+        [{"delimiter": "\n"}, {"delimiter": '"'}, {"quote": "\r"}, {"delimiter": "a", "escape": "a"}, {"quote": ","}],
+    )
+    def test_delimiter_quote_and_ends_of_lines_are_apart(self, options: dict[str, str]) -> None:
+        with pytest.raises(Malformed) as raised:
+            converted(b'[{"a":1,"b":2}]', "json", "csv", None, **options)
+        assert raised.value.code == "bad_option"
 
     def test_rows_of_another_length_are_filled_cut_or_left_out(self) -> None:
         text = b"a,b\n1\n1,2,3\n4,5\n"

@@ -13,8 +13,9 @@ from bounded_contexts.documents.adapters.engines.rendering import Rendering
 from bounded_contexts.documents.adapters.rendering_isolated import WORK, IsolatedRenderer
 from bounded_contexts.documents.application.document_ports import RenderReport
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
-from bounded_contexts.documents.domain.rendering.fidelity import TARGETS, Target
+from bounded_contexts.documents.domain.rendering.fidelity import TARGETS, Target, fidelity
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
+from bounded_contexts.documents.domain.rendering.media_types import MEDIA_TYPES
 from bounded_contexts.documents.domain.rendering.problems import Invalid
 from infra.worker_pool import PoolLimits, TaskLimits, WorkerPool
 from shared_kernel.errors import NotFound
@@ -64,7 +65,7 @@ async def test_a_worker_writes_the_bytes_that_are_written_without_one(renderer: 
         made, report = await rendered(renderer, target, content)
 
         assert made == b"".join(rendering.render(content, target, Rendering()))
-        assert report.media_type == rendering.MEDIA_TYPES[target]
+        assert report.media_type == MEDIA_TYPES[target]
         assert report.warnings["missing_value"] == 1
         assert "missing_value" in {each.code for each in report.first}
         assert report.pages == (2 if target == "pdf" else None)
@@ -78,9 +79,18 @@ async def test_a_document_of_standards_says_by_what_it_was_set(renderer: Isolate
         "meta": {"title": "x", "language": "en", "created": "2026-11-22T12:00:00Z"},
     }
 
-    _, report = await rendered(renderer, "pdf", json.dumps(archived).encode())
+    content = json.dumps(archived).encode()
+
+    made, report = await rendered(renderer, "pdf", content)
 
     assert (report.engine, report.pages) == ("typst", 2)
+    assert made == b"".join(rendering.render(content, "pdf", Rendering()))
+
+
+async def test_a_worker_has_the_fonts_of_all_scripts(renderer: IsolatedRenderer) -> None:
+    _, report = await rendered(renderer, "pdf", document({"type": "paragraph", "text": "你好 שלום سلام"}))
+
+    assert (report.engine, dict(report.warnings)) == ("typst", {})
 
 
 async def test_what_is_wrong_comes_back_whole(renderer: IsolatedRenderer) -> None:
@@ -104,10 +114,8 @@ async def test_validating_tells_pages_and_what_each_target_would_do(renderer: Is
     strict = await renderer.findings(TARGETS[2:], source(content.replace(b'"warn"', b'"error"')))
 
     assert (kind.problems, kind.pages) == ((), 2)
-    assert {target: each.warnings.get("dropped", 0) for target, each in kind.targets.items()} == {
-        "pdf": 0,
-        "docx": 1,
-        "xlsx": 1,
+    assert {target: "dropped" in each.warnings for target, each in kind.targets.items()} == {
+        target: fidelity("watermark", target) == "dropped" for target in TARGETS
     }
     assert strict.targets["xlsx"].refusal
     assert strict.pages is None

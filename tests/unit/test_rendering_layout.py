@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from bounded_contexts.documents.adapters.engines.rendering import check
+from bounded_contexts.documents.domain.errors import TooLarge
+from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.problems import Invalid
 from tests.unit.rendered import book, column, pdf, pdf_text, png, rendered, source, uri, word
 
@@ -275,6 +277,19 @@ def test_sections_have_their_own_headers_columns_and_page_numbers_in_pdf() -> No
     assert [re.search(r"Page (\d)", page.extract_text())[1] for page in pages] == ["1", "1", "2", "3"]  # type: ignore[index]
     lefts = {round(x) for text, (x, _) in shown[1].items() if text.startswith("line")}
     assert len(lefts) == 2
+    places = [(round(x), round(y)) for text, (x, y) in shown[1].items() if text.startswith("line")]
+    assert len(set(places)) == len(places)
+    assert len({max(y for x, y in places if x == left) for left in lefts}) == 1
+
+
+def test_a_paragraph_goes_on_in_the_next_column() -> None:
+    lines = "\n".join([f"line {number}" for number in range(90)])
+    document = source({"type": "section", "columns": 2, "body": [paragraph(lines)]})
+
+    places = texts(pdf(document).pages[0])
+
+    assert len({round(x) for x, _ in places.values()}) == 2
+    assert len({(round(x), round(y)) for x, y in places.values()}) == len(places)
 
 
 def test_sections_have_their_own_headers_columns_and_page_numbers_in_docx() -> None:
@@ -390,3 +405,22 @@ def test_tagged_documents_have_columns_notes_references_and_sections_too() -> No
         ["Chapter"],
         ["Book"],
     ]
+
+
+def test_partials_within_partials_are_limited() -> None:
+    chain = {f"p{number}": [{"type": "include", "partial": f"p{number + 1}"}] for number in range(200)}
+    wide = {f"p{number}": [{"type": "include", "partial": f"p{number + 1}"}] * 2 for number in range(60)}
+
+    for partials in (chain, wide):
+        last = f"p{len(partials)}"
+        data = source({"type": "include", "partial": "p0"}, partials={**partials, last: [paragraph("x")]})
+        with pytest.raises(TooLarge):
+            rendered(data, "pdf", RenderLimits(steps=20_000))
+
+
+def test_blocks_within_blocks_take_time_by_their_number_only() -> None:
+    body = [paragraph("x")]
+    for _ in range(25):
+        body = [{"type": "columns", "items": [[{"type": "group", "keepTogether": True, "body": body}]]}]
+
+    assert pdf_text(source(*body)) == "x"

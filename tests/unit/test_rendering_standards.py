@@ -97,11 +97,16 @@ def refused(*body: Any, **more: Any) -> list[tuple[str, str]]:
 
 
 def test_every_profile_that_is_claimed_is_kept(tmp_path: Path) -> None:
-    asked = []
-    for number, standards in enumerate([*[[each] for each in STANDARDS], ["a-2a", "ua-1"], ["a-3b", "ua-1"]]):
-        for name, document in enumerate([make(standards) for make in (golden, scripts, charts, compound)]):
-            path = tmp_path / f"{number}-{name}.pdf"
-            path.write_bytes(rendered(document, "pdf")[0])
+    both = [["a-2a", "ua-1"], ["a-3b", "ua-1"]]
+    documents = [
+        (golden, [[each] for each in STANDARDS] + both),
+        *[(make, both) for make in (scripts, charts, compound)],
+    ]
+    asked: list[tuple[Path, str]] = []
+    for make, profiles in documents:
+        for standards in profiles:
+            path = tmp_path / f"{len(asked)}.pdf"
+            path.write_bytes(rendered(make(standards), "pdf")[0])
             asked += [(path, "ua1" if each == "ua-1" else each.removeprefix("a-")) for each in standards]
     quick = tmp_path / "quick.pdf"
     quick.write_bytes(rendered(ALL, "pdf")[0])
@@ -233,6 +238,29 @@ def test_long_documents_are_refused_by_a_limit() -> None:
         with pytest.raises(TooLarge) as caught:
             rendered(source(*body, output=TAGGED), "pdf", limits)
         assert caught.value.more["limit"] == f"typeset_{limit}"
+
+
+def test_rows_that_are_higher_than_a_page_go_on_over_pages() -> None:
+    long = {"blocks": [{**TEXT, "text": f"paragraph {number} " + "word " * 40} for number in range(60)]}
+    table = {
+        "type": "table",
+        "columns": [{"width": "20mm"}, {"width": "1fr"}],
+        "rows": [["x", long], ["y", "a " * 6000]],
+    }
+
+    pages = [page.extract_text() for page in pdf(source(table, output=TAGGED)).pages]
+
+    assert all(f"paragraph {number} " in " ".join(pages) for number in range(60))
+    assert sum(text.count("a ") for text in pages) > 5900
+
+
+def test_pages_that_cannot_be_are_refused() -> None:
+    high = {"default": [{"type": "spacer", "height": "280mm"}]}
+
+    with pytest.raises(Unwritable, match="no_room"):
+        rendered(source(TEXT, header=high, output=TAGGED), "pdf")
+    with pytest.raises(TooLarge):
+        rendered(source(TEXT, {"type": "pageBreak"}, TEXT, output=TAGGED), "pdf", RenderLimits(pages=1))
 
 
 def test_texts_are_never_read_as_markup() -> None:

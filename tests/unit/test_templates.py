@@ -8,12 +8,12 @@ import pytest
 from typer.testing import CliRunner
 
 from bounded_contexts.documents.adapters.engines.rendering import check
-from bounded_contexts.documents.adapters.templates.filling import Manner, kind_of, variables_of
+from bounded_contexts.documents.adapters.templates.filling import Manner
 from bounded_contexts.documents.domain.errors import Unreadable, Unwritable
 from bounded_contexts.documents.domain.rendering.problems import Invalid
 from headwater.cli import app
 from tests.unit.rendered import pdf_text, rendered, source
-from tests.unit.templated import filled, letter
+from tests.unit.templated import filled, kind_of, letter, variables_of
 
 RUNNER = CliRunner()
 JSON: dict[str, Any] = {

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from bounded_contexts.documents.adapters.templates.filling import kind_of
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from shared_kernel.errors import Refused
-from tests.unit.templated import W, book, filled, letter, parts_of, related, repacked, saved, with_body
+from tests.unit.templated import W, book, filled, kind_of, letter, parts_of, related, repacked, saved, with_body
 
 PLAIN = letter("{{name}}")
 SHEET = saved(book(S=[["{{#each l as x}}{{x}}", "=A1", "{{/each}}"], ["=SUM(A1)", "{{l}}"]], T=[["=S!A1"]]))

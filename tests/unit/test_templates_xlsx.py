@@ -19,10 +19,10 @@ from openpyxl.worksheet.formula import ArrayFormula
 from openpyxl.worksheet.hyperlink import Hyperlink
 from openpyxl.worksheet.table import Table
 
-from bounded_contexts.documents.adapters.templates.filling import Manner, kind_of, variables_of
+from bounded_contexts.documents.adapters.templates.filling import Manner
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from tests.unit.rendered import png
-from tests.unit.templated import book, filled, parts_of, repacked, saved
+from tests.unit.templated import book, filled, kind_of, parts_of, repacked, saved, variables_of
 
 LINES = {
     "lines": [

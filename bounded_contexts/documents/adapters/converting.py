@@ -8,14 +8,11 @@ from bounded_contexts.documents.adapters.formats.conversion import Conversion, F
 from bounded_contexts.documents.adapters.formats.json import KINDS as JSON_KINDS
 from bounded_contexts.documents.adapters.formats.tables import single
 from bounded_contexts.documents.domain.errors import QUOTED, TooLarge, Unreadable
-from bounded_contexts.documents.domain.fitting import Fitting, restored
+from bounded_contexts.documents.domain.fitting import HELD, Fitting, restored
 from bounded_contexts.documents.domain.options import Options
-from bounded_contexts.documents.domain.values import KINDS, Document, JsonBatch, Records, Single, Value
+from bounded_contexts.documents.domain.values import Document, JsonBatch, Records, Single, Value
 
-UNTAGGED = frozenset(
-    {*KINDS.values(), "big integer", "unsigned", "not finite", "whole decimal", "local datetime", "offset", "key"}
-    - {"tagged"}
-)
+UNTAGGED = HELD - {"tagged"}
 TYPED = frozenset({"null", "boolean", "integer", "big integer", "decimal", "datetime", "date", "time"})  # by inference
 TEXTS = frozenset({"string"})  # what formats hold that do their own fitting: cells, elements, lines
 
@@ -57,7 +54,7 @@ def _kinds(document: Document, read: Format, options: Options) -> frozenset[str]
     """Return the kinds that may be in the document."""
     known = document.kinds or read.kinds
     if options.restored:
-        return UNTAGGED | {"tagged"}
+        return HELD
     return known | TYPED if options.inference == "full" or options.types else known
 
 

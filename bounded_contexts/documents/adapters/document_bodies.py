@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args
 from uuid import UUID
 
 import msgspec
@@ -14,9 +14,12 @@ from bounded_contexts.documents.domain.document_commands import Origin
 from bounded_contexts.documents.domain.losses import Loss
 from bounded_contexts.documents.domain.rendering.fidelity import TARGETS, Target
 from bounded_contexts.documents.domain.rendering.problems import Problem
+from bounded_contexts.documents.domain.rendering.telling import Strictness
+from bounded_contexts.documents.domain.template import REFERENCE
 from infra.http import NextPage
 from shared_kernel.errors import Malformed, Refused
 
+SHORT: Final = 64  # characters of the name of a locale or time zone
 EXAMPLE: Final = {"version": "1.0", "body": [{"type": "paragraph", "text": "Hello"}]}
 INSTRUCTIONS: Final[dict[str, Any]] = {
     "type": "object",
@@ -34,14 +37,32 @@ FILENAME: Final[dict[str, Any]] = {
 
 def body_of(properties: dict[str, Any], required: Sequence[str], example: dict[str, Any]) -> dict[str, Any]:
     """Return what OpenAPI says of a body that is not read as a whole here."""
-    schema = {"type": "object", "properties": properties, "required": [*required], "additionalProperties": False}
-    content = {"application/json": {"schema": schema, "example": example}}
+    schema: dict[str, Any] = {"type": "object", "properties": properties, "required": [*required]}
+    schema |= {"additionalProperties": False, "examples": [example]}
+    content = {"application/json": {"schema": schema}}
     return {"requestBody": {"required": True, "content": content}}
 
 
 NEW_DOCUMENT: Final = body_of(
-    {"document": INSTRUCTIONS, "format": FORMAT, "filename": FILENAME},
-    ("document", "format"),
+    {
+        "document": INSTRUCTIONS,
+        "template": {
+            "type": "string",
+            "pattern": f"^{REFERENCE}$",
+            "description": "Instead of `document`: a stored template, `invoice@3`, or `invoice` for the newest version.",
+        },
+        "data": {"type": "object", "description": "What the template is filled in with."},
+        "locale": {
+            "type": "string",
+            "maxLength": SHORT,
+            "description": "How the template's numbers and dates are written.",
+        },
+        "timeZone": {"type": "string", "maxLength": SHORT, "description": "Where the template's times are told."},
+        "strictness": {"type": "string", "enum": list(get_args(Strictness)), "description": "Of the template."},
+        "format": FORMAT,
+        "filename": FILENAME,
+    },
+    ("format",),
     {"document": EXAMPLE, "format": "pdf", "filename": "hello"},
 )
 TO_VALIDATE: Final = body_of(
@@ -52,17 +73,33 @@ TO_VALIDATE: Final = body_of(
 TO_PREVIEW: Final = body_of({"document": INSTRUCTIONS}, ("document",), {"document": EXAMPLE})
 
 
-class NewDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`document` stays as it was sent: workers read it."""
+ABSENT: Final = msgspec.Raw(b"")
+_Short = Annotated[str, msgspec.Meta(min_length=1, max_length=SHORT)] | None
 
-    document: msgspec.Raw
+
+class NewDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`document` and `data` stay as they were sent: workers read them."""
+
     format: Target
+    document: msgspec.Raw = ABSENT
+    template: Annotated[str, msgspec.Meta(pattern=f"^{REFERENCE}$")] | None = None
+    data: msgspec.Raw = ABSENT
+    locale: _Short = None
+    time_zone: _Short = msgspec.field(default=None, name="timeZone")
+    strictness: Strictness | None = None
     filename: Annotated[str, msgspec.Meta(min_length=1, max_length=255)] | None = None
+
+    def __post_init__(self) -> None:
+        if bool(bytes(self.document)) != (self.template is None):
+            raise ValueError("send either `document` or `template`")
+        manner = (self.locale, self.time_zone, self.strictness)
+        if self.template is None and (bytes(self.data) or manner != (None, None, None)):
+            raise ValueError("`data`, `locale`, `timeZone` and `strictness` are of a template")
 
 
 class ToValidate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     document: msgspec.Raw
-    formats: tuple[Target, ...] = TARGETS
+    formats: Annotated[tuple[Target, ...], msgspec.Meta(max_length=len(TARGETS))] = TARGETS
 
 
 class ToPreview(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

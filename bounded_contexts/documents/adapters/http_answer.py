@@ -173,8 +173,10 @@ class _Sending:
         headers = {**self._way.headers, "X-Conversion-Warnings": warnings(report)}
         if size is not None:
             headers["Content-Length"] = str(size)
-        if report and (charset := report.notes.get("charset")):
-            headers["X-Conversion-Charset"] = charset
+        if report:
+            headers["X-Conversion-Notes"] = notes(report)
+            if charset := report.notes.get("charset"):
+                headers["X-Conversion-Charset"] = charset
         self.has_begun = True
         raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
         await self._to_client({"type": "http.response.start", "status": 200, "headers": raw})
@@ -252,3 +254,23 @@ def warnings(report: Report | None) -> str:
             break
         first.append(place)
     return f"{told}, first=({' '.join(first)})" if first else told
+
+
+def notes(report: Report) -> str:
+    """Return what was found out as a dictionary of structured fields (RFC 9651), as much of it as a header may hold."""
+    told = ""
+    for name, text in report.notes.items():
+        more = f"{', ' if told else ''}{name}={_field(text)}"
+        if len(told) + len(more) > TOLD_BYTES:
+            break
+        told += more
+    return told
+
+
+def _field(text: str) -> str:
+    """Return a string, or a display string where there is more in it than ASCII."""
+    if text.isascii() and text.isprintable():
+        escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    signs = (chr(each) if 0x20 <= each < 0x7F and each not in b'%"' else f"%{each:02x}" for each in text.encode())
+    return f'%"{"".join(signs)}"'

@@ -181,16 +181,16 @@ def _answered(asked: negotiation.Asked, request: Request, waited: Waited) -> tup
     """Return how the result goes out. Raise `Malformed`: nothing of the body was read."""
     if asked.own["complete"] not in (None, "true", "false"):
         raise Malformed("bad_option", "complete is true or false")
-    write, takes_zstd = asked.write, negotiation.takes_zstd(", ".join(request.headers.getlist("accept-encoding")))
-    is_packed = write.name not in PACKED_ALREADY and takes_zstd
+    write, taken = asked.write, ", ".join(request.headers.getlist("accept-encoding"))
+    packed = "identity" if write.name in PACKED_ALREADY else negotiation.packing_for(taken)
     answered = {
         "Content-Type": negotiation.content_type_of(write, asked.task.options),
         "Content-Disposition": negotiation.disposition_of(asked.filename, write),
         "Cache-Control": "no-store",
         "Vary": "Accept, Accept-Encoding",
-        **({"Content-Encoding": "zstd"} if is_packed else {}),
+        **({} if packed == "identity" else {"Content-Encoding": packed}),
     }
-    task = replace(asked.task, packed="zstd" if is_packed else "identity")
+    task = replace(asked.task, packed=packed)
     return task, Way(answered, asked.own["complete"] == "true", waited.idle_s, waited.directory)
 
 
@@ -209,6 +209,8 @@ def _answer_described() -> dict[str, Any]:
         "X-Conversion-Warnings": "What was lost: `count`, each code's count, and the places of the `first`; `complete=?0` "
         "where the end was not known when the head went out.",
         "X-Conversion-Charset": "Charset that the body was in.",
+        "X-Conversion-Notes": "What was found out, a dictionary (RFC 9651): `from`, `charset`, `delimiter`, `quote` and so on; "
+        "where `X-Conversion-Warnings` is complete.",
     }
     described = {name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()}
     return {

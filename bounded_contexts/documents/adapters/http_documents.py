@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from bounded_contexts.documents.adapters.document_bodies import (
+    ABSENT,
     NEW_DOCUMENT,
     TO_PREVIEW,
     TO_VALIDATE,
@@ -18,6 +19,9 @@ from bounded_contexts.documents.adapters.document_bodies import (
     DocumentPage,
     FindingsAnswer,
     LinkAnswer,
+    NewDocument,
+    ToPreview,
+    ToValidate,
     document_answer,
     document_summary,
     filename_of,
@@ -30,13 +34,17 @@ from bounded_contexts.documents.adapters.document_bodies import (
 from bounded_contexts.documents.adapters.downloads import download
 from bounded_contexts.documents.adapters.http_taking_in import IdempotencyKey
 from bounded_contexts.documents.adapters.negotiation import attachment, kept_name
+from bounded_contexts.documents.adapters.template_instructions import Templated, packed
 from bounded_contexts.documents.application import discarding
 from bounded_contexts.documents.application.delivering import document_for, file_for, linked_file
 from bounded_contexts.documents.application.document_ports import DocumentPorts, Renderer
 from bounded_contexts.documents.application.requesting import Instructions, request_own
+from bounded_contexts.documents.application.template_ports import TemplatePorts
+from bounded_contexts.documents.application.templates import content_of, version_for
 from bounded_contexts.documents.domain.document import Document, File
 from bounded_contexts.documents.domain.document_commands import requested_document_id
 from bounded_contexts.documents.domain.rendering.fidelity import Target
+from bounded_contexts.documents.domain.rendering.media_types import MEDIA_TYPES
 from bounded_contexts.documents.domain.rendering.schema import DOCUMENT
 from infra.access_tokens import Unauthenticated
 from infra.download_links import LONGEST, check_link, seal_link
@@ -55,7 +63,7 @@ from infra.http import (
 )
 from infra.positions import comes_true
 from shared_kernel.blobs import BlobName
-from shared_kernel.errors import Unsupported
+from shared_kernel.errors import Refused, Unsupported
 from shared_kernel.permissions import require
 
 RENDER = "documents:render"
@@ -69,7 +77,9 @@ A_PART: Final[dict[int | str, dict[str, Any]]] = {
     304: {"description": "You have it: `If-None-Match`."},
 }
 
-T = TypeVar("T")
+OBJECTS = ("document", "data")  # of bodies, which workers read
+
+T = TypeVar("T", NewDocument, ToValidate, ToPreview)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +95,22 @@ def content_path(document_id: UUID) -> str:
     return f"/api/v1{DOCUMENTS_PATH}/{document_id}/content"
 
 
-def document_routes(ports: DocumentPorts, looked: Looked) -> APIRouter:
+def document_routes(ports: DocumentPorts, looked: Looked, templates: TemplatePorts) -> APIRouter:
     """Return the routes of documents that are rendered."""
     routes = APIRouter(prefix=DOCUMENTS_PATH, tags=["documents"], responses=problems(401, 404, 422, 503))
 
     @routes.post(
         "",
         status_code=202,
+        response_model=DocumentAnswer,
         responses=problems(400, 403, 409, 413, 429)
-        | {201: {"model": DocumentAnswer, "description": "It is over within the time of `Prefer`."}},
+        | {
+            200: {
+                "description": "The file, where it is there within the time of `Prefer` and `Accept` names its type.",
+                "content": {each: {"schema": {"type": "string", "format": "binary"}} for each in MEDIA_TYPES.values()},
+            },
+            201: {"model": DocumentAnswer, "description": "It is over within the time of `Prefer`."},
+        },
         openapi_extra=NEW_DOCUMENT,
     )
     async def request_a_document(
@@ -102,7 +119,7 @@ def document_routes(ports: DocumentPorts, looked: Looked) -> APIRouter:
         user: SignedIn,
         wait: PreferWait,
         idempotency_key: IdempotencyKey = None,
-    ) -> DocumentAnswer:
+    ) -> Any:
         """Have a document rendered; with the permission `documents:render`."""
         require(user.roles, RENDER)
         asked = await _read(request, new_document)
@@ -112,12 +129,15 @@ def document_routes(ports: DocumentPorts, looked: Looked) -> APIRouter:
             user_id=user.id,
             target=asked.format,
             name=_stem(asked.filename, asked.format),
-            content=bytes(asked.document),
+            content=await _instructions(asked, templates),
             lifetime=ports.terms.lifetime,
         )
         found = await request_own(instructions, ports)
         response.headers["Location"] = f"/api/v1{DOCUMENTS_PATH}/{id_}"
         found = await over_in_time(id_, found, wait, response, ports)
+        if wait and found.file and found.status == "rendered" and _takes(request, found.file.media_type):
+            own = {"Location": f"/api/v1{DOCUMENTS_PATH}/{id_}", "Content-Location": content_path(id_), **APPLIED}
+            return await _download(request, id_, found, found.file, ports, own)
         return document_answer(id_, found, content_path(id_))
 
     @routes.get("")
@@ -151,8 +171,7 @@ def document_routes(ports: DocumentPorts, looked: Looked) -> APIRouter:
             found, file = await file_for(document_id, user.id, ports)
         else:
             raise Unauthenticated("unauthenticated", "send `Authorization: Bearer <token>`, or a link")
-        blob = BlobName(document_id, file.id)
-        return await download(request, ports.blobs, blob, file.size, file.sha256, _told(found, file))
+        return await _download(request, document_id, found, file, ports, {})
 
     @routes.post("/{document_id:uuid}/links", status_code=201, responses=problems(409, 410))
     async def make_a_link(
@@ -227,9 +246,25 @@ async def _read(request: Request, decode: Callable[[bytes], T]) -> T:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Unsupported("unsupported_media_type", "send `Content-Type: application/json`")
     try:
-        return decode(await request.body())
+        read = decode(await request.body())
     except (msgspec.MsgspecError, RecursionError) as error:
         raise unreadable(error) from None
+    for name in OBJECTS:
+        if bytes(memoryview(getattr(read, name, ABSENT))[:1]) not in (b"{", b""):
+            raise Refused("validation_failed", f"Expected `object` - at `$.{name}`")
+    return read
+
+
+async def _instructions(asked: NewDocument, templates: TemplatePorts) -> bytes:
+    """Return what is to be rendered: the document, or the template as it is now with its data. Raise `NotFound`, `Refused`."""
+    if asked.template is None:
+        return bytes(asked.document)
+    name, version = await version_for(asked.template, templates)
+    if version.kind not in ("json", asked.format):
+        raise Refused("wrong_target", f"a template that is {version.kind.upper()} makes {version.kind.upper()}")
+    content = await content_of(name, version, templates)
+    data = bytes(asked.data) or b"{}"
+    return packed(Templated(content, data, asked.locale, asked.time_zone, asked.strictness))
 
 
 async def _pieces(document: msgspec.Raw) -> AsyncIterator[bytes]:
@@ -257,8 +292,18 @@ def _stem(filename: str | None, target: Target) -> str | None:
     return kept_name(filename.removesuffix(f".{target}").strip(". ")) if filename else None
 
 
-def _told(document: Document, file: File) -> dict[str, str]:
-    return {
+def _takes(request: Request, media_type: str) -> bool:
+    """Return whether the client asks for the file itself; who takes anything is told of it."""
+    asked = ",".join(request.headers.getlist("accept")).lower().split(",")
+    return any(each.partition(";")[0].strip() == media_type for each in asked)
+
+
+async def _download(
+    request: Request, document_id: UUID, document: Document, file: File, ports: DocumentPorts, own: dict[str, str]
+) -> Response:
+    told = {
         "Content-Type": file.media_type,
         "Content-Disposition": attachment(filename_of(document.name, document.target)),
+        **own,
     }
+    return await download(request, ports.blobs, BlobName(document_id, file.id), file.size, file.sha256, told)

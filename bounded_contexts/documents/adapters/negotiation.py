@@ -11,7 +11,7 @@ from starlette.requests import Request
 from bounded_contexts.documents.adapters.catalogue import BY_EXTENSION, BY_MEDIA_TYPE, FORMATS
 from bounded_contexts.documents.adapters.formats.conversion import Format
 from bounded_contexts.documents.adapters.header_parameters import extended, parameters_of
-from bounded_contexts.documents.application.ports import Packing, Task
+from bounded_contexts.documents.application.ports import Packed, Packing, Task
 from bounded_contexts.documents.domain.options import options_of
 from shared_kernel.errors import Malformed, NotAcceptable, Unsupported
 
@@ -23,6 +23,7 @@ SUFFIXES: Final = {"+json": "json", "+xml": "xml", "+yaml": "yaml", "+msgpack": 
 PACKINGS: Final[dict[str, Packing]] = {
     "": "identity", "identity": "identity", "gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate", "br": "br", "zstd": "zstd",
 }  # fmt: skip
+PACKED: Final[tuple[Packed, ...]] = ("zstd", "gzip", "br")  # the quickest first
 QUALITY: Final = re.compile(r"(0(\.\d{0,3})?|1(\.0{0,3})?)")
 RANGES: Final = 50  # of one Accept; more are not read
 NAME: Final = 100  # characters of a file's name
@@ -142,9 +143,12 @@ def packing_of(content_encoding: str) -> Packing:
     return found
 
 
-def takes_zstd(accept_encoding: str) -> bool:
-    """Return whether the client says that it unpacks zstd."""
-    return any(range_ == "zstd" and quality > 0 for range_, quality in _ranges(accept_encoding))
+def packing_for(accept_encoding: str) -> Packed:
+    """Return how the client has the result packed: of what it takes as gladly, the quickest to pack; not at all where it says
+    nothing, or likes that best."""
+    liked = dict(reversed(_ranges(accept_encoding))) if accept_encoding else {}
+    best = max(PACKED, key=lambda each: liked.get(each, 0.0))
+    return best if liked.get(best, 0.0) > 0 and liked.get(best, 0.0) >= liked.get("identity", 0.0) else "identity"
 
 
 def told_by_type(content_type: str, read: Format | None) -> dict[str, str]:

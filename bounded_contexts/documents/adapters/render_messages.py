@@ -4,6 +4,7 @@ import msgspec
 
 from bounded_contexts.documents.adapters.worker_messages import Failed, raised
 from bounded_contexts.documents.application.document_ports import Findings, RenderReport
+from bounded_contexts.documents.application.template_ports import Inspection
 from bounded_contexts.documents.domain.rendering.fidelity import Target
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.problems import Invalid, Problem
@@ -34,6 +35,12 @@ class Preview(msgspec.Struct, tag=True, frozen=True):
     limits: RenderLimits
 
 
+class Inspect(msgspec.Struct, tag=True, frozen=True):
+    """Find what a file is as a template, and what it needs; no output."""
+
+    limits: RenderLimits
+
+
 class Rendered(msgspec.Struct, tag=True, frozen=True):
     report: RenderReport
 
@@ -46,6 +53,10 @@ class Shown(msgspec.Struct, tag=True, frozen=True):
     pages: int
 
 
+class Inspected(msgspec.Struct, tag=True, frozen=True):
+    inspection: Inspection
+
+
 class Wrong(msgspec.Struct, tag=True, frozen=True):
     """The instructions are none; all that was found."""
 
@@ -53,8 +64,8 @@ class Wrong(msgspec.Struct, tag=True, frozen=True):
 
 
 encode = msgspec.msgpack.encode
-task_of = msgspec.msgpack.Decoder(Render | Find | Preview).decode
-outcome_of = msgspec.msgpack.Decoder(Rendered | Found | Shown | Wrong | Failed).decode
+task_of = msgspec.msgpack.Decoder(Render | Find | Preview | Inspect).decode
+outcome_of = msgspec.msgpack.Decoder(Rendered | Found | Shown | Inspected | Wrong | Failed).decode
 
 
 def error_of(outcome: Wrong | Failed) -> HeadwaterError:

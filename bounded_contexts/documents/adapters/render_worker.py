@@ -9,10 +9,12 @@ from typing import Final
 import pypdfium2
 
 from bounded_contexts.documents.adapters.engines import rendering
-from bounded_contexts.documents.adapters.engines.rendering import MEDIA_TYPES, Rendering
+from bounded_contexts.documents.adapters.engines.rendering import Rendering
 from bounded_contexts.documents.adapters.render_messages import (
     Find,
     Found,
+    Inspect,
+    Inspected,
     Preview,
     Render,
     Rendered,
@@ -21,10 +23,14 @@ from bounded_contexts.documents.adapters.render_messages import (
     encode,
     task_of,
 )
+from bounded_contexts.documents.adapters.template_instructions import unpacked
+from bounded_contexts.documents.adapters.templates.filling import Manner, fill, inspected
 from bounded_contexts.documents.adapters.worker_messages import failed
 from bounded_contexts.documents.application.document_ports import Findings, RenderReport, TargetFindings
+from bounded_contexts.documents.application.template_ports import Inspection
 from bounded_contexts.documents.domain.losses import Losses
 from bounded_contexts.documents.domain.rendering.fidelity import Target
+from bounded_contexts.documents.domain.rendering.media_types import MEDIA_TYPES
 from bounded_contexts.documents.domain.rendering.problems import Invalid, Problem
 from infra.worker_frames import Source
 from shared_kernel.errors import NotFound, Refused
@@ -50,11 +56,14 @@ def work(task: bytes, source: Source) -> Generator[bytes, None, bytes]:
         data = _all(source, asked.limits.input_bytes)
         match asked:
             case Render():
-                outcome: Rendered | Found | Shown = yield from _rendered(data, asked)
+                outcome: Rendered | Found | Shown | Inspected = yield from _rendered(data, asked)
             case Find():
                 outcome = Found(_findings(data, asked))
             case Preview():
                 outcome = yield from _shown(data, asked)
+            case Inspect():
+                kind, variables = inspected(data, asked.limits)
+                outcome = Inspected(Inspection(kind, tuple(variables)))
     except Invalid as error:
         return encode(Wrong(error.problems))
     except Refused as error:
@@ -72,7 +81,11 @@ def _all(source: Source, limit: int) -> bytes:
 
 def _rendered(data: bytes, task: Render) -> Generator[bytes, None, Rendered]:
     made = Rendering(task.limits, Losses(told=task.told))
-    yield from rendering.render(data, task.target, made)
+    if templated := unpacked(data):
+        manner = Manner(templated.locale, templated.time_zone, templated.strictness)
+        yield from fill(templated.template, templated.data, task.target, made, manner)
+    else:
+        yield from rendering.render(data, task.target, made)
     losses = made.losses
     engine = losses.notes.get("engine", ENGINES[task.target])
     warnings, first = dict(losses.counts), tuple(losses.to_be_told)

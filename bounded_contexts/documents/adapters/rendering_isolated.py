@@ -8,6 +8,8 @@ import structlog
 from bounded_contexts.documents.adapters.render_messages import (
     Find,
     Found,
+    Inspect,
+    Inspected,
     Preview,
     Render,
     Rendered,
@@ -19,6 +21,7 @@ from bounded_contexts.documents.adapters.render_messages import (
 )
 from bounded_contexts.documents.adapters.worker_messages import Failed
 from bounded_contexts.documents.application.document_ports import Findings, RenderReport
+from bounded_contexts.documents.application.template_ports import Inspection
 from bounded_contexts.documents.domain.errors import TooLarge
 from bounded_contexts.documents.domain.rendering.fidelity import Target
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
@@ -62,6 +65,15 @@ class IsolatedRenderer:
         assert isinstance(outcome, Shown)  # noqa: S101 – that is what was asked
         return image, outcome.pages
 
+    async def inspected(self, source: AsyncIterable[bytes]) -> Inspection:
+        """Return what the port `Inspector` says. Raise as it says."""
+        async with self._pool.running(encode(Inspect(self._limits)), source) as running:
+            async for _ in _output(running):
+                pass
+            outcome = _outcome(running)
+        assert isinstance(outcome, Inspected)  # noqa: S101 – that is what was asked
+        return outcome.inspection
+
 
 class IsolatedRendering:
     """A rendering that has begun."""
@@ -97,8 +109,8 @@ async def _output(running: worker_pool.Running) -> AsyncIterator[bytes]:
         raise HeadwaterError("rendering_failed", "a defect of ours; it was logged") from None
 
 
-def _outcome(running: worker_pool.Running) -> Rendered | Found | Shown:
-    outcome: Rendered | Found | Shown | Wrong | Failed = outcome_of(running.result)
+def _outcome(running: worker_pool.Running) -> Rendered | Found | Shown | Inspected:
+    outcome: Rendered | Found | Shown | Inspected | Wrong | Failed = outcome_of(running.result)
     if isinstance(outcome, Wrong | Failed):
         raise error_of(outcome)
     return outcome

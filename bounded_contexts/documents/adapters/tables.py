@@ -52,6 +52,19 @@ document = sa.Table(
     sa.Index("document_by_expiry", "expires_at", postgresql_where=sa.text("status = 'rendered'")),
 )
 
+document_template = sa.Table(
+    "document_template",
+    metadata,
+    sa.Column("template_id", sa.Uuid, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("stored_at", Moment, nullable=False),
+    sa.Index("document_template_by_time", "stored_at", "template_id"),
+)
+
 placed_order = sa.Table(
     "placed_order",
     metadata,

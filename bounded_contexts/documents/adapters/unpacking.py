@@ -1,8 +1,8 @@
 """Compressed documents, in and out, in bounded memory."""
 
 import zlib
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, Protocol
 
 import brotli
 from backports import zstd
@@ -16,6 +16,7 @@ GZIP = zlib.MAX_WBITS | 16
 RATIO_FROM = 1 << 20  # bytes: what is small may be as dense as it likes
 WINDOW_LOG = 23  # zstd may look back 8 MiB (RFC 9659)
 ZSTD_LEVEL = 1  # costs a tenth of the conversion at most
+GZIP_LEVEL, BROTLI_QUALITY = 1, 1
 
 
 class Source(Protocol):
@@ -139,12 +140,31 @@ def _zstd_frame() -> zstd.ZstdDecompressor:
 
 
 def packed(pieces: Iterator[bytes], packing: str) -> Iterator[bytes]:
-    """Yield the pieces compressed, if that is asked for."""
+    """Yield the pieces compressed, if that is asked for; quickly rather than small."""
     if packing == "identity":
         yield from pieces
         return
-    deflater = zstd.ZstdCompressor(level=ZSTD_LEVEL)
+    compress, finish = PACKERS[packing]()
     for piece in pieces:
-        if done := deflater.compress(piece):
+        if done := compress(piece):
             yield done
-    yield deflater.flush()
+    yield finish()
+
+
+def _to_zstd() -> "Packer":
+    packer = zstd.ZstdCompressor(level=ZSTD_LEVEL)
+    return packer.compress, packer.flush
+
+
+def _to_gzip() -> "Packer":
+    packer = zlib.compressobj(GZIP_LEVEL, wbits=GZIP)
+    return packer.compress, packer.flush
+
+
+def _to_brotli() -> "Packer":
+    packer = brotli.Compressor(quality=BROTLI_QUALITY)
+    return packer.process, packer.finish
+
+
+Packer = tuple[Callable[[bytes], bytes], Callable[[], bytes]]  # compresses a piece; ends what was compressed
+PACKERS: Final[Mapping[str, Callable[[], Packer]]] = {"zstd": _to_zstd, "gzip": _to_gzip, "br": _to_brotli}

@@ -1,10 +1,11 @@
-"""What happens to conversion jobs and to documents. Each function writes exactly once."""
+"""What happens to conversion jobs, to documents and to templates. Each function writes exactly once."""
 
 from uuid import UUID
 
 from bounded_contexts.documents.application.document_ports import DocumentPorts
 from bounded_contexts.documents.application.job_ports import JobPorts
-from bounded_contexts.documents.domain import conversion, document
+from bounded_contexts.documents.application.template_ports import TemplatePorts
+from bounded_contexts.documents.domain import conversion, document, template
 from bounded_contexts.documents.domain.commands import (
     Begin,
     Cancel,
@@ -17,6 +18,7 @@ from bounded_contexts.documents.domain.commands import (
 from bounded_contexts.documents.domain.conversion import Job, known
 from bounded_contexts.documents.domain.document import Document
 from bounded_contexts.documents.domain.document_commands import DocumentChange, RequestDocument
+from bounded_contexts.documents.domain.template import Template, TemplateCommand
 from schemas.documents.events import ConversionProgressed
 from shared_kernel.decider import execute
 
@@ -62,3 +64,10 @@ async def change_document(ask: DocumentChange, ports: DocumentPorts) -> Document
     that is over and cannot be cancelled any more."""
     found, _, _ = await execute(document, ports.store, ask.document_id, ask, ATTEMPTS)
     return document.known(found)
+
+
+async def change_template(ask: TemplateCommand, ports: TemplatePorts) -> Template | None:
+    """Return the template after it. What is its newest version already changes nothing. Raise `NotFound` for one to remove that
+    is not there, `Refused` for too many versions."""
+    found, _, _ = await execute(template, ports.store, ask.template_id, ask, ATTEMPTS)
+    return found

@@ -1,8 +1,8 @@
 """Take back documents that were asked for, and let go of what nobody needs any more: the events first, then the blobs."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
-from itertools import islice
 from uuid import UUID
 
 from bounded_contexts.documents.application.commands import change_document
@@ -16,6 +16,7 @@ from shared_kernel.decider import state_of
 from shared_kernel.errors import NotFound
 
 PAGE = 500  # documents or blobs looked for at once
+EXPIRED = 5_000  # documents that are let expire each time
 GRACE = timedelta(hours=6)  # in which a request or a rendering may end whose blob no event names yet
 
 
@@ -46,7 +47,7 @@ async def user_erased(event: UserErased, ports: DocumentPorts) -> None:
 async def expire(ports: DocumentPorts) -> None:
     """Let files expire whose time has come, as far as they are listed. Safe to repeat, and to do by several at once."""
     now = ports.now()
-    for document_id in await ports.documents.past(now, PAGE):
+    for document_id in await ports.documents.past(now, EXPIRED):
         found = await change_document(ExpireDocument(document_id=document_id, at=now), ports)
         await _let_go(document_id, found, ports)
 
@@ -54,19 +55,23 @@ async def expire(ports: DocumentPorts) -> None:
 async def sweep(ports: DocumentPorts) -> None:
     """Delete every blob that no document needs, as processes leave them that die. The list says of most that they are needed; of
     the others the events say whether they are. Safe to repeat, and to do by several at once."""
-    old = [blob async for blob in ports.blobs.before(ports.now() - GRACE)]
-    blobs = iter(old)
-    while some := list(islice(blobs, PAGE)):
-        needed = await ports.documents.needed(some)
-        for blob in some:
-            if blob not in needed:
-                await _sweep(blob, ports)
+    some: list[BlobName] = []
+    async for blob in ports.blobs.before(ports.now() - GRACE):
+        some.append(blob)
+        if len(some) == PAGE:
+            await _sweep(some, ports)
+            some = []
+    await _sweep(some, ports)
 
 
-async def _sweep(blob: BlobName, ports: DocumentPorts) -> None:
-    found, _ = await state_of(document, ports.store, blob.owner)
-    if blob.part not in kept(found):
-        await ports.blobs.delete(blob)
+async def _sweep(some: Sequence[BlobName], ports: DocumentPorts) -> None:
+    needed = await ports.documents.needed(some) if some else set()
+    for blob in some:
+        if blob in needed:
+            continue
+        found, _ = await state_of(document, ports.store, blob.owner)
+        if blob.part not in kept(found):
+            await ports.blobs.delete(blob)
 
 
 async def _let_go(document_id: UUID, found: Document, ports: DocumentPorts) -> None:

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 from bounded_contexts.documents.domain.losses import TOLD
 
+Packed = Literal["identity", "zstd", "gzip", "br"]
 Packing = Literal["identity", "gzip", "deflate", "br", "zstd"]
 
 
@@ -19,7 +20,7 @@ class Task:
     write: str
     options: Mapping[str, str] = field(default_factory=dict)
     packing: Packing = "identity"
-    packed: Literal["identity", "zstd"] = "identity"
+    packed: Packed = "identity"
     told: int = TOLD  # changed leaves that are told with their places, at most
 
 

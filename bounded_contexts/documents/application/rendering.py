@@ -155,7 +155,7 @@ async def _restore(document_id: UUID, found: Document, file: File, ports: Docume
 async def _is_there(blob: BlobName, ports: DocumentPorts) -> bool:
     try:
         async for _ in ports.blobs.read(blob, 0, 1):
-            return True
+            pass
     except NotFound:
         return False
     return True

@@ -9,10 +9,13 @@ from typing import Final
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, Unwritable
 from bounded_contexts.documents.domain.losses import Losses
 from bounded_contexts.documents.domain.options import Nulls
-from bounded_contexts.documents.domain.values import Tagged, Value, escaped, kind
+from bounded_contexts.documents.domain.values import KINDS, Tagged, Value, escaped, kind
 
 MARK: Final = (
     "$"  # begins the one key of a map that stands for a kind the format lacks; a key of the data's own gets another
+)
+HELD: Final = frozenset(  # what a format may hold
+    {*KINDS.values(), "big integer", "unsigned", "not finite", "whole decimal", "local datetime", "offset", "key"}
 )
 INT64: Final = range(-(2**63), 2**63)
 UINT64: Final = range(2**64)
@@ -58,7 +61,7 @@ class Fitting:
         return name in self._holds
 
     def _map(self, value: dict[Value, Value], pointer: str, depth: int) -> Value:
-        if self._lossless and "key" not in self._holds and not all(type(key) is str for key in value):
+        if self._lossless and not all(type(key) is str or self._holds_key(key) for key in value):
             pairs = [[self.fit(key, pointer, depth + 2), each] for key, each in value.items()]
             return {f"{MARK}map": [[key, self.fit(each, pointer, depth + 2)] for key, each in pairs]}
         fitted: dict[Value, Value] = {}
@@ -73,10 +76,13 @@ class Fitting:
             fitted[name] = self.fit(each, place, depth + 1)
         return fitted
 
+    def _holds_key(self, key: Value) -> bool:
+        return "key" in self._holds and self._is_held(key)
+
     def _key(self, key: Value, place: str) -> Value:
         if type(key) is str:
             return MARK + key if self._lossless and key.startswith(MARK) else key
-        if "key" in self._holds and self._is_held(key):
+        if self._holds_key(key):
             return key
         self._losses.add("key_as_text", place, f"the key was of kind {kind(key)}")
         return as_text(key)
@@ -139,6 +145,15 @@ def nearest(value: Decimal) -> tuple[float, str]:
     return near, "" if again.as_tuple() == value.as_tuple() else "number_rewritten"
 
 
+def has_text_keys(value: Value, depth: int) -> bool:
+    """Return whether all keys in the value are texts, as deep as it may be."""
+    if depth < 0 or not isinstance(value, dict | list):
+        return True
+    if isinstance(value, dict):
+        return all(type(key) is str and has_text_keys(each, depth - 1) for key, each in value.items())
+    return all(has_text_keys(each, depth - 1) for each in value)
+
+
 def as_text(value: Value) -> str:
     """Return a scalar as text that says the same."""
     return TEXTS.get(type(value), str)(value)
@@ -196,11 +211,18 @@ def _of_mark(value: dict[str, Value], pointer: str) -> Value:
     )
 
 
+def _finite(text: str) -> Decimal:
+    number = Decimal(text)
+    if not number.is_finite():
+        raise ValueError
+    return number
+
+
 PARSERS: Final[dict[str, Callable[[str], Value]]] = {
     "$null": lambda _: None,
     "$boolean": {"true": True, "false": False}.__getitem__,
     "$integer": int,
-    "$decimal": Decimal,
+    "$decimal": _finite,
     "$float": float,
     "$string": str,
     "$bytes": lambda text: base64.b64decode(text, validate=True),

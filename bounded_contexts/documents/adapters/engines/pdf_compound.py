@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from bounded_contexts.documents.adapters.engines.pdf_boxes import Drawn, boxed
+from bounded_contexts.documents.adapters.engines.pdf_boxes import ENDLESS, Drawn, boxed
 from bounded_contexts.documents.adapters.engines.pdf_flow import Flow
 from bounded_contexts.documents.adapters.engines.pdf_tables import TableLayout, natural_width, shared
 from bounded_contexts.documents.domain.rendering.blocks import Columns, Group, Table
@@ -28,11 +28,12 @@ def _group(flow: Flow, group: Group) -> None:
     around = 2 * group.padding
     width = flow.width - around
     whole = boxed(flow, group.blocks, width)
-    height = _height(flow, whole[:1]) + around
+    height, page = _height(flow, whole) + around, flow.number
     if group.keep_together and height <= flow.following_room:
         flow.need(height)
     if height <= flow.room:
-        _framed(flow, group, boxed(flow, group.blocks, width)[0])
+        # what says its page says another one now
+        _framed(flow, group, whole[0] if flow.number == page else boxed(flow, group.blocks, width)[0])
         return
     for number, room in enumerate(boxed(flow, group.blocks, width, *_rooms(flow, around))):
         if number:
@@ -65,10 +66,14 @@ def _columns(flow: Flow, columns: Columns) -> None:
     def laid(first: float, full: float) -> list[list[Drawn]]:
         return [boxed(flow, blocks, width, first, full) for blocks, width in zip(columns.items, widths, strict=True)]
 
-    height = _height(flow, [rooms[0] for rooms in laid(float("inf"), float("inf"))])
+    pages, page = laid(ENDLESS, ENDLESS), flow.number
+    height = _height(flow, [rooms[0] for rooms in pages])
     if height <= flow.following_room:
         flow.need(height)
-    pages = laid(float("inf"), float("inf")) if height <= flow.room else laid(*_rooms(flow, 0.0))
+    if height > flow.room:
+        pages = laid(*_rooms(flow, 0.0))
+    elif flow.number != page:  # what says its page says another one now
+        pages = laid(ENDLESS, ENDLESS)
     for number in range(max(len(rooms) for rooms in pages)):
         if number:
             flow.new_page()

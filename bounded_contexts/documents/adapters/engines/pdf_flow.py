@@ -169,11 +169,12 @@ class Flow(ABC):
             self.y -= min(style.space_before, max(self.room, 0.0))
         if isinstance(block, Heading):
             self.need(height_of(lines[0], style))
-        self.flow(lines, style, self.left + style.indent, self.width - style.indent)
+        self.flow(lines, style, style.indent, self.width - style.indent)
         self.y -= min(style.space_after, max(self.room, 0.0))
 
-    def flow(self, lines: list[Line], style: Style, x: float, width: float) -> None:
-        """Draw lines over as many pages as they take; neither the first nor the last one stands alone."""
+    def flow(self, lines: list[Line], style: Style, indent: float, width: float) -> None:
+        """Draw lines over as many rooms as they take, so far from the left edge of each; neither the first nor the last one
+        stands alone."""
         while lines:
             count, used = 0, 0.0
             notes: list[Note] = []
@@ -188,7 +189,7 @@ class Flow(ABC):
             if count == 0 and self.is_fresh:
                 count = 1
             for line in lines[:count]:
-                self.put(line, x, width, style)
+                self.put(line, self.left + indent, width, style)
             lines = lines[count:]
             if lines:
                 self.new_page()
@@ -213,7 +214,7 @@ class Flow(ABC):
         y = self.y - base_of(lines[0], style, height)
         left = self.left + indent - 5 - mark.width
         self.sheets.line(mark, left, y, mark.width, "left")
-        self.flow(lines, style, self.left + indent, self.width - indent)
+        self.flow(lines, style, indent, self.width - indent)
         self.y -= min(style.space_after, max(self.room, 0.0))
 
     def _contents(self, block: Contents) -> None:
@@ -229,8 +230,8 @@ class Flow(ABC):
         lines = self.breaker.lines((Run(entry.text, style),), self.width - indent - NUMBER_ROOM)
         height = sum(height_of(line, style) for line in lines)
         self.need(height)
+        self.flow(lines, replace(style, align="left"), indent, self.width - indent)
         left, right = self.left + indent, self.left + self.width
-        self.flow(lines, replace(style, align="left"), left, self.width - indent)
         y = self.y + height_of(lines[-1], style) - base_of(lines[-1], style, height_of(lines[-1], style))
         dots = self._dots(style, right - number.width - left - lines[-1].width - 6)
         if dots is not None:

@@ -22,12 +22,6 @@ from bounded_contexts.documents.domain.rendering.resolving import resolve
 from bounded_contexts.documents.domain.rendering.standards import Profile, profile_of
 from bounded_contexts.documents.domain.rendering.telling import Telling
 
-MEDIA_TYPES: Final[dict[Target, str]] = {
-    "pdf": "application/pdf",
-    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-}
-
 _DOT: Final = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgAB5Sfe/AAAAABJRU5ErkJggg=="
 _FIRST: Final = f"""{{"version": "1.0", "locale": "en-GB", "body": [{{"type": "paragraph", "text": "a"}},
     {{"type": "table", "rows": [[1.5]], "columns": [{{"title": "a", "style": {{"numberFormat": {{"type": "number"}}}}}}]}},
@@ -134,7 +128,7 @@ def _has(value: Any, name: str, wanted: str) -> bool:
 def _pdf(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:
     profile = profile_of(document)
     if profile is not None:
-        yield _noted(_set(document, telling, limits, profile), telling)
+        yield _noted(_set(document, telling, limits, profile), telling, limits)
         return
     pages, entries = _measured(document, limits, pages=True)
     with pdf.laid_out(_resolved(document, telling, limits, entries), telling, limits, pages) as layout:
@@ -144,12 +138,14 @@ def _pdf(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> It
             telling.losses.notes["pages"] = str(layout.number)
             yield from layout.written()
             return
-    yield _noted(other, telling)
+    yield _noted(other, telling, limits)
 
 
-def _noted(made: bytes, telling: Telling) -> bytes:
-    """Note what is known of a file by Typst once it is there."""
+def _noted(made: bytes, telling: Telling, limits: RenderLimits) -> bytes:
+    """Note what is known of a file by Typst once it is there. Raise `TooLarge`."""
     with pypdfium2.PdfDocument(made) as pdf_:
+        if len(pdf_) > limits.pages:
+            raise TooLarge("pages", limits.pages)
         telling.losses.notes |= {"engine": "typst", "pages": str(len(pdf_))}
     return made
 

@@ -45,7 +45,7 @@ LIST_STEP: Final = 16.0
 MARK_ROOM: Final = 5.0  # between a mark and its text
 BELOW_TABLE: Final = 6.0
 NOT_TAGGED: Final = "not_tagged"
-WHOLE_CELL: Final = 1_200  # characters that surely stand on one page
+WHOLE_CELL: Final = 1_200  # characters that surely stand on one page; a row of more may break
 
 
 @dataclass(slots=True)
@@ -311,16 +311,18 @@ class Setting:
         self._cells += len(row.cells)
         if self._cells > self._limits.typeset_cells:
             raise TooLarge("typeset_cells", self._limits.typeset_cells)
-        cells = [self._cell(cell, page, may_break) for cell in row.cells if cell is not None]
+        cells = [self._cell(cell, page) for cell in row.cells if cell is not None]
+        breaks = may_break or any(cell and (cell.blocks or len(cell.text) > WHOLE_CELL) for cell in row.cells)
+        for each in cells:
+            each["breakable"] = breaks
         if is_striped and row.kind == "body":
             for cell in cells:
                 cell["background"] = cell["background"] or "#F5F7F9"
         return cells
 
-    def _cell(self, cell: Cell, page: Page, may_break: bool) -> Json:
+    def _cell(self, cell: Cell, page: Page) -> Json:
         said = self._texts.said(cell.runs, cell.style, in_column=True)
         said["plain"] = said["rtl"] is None and cell.style.align != "justify"
-        said["breakable"] = may_break or bool(cell.blocks) or len(cell.text) > WHOLE_CELL
         said["across"], said["down"] = cell.across, cell.down
         said["blocks"] = None
         if cell.blocks:

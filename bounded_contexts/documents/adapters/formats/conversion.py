@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
+from bounded_contexts.documents.adapters.formats.charset_labels import CODECS
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, quoted
 from bounded_contexts.documents.domain.fitting import Fitting
 from bounded_contexts.documents.domain.limits import Limits
@@ -123,7 +124,7 @@ def _same(asked: str, charset: str) -> bool:
 def codec_of(charset: str) -> codecs.CodecInfo:
     """Return the charset. Raise `Unreadable` for a name that there is none of, or that is Python's name for something else."""
     try:
-        found = codecs.lookup(charset)
+        found = codecs.lookup(CODECS.get(charset.strip().lower(), charset))
     except (LookupError, ValueError):  # the latter for control characters
         found = None
     if found is None or not found._is_text_encoding or found.name in NO_CHARSETS:

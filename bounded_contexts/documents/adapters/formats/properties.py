@@ -5,7 +5,7 @@ and written for what the output's charset lacks.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Final
 
 from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format, encoded, utf8, whole
@@ -33,8 +33,11 @@ _IN_NAMES: Final = _LONG | {ord(char): f"\\{char}" for char in "=: "}
 def read(source: BinaryIO, conversion: Conversion) -> Document:
     """Read names and texts, nested where that was asked for."""
     text = whole(utf8(source, conversion), conversion.limits.item_bytes).decode()
-    pairs = [_pair(line, number) for number, line in _logical(text)]
+    lines = list(_logical(text))
+    pairs = [_pair(line, number) for number, line in lines]
     options = conversion.options
+    if options.duplicates == "error":
+        _require_different(pairs, [number for number, _ in lines])
     flat: dict[str, Value] = merged(pairs, options.duplicates)
     if options.restored:
         cells = ((steps(name), unguarded(value)) for name, value in flat.items() if value)
@@ -48,6 +51,15 @@ def read(source: BinaryIO, conversion: Conversion) -> Document:
     if not options.nested:
         return Single(flat)
     return Single(unflattened(((steps(name), value) for name, value in flat.items()), conversion.limits.depth))
+
+
+def _require_different(pairs: Sequence[tuple[str, str]], numbers: Sequence[int]) -> None:
+    """Raise `Unreadable` for a name that is there twice, with the line of the second."""
+    seen: set[str] = set()
+    for (name, _), number in zip(pairs, numbers, strict=True):
+        if name in seen:
+            raise Unreadable("duplicate_key", f"the key {name[:40]!r} is there twice", line=number)
+        seen.add(name)
 
 
 def _logical(text: str) -> Iterator[tuple[int, str]]:

@@ -23,7 +23,7 @@ from bounded_contexts.documents.adapters.formats.conversion import Conversion
 from bounded_contexts.documents.adapters.formats.json import KINDS as JSON_KINDS
 from bounded_contexts.documents.adapters.formats.spreading import MISSING, Declined, Missing, spread
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
-from bounded_contexts.documents.domain.fitting import TEXTS, as_text, restored
+from bounded_contexts.documents.domain.fitting import HELD, TEXTS, as_text, has_text_keys, restored
 from bounded_contexts.documents.domain.flattening import WHOLE, Flattener, steps
 from bounded_contexts.documents.domain.losses import Losses
 from bounded_contexts.documents.domain.options import Options
@@ -48,6 +48,7 @@ CODES: Final = {
     "empty_as_text": frozenset({dict, list}),
 }
 PLAIN: Final = frozenset(IN_CELLS)
+TEXT_KEYS: Final = HELD - {"key"}
 TOKENS: Final = frozenset({type(None), bool})
 STRING: Final = frozenset({str})
 _cells = msgspec.msgpack.Encoder().encode
@@ -251,6 +252,10 @@ class Cells:
     def of(self, record: Value, number: int) -> dict[str, str]:
         """Return name → text of one record."""
         lossless = self._conversion.options.lossless
+        if isinstance(record, dict | list) and not has_text_keys(record, self._conversion.limits.depth):
+            if lossless:
+                return self._written({WHOLE: record}, number)
+            record = self._conversion.fitting(TEXT_KEYS).fit(record, self.place(number))
         if isinstance(record, dict | list) and record:
             flat = self._flattener.flat(record)
         elif lossless:

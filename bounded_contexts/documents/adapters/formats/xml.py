@@ -8,7 +8,10 @@ The root is opened. If its first two elements have one name and it has no attrib
 one: another name among them, or text, is an error then, not a loss. Where the writer has a value that looks so, or records that
 do not, it says which in a processing instruction.
 
-With `lossless` every element says its kind in an attribute and keys that are no names stand in another, so it reads back exactly.
+Where elements of several names take turns, the map has them by name, which is told; with `lossless` they are `#content`, too.
+
+With `lossless` every element that is written says its kind in an attribute and keys that are no names stand in another, so it
+reads back exactly.
 """
 
 from collections.abc import Iterable, Iterator
@@ -244,21 +247,28 @@ class _Reading:
         return found
 
     def _add_children(self, found: dict[str, Value], element: Any, depth: int) -> bool:
-        """Return whether there are elements only; what was added is of no use, if there is text among them."""
+        """Return whether a map says what there is; what was added is of no use, if there is text among it, or an order that
+        `lossless` keeps."""
         if (text := element.text) and not text.isspace():
             return False
         names, lists, declares = self._plain_names, self._lists, self._declares
+        take_turns, before = False, ""
         for child in element:
             name = names.get(child.tag) or self._name(child)
             simple = not (declares or len(child) or child.keys())
             value = child.text or "" if simple else self._value(child, depth + 1)
             if name in found or name in lists:
+                take_turns = take_turns or (name in found and name != before)
                 self._add(found, name, value)
             else:
                 found[name] = value
+            before = name
             if (tail := child.tail) and not tail.isspace():
                 return False
-        return True
+        if take_turns and not self._options.lossless:
+            where = f"<{local_name(element)}> on line {element.sourceline}"
+            self._losses.add("order_changed", "", f"elements of one name in {where} are not behind each other")
+        return not (take_turns and self._options.lossless)
 
     def _add(self, found: dict[str, Value], name: str, value: Value) -> None:
         if name not in found:

@@ -222,8 +222,10 @@ def _node(shape: tuple[str, ...]) -> _Node | None:
         if tag == f"/{name}>":
             within.pop()
         elif match := _EMPTY.fullmatch(tag):
+            if _takes_turns(match[1], parts):
+                return None
             parts.setdefault(match[1], []).append(_Node(same=None if match[2] else ""))
-        elif not _NAME.fullmatch(name := tag.removesuffix(_TEXT)[:-1]):
+        elif not _NAME.fullmatch(name := tag.removesuffix(_TEXT)[:-1]) or _takes_turns(name, parts):
             return None
         else:
             inner: dict[str, list[_Node]] = {}
@@ -232,6 +234,11 @@ def _node(shape: tuple[str, ...]) -> _Node | None:
     if len(within) != 2 or not within[1][1] or len(outermost) > 1:  # the record's own end is not among the tags
         return None
     return outermost[within[1][0]][-1]
+
+
+def _takes_turns(name: str, parts: dict[str, list[_Node]]) -> bool:
+    """Return whether another name stands between this one and the last of its kind: libxml2's reader tells of that."""
+    return name in parts and next(reversed(parts)) != name
 
 
 def _made(node: _Node, columns: Sequence[Sequence[str]], count: int) -> list[Value]:

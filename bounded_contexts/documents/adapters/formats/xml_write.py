@@ -249,7 +249,7 @@ def _exact_text(document: Document, conversion: Conversion) -> Iterator[str]:
     fit = conversion.fitting(JSON_KINDS).fit
     own = f' xmlns:hw="{OWN}"'
     if isinstance(document, Single):
-        yield _exact_element(conversion.options.root, fit(document.value), own) + "\n"
+        yield _exact_element(conversion.options.root, fit(document.value), own, is_root=True) + "\n"
         return
     yield f'<root{own} hw:kind="list">'
     for batch in document.batches:
@@ -257,7 +257,7 @@ def _exact_text(document: Document, conversion: Conversion) -> Iterator[str]:
     yield "</root>\n"
 
 
-def _exact_element(key: str, value: Value, more: str = "") -> str:
+def _exact_element(key: str, value: Value, more: str = "", *, is_root: bool = False) -> str:
     name = key if NAME.fullmatch(key) and ":" not in key and key.isascii() else "_"
     if name != key:
         more += f' hw:key="{escaped_text(json.dumps(key), quoted=True)}"'
@@ -266,6 +266,7 @@ def _exact_element(key: str, value: Value, more: str = "") -> str:
     if isinstance(value, list):
         return f'<{name}{more} hw:kind="list">{"".join([_exact_element("item", each) for each in value])}</{name}>'
     if isinstance(value, str) and not FORBIDDEN.search(value):
+        more += ' hw:kind="string"' if is_root else ""
         return f"<{name}{more}>{escaped_text(value)}</{name}>"
     kind = "text" if isinstance(value, str) else "decimal" if not isinstance(value, bool | None) else "word"
     text = json.dumps(value) if kind == "text" else msgspec.json.Encoder(decimal_format="number").encode(value).decode()

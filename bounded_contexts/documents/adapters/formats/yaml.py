@@ -17,10 +17,11 @@ from bounded_contexts.documents.adapters.formats.json import KINDS as JSON_KINDS
 from bounded_contexts.documents.adapters.formats.json import merged
 from bounded_contexts.documents.adapters.formats.yaml_11 import plain as plain_11
 from bounded_contexts.documents.adapters.formats.yaml_by_json import by_json
+from bounded_contexts.documents.adapters.formats.yaml_directives import handles, silent
 from bounded_contexts.documents.adapters.formats.yaml_parts import Parts
 from bounded_contexts.documents.adapters.formats.yaml_write import KINDS, write
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, quoted
-from bounded_contexts.documents.domain.values import Document, JsonBatch, Records, Single, Tagged, Value
+from bounded_contexts.documents.domain.values import Document, JsonBatch, Records, Single, Tagged, Value, written_out
 
 INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
@@ -34,7 +35,6 @@ WORDS: Final[dict[str, Value]] = {
 _NO_BEGINNING: Final = ("-\t", "?\t", "---\t", "@", "`")  # of no scalar: the parser takes these for text
 _TAGS: Final = "tag:yaml.org,2002:"
 Plain = Callable[[str], Value]  # what a plain scalar stands for
-_HANDLES = re.compile(rb"^%TAG[ \t]+(!(?:[\w-]*!)?)[ \t]+(\S+)", re.MULTILINE)
 
 
 def read(source: BinaryIO, conversion: Conversion) -> Document:
@@ -93,7 +93,8 @@ class Unended(Unreadable):
 def _tree(text: bytes, line: int) -> Any:
     """Return the parser's tree. Raise `Unreadable`; `line` is how many lines are before the text."""
     try:
-        return ryml.parse_in_arena(text)
+        with silent():
+            return ryml.parse_in_arena(text)
     except ryml.ExceptionBasic as error:
         found = getattr(error, "errdata_parse", None)
         why = error.msg.splitlines()[0]
@@ -112,7 +113,8 @@ class _Reading:
         self._conversion = conversion
         self.limits = conversion.limits
         self._is_quick = conversion.options.yaml != "1.1"
-        self._walk = _Walk(conversion, _Tags(text, meaning, keeps=conversion.options.tags == "keep"), meaning)
+        self._tags = _Tags(text, meaning, keeps=conversion.options.tags == "keep")
+        self._walk = _Walk(conversion, self._tags, meaning)
 
     def quickly(self, tree: Any, text: bytes) -> Value:
         """Return the value, if the quick way is for it and it is not null, else None."""
@@ -136,8 +138,11 @@ class _Reading:
         if _is_empty(tree):
             return []
         self._walk.tree = tree
-        root = tree.root_id()
-        return [self._walk.value(node, 0) for node in (self._walk.children(root) if tree.is_stream(root) else (root,))]
+        root, found = tree.root_id(), list[Value]()
+        for number, node in enumerate(self._walk.children(root) if tree.is_stream(root) else (root,)):
+            self._tags.begin(number)
+            found.append(self._walk.value(node, 0))
+        return found
 
 
 def _is_empty(tree: Any) -> bool:
@@ -150,7 +155,12 @@ class _Tags:
     def __init__(self, text: bytes, meaning: Plain, *, keeps: bool) -> None:
         self._keeps = keeps
         self._meaning = meaning
-        self._handles = {handle.decode(): prefix.decode() for handle, prefix in _HANDLES.findall(text)}
+        self._said = handles(text)
+        self._handles: dict[str, str] = {}
+
+    def begin(self, number: int) -> None:
+        """Say which document of the text is read next."""
+        self._handles = self._said[number] if number < len(self._said) else {}
 
     def full(self, tag: str) -> str:
         """Return the tag with its handle resolved; those of YAML itself as `!!name`."""
@@ -314,9 +324,9 @@ def plain(text: str) -> Value:
     if INTEGER.fullmatch(text):
         return _integer(text)
     if text.startswith("0o") and re.fullmatch(r"0o[0-7]+", text):
-        return int(text, 0)
+        return _integer(text, 8)
     if text.startswith("0x") and re.fullmatch(r"0x[0-9a-fA-F]+", text):
-        return int(text, 0)
+        return _integer(text, 16)
     return _decimal(text) if FLOAT.fullmatch(text) else text
 
 
@@ -327,9 +337,9 @@ def _decimal(text: str) -> Decimal:
         raise Unreadable("number_too_long", "a number whose exponent has too many digits") from None
 
 
-def _integer(text: str) -> int | Decimal:
+def _integer(text: str, base: int = 10) -> int | Decimal:
     try:
-        return Decimal("-0") if text == "-0" else int(text)
+        return Decimal("-0") if text == "-0" else written_out(int(text, base))
     except ValueError:
         raise Unreadable("number_too_long", "an integer has too many digits") from None
 

@@ -9,6 +9,7 @@ import ryml
 
 from bounded_contexts.documents.adapters.formats.conversion import Conversion
 from bounded_contexts.documents.adapters.formats.json import KINDS as JSON_KINDS
+from bounded_contexts.documents.adapters.formats.yaml_directives import silent
 from bounded_contexts.documents.domain.values import Single
 
 # What the parser's JSON does not say as it is: properties of nodes, merge keys, further documents; and what it takes for text.
@@ -68,10 +69,11 @@ def by_json(tree: Any, source: bytes, conversion: Conversion) -> Single | None:
 def _json(tree: Any, size: int) -> bytes:
     """Return the JSON that the parser writes of its tree. Not by `emit_json`, which never frees its text."""
     buffer = bytearray(size)
-    try:
-        return bytes(ryml.emit_json_in_place(tree, buffer))
-    except IndexError:
-        return bytes(ryml.emit_json_in_place(tree, bytearray(ryml.compute_json_length(tree))))
+    with silent():
+        try:
+            return bytes(ryml.emit_json_in_place(tree, buffer))
+        except IndexError:
+            return bytes(ryml.emit_json_in_place(tree, bytearray(ryml.compute_json_length(tree))))
 
 
 def _has_properties(source: bytes) -> bool:

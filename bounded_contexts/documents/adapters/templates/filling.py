@@ -4,7 +4,7 @@ import io
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 from zoneinfo import ZoneInfo
 
 from bounded_contexts.documents.adapters.engines.locales import BabelFormats
@@ -22,9 +22,9 @@ from bounded_contexts.documents.domain.rendering.functions import Context
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.telling import Strictness, Telling
 from bounded_contexts.documents.domain.rendering.variables import Variable, Variables
+from bounded_contexts.documents.domain.template import Kind
 from bounded_contexts.documents.domain.values import Value
 
-Kind = Literal["json", "docx", "xlsx"]
 CHUNK: Final = 64 * 1024
 _ZIP: Final = b"PK\x03\x04"
 _OLE: Final = b"\xd0\xcf\x11\xe0"
@@ -48,20 +48,16 @@ class _Template(Protocol):
     def parts(self, filling: Filling) -> Iterator[tuple[str, Iterator[bytes]]]: ...
 
 
-def kind_of(template: bytes) -> Kind:
-    """Return the kind of a template, having found it valid. Raise `Unreadable`, `Invalid`, `TooLarge`."""
-    return _compiled(template, RenderLimits())[0]
-
-
-def variables_of(template: bytes) -> list[Variable]:
-    """Return what a template needs, in the order in which it is met. Raise as `kind_of`."""
-    _, compiled = _compiled(template, RenderLimits())
+def inspected(template: bytes, limits: RenderLimits) -> tuple[Kind, list[Variable]]:
+    """Return the kind of a template that is fit to be one, and what it needs, in the order in which it is met. Raise
+    `Unreadable`, `Invalid`, `TooLarge`."""
+    kind, compiled = _compiled(template, limits)
     variables = Variables()
     if isinstance(compiled, dict):
-        variables.document({name: each for name, each in compiled.items() if name != "data"})
+        variables.document(compiled)
     else:
         compiled.gather(variables)
-    return variables.found
+    return kind, variables.found
 
 
 def fill(
@@ -80,6 +76,7 @@ def fill(
         return
     if kind != target:
         raise Unwritable("wrong_target", f"a template that is {kind.upper()} makes {kind.upper()}")
+    rendering.losses.notes["engine"] = "headwater"
     telling = Telling(target, manner.strictness or "warn", rendering.losses)
     try:
         formats = BabelFormats(manner.locale or "en", manner.time_zone or "UTC")

@@ -1,7 +1,7 @@
 """A document and its data become plain blocks, one after the other: nothing is kept that an engine has taken."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -43,6 +43,7 @@ from bounded_contexts.documents.domain.rendering.telling import Telling
 from bounded_contexts.documents.domain.rendering.texts import Texts
 from bounded_contexts.documents.domain.values import Value
 
+DEPTH = 64  # of blocks in blocks and partials in partials
 _ROLES = {"paragraph": "paragraph", "quote": "quote", "code": "code"}
 
 
@@ -99,7 +100,7 @@ class _Resolving:
         self._sheets = Sheets(self._texts, telling, self._base)
         self._tables = Tables(self._texts, telling, self._base, self._nested)
         self._blocks = 0
-        self._lists = 0
+        self._lists = self._depth = 0
         self._anchors: Anchors | None = None  # outside of the body nothing can be referred to
         self._page = page_of(document.get("page", {}), Page())
         self._section: Section | None = None
@@ -183,10 +184,22 @@ class _Resolving:
 
     def _nested(self, blocks: list[dict[str, Any]], pointer: str) -> tuple[Block, ...]:
         """Blocks in a block: all of them at once, since they may be measured before they are drawn."""
-        return tuple(
-            replace(block, rows=tuple(block.rows)) if isinstance(block, Table) else block
-            for block in self._of(blocks, pointer)
-        )
+        with self._deeper():
+            return tuple(
+                replace(block, rows=tuple(block.rows)) if isinstance(block, Table) else block
+                for block in self._of(blocks, pointer)
+            )
+
+    @contextmanager
+    def _deeper(self) -> Iterator[None]:
+        """One more step into blocks in blocks, or into partials in partials."""
+        if self._depth >= DEPTH:
+            raise TooLarge("depth", DEPTH)
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
 
     def _counted(self, block: Block) -> Block:
         self._blocks += 1
@@ -197,7 +210,7 @@ class _Resolving:
     def _included(self, block: dict[str, Any]) -> Iterator[Block]:
         name = block["partial"]
         given = {each: expression(value)(self._context) for each, value in block.get("with", {}).items()}
-        with ExitStack() as names:
+        with self._deeper(), ExitStack() as names:
             for each, value in given.items():
                 names.enter_context(named(self._context, each, value))
             yield from self._of(self._document["partials"][name], f"/partials/{name}")

@@ -39,10 +39,11 @@ BARCODE: Final[Schema] = an_object(
     "value",
     "alt",
 )
+_END: Final = {"type": "number", "minimum": -1e15, "maximum": 1e15}
 _AXIS: Final = {
     "title": STRING,
-    "min": {"type": "number"},
-    "max": {"type": "number"},
+    "min": _END,
+    "max": _END,
     "numberFormat": ref("numberFormat"),
     "gridLines": BOOLEAN,
 }

@@ -13,7 +13,9 @@ from xml.sax.saxutils import quoteattr
 from bounded_contexts.documents.domain.errors import Unwritable
 
 SVG: Final = "http://www.w3.org/2000/svg"
-ELEMENTS: Final = 50_000
+ELEMENTS: Final = 20_000
+SIMPLE: Final = 1_000  # elements of what is drawn as vectors: many take long, and are quick as an image
+SHORT: Final = 128 * 1024  # bytes of the same
 DEPTH: Final = 64
 _PLAIN: Final = frozenset(("svg", "g", "path", "rect", "circle", "ellipse", "line", "polyline", "polygon"))
 _SILENT: Final = frozenset(("title", "desc", "metadata"))  # said to others than eyes
@@ -79,7 +81,7 @@ _PIXELS: Final = {"": 1.0, "px": 1.0, "pt": 96 / 72, "mm": 96 / 25.4, "cm": 96 /
 @dataclass(frozen=True, slots=True)
 class Vector:
     """An SVG that has been looked through. Width and height in pixels, 96 to the inch. `is_plain`: there are only shapes of
-    one colour each in it."""
+    one colour each in it, and not too many."""
 
     svg: bytes
     width: float
@@ -103,7 +105,8 @@ def vector(data: bytes) -> Vector:
     except expat.ExpatError:
         raise _refused("an SVG is well-formed XML") from None
     width, height = reading.size()
-    return Vector("".join(reading.out).encode(), width, height, reading.is_plain)
+    svg = "".join(reading.out).encode()
+    return Vector(svg, width, height, reading.is_plain and len(reading.out) <= 2 * SIMPLE and len(svg) <= SHORT)
 
 
 def _refused(detail: str) -> Unwritable:
