@@ -153,7 +153,7 @@ ROUTES = {
     f"GET {DOCUMENTS}/templates/{{name}}/versions": Access("documents:render"),
     f"GET {DOCUMENTS}/templates/{{reference}}/variables": Access("documents:render"),
     f"GET {DOCUMENTS}/templates/{{reference}}/content": Access("documents:templates"),
-    f"DELETE {DOCUMENTS}/templates/{{name}}": Access("documents:templates"),
+    f"DELETE {DOCUMENTS}/templates/{{reference}}": Access("documents:templates"),
     f"POST {DOCUMENTS}/exports/conversations/{{conversation_id:uuid}}": Access("documents:render"),
     f"GET {DOCUMENTS}": Access(USER),
     f"GET {DOCUMENTS}/{{document_id:uuid}}": Access(USER),
@@ -221,7 +221,7 @@ VALUES = {
     "group:group": "no.group",
     "saga_id:uuid": SOMEBODY,
     "role": "moderator",
-    "reference": "no-template@1",
+    "reference": "no-template",
     "name": "no-template",
 }
 # The monitoring's own token (tests/e2e/test_observability.py), a program's secret (test_service_accounts.py), the token of an

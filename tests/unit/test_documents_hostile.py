@@ -233,6 +233,16 @@ class TestNumbers:
                 else:
                     assert number.encode() in out
 
+    @pytest.mark.parametrize(
+        ("format_", "text"), [("yaml", "- 0x{}"), ("yaml", "- 0o{}"), ("toml", "a = [0x{}]"), ("toml", "a.b = 0b{}")]
+    )
+    def test_digits_of_other_bases_are_kept_or_refused(self, format_: str, text: str) -> None:
+        assert code_of(text.replace("{}", "1" * 20_000).encode(), format_) == "number_too_long"
+        assert b"1" in converted(text.replace("{}", "1" * 3_000).encode(), format_, "json")
+
+    def test_hexadecimal_digits_of_yaml_1_1_are_refused_as_well(self) -> None:
+        assert code_of(b"- 0x" + b"f" * 10_000, "yaml", yaml="1.1") == "number_too_long"
+
     @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "nan", "inf"])
     def test_no_json_has_or_gets_words_for_numbers(self, word: str) -> None:
         assert code_of(f"[{word}]".encode(), "json") == "bad_json"
@@ -441,6 +451,12 @@ class TestSizes:
         for format_ in ("json", "ndjson", "yaml", "toml", "properties"):
             assert code_of(b'"' + b"x" * 600_000, format_, Limits(item_bytes=100_000)) == "item_bytes"
 
+    def test_a_line_that_does_not_end_takes_no_time_that_grows_with_its_square(self) -> None:
+        begun = time.process_time()
+
+        assert code_of(b"a\n" + b"x" * 70_000_000, "csv") == "item_bytes"
+        assert time.process_time() - begun < 5
+
     def test_a_wide_record_is_refused_by_flat_formats(self) -> None:
         source = json.dumps([{f"k{number}": 1 for number in range(50_000)}]).encode()
 
@@ -457,6 +473,8 @@ class TestLossless:
         for mark in (
             '{"$python":"x"}',
             '{"$integer":"1e9"}',
+            '{"$decimal":"NaN"}',
+            '{"$decimal":"-Infinity"}',
             '{"$map":[[[],1]]}',
             '{"$tag":1,"$value":2}',
             '{"$datetime":"x"}',

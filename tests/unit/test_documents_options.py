@@ -207,6 +207,15 @@ class TestCsvDialect:
         with pytest.raises(Malformed):
             value_of(b"a\n1\n", "csv", decimal_mark="..")
 
+    @pytest.mark.parametrize(
+        "options",
+        [{"delimiter": "\n"}, {"delimiter": '"'}, {"quote": "\r"}, {"delimiter": "a", "escape": "a"}, {"quote": ","}],
+    )
+    def test_delimiter_quote_and_ends_of_lines_are_apart(self, options: dict[str, str]) -> None:
+        with pytest.raises(Malformed) as raised:
+            converted(b'[{"a":1,"b":2}]', "json", "csv", None, **options)
+        assert raised.value.code == "bad_option"
+
     def test_rows_of_another_length_are_filled_cut_or_left_out(self) -> None:
         text = b"a,b\n1\n1,2,3\n4,5\n"
 

@@ -151,11 +151,11 @@ def template_routes(ports: TemplatePorts) -> APIRouter:
         headers = {"Content-Disposition": attachment(f"{name}.{version.kind}"), "ETag": f'"{version.sha256}"'}
         return Response(content, media_type=TYPES[version.kind], headers=headers)
 
-    @routes.delete("/{name}", status_code=204)
-    async def remove_a_template(name: Name, user: SignedIn) -> None:
+    @routes.delete("/{reference}", status_code=204)  # one path has one parameter (OpenAPI 3.1, 4.8.8.2): here a name
+    async def remove_a_template(reference: Name, user: SignedIn) -> None:
         """Remove a template with all versions; with the permission `documents:templates`. Documents have what they need."""
         require(user.roles, TEMPLATES)
-        await templates.remove(name, user.id, ports)
+        await templates.remove(reference, user.id, ports)
 
     return routes
 

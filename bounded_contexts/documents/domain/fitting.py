@@ -211,11 +211,18 @@ def _of_mark(value: dict[str, Value], pointer: str) -> Value:
     )
 
 
+def _finite(text: str) -> Decimal:
+    number = Decimal(text)
+    if not number.is_finite():
+        raise ValueError
+    return number
+
+
 PARSERS: Final[dict[str, Callable[[str], Value]]] = {
     "$null": lambda _: None,
     "$boolean": {"true": True, "false": False}.__getitem__,
     "$integer": int,
-    "$decimal": Decimal,
+    "$decimal": _finite,
     "$float": float,
     "$string": str,
     "$bytes": lambda text: base64.b64decode(text, validate=True),

@@ -103,6 +103,11 @@ def options_of(given: Mapping[str, str]) -> Options:
     for name in ("delimiter", "quote", "escape", "comment", "decimal_mark", "thousands_mark"):
         if found.get(name) is not None and len(found[name]) != 1:
             raise Malformed("bad_option", f"{name} is one character")
+        if found.get(name) in ("\r", "\n", "\0"):
+            raise Malformed("bad_option", f"{name} is no end of a line and no NUL")
+    delimiters = {found["delimiter"]} if found.get("delimiter") else {",", "\t"}
+    if delimiters & {found.get("quote", '"'), found.get("escape")}:
+        raise Malformed("bad_option", "quote and escape are other characters than the delimiter")
     return Options(**found)
 
 

@@ -51,6 +51,12 @@ class Records:
 Document = Single | Records
 
 
+def written_out(number: int) -> int:
+    """Return it. Raise `ValueError` for one of more digits than formats are read and written with."""
+    str(number)  # a hexadecimal one may come with more
+    return number
+
+
 def kind(value: Value) -> str:
     """Return the kind of value by its name in warnings and documentation."""
     return KINDS.get(type(value), "tagged")

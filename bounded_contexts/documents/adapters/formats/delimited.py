@@ -56,21 +56,27 @@ def reader(delimiter: str) -> Callable[[BinaryIO, Conversion], Document]:
 
 def _lines(source: BinaryIO, conversion: Conversion) -> Iterator[str]:
     """Yield lines with their ends, as the csv module wants them: a newline within quotes is kept as it is."""
-    rest = ""
+    begun: list[str] = []  # of a line whose end has not come yet
+    length = 0
     skip, comment = conversion.options.skip_rows, conversion.options.comment
     for piece in utf8(source, conversion):
-        text = rest + piece.decode()
+        text = piece.decode()
         if "\0" in text:
             raise Unreadable("bad_csv", "a NUL character")
         end = text.rfind("\n") + 1
-        rest = text[end:]
-        if len(rest) > conversion.limits.item_bytes:
+        complete = "".join((*begun, text[:end])) if end else ""
+        if end:
+            begun, length = [], 0
+        begun.append(text[end:])
+        length += len(text) - end
+        if length > conversion.limits.item_bytes:
             raise TooLarge("item_bytes", conversion.limits.item_bytes)
-        for line in io.StringIO(text[:end], newline=""):
+        for line in io.StringIO(complete, newline=""):
             if skip:
                 skip -= 1
             elif not (comment and line.startswith(comment)):
                 yield line
+    rest = "".join(begun)
     if rest and not skip and not (comment and rest.startswith(comment)):
         yield rest
 

@@ -31,6 +31,7 @@ _encode_sorted = msgspec.json.Encoder(decimal_format="number", order="sorted").e
 _SHAPE: Final = bytes.maketrans(b"{}", b"[]")
 _SHAPELESS: Final = bytes(set(range(256)) - set(b'[]{}"'))
 _TEXTS = re.compile(rb'"[^"]*"')
+_ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},"]', re.DOTALL)
 _AT = re.compile(r"byte (\d+)")
 _MINUS_ZERO = re.compile(rb"-0(?![.0-9eE])")
@@ -186,7 +187,7 @@ def _refuse(text: bytes, error: msgspec.DecodeError, place: _Place, before: int)
 def _is_deeper(text: bytes, limit: int) -> bool:
     """Return whether more than `limit` lists and maps stand in each other. The text is known to be JSON."""
     if b"\\" in text:
-        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+        text = _ESCAPE.sub(b"", text)
     shape = text.translate(_SHAPE, _SHAPELESS).replace(b'""', b"")
     if b'"' in shape:
         shape = _TEXTS.sub(b"", shape)

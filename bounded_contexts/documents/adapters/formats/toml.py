@@ -13,7 +13,7 @@ from bounded_contexts.documents.adapters.formats.conversion import Conversion, F
 from bounded_contexts.documents.adapters.formats.tables import single
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.fitting import MARK
-from bounded_contexts.documents.domain.values import Document, Single, Value, in_order
+from bounded_contexts.documents.domain.values import Document, Single, Value, in_order, written_out
 
 KINDS: Final = frozenset(
     {"boolean", "integer", "decimal", "float", "not finite", "string", "list", "map"}
@@ -21,6 +21,7 @@ KINDS: Final = frozenset(
 )
 WRAPPED: Final = "items"  # the key of a document that is no map
 KEY_PARTS: Final = 1_000  # of one key: tomli has this limit, and tomllib takes a time that grows with their square
+_BASES = re.compile("0[box][0-9a-fA-F_]{1000}")
 _AT = re.compile(r"at line (\d+), column (\d+)")
 
 
@@ -41,7 +42,25 @@ def read(source: BinaryIO, conversion: Conversion) -> Document:
         at = _AT.search(why)
         line, column = (int(at[1]), int(at[2])) if at else (None, None)
         raise Unreadable("bad_toml", why.splitlines()[0].split(" (at")[0], line=line, column=column) from None
+    if _BASES.search(text):
+        _check_integers(value)
     return Single(value)
+
+
+def _check_integers(value: Any) -> None:
+    """Refuse what has more digits than a decimal integer may have; the parser has checked those of base ten only."""
+    left = [value]
+    while left:
+        match left.pop():
+            case dict(found):
+                left.extend(found.values())
+            case list(found):
+                left.extend(found)
+            case int(found):
+                try:
+                    written_out(found)
+                except ValueError:
+                    raise Unreadable("number_too_long", "an integer has too many digits") from None
 
 
 def _number(text: str) -> Decimal | float:

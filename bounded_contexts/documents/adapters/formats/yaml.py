@@ -21,7 +21,7 @@ from bounded_contexts.documents.adapters.formats.yaml_directives import handles,
 from bounded_contexts.documents.adapters.formats.yaml_parts import Parts
 from bounded_contexts.documents.adapters.formats.yaml_write import KINDS, write
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, quoted
-from bounded_contexts.documents.domain.values import Document, JsonBatch, Records, Single, Tagged, Value
+from bounded_contexts.documents.domain.values import Document, JsonBatch, Records, Single, Tagged, Value, written_out
 
 INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
@@ -324,9 +324,9 @@ def plain(text: str) -> Value:
     if INTEGER.fullmatch(text):
         return _integer(text)
     if text.startswith("0o") and re.fullmatch(r"0o[0-7]+", text):
-        return int(text, 0)
+        return _integer(text, 8)
     if text.startswith("0x") and re.fullmatch(r"0x[0-9a-fA-F]+", text):
-        return int(text, 0)
+        return _integer(text, 16)
     return _decimal(text) if FLOAT.fullmatch(text) else text
 
 
@@ -337,9 +337,9 @@ def _decimal(text: str) -> Decimal:
         raise Unreadable("number_too_long", "a number whose exponent has too many digits") from None
 
 
-def _integer(text: str) -> int | Decimal:
+def _integer(text: str, base: int = 10) -> int | Decimal:
     try:
-        return Decimal("-0") if text == "-0" else int(text)
+        return Decimal("-0") if text == "-0" else written_out(int(text, base))
     except ValueError:
         raise Unreadable("number_too_long", "an integer has too many digits") from None
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Final
 
 from bounded_contexts.documents.domain.errors import Unreadable
-from bounded_contexts.documents.domain.values import Value
+from bounded_contexts.documents.domain.values import Value, written_out
 
 WORDS: Final[dict[str, Value]] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
@@ -48,7 +48,7 @@ def _number(text: str) -> Value:
         return int(digits)
     for pattern, base in ((_BINARY, 2), (_OCTAL, 8), (_HEX, 16)):
         if pattern.fullmatch(text):
-            return int(digits, base) if digits[-1] not in "xXbB" else text
+            return written_out(int(digits, base)) if digits[-1] not in "xXbB" else text
     if _FLOAT.fullmatch(text):
         return Decimal(f"{digits}0" if digits[-1] == "." else digits)
     if match := _SIXTIES.fullmatch(text):
