@@ -166,9 +166,14 @@ def test_a_caption_stands_below_and_on_one_page_with_its_image() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_webp_that_cannot_be_decoded_is_refused(target: Target) -> None:
+@pytest.mark.parametrize("kind", ["webp", "png", "jpeg"])
+def test_an_image_that_ends_early_is_refused(target: Target, kind: str) -> None:
+    out = io.BytesIO()
+    Image.effect_noise((40, 40), 50).convert("RGB").save(out, kind)
+
+    assert rendered(shown(out.getvalue(), kind), target)[0]
     with pytest.raises(Unwritable, match="bad_image"):
-        rendered(shown(webp()[:40], "webp"), target)
+        rendered(shown(out.getvalue()[:500], kind), target)
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -10,10 +10,15 @@ from bounded_contexts.documents.domain.errors import Unwritable
 from bounded_contexts.documents.domain.rendering.vectors import Vector
 
 KEPT = 8  # images: a document that says its own page numbers is laid out several times
+FAILURES = (OSError, ValueError, SyntaxError, Raster.DecompressionBombError)
 
 
 class Pictures:
     """Makes PNG. The same image gives the same bytes."""
+
+    def look_at(self, data: bytes) -> None:
+        """Raise `Unwritable` for a PNG or JPEG that cannot be decoded."""
+        _look_at(data)
 
     def of_webp(self, data: bytes) -> bytes:
         """Return the image, of an animation the first one. Raise `Unwritable` for what cannot be decoded."""
@@ -25,12 +30,21 @@ class Pictures:
 
 
 @lru_cache(maxsize=KEPT)
+def _look_at(data: bytes) -> None:
+    try:
+        with Raster.open(io.BytesIO(data), formats=["PNG", "JPEG"]) as image:
+            image.load()
+    except FAILURES:
+        raise Unwritable("bad_image", "an image cannot be decoded") from None
+
+
+@lru_cache(maxsize=KEPT)
 def _of_webp(data: bytes) -> bytes:
     out = io.BytesIO()
     try:
         with Raster.open(io.BytesIO(data), formats=["WEBP"]) as image:
             image.convert("RGBA" if image.has_transparency_data else "RGB").save(out, "PNG")
-    except (OSError, ValueError, SyntaxError, Raster.DecompressionBombError):
+    except FAILURES:
         raise Unwritable("bad_image", "an image cannot be decoded") from None
     return out.getvalue()
 

@@ -53,6 +53,8 @@ def image(block: Mapping[str, Any], assets: Mapping[str, Any], texts: Texts, pic
         data, media_type = pictures.of_vector(drawn, max(round(wide), 1)), "image/png"
     elif media_type == WEBP_TYPE:
         data, media_type = pictures.of_webp(data), "image/png"
+    else:
+        pictures.look_at(data)
     return Image(data, media_type, width, height, alt, align, drawn)  # type: ignore[arg-type]
 
 

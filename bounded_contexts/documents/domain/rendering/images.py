@@ -16,6 +16,9 @@ WEBP_TYPE: Final = "image/webp"
 class Pictures(Protocol):
     """Makes PNG of what not every target takes. The same image gives the same bytes."""
 
+    def look_at(self, data: bytes) -> None:
+        """Raise `Unwritable` for a PNG or JPEG that cannot be decoded: DOCX and XLSX would pass it on as it is."""
+
     def of_webp(self, data: bytes) -> bytes:
         """Return the image, of an animation the first one. Raise `Unwritable` for what cannot be decoded."""
 
