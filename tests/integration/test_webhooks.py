@@ -81,6 +81,14 @@ class Receiver:
         assert all(before != after for before, after in pairwise(told)), told
 
 
+@pytest.fixture(scope="module", autouse=True)
+async def none_of_others(house: House) -> None:
+    """Remove the endpoints that tests of other files have left in the database they share."""
+    endpoints = PostgresWebhooks(house.databases["realtime"], SECRET)
+    for each in await endpoints.listed():
+        await endpoints.remove(each.endpoint.webhook_id)
+
+
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     told = Receiver()
