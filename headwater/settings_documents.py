@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from babel import Locale, UnknownLocaleError
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings
 
@@ -94,6 +93,8 @@ class DocumentSettings(BaseSettings):
     @field_validator("documents_invoice_locale")
     @classmethod
     def _is_locale(cls, locale: str) -> str:
+        from babel import Locale, UnknownLocaleError  # not for every command: most have nothing to do with locales
+
         try:
             Locale.parse(locale, sep="-")
         except UnknownLocaleError as error:

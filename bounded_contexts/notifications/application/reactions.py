@@ -98,16 +98,7 @@ def entry_of_conversion(event: ConversionNews) -> Entry:
             kind, text, at = "conversion.done", "Your document is converted", event.converted_at
         case ConversionFailed():
             kind, text, at = "conversion.failed", f"Your document was not converted: {event.code}", event.failed_at
-    return Entry(
-        notification_id=notification_id(uuid5(event.document_id, "conversion"), event.user_id),
-        recipient_id=event.user_id,
-        kind=kind,
-        cause_id=event.document_id,
-        conversation_id=None,
-        actor_id=None,
-        preview=text,
-        raised_at=at,
-    )
+    return _entry_of_work(event, "conversion", kind, text, at)
 
 
 def entry_of_document(event: DocumentNews) -> Entry:
@@ -118,8 +109,12 @@ def entry_of_document(event: DocumentNews) -> Entry:
             kind, text, at = "document.rendered", f"{what} is ready", event.rendered_at
         case DocumentFailed():
             kind, text, at = "document.failed", f"{what} could not be made: {event.code}", event.failed_at
+    return _entry_of_work(event, "document", kind, text, at)
+
+
+def _entry_of_work(event: ConversionNews | DocumentNews, work: str, kind: str, text: str, at: datetime) -> Entry:
     return Entry(
-        notification_id=notification_id(uuid5(event.document_id, "document"), event.user_id),
+        notification_id=notification_id(uuid5(event.document_id, work), event.user_id),
         recipient_id=event.user_id,
         kind=kind,
         cause_id=event.document_id,
