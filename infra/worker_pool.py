@@ -98,6 +98,9 @@ class WorkerPool:
         self._workers: dict[int, _Worker] = {}  # that live, as far as we know
         self._spare: deque[_Worker] = deque()
         self._number = 0
+        self._refused = REFUSED.labels(
+            work
+        )  # a series from the start: what begins with its first refusal has not risen
         sample(self)
 
     def samples(self) -> Iterable[Sample]:
@@ -154,14 +157,14 @@ class WorkerPool:
 
     async def _turn(self) -> None:
         if self._turns.locked() and self._waiting >= self.limits.waiting:
-            REFUSED.labels(self._work).inc()
+            self._refused.inc()
             raise Unavailable("workers_busy", "too many are waiting already")
         self._waiting += 1
         try:
             async with asyncio.timeout(self.limits.wait_s):
                 await self._turns.acquire()
         except TimeoutError:
-            REFUSED.labels(self._work).inc()
+            self._refused.inc()
             raise Unavailable("workers_busy", "no worker was free in time") from None
         finally:
             self._waiting -= 1

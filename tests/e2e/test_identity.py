@@ -108,8 +108,10 @@ async def test_a_key_is_for_rest_alone(stack: Stack, outside: httpx.AsyncClient)
 
     assert (await outside.get("/me", headers={"x-api-key": key})).status_code == 200
     with pytest.raises(socketio.exceptions.ConnectionError):
-        await client.connect(url, namespaces=["/chat"], auth={"token": key}, transports=["websocket"])
-    await client.connect(url, namespaces=["/chat"], auth={"token": tokens["access_token"]}, transports=["websocket"])
+        await client.connect(url, namespaces=["/chat"], auth={"token": key}, transports=["websocket"], wait_timeout=60)
+    await client.connect(
+        url, namespaces=["/chat"], auth={"token": tokens["access_token"]}, transports=["websocket"], wait_timeout=60
+    )
     await client.disconnect()
 
 
@@ -134,7 +136,7 @@ async def test_a_program_gets_tokens_by_a_library_of_others_and_loses_them_with_
         client, said = socketio.AsyncClient(reconnection=False), list[Any]()
         client.on("connect_error", said.append, namespace="/chat")
         with pytest.raises(socketio.exceptions.ConnectionError):
-            await client.connect(url, namespaces=["/chat"], auth=auth, transports=["websocket"])
+            await client.connect(url, namespaces=["/chat"], auth=auth, transports=["websocket"], wait_timeout=60)
         assert "scope_missing" in str(said)
 
         assert (await outside.delete(f"/service-accounts/{robot['id']}")).status_code == 204

@@ -57,7 +57,9 @@ async def device(
         with contextlib.suppress(socketio.exceptions.ConnectionError):
             if connected.client.eio.http:  # of a try that failed
                 await connected.client.eio.http.close()
-            await connected.client.connect(url, namespaces=["/chat"], auth=auth, transports=["websocket"])
+            await connected.client.connect(
+                url, namespaces=["/chat"], auth=auth, transports=["websocket"], wait_timeout=60
+            )
         return bool(connected.client.connected)
 
     await eventually(connect)

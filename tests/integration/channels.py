@@ -68,7 +68,12 @@ class Screen:
         """Connect, or note why not."""
         try:
             await self.client.connect(
-                self._url, namespaces=[*self._namespaces], auth=self._auth, transports=["websocket"], **self._more
+                self._url,
+                namespaces=[*self._namespaces],
+                auth=self._auth,
+                transports=["websocket"],
+                wait_timeout=60,
+                **self._more,
             )
         except socketio.exceptions.ConnectionError as error:
             self.refusals.setdefault("", str(error))

@@ -22,7 +22,8 @@ async def rates(work: Callable[[], Awaitable[object]], seconds: float) -> dict[s
     """Return calls a second of `CALLERS` tasks that each wait for one call after the other."""
 
     async def caller(clock: Clock, seconds: float) -> int:
-        calls = 0
+        calls = 1
+        await work()
         while clock.seconds < seconds:
             await work()
             calls += 1
