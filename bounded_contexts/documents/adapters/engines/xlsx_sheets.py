@@ -6,7 +6,7 @@ from bounded_contexts.documents.adapters.engines.xlsx_cells import Cells
 from bounded_contexts.documents.adapters.engines.xlsx_features import Features, comment_at, print_set, validation_of
 from bounded_contexts.documents.adapters.engines.xlsx_outline import fold
 from bounded_contexts.documents.adapters.engines.xlsx_protection import protect
-from bounded_contexts.documents.domain.rendering.blocks import Sheet, Style
+from bounded_contexts.documents.domain.rendering.blocks import Cell, Sheet, Style
 from bounded_contexts.documents.domain.rendering.sheet_places import Area
 
 
@@ -16,13 +16,7 @@ def write_sheet(sheet: Any, block: Sheet, cells: Cells, features: Features, *, i
     for place, text in block.comments.items():
         comment_at(sheet, place, text)
     for row, column in sorted({*block.cells, *[(row, 0) for row in folded]}):
-        cell = block.cells.get((row, column))
-        if cell is None:
-            cells.text(sheet, row, column, (), Style())
-        elif cell.formula:
-            cells.formula(sheet, row, column, cell, cell.formula.text(str), None)
-        else:
-            cells.cell(sheet, row, column, cell, None)
+        _write(sheet, row, column, block.cells.get((row, column)), cells)
     for area in block.merges:
         sheet.merge.append([*_corners(area)])  # merge_range would write cells that are written already
     for name, area in block.names.items():
@@ -38,6 +32,15 @@ def write_sheet(sheet: Any, block: Sheet, cells: Cells, features: Features, *, i
         sheet.hide()
     last = [max([place[at] for place in block.cells], default=0) for at in (0, 1)]
     print_set(sheet, block.print, (0, 0, last[0], last[1]))
+
+
+def _write(sheet: Any, row: int, column: int, cell: Cell | None, cells: Cells) -> None:
+    if cell is None:
+        cells.text(sheet, row, column, (), Style())
+    elif cell.formula:
+        cells.formula(sheet, row, column, cell, cell.formula.text(str), None)
+    else:
+        cells.cell(sheet, row, column, cell, None)
 
 
 def _corners(area: Area) -> tuple[int, int, int, int]:
