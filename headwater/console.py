@@ -67,13 +67,18 @@ def tell(problem: str) -> None:
     err.print(f"headwater: {problem}", style="red", markup=False)
 
 
+PLACES = ("line", "column", "cell", "pointer")  # of inputs, that errors know
+
+
 @contextmanager
 def told() -> Iterator[None]:
     """Tell what a person can act on in one line; a pipe that closes and Ctrl-C are no failures."""
     try:
         yield
     except (SettingsError, StackError, SchemaError, SchemaRejected, HeadwaterError) as error:
-        tell(str(error))
+        more = error.more if isinstance(error, HeadwaterError) else {}
+        place = ", ".join([f"{name} {more[name]}" for name in PLACES if name in more])
+        tell(f"{error} ({plain(place)})" if place else str(error))
         raise typer.Exit(1) from None
     except (BrokenPipeError, KeyboardInterrupt):
         raise typer.Exit(0) from None

@@ -18,6 +18,7 @@ from bounded_contexts.documents.domain.rendering.checking import problems_of
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.problems import Invalid, Problem
 from bounded_contexts.documents.domain.rendering.schema import DOCUMENT
+from bounded_contexts.documents.domain.rendering.streams import stream_problems
 from bounded_contexts.documents.domain.values import Single, Value, escaped
 
 PROBLEMS: Final = 100  # told at once
@@ -42,7 +43,7 @@ MANNER: Final = ("locale", "timeZone", "strictness")  # of a document, that may 
 def read_document(data: bytes, limits: RenderLimits) -> dict[str, Any]:
     """Return the document, its data with exact numbers and times. Raise `Unreadable` for what is no JSON, `Invalid` with all
     problems, `TooLarge`."""
-    return checked(_whole(parsed(data, limits)), limits)
+    return checked(whole_document(parsed(data, limits)), limits)
 
 
 def parsed(data: bytes, limits: RenderLimits) -> Value:
@@ -53,7 +54,7 @@ def parsed(data: bytes, limits: RenderLimits) -> Value:
     return read.value if isinstance(read, Single) else []
 
 
-def _whole(value: Value) -> Value:
+def whole_document(value: Value) -> Value:
     """Return the document of a template and its data, where both come in one object."""
     if not isinstance(value, dict) or not isinstance(template := value.get("template"), dict):
         return value
@@ -66,9 +67,10 @@ def _whole(value: Value) -> Value:
     return {**template, "data": value.get("data", {}), **{name: value[name] for name in MANNER if name in value}}
 
 
-def checked(value: Value, limits: RenderLimits) -> dict[str, Any]:
-    """Return the document, its data with times. Raise `Invalid` with all problems."""
-    problems = sorted(set(_first(_problems(value, limits))))
+def checked(value: Value, limits: RenderLimits, streams: int | None = None) -> dict[str, Any]:
+    """Return the document, its data with times. Raise `Invalid` with all problems. `streams` is how many its tables may take rows
+    of, None where none follow."""
+    problems = sorted(set(_first(_problems(value, limits, streams))))
     if problems:
         raise Invalid(problems)
     found = dict(value)
@@ -81,7 +83,7 @@ def _first(problems: Iterator[Problem]) -> Iterator[Problem]:
         yield problem
 
 
-def _problems(value: Value, limits: RenderLimits) -> Iterator[Problem]:
+def _problems(value: Value, limits: RenderLimits, streams: int | None) -> Iterator[Problem]:
     found = False
     for error in _validator().iter_errors(_skeleton(value)):
         found = True
@@ -89,6 +91,7 @@ def _problems(value: Value, limits: RenderLimits) -> Iterator[Problem]:
     if found:
         return
     yield from problems_of(value, limits)
+    yield from stream_problems(value, streams)
     try:
         formats_of(value)
     except LookupError as error:

@@ -24,7 +24,7 @@ _BY_KIND: Final = {"barcode": drawn_problems, "chart": drawn_problems, "sheet": 
 _STYLES: Final = ("style", "titleStyle")
 _ELSEWHERE: Final = (("image", "data"), ("include", "with"))  # what other checks look at
 _CELLS: Final = ("rows", "headerRows", "footer")
-_NO_CELL: Final = ("each", "default", "first", "even")
+_NO_CELL: Final = ("each", "$stream", "default", "first", "even")
 
 
 def problems_of(document: dict[str, Any], limits: RenderLimits) -> Iterator[Problem]:
