@@ -61,6 +61,7 @@ _STYLE: Final = {
     "indent": LENGTH,
     "keepWithNext": BOOLEAN,
     "numberFormat": _ref("numberFormat"),
+    "locked": BOOLEAN,
 }
 _BLOCKS: Final[dict[str, Schema]] = {
     "heading": _object({"level": _integer(1, 6), "text": _ref("text"), "style": _ref("style")}, "level", "text"),
