@@ -35,6 +35,12 @@ def render(
     ] = None,
     locale: Annotated[str | None, typer.Option(help="How the template's numbers and dates are written.")] = None,
     time_zone: Annotated[str | None, typer.Option(help="Where the template's times are told.")] = None,
+    asset: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILE", help="What a document calls a stored asset: `logo=logo.png`, `logo@3=old.png`."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a PDF, DOCX or XLSX of a document (docs/rendering.md) or a template (docs/templates.md), without any server, and
@@ -52,10 +58,11 @@ def render(
         if is_lines and template:
             raise StackError("rows follow a document; those of a template stand in its data")
         made = rendering.Rendering()
+        made.assets = dict(_asset(each, made.limits.asset_bytes) for each in asset or ())
         try:
             with opened(source) as (stream, _):
                 if target is None or wanted is None:
-                    _check(stream, is_lines=is_lines)
+                    _check(stream, made, is_lines=is_lines)
                     _tell([], as_json)
                     return
                 pieces = (
@@ -72,14 +79,13 @@ def render(
         report(made.losses, as_json)
 
 
-def _check(stream: BinaryIO, *, is_lines: bool) -> None:
+def _check(stream: BinaryIO, made: "Rendering", *, is_lines: bool) -> None:
     from bounded_contexts.documents.adapters.engines import rendering
-    from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 
     if is_lines:
-        rendering.check_lines(stream)
+        rendering.check_lines(stream, made)
     else:
-        rendering.check(stream.read(RenderLimits().input_bytes + 1))
+        rendering.check(stream.read(made.limits.input_bytes + 1), made.limits, made.assets)
 
 
 def _rendered(stream: BinaryIO, wanted: "Target", made: "Rendering", *, is_lines: bool) -> Iterator[bytes]:
@@ -88,6 +94,14 @@ def _rendered(stream: BinaryIO, wanted: "Target", made: "Rendering", *, is_lines
     if is_lines:
         return rendering.render_lines(stream, wanted, made)
     return rendering.render(stream.read(made.limits.input_bytes + 1), wanted, made)
+
+
+def _asset(given: str, limit: int) -> tuple[str, bytes]:
+    name, _, file = given.partition("=")
+    if not name or not file:
+        raise StackError(f"--asset is NAME=FILE, not {given[:60]}")
+    with opened(file) as (stream, _):
+        return name, stream.read(limit + 1)
 
 
 def _filled(

@@ -110,20 +110,20 @@ TWO = source(
 @pytest.mark.parametrize(
     ("content", "code", "place"),
     [
-        (lines(one_table(), {"a": 1}, b"{"), "bad_json", {"line": "3", "column": "2"}),
-        (lines(one_table(), {"a": 1}, b"", b'{"a": 1, "a": 2}'), "duplicate_key", {"line": "4"}),
-        (lines(one_table(), {}, {"a": [1, {"$date": "x"}]}), "bad_mark", {"line": "3", "pointer": "/a/1"}),
-        (lines(one_table(), b'{"a": {"\\u0024date": "x"}}'), "bad_mark", {"line": "2", "pointer": "/a"}),
-        (lines(one_table(), {}, {"$stream": "other"}), "unknown_stream", {"line": "3"}),
-        (lines(TWO, {"$stream": "b"}, {}, {"$stream": "a"}, b"1 2"), "bad_json", {"line": "5"}),
-        (lines(TWO, {}), "unknown_stream", {"line": "2"}),
-        (lines(source({"type": "pageBreak"}), {}), "unknown_stream", {"line": "2"}),
+        (lines(one_table(), {"a": 1}, b"{"), "bad_json", {"line": 3, "column": 2}),
+        (lines(one_table(), {"a": 1}, b"", b'{"a": 1, "a": 2}'), "duplicate_key", {"line": 4}),
+        (lines(one_table(), {}, {"a": [1, {"$date": "x"}]}), "bad_mark", {"line": 3, "pointer": "/a/1"}),
+        (lines(one_table(), b'{"a": {"\\u0024date": "x"}}'), "bad_mark", {"line": 2, "pointer": "/a"}),
+        (lines(one_table(), {}, {"$stream": "other"}), "unknown_stream", {"line": 3}),
+        (lines(TWO, {"$stream": "b"}, {}, {"$stream": "a"}, b"1 2"), "bad_json", {"line": 5}),
+        (lines(TWO, {}), "unknown_stream", {"line": 2}),
+        (lines(source({"type": "pageBreak"}), {}), "unknown_stream", {"line": 2}),
         (lines(one_table(), b'{"a": "\xff"}'), "bad_charset", {}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_row_that_is_wrong_is_told_with_its_line_before_anything_is_written(
-    content: bytes, code: str, place: dict[str, str]
+    content: bytes, code: str, place: dict[str, str | int]
 ) -> None:
     with pytest.raises(Unreadable) as caught:
         next(render_lines(io.BytesIO(content), "docx", Rendering()))
@@ -158,7 +158,7 @@ def test_limits_hold_for_rows_that_follow(limits: RenderLimits, limit: str) -> N
 
 def test_rows_that_are_nested_too_deep_are_refused() -> None:
     with pytest.raises(TooLarge):
-        check_lines(io.BytesIO(lines(one_table(), b"[" * 5_000 + b"]" * 5_000)))
+        check_lines(io.BytesIO(lines(one_table(), b"[" * 5_000 + b"]" * 5_000)), Rendering())
 
 
 STREAMED = {"type": "table", "columns": [{"value": "x"}], "rows": {"$stream": "r", "as": "r"}}
@@ -188,7 +188,7 @@ CELL = {"type": "table", "columns": [{"blocks": [STREAMED]}], "rows": {"each": "
 )
 def test_streams_are_refused_where_blocks_are_held_as_a_whole(content: bytes, told: list[tuple[str, str]]) -> None:
     with pytest.raises(Invalid) as caught:
-        check_lines(io.BytesIO(content))
+        check_lines(io.BytesIO(content), Rendering())
 
     assert [(each.pointer, each.code) for each in caught.value.problems] == told
 
@@ -204,7 +204,7 @@ def test_there_are_so_many_streams_at_most() -> None:
     tables = [{**STREAMED, "rows": {"$stream": f"s{number}", "as": "r"}} for number in range(22)]
 
     with pytest.raises(Invalid) as caught:
-        check_lines(io.BytesIO(source(*tables)))
+        check_lines(io.BytesIO(source(*tables)), Rendering())
 
     assert [each.pointer for each in caught.value.problems] == ["/body/20/rows", "/body/21/rows"]
 

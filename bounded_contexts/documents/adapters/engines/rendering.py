@@ -1,6 +1,6 @@
 """One document into one file: bytes in, pieces out. It needs no server and keeps nothing, so it may run in a worker process."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -35,10 +35,11 @@ PASSES: Final = 4  # of a layout that says its own page numbers, at most
 
 @dataclass(slots=True)
 class Rendering:
-    """One rendering: what it may take, what became other than the document says."""
+    """One rendering: what it may take, what became other than the document says, the stored assets by reference."""
 
     limits: RenderLimits = field(default_factory=RenderLimits)
     losses: Losses = field(default_factory=Losses)
+    assets: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def prepare() -> None:
@@ -51,9 +52,10 @@ def prepare() -> None:
         pass
 
 
-def check(data: bytes, limits: RenderLimits | None = None) -> None:
-    """Raise `Invalid` with all that is wrong with a document, `Unreadable` for what is no JSON, `TooLarge`."""
-    read_document(data, limits or RenderLimits())
+def check(data: bytes, limits: RenderLimits | None = None, assets: Mapping[str, bytes] | None = None) -> None:
+    """Raise `Invalid` with all that is wrong with a document, `Unreadable` for what is no JSON, `TooLarge`. `assets` are the
+    stored ones, by reference."""
+    read_document(data, limits or RenderLimits(), assets or {})
 
 
 def target_of(name: str) -> Target:
@@ -68,19 +70,19 @@ def render(data: bytes, target: Target, rendering: Rendering) -> Iterator[bytes]
     """Yield the file, piece by piece; the same document gives the same bytes.
 
     Raise `Unreadable`, `Invalid`, `Unwritable` or `TooLarge`, also between two pieces: what was yielded is no file then."""
-    yield from render_document(read_document(data, rendering.limits), target, rendering)
+    yield from render_document(read_document(data, rendering.limits, rendering.assets), target, rendering)
 
 
-def check_lines(source: Source, limits: RenderLimits | None = None) -> None:
+def check_lines(source: Source, rendering: Rendering) -> None:
     """Raise what is wrong with a document or the rows that follow it, as `render_lines` does."""
-    with streamed_document(source, limits or RenderLimits()):
+    with streamed_document(source, rendering.limits, rendering.assets):
         pass
 
 
 def render_lines(source: Source, target: Target, rendering: Rendering) -> Iterator[bytes]:
     """Yield the file of a document and the rows that follow it line by line, as `render` does; the same bytes as if they stood in
     its data."""
-    with streamed_document(source, rendering.limits) as document:
+    with streamed_document(source, rendering.limits, rendering.assets) as document:
         yield from render_document(document, target, rendering)
 
 

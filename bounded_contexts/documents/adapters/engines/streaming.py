@@ -2,7 +2,7 @@
 takes another walk over them. docs/adr/0065"""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import IO, Any, BinaryIO, Final, NoReturn, cast
 
@@ -23,11 +23,11 @@ MARKS: Final = (b'"$', b'"\\u0024')  # one of them is in a text that says a kind
 
 
 @contextmanager
-def streamed_document(source: Source, limits: RenderLimits) -> Iterator[dict[str, Any]]:
+def streamed_document(source: Source, limits: RenderLimits, stored: Mapping[str, bytes]) -> Iterator[dict[str, Any]]:
     """Give the document with the rows that follow it, all of which have been found readable. Raise `Unreadable` with the line,
     `Invalid`, `TooLarge`."""
     head, rest = _head(source, limits.input_bytes)
-    found = checked(whole_document(parsed(head, limits)), limits, streams=limits.streams)
+    found = checked(whole_document(parsed(head, limits)), limits, stored, limits.streams)
     with ExitStack() as files:
         streams = {
             name: SpooledRows(files.enter_context(tempfile.SpooledTemporaryFile(IN_MEMORY)), limits)
@@ -125,7 +125,7 @@ class _Spooling:
             try:
                 restored(value)
             except Unreadable as error:
-                raise Unreadable(error.code, error.detail, line=line, pointer=error.more["pointer"]) from None
+                raise Unreadable(error.code, error.detail, line=line, pointer=str(error.more["pointer"])) from None
             self._add(line, text, 1)
         elif (stream := self._streams.get(name)) is None:
             _refuse(line, "no table has rows of this stream")

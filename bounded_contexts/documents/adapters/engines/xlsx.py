@@ -20,7 +20,8 @@ from xlsxwriter.image import Image as Picture
 from bounded_contexts.documents.adapters.engines.barcodes import as_image
 from bounded_contexts.documents.adapters.engines.xlsx_cells import Cells
 from bounded_contexts.documents.adapters.engines.xlsx_charts import ChartValues
-from bounded_contexts.documents.adapters.engines.xlsx_features import Features, Place
+from bounded_contexts.documents.adapters.engines.xlsx_features import Features, Place, comment_titles
+from bounded_contexts.documents.adapters.engines.xlsx_outline import Outline
 from bounded_contexts.documents.adapters.engines.xlsx_sheets import write_sheet
 from bounded_contexts.documents.adapters.engines.xlsx_texts import codes, flat
 from bounded_contexts.documents.adapters.formats.xlsx_cells import ROWS, letters
@@ -277,11 +278,14 @@ class _Workbook:
         self._codes = [column.on_sheet.code for column in table.columns]
         for row in _as_titles(table, self._features.titled(table.columns)) if own.is_object else table.header:
             self._cells_of(row)
+        comment_titles(self._sheet, table, top)
         self._freeze(table, top)
         first = self._row
         last = first - 1
         self._letters = {column.key: letters(at) for at, column in enumerate(table.columns) if column.key}
+        outline = Outline(self._sheet, table)
         for number, row in enumerate(rows):
+            outline.row(self._row, row)
             self._cells_of(row, table.zebra and number % 2 == 1 and row.kind == "body")
             last = self._row - 1 if row.kind == "body" else last
         if table.footer:
@@ -349,7 +353,8 @@ class _Workbook:
                     width = _longest([row.cells[number] for row in chain(table.header, sample)])
             width = min(max(width, self._widths.get(number, 1.0)), 255.0)
             self._widths[number] = width
-            self._sheet.set_column(number, number, width, None, {"hidden": column.on_sheet.hidden})
+            options = {"hidden": column.on_sheet.hidden, "level": column.on_sheet.outline}
+            self._sheet.set_column(number, number, width, None, options)
         yield from sample
         yield from rows
 

@@ -112,7 +112,7 @@ class Cells:
         block: Style | None = None,
     ) -> Any:
         block = block or style
-        key = (style, code, background, indent, block.align)
+        key = (style, code, background, indent, block.align, block.locked)
         if key not in self._formats:
             self._formats[key] = self._book.add_format(_properties(style, code, background, indent, block))
         return self._formats[key]
@@ -130,6 +130,8 @@ def _properties(style: Style, code: str | None, background: str | None, indent: 
         "font_script": SCRIPTS[style.script],
         "valign": "top",
     }
+    if not block.locked:
+        found["locked"] = False
     if block.align != "left":
         found["align"] = block.align
     if code:

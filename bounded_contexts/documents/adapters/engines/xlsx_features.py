@@ -8,6 +8,9 @@ from typing import Any, Final
 
 from xlsxwriter.utility import quote_sheetname, xl_range, xl_range_abs
 
+from bounded_contexts.documents.adapters.engines.xlsx_cells import CHARACTERS
+from bounded_contexts.documents.adapters.engines.xlsx_protection import protect
+from bounded_contexts.documents.domain.errors import TooLarge
 from bounded_contexts.documents.domain.rendering.blocks import Column, Style, Table
 from bounded_contexts.documents.domain.rendering.sheets import FormatRule, Print, Validation
 
@@ -53,6 +56,7 @@ class Features:
             if place.last >= place.first:
                 self._column(sheet, column, (place.first, number, place.last, number))
         top = place.first if place.titles is None else place.titles
+        protect(sheet, own.protection)
         print_set(sheet, own.print, (top, 0, max(place.last, top), last))
 
     def _column(self, sheet: Any, column: Column, area: tuple[int, int, int, int]) -> None:
@@ -110,6 +114,21 @@ def _free(wanted: str, taken: set[str], between: str) -> str:
         found = f"{wanted}{between}{number}"
     taken.add(found.lower())
     return found
+
+
+def comment_titles(sheet: Any, table: Table, top: int) -> None:
+    """Put the columns' comments at their titles, as soon as these are written."""
+    written = [number for number, row in enumerate(table.header) if any(row.cells)]
+    for number, column in enumerate(table.columns if written else ()):
+        if column.on_sheet.comment:
+            comment_at(sheet, (top + written[-1], number), column.on_sheet.comment)
+
+
+def comment_at(sheet: Any, place: tuple[int, int], text: str) -> None:
+    """Put a comment at a cell of the row that is being written or of one to come. Raise `TooLarge` for more than one holds."""
+    if len(text) > CHARACTERS:
+        raise TooLarge("comment_characters", CHARACTERS)
+    sheet.write_comment(*place, text)
 
 
 def print_set(sheet: Any, given: Print, area: tuple[int, int, int, int]) -> None:

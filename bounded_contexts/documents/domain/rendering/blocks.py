@@ -11,8 +11,10 @@ from bounded_contexts.documents.domain.rendering.sheet_places import Area, Place
 from bounded_contexts.documents.domain.rendering.sheets import (
     ColumnOnSheet,
     FormatRule,
+    Lines,
     OnSheet,
     Print,
+    Protection,
     SheetsOf,
     Validation,
 )
@@ -51,6 +53,7 @@ class Style:
     script: Literal["normal", "sub", "super"] = "normal"
     keep_with_next: bool = False
     number_format: NumberFormat | None = None
+    locked: bool = True  # on a sheet that is protected
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,7 @@ class Row:
     cells: tuple[Cell | None, ...]
     kind: Literal["body", "group", "subtotal", "total"] = "body"
     carried: "Callable[[], tuple[Row, Row]] | None" = None
+    depth: int = 0  # groups that it is within
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +317,9 @@ class Sheet:
     rules: tuple[tuple[Area, FormatRule], ...] = ()
     validations: tuple[tuple[Area, Validation], ...] = ()
     print: Print = field(default_factory=Print)
+    protection: Protection | None = None
+    comments: Mapping[Place, str] = field(default_factory=dict)
+    outline: tuple[Lines, ...] = ()
 
 
 Block = (

@@ -1,6 +1,7 @@
 """What JSON Schema cannot say of formulas and of what is for workbooks."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any, Final
@@ -10,6 +11,8 @@ from bounded_contexts.documents.domain.rendering.formulas import Formula, formul
 from bounded_contexts.documents.domain.rendering.functions import moment_of
 from bounded_contexts.documents.domain.rendering.problems import BadExpression, Problem
 from bounded_contexts.documents.domain.rendering.sheet_places import Place, area_of, in_order, place_of
+from bounded_contexts.documents.domain.rendering.sheeting import lines_of
+from bounded_contexts.documents.domain.rendering.sheets import DEEPEST
 from bounded_contexts.documents.domain.rendering.spans import size_of
 
 ROWS: Final = 100_000  # of a sheet whose cells are said one by one
@@ -28,9 +31,13 @@ def sheet_problems(table: dict[str, Any], pointer: str) -> Iterator[Problem]:
     yield from _name(own, f"{pointer}/xlsx")
     if own.get("table"):
         yield from _as_object(table, f"{pointer}/xlsx/table")
+    if "outline" in own and "groupBy" not in table:
+        yield Problem(f"{pointer}/xlsx/outline", "not_allowed", "an outline folds groups: a table has groupBy")
     for number, column in enumerate(columns):
         given, here = column.get("xlsx", {}), f"{pointer}/columns/{number}/xlsx"
         yield from _name(given, here)
+        if "comment" in given and "title" not in column:
+            yield Problem(f"{here}/comment", "missing_property", "a comment is at a column's title")
         for at, rule in enumerate(given.get("rules", ())):
             yield from _rule(rule, f"{here}/rules/{at}")
         if "validation" in given:
@@ -141,6 +148,7 @@ def sheet_block_problems(block: dict[str, Any], pointer: str) -> Iterator[Proble
             if found is not None:
                 formulas[place_of(name)] = found
     yield from _circle(formulas, f"{pointer}/cells")
+    yield from _outline(block.get("outline", ()), f"{pointer}/outline")
     yield from _merges(block.get("merges", ()), f"{pointer}/merges")
     for name in block.get("names", {}):
         if not _is_name(name):
@@ -158,6 +166,21 @@ def _circle(formulas: dict[Place, Formula], pointer: str) -> Iterator[Problem]:
         yield Problem(pointer, "bad_formula", "formulas refer to each other in a circle")
     except OverflowError:
         yield Problem(pointer, "limit_exceeded", "formulas look at too many cells")
+
+
+def _outline(given: Sequence[dict[str, Any]], pointer: str) -> Iterator[Problem]:
+    folded: Counter[tuple[str, int]] = Counter()
+    for number, each in enumerate(given):
+        lines = lines_of(each)
+        if not lines.first <= lines.last < (ROWS if lines.kind == "rows" else COLUMNS):
+            yield Problem(f"{pointer}/{number}/lines", "out_of_range", f"the first of {COLUMNS} columns or {ROWS} rows")
+            return
+        folded.update({(lines.kind, line): 1 for line in range(lines.first, lines.last + 1)})
+        if folded.total() > ROWS:
+            yield Problem(f"{pointer}/{number}/lines", "too_many", f"{ROWS} lines are folded at most")
+            return
+    if max(folded.values(), default=0) > DEEPEST:
+        yield Problem(pointer, "too_many", f"an outline has {DEEPEST} levels")
 
 
 def _merges(merges: Sequence[str], pointer: str) -> Iterator[Problem]:

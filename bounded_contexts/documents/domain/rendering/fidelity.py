@@ -55,6 +55,7 @@ FIDELITY: Final[dict[str, tuple[str, str, str, str]]] = {
     "section.restartPageNumbers": (N, N, N, ""),
     "chart": (N, N, N, "PDF: as vectors; DOCX: with the workbook of its values; XLSX: its values on a hidden sheet"),
     "sheet": (A, A, N, "PDF, DOCX: a table of its cells"),
+    "comment": (D, D, N, "of cells and columns"),
     "section": (N, N, A, "XLSX: a new sheet with its own page"),
     "quote": (N, N, A, "XLSX: one cell"),
     "code": (N, N, A, "XLSX: one cell"),

@@ -16,6 +16,7 @@ _NONE: Final = object()
 class Level:
     """One level of groups, the outermost first."""
 
+    depth: int  # groups round it
     value: Compiled
     header: Value  # a text, None for no row above a group
     subtotal: Value  # a text, None for no row below
@@ -28,7 +29,10 @@ class Groups:
 
     def __init__(self, given: Sequence[dict[str, Any]], functions: Sequence[str | None]) -> None:
         self._functions = functions
-        self.levels = [Level(expression(each["value"]), each.get("header"), each.get("subtotal")) for each in given]
+        self.levels = [
+            Level(depth, expression(each["value"]), each.get("header"), each.get("subtotal"))
+            for depth, each in enumerate(given)
+        ]
 
     def ended(self, context: Context) -> int:
         """Return the outermost level that the next row begins a group of; their number where it begins none."""

@@ -14,7 +14,7 @@ from bounded_contexts.documents.domain.rendering.schema_parts import (
     integer,
     ref,
 )
-from bounded_contexts.documents.domain.rendering.sheets import OPERATORS, SHEETS, VALIDATED
+from bounded_contexts.documents.domain.rendering.sheets import DEEPEST, OPERATORS, PROTECTED, SHEETS, VALIDATED
 
 NAMED: Final = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,63}$"}
 FORMULA: Final = {"type": "string", "pattern": "^=", "maxLength": 8_192}
@@ -51,6 +51,11 @@ _VALIDATION: Final = an_object(
     },
     "kind",
 )
+_PROTECT: Final = {
+    **an_object({"allow": a_list({"enum": list(PROTECTED)}, len(PROTECTED))}),
+    "type": ["boolean", "object"],
+    "description": "locks all cells but those whose style has locked false; there is no password",
+}
 TABLE_ON_SHEET: Final[Schema] = an_object(
     {
         "sheet": STRING,
@@ -60,6 +65,8 @@ TABLE_ON_SHEET: Final[Schema] = an_object(
         "name": NAMED,
         "hidden": BOOLEAN,
         "print": PRINT,
+        "protect": _PROTECT,
+        "outline": {"enum": ["open", "collapsed"]},
     }
 )
 COLUMN_ON_SHEET: Final[Schema] = an_object(
@@ -69,6 +76,8 @@ COLUMN_ON_SHEET: Final[Schema] = an_object(
         "name": NAMED,
         "rules": a_list(_RULE, 50),
         "validation": _VALIDATION,
+        "comment": STRING,
+        "outline": integer(1, DEEPEST),
     }
 )
 XLSX_OUTPUT: Final[Schema] = an_object({"sheets": {"enum": list(SHEETS)}})
@@ -81,6 +90,11 @@ def _of_area(given: Schema) -> Schema:
 
 _CELL: Final = {"type": "string", "pattern": "^[A-Z]{1,3}[1-9][0-9]{0,6}$"}
 _AREA: Final = {"type": "string", "pattern": "^[A-Z]{1,3}[1-9][0-9]{0,6}(:[A-Z]{1,3}[1-9][0-9]{0,6})?$"}
+_LINES: Final = {
+    "type": "string",
+    "description": "rows such as 2:5, or columns such as B:D",
+    "pattern": "^([1-9][0-9]{0,6}:[1-9][0-9]{0,6}|[A-Z]{1,3}:[A-Z]{1,3})$",
+}
 _ANY: Final = ["string", "number", "boolean", "null", "object"]
 SHEET: Final[Schema] = an_object(
     {
@@ -90,7 +104,9 @@ SHEET: Final[Schema] = an_object(
             "maxProperties": 100_000,
             "propertyNames": _CELL,
             "additionalProperties": an_object(
-                {"value": ref("expression"), "formula": FORMULA, "style": ref("style")}, type=_ANY, maxLength=TEXTS
+                {"value": ref("expression"), "formula": FORMULA, "style": ref("style"), "comment": STRING},
+                type=_ANY,
+                maxLength=TEXTS,
             ),
         },
         "merges": a_list(_AREA, 10_000),
@@ -111,6 +127,8 @@ SHEET: Final[Schema] = an_object(
         "rules": a_list(_of_area(_RULE), 1_000),
         "validations": a_list(_of_area(_VALIDATION), 1_000),
         "print": PRINT,
+        "protect": _PROTECT,
+        "outline": a_list(an_object({"lines": _LINES, "collapsed": BOOLEAN}, "lines"), 1_000),
     },
     "cells",
 )

@@ -12,7 +12,13 @@ from bounded_contexts.documents.domain.rendering.formula_functions import ERRORS
 from bounded_contexts.documents.domain.rendering.formulas import Formula, formula
 from bounded_contexts.documents.domain.rendering.functions import Context
 from bounded_contexts.documents.domain.rendering.sheet_places import Place, area_of, column_of, in_order, place_of
-from bounded_contexts.documents.domain.rendering.sheeting import print_of, rule_of, validation_of
+from bounded_contexts.documents.domain.rendering.sheeting import (
+    lines_of,
+    print_of,
+    protection_of,
+    rule_of,
+    validation_of,
+)
 from bounded_contexts.documents.domain.rendering.styles import points
 from bounded_contexts.documents.domain.rendering.telling import Telling
 from bounded_contexts.documents.domain.rendering.texts import Texts
@@ -48,6 +54,10 @@ class _Scope:
         return [self.values.get(place) for place in places]
 
 
+def _has_comment(given: Value) -> bool:
+    return isinstance(given, dict) and "comment" in given
+
+
 class Sheets:
     """Makes sheets, and tables of them."""
 
@@ -60,6 +70,7 @@ class Sheets:
         cells = self._cells(block["cells"])
         merges = tuple([area_of(each) for each in block.get("merges", ())])
         widths = {column_of(name): points(width) for name, width in block.get("widths", {}).items()}
+        comments = self._comments(block["cells"])
         if self._telling.target != "xlsx":
             return self._table(cells, Sheet("", cells, merges, widths))
         return Sheet(
@@ -75,7 +86,16 @@ class Sheets:
                 [(area_of(each["cells"]), validation_of(each, self._texts)) for each in block.get("validations", ())]
             ),
             print_of(block.get("print", {})),
+            protection_of(block.get("protect", False)),
+            comments,
+            tuple([lines_of(each) for each in block.get("outline", ())]),
         )
+
+    def _comments(self, given: Mapping[str, Any]) -> dict[Place, str]:
+        said = {place_of(name): each["comment"] for name, each in given.items() if _has_comment(each)}
+        if said:
+            self._telling.uses("comment")
+        return {place: self._texts.filled(said[place]) for place in sorted(said)}
 
     def _cells(self, given: Mapping[str, Any]) -> dict[Place, Cell]:
         context = self._texts.context

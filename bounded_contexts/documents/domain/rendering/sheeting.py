@@ -5,12 +5,23 @@ from typing import Any
 
 from bounded_contexts.documents.domain.rendering.blocks import Style
 from bounded_contexts.documents.domain.rendering.functions import moment_of
-from bounded_contexts.documents.domain.rendering.sheets import ColumnOnSheet, FormatRule, OnSheet, Print, Validation
+from bounded_contexts.documents.domain.rendering.sheet_places import column_of
+from bounded_contexts.documents.domain.rendering.sheets import (
+    ColumnOnSheet,
+    FormatRule,
+    Lines,
+    OnSheet,
+    Print,
+    Protection,
+    Validation,
+)
 from bounded_contexts.documents.domain.rendering.texts import Texts
+from bounded_contexts.documents.domain.values import Value
 
 
-def on_sheet(given: Mapping[str, Any], texts: Texts) -> OnSheet:
+def on_sheet(table: Mapping[str, Any], texts: Texts) -> OnSheet:
     """Return what a table says."""
+    given = table.get("xlsx", {})
     freeze = given.get("freeze", False)
     return OnSheet(
         texts.filled(given["sheet"]) if "sheet" in given else None,
@@ -21,6 +32,9 @@ def on_sheet(given: Mapping[str, Any], texts: Texts) -> OnSheet:
         given.get("name"),
         given.get("hidden", False),
         print_of(given.get("print", {})),
+        protection_of(given.get("protect", False)),
+        given.get("outline"),
+        any("subtotal" not in each for each in table.get("groupBy", ())),
     )
 
 
@@ -36,6 +50,21 @@ def print_of(given: Mapping[str, Any]) -> Print:
     )
 
 
+def protection_of(given: Value) -> Protection | None:
+    """Return what a protected sheet allows, None for one that is not."""
+    if given is False:
+        return None
+    return Protection(frozenset(given.get("allow", ()) if isinstance(given, dict) else ()))
+
+
+def lines_of(given: Mapping[str, Any]) -> Lines:
+    """Return rows or columns that are folded together."""
+    first, _, last = given["lines"].partition(":")
+    if first.isdigit():
+        return Lines("rows", int(first) - 1, int(last) - 1, given.get("collapsed", False))
+    return Lines("columns", column_of(first), column_of(last), given.get("collapsed", False))
+
+
 def column_on_sheet(given: Mapping[str, Any], texts: Texts) -> ColumnOnSheet:
     """Return what a column says."""
     return ColumnOnSheet(
@@ -44,6 +73,8 @@ def column_on_sheet(given: Mapping[str, Any], texts: Texts) -> ColumnOnSheet:
         given.get("name"),
         tuple([rule_of(each, texts) for each in given.get("rules", ())]),
         validation_of(given["validation"], texts) if "validation" in given else None,
+        texts.filled(given.get("comment", "")),
+        int(given.get("outline", 0)),
     )
 
 

@@ -79,7 +79,7 @@ class Tables:
             caption=Paragraph(self._texts.runs(caption, caption_style, f"{pointer}/caption"), caption_style)
             if caption is not None
             else None,
-            on_sheet=on_sheet(block.get("xlsx", {}), self._texts),
+            on_sheet=on_sheet(block, self._texts),
         )
 
     def _tell(self, block: dict[str, Any]) -> None:
@@ -94,6 +94,8 @@ class Tables:
             self._telling.uses("column.width")
         if "formula" in column:
             self._telling.uses("formula")
+        if "comment" in column.get("xlsx", {}):
+            self._telling.uses("comment")
         width, own = width_of(column.get("width", "auto")), column_on_sheet(column.get("xlsx", {}), self._texts)
         return Column(Cell(runs, title_style), width, column.get("key"), own)
 
@@ -186,14 +188,15 @@ class Tables:
         with named(self._texts.context, "value", level.key):
             text = self._texts.filled(level.header)
         cell = Cell((Run(text, own),), own, text, across=len(plans))
-        return Row((cell, *[None] * (len(plans) - 1)), "group")
+        return Row((cell, *[None] * (len(plans) - 1)), "group", depth=level.depth)
 
     def _closed(self, groups: Groups, first: int, plans: list[_Plan]) -> Iterator[Row]:
         for level in groups.closing(first):
             if level.subtotal is not None:
                 with named(self._texts.context, "value", level.key):
                     text = self._texts.filled(level.subtotal)
-                yield self._labelled(text, [total.value for total in level.totals], plans)
+                row = self._labelled(text, [total.value for total in level.totals], plans)
+                yield replace(row, depth=level.depth)
 
     def _carrying(self, rows: Iterator[Row], given: dict[str, str], plans: list[_Plan]) -> Iterator[Row]:
         """The rows, each with what it and those above come to."""
@@ -244,7 +247,8 @@ class Tables:
                     self._cell(value, plan, pointer, at)
                     for at, (value, plan) in enumerate(zip(values, plans, strict=True))
                 ]
-            )
+            ),
+            depth=len(groups.levels),
         )
 
     def _cell(self, value: Value, plan: _Plan, pointer: str, column: int) -> Cell:
