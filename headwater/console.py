@@ -5,20 +5,18 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from headwater.environment import load
-from headwater.settings import Settings, SettingsError
-from headwater.supervisor import attach
 from infra.local.errors import StackError
-from infra.schema_compiler import SchemaError
-from infra.schema_registry import SchemaRejected
 from shared_kernel.errors import HeadwaterError
+
+if TYPE_CHECKING:
+    from headwater.settings import Settings
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -29,8 +27,11 @@ GAP = 2  # between columns
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
-def loaded(**overrides: object) -> Settings:
+def loaded(**overrides: object) -> "Settings":
     """Return the settings of the environment, with the servers of a running `headwater up`. Raise `SettingsError`."""
+    from headwater.environment import load  # not above: commands without settings take 30 MB less
+    from headwater.supervisor import attach
+
     return attach(load(None, **overrides))
 
 
@@ -67,12 +68,21 @@ def tell(problem: str) -> None:
     err.print(f"headwater: {problem}", style="red", markup=False)
 
 
+def _actionable() -> tuple[type[Exception], ...]:
+    """Return the errors that a person can act on. Asked for when something was raised: where these are takes 20 MB."""
+    from headwater.settings import SettingsError
+    from infra.schema_compiler import SchemaError
+    from infra.schema_registry import SchemaRejected
+
+    return SettingsError, StackError, SchemaError, SchemaRejected, HeadwaterError
+
+
 @contextmanager
 def told() -> Iterator[None]:
     """Tell what a person can act on in one line; a pipe that closes and Ctrl-C are no failures."""
     try:
         yield
-    except (SettingsError, StackError, SchemaError, SchemaRejected, HeadwaterError) as error:
+    except _actionable() as error:
         tell(str(error))
         raise typer.Exit(1) from None
     except (BrokenPipeError, KeyboardInterrupt):

@@ -27,6 +27,12 @@ def render(
     ] = None,
     locale: Annotated[str | None, typer.Option(help="How the template's numbers and dates are written.")] = None,
     time_zone: Annotated[str | None, typer.Option(help="Where the template's times are told.")] = None,
+    asset: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILE", help="What a document calls a stored asset: `logo=logo.png`, `logo@3=old.png`."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a PDF, DOCX or XLSX of a document (docs/rendering.md) or a template (docs/templates.md), without any server, and
@@ -41,11 +47,12 @@ def render(
             raise StackError("write either OUT or --check; a template has OUT")
         wanted = rendering.target_of(write or target) if target else None
         made = rendering.Rendering()
+        made.assets = dict(_asset(each, made.limits.asset_bytes) for each in asset or ())
         with opened(source) as (stream, _):
             data = stream.read(made.limits.input_bytes + 1)
         try:
             if target is None or wanted is None:
-                rendering.check(data, made.limits)
+                rendering.check(data, made.limits, made.assets)
                 _tell([], as_json)
                 return
             pieces = (
@@ -60,6 +67,14 @@ def render(
             _tell(error.problems, as_json)
             raise typer.Exit(1) from None
         report(made.losses, as_json)
+
+
+def _asset(given: str, limit: int) -> tuple[str, bytes]:
+    name, _, file = given.partition("=")
+    if not name or not file:
+        raise StackError(f"--asset is NAME=FILE, not {given[:60]}")
+    with opened(file) as (stream, _):
+        return name, stream.read(limit + 1)
 
 
 def _filled(

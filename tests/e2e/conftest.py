@@ -13,7 +13,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from headwater.cli import user_id
+from headwater.token_cli import user_id
 from infra.access_tokens import SharedKeyTokens
 from infra.local.ports import free_port
 from infra.local.state import Home

@@ -1,6 +1,7 @@
 """The command line, as far as it needs no server."""
 
 import contextlib
+import importlib
 import json
 import os
 import socket
@@ -18,7 +19,8 @@ import typer
 from typer.testing import CliRunner, Result
 
 from headwater import roles, settings_docs, web, wiring
-from headwater.cli import app, main, user_id
+from headwater.cli import COMMANDS, app, main
+from headwater.token_cli import user_id
 from infra.access_tokens import SharedKeyTokens
 
 SECRET = "s3cr3t-" * 6
@@ -36,10 +38,11 @@ PRODUCTION = {
 def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Yield every command and group with the words that call it."""
     yield path, command
-    for name, inner in getattr(command, "commands", {}).items():
-        yield from commands(inner, (*path, name))
+    for name in command.list_commands(ANYWHERE) if hasattr(command, "commands") else ():
+        yield from commands(command.get_command(ANYWHERE, name), (*path, name))
 
 
+ANYWHERE: Any = None  # a context that says nothing
 ALL = dict(commands(typer.main.get_command(app)))
 LEAVES = [path for path, command in ALL.items() if not hasattr(command, "commands")]
 
@@ -72,9 +75,19 @@ def test_every_option_and_argument_says_what_it_is_for(path: tuple[str, ...]) ->
     assert silent == []
 
 
-def test_no_command_waits_for_what_only_others_need() -> None:
-    heavy = ("fastapi", "sqlalchemy", "alembic", "aiokafka", "bounded_contexts")
-    asked = f"import sys, headwater.cli; print(sorted(set(sys.modules) & set({heavy})))"
+@pytest.mark.parametrize(
+    ("command", "heavy"),
+    [
+        ("status", ("fastapi", "sqlalchemy", "alembic", "aiokafka", "bounded_contexts")),
+        ("convert", ("asyncio", "pydantic", "httpx", "cryptography", "confluent_kafka")),
+        ("render", ("asyncio", "pydantic", "httpx", "cryptography", "confluent_kafka")),
+    ],
+)
+def test_no_command_waits_for_what_only_others_need(command: str, heavy: tuple[str, ...]) -> None:
+    asked = f"""import sys
+from headwater.cli import Commands
+Commands().get_command(None, {command!r})
+print(sorted(set(sys.modules) & set({heavy})))"""
 
     done = subprocess.run((sys.executable, "-c", asked), capture_output=True, text=True, check=True)
 
@@ -85,6 +98,12 @@ def test_without_a_command_the_commands_are_listed() -> None:
     result = run()
 
     assert all((path[0] in result.output) != command.hidden for path, command in ALL.items() if len(path) == 1)
+
+
+def test_every_command_of_a_module_is_on_the_command_line() -> None:
+    stack = typer.main.get_group(importlib.import_module("headwater.stack_cli").stack)
+
+    assert set(stack.commands) == {name for name, where in COMMANDS.items() if where == "stack_cli:stack"}
 
 
 def test_the_version_is_that_of_the_package() -> None:

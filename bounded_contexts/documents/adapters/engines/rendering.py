@@ -1,6 +1,6 @@
 """One document into one file: bytes in, pieces out. It needs no server and keeps nothing, so it may run in a worker process."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -32,10 +32,11 @@ PASSES: Final = 4  # of a layout that says its own page numbers, at most
 
 @dataclass(slots=True)
 class Rendering:
-    """One rendering: what it may take, what became other than the document says."""
+    """One rendering: what it may take, what became other than the document says, the stored assets by reference."""
 
     limits: RenderLimits = field(default_factory=RenderLimits)
     losses: Losses = field(default_factory=Losses)
+    assets: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def prepare() -> None:
@@ -48,9 +49,10 @@ def prepare() -> None:
         pass
 
 
-def check(data: bytes, limits: RenderLimits | None = None) -> None:
-    """Raise `Invalid` with all that is wrong with a document, `Unreadable` for what is no JSON, `TooLarge`."""
-    read_document(data, limits or RenderLimits())
+def check(data: bytes, limits: RenderLimits | None = None, assets: Mapping[str, bytes] | None = None) -> None:
+    """Raise `Invalid` with all that is wrong with a document, `Unreadable` for what is no JSON, `TooLarge`. `assets` are the
+    stored ones, by reference."""
+    read_document(data, limits or RenderLimits(), assets or {})
 
 
 def target_of(name: str) -> Target:
@@ -65,7 +67,7 @@ def render(data: bytes, target: Target, rendering: Rendering) -> Iterator[bytes]
     """Yield the file, piece by piece; the same document gives the same bytes.
 
     Raise `Unreadable`, `Invalid`, `Unwritable` or `TooLarge`, also between two pieces: what was yielded is no file then."""
-    yield from render_document(read_document(data, rendering.limits), target, rendering)
+    yield from render_document(read_document(data, rendering.limits, rendering.assets), target, rendering)
 
 
 def render_document(document: dict[str, Any], target: Target, rendering: Rendering) -> Iterator[bytes]:

@@ -1,7 +1,7 @@
 """Reads a document and finds all that is wrong with it."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
@@ -14,6 +14,7 @@ from bounded_contexts.documents.adapters.formats.json import read_json
 from bounded_contexts.documents.domain.errors import TooLarge
 from bounded_contexts.documents.domain.fitting import restored
 from bounded_contexts.documents.domain.limits import Limits
+from bounded_contexts.documents.domain.rendering.assets import equipped
 from bounded_contexts.documents.domain.rendering.checking import problems_of
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.problems import Invalid, Problem
@@ -39,10 +40,10 @@ OTHER: Final = "out_of_range"
 MANNER: Final = ("locale", "timeZone", "strictness")  # of a document, that may be said beside its template
 
 
-def read_document(data: bytes, limits: RenderLimits) -> dict[str, Any]:
-    """Return the document, its data with exact numbers and times. Raise `Unreadable` for what is no JSON, `Invalid` with all
-    problems, `TooLarge`."""
-    return checked(_whole(parsed(data, limits)), limits)
+def read_document(data: bytes, limits: RenderLimits, stored: Mapping[str, bytes]) -> dict[str, Any]:
+    """Return the document with its stored assets, its data with exact numbers and times. Raise `Unreadable` for what is no JSON,
+    `Invalid` with all problems, `TooLarge`."""
+    return checked(_whole(parsed(data, limits)), limits, stored)
 
 
 def parsed(data: bytes, limits: RenderLimits) -> Value:
@@ -66,12 +67,13 @@ def _whole(value: Value) -> Value:
     return {**template, "data": value.get("data", {}), **{name: value[name] for name in MANNER if name in value}}
 
 
-def checked(value: Value, limits: RenderLimits) -> dict[str, Any]:
-    """Return the document, its data with times. Raise `Invalid` with all problems."""
-    problems = sorted(set(_first(_problems(value, limits))))
+def checked(value: Value, limits: RenderLimits, stored: Mapping[str, bytes] | None) -> dict[str, Any]:
+    """Return the document with its stored assets, None where they are not known yet, its data with times. Raise `Invalid` with
+    all problems."""
+    problems = sorted(set(_first(_problems(value, limits, stored))))
     if problems:
         raise Invalid(problems)
-    found = dict(value)
+    found = dict(equipped(value, stored))
     found["data"] = restored(value.get("data", {}), "/data")
     return found
 
@@ -81,14 +83,14 @@ def _first(problems: Iterator[Problem]) -> Iterator[Problem]:
         yield problem
 
 
-def _problems(value: Value, limits: RenderLimits) -> Iterator[Problem]:
+def _problems(value: Value, limits: RenderLimits, stored: Mapping[str, bytes] | None) -> Iterator[Problem]:
     found = False
     for error in _validator().iter_errors(_skeleton(value)):
         found = True
         yield from _told(error)
     if found:
         return
-    yield from problems_of(value, limits)
+    yield from problems_of(equipped(value, stored), limits)
     try:
         formats_of(value)
     except LookupError as error:

@@ -20,6 +20,7 @@ from bounded_contexts.documents.domain.rendering.functions import (
     arithmetic,
     compare,
     text_of,
+    told,
 )
 from bounded_contexts.documents.domain.rendering.problems import BadExpression
 from bounded_contexts.documents.domain.values import Value
@@ -101,7 +102,9 @@ def template(text: str) -> Compiled | None:
 
     def evaluate(context: Context) -> Value:
         context.step()
-        return context.joined([part if isinstance(part, str) else text_of(part(context)) for part in kept])
+        return context.joined(
+            [text_of(told(context, part if isinstance(part, str) else part(context))) for part in kept]
+        )
 
     return evaluate
 
@@ -233,8 +236,7 @@ def _operation(name: str, arguments: list[Compiled]) -> Compiled:
     if name in ARITHMETIC and arguments:
         return lambda context: arithmetic(context, name, [argument(context) for argument in arguments])
     if name in COMPARISON and len(arguments) == 2:
-        left, right = arguments
-        return lambda context: compare(name, left(context), right(context))
+        return lambda context: _compared(context, name, *[argument(context) for argument in arguments])
     if name == "and" and arguments:
         return lambda context: all(truth(argument(context)) for argument in arguments)
     if name == "or" and arguments:
@@ -247,6 +249,12 @@ def _operation(name: str, arguments: list[Compiled]) -> Compiled:
     if name in (*ARITHMETIC, *COMPARISON, "and", "or", "not", "if"):
         raise BadExpression(f"{name} does not take {len(arguments)} values")
     return _call(name, arguments)
+
+
+def _compared(context: Context, name: str, left: Value, right: Value) -> bool:
+    if isinstance(left, list | dict):
+        context.step(len(left))
+    return compare(name, left, right)
 
 
 def truth(value: Value) -> bool:

@@ -5,6 +5,7 @@ Blocks are told apart by `type` with if and then, so that a fault in one says wh
 
 from typing import Final
 
+from bounded_contexts.documents.domain.rendering.assets import ASSETS
 from bounded_contexts.documents.domain.rendering.schema_graphics import BARCODE, CHART
 from bounded_contexts.documents.domain.rendering.schema_layout import (
     IMAGE,
@@ -214,19 +215,7 @@ DOCUMENT: Final[Schema] = {
             "locale": {"type": "string", "pattern": "^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$"},
             "timeZone": {"type": "string", "maxLength": 64},
             "strictness": {"enum": ["error", "warn", "ignore"]},
-            "assets": {
-                "type": "object",
-                "maxProperties": 1_000,
-                "propertyNames": NAME,
-                "additionalProperties": _object(
-                    {
-                        "mediaType": {"enum": ["image/png", "image/jpeg", "image/webp", "image/svg+xml"]},
-                        "data": {"type": "string"},
-                    },
-                    "mediaType",
-                    "data",
-                ),
-            },
+            "assets": ASSETS,
             "styles": {
                 "type": "object",
                 "maxProperties": 1_000,
