@@ -15,6 +15,7 @@ from bounded_contexts.documents.domain.rendering.schema_layout import (
     RUN,
     WITH_ID,
 )
+from bounded_contexts.documents.domain.rendering.schema_marks import BACKGROUND, STAMPS, WATERMARK
 from bounded_contexts.documents.domain.rendering.schema_parts import (
     ALIGN,
     BOOLEAN,
@@ -225,16 +226,9 @@ DOCUMENT: Final[Schema] = {
             "page": _ref("page"),
             "header": _ref("furniture"),
             "footer": _ref("furniture"),
-            "watermark": _object(
-                {
-                    "text": {"type": "string", "minLength": 1, "maxLength": 200},
-                    "when": _ref("expression"),
-                    "color": COLOR,
-                    "opacity": {"type": "number", "minimum": 0, "maximum": 1},
-                    "angle": {"type": "number", "minimum": -90, "maximum": 90},
-                },
-                "text",
-            ),
+            "background": BACKGROUND,
+            "watermark": WATERMARK,
+            "stamps": STAMPS,
             "data": {"type": "object", "description": "what paths lead into"},
             "partials": PARTIALS,
             "body": _ref("body"),
