@@ -23,13 +23,15 @@ class OpaqueTokens:
     def seal(self, kind: str, value: Any, of: str = "") -> str:
         """Return the token, safe in URLs and headers."""
         body = msgspec.msgpack.encode(value)
-        return base64.urlsafe_b64encode(self._signature(kind, of, body) + body).rstrip(b"=").decode()
+        return _written(self._signature(kind, of, body) + body)
 
     def open(self, kind: str, token: str, of: str = "") -> Any:
         """Return the value. Raise `Refused` (`invalid_<kind>`) for anything this installation did not seal."""
         try:
             raw = base64.urlsafe_b64decode(token[:TOKEN_LIMIT] + "=" * (-len(token) % 4))
         except (ValueError, binascii.Error):
+            raw = b""
+        if _written(raw) != token:  # what decoding passes over: a token is written in one way
             raw = b""
         signature, body = raw[:SIGNATURE_BYTES], raw[SIGNATURE_BYTES:]
         if not hmac.compare_digest(signature, self._signature(kind, of, body)):
@@ -38,3 +40,7 @@ class OpaqueTokens:
 
     def _signature(self, kind: str, of: str, body: bytes) -> bytes:
         return hmac.digest(self._key, f"{kind}\0{of}\0".encode() + body, "sha256")[:SIGNATURE_BYTES]
+
+
+def _written(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

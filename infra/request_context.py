@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from types import MappingProxyType
 from uuid import uuid4
 
@@ -74,7 +75,7 @@ class RequestContext:
                 own = [(b"x-request-id", request_id.encode()), *_protection(scope)]
                 if allowance := scope.get(ALLOWANCE):
                     own += allowance.headers
-                message["headers"] = [*message.get("headers", ()), *own]
+                message["headers"] = [*_of_body(message), *own]
             await send(message)
 
         traceparent = headers.get(b"traceparent", "")
@@ -142,6 +143,14 @@ class RequestContext:
             return {"type": "http.request", "body": b"", "more_body": False}
 
         await JSONResponse(document, status, media_type=CONTENT_TYPE)(scope, nothing, send)
+
+
+def _of_body(start: Message) -> list[tuple[bytes, bytes]]:
+    """Return the fields of an answer; of one that has no content none says what that is (RFC 9110, 8.3)."""
+    fields = list(start.get("headers", ()))
+    return (
+        [each for each in fields if each[0] != b"content-type"] if start["status"] == HTTPStatus.NO_CONTENT else fields
+    )
 
 
 def _protection(scope: Scope) -> list[tuple[bytes, bytes]]:

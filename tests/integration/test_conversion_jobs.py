@@ -243,7 +243,7 @@ async def test_bad_input_fails_with_its_place_and_leaves_nothing(desk: Desk) -> 
     result = await api.get(f"{JOBS}/{done['id']}/result")
 
     assert (done["status"], done["code"], done["attempts"]) == ("failed", "bad_json", 1)
-    assert done["error"]["place"]["line"] == "2"
+    assert done["error"]["place"]["line"] == 2
     assert told(result) == (409, "conversion_without_result")
     assert [path for path in desk.files if UUID(done["id"]).hex in path.parts] == []
 

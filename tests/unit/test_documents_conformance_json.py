@@ -89,7 +89,7 @@ def test_a_line_that_is_no_json_is_refused(text: str) -> None:
 def test_bytes_that_are_no_utf_8_are_refused_with_their_place(data: bytes, offset: int) -> None:
     error = refused(data, "json")
 
-    assert (error.code, error.more["offset"]) == ("bad_charset", str(offset))
+    assert (error.code, error.more["offset"]) == ("bad_charset", offset)
 
 
 @pytest.mark.parametrize("charset", ["utf-8-sig", "utf-16", "utf-32"])
@@ -105,7 +105,7 @@ def test_numbers_beyond_binary_ones_stay_as_they_are(number: str) -> None:
 
 
 def test_numbers_that_nobody_can_hold_are_refused() -> None:
-    assert refused(b'{"a":1}\n[0.4e00669999999999999999999999]\n', "ndjson").more["line"] == "2"
+    assert refused(b'{"a":1}\n[0.4e00669999999999999999999999]\n', "ndjson").more["line"] == 2
     assert refused(b"[1,0.4e00669999999999999999999999,1]", "json").code == "number_too_long"
     assert refused(b"[" + b"9" * 5_000 + b"]", "json").code == "number_too_long"
 

@@ -57,7 +57,7 @@ async def test_an_error_keeps_its_kind_and_its_place(converter: IsolatedConverte
         await converted(converter, Task("json", "csv"), b'[{"a": 1},\n {"a": oops}]')
 
     assert raised.value.code == "bad_json"
-    assert raised.value.more["line"] == "2"
+    assert raised.value.more["line"] == 2
 
 
 async def test_a_wrong_option_is_malformed_there_too(converter: IsolatedConverter) -> None:

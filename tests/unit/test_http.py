@@ -76,6 +76,9 @@ def application(per_minute: int = 0) -> FastAPI:
     async def number(number: int, _: Open) -> int:
         return number
 
+    @app.delete("/me", status_code=204)
+    async def leave(_: Open) -> None: ...
+
     @app.get("/me")
     async def me(user: SignedIn) -> dict[str, str]:
         cause = current_cause()
@@ -230,6 +233,12 @@ class TestProblems:
 
     async def test_what_may_pass_says_when_to_ask_again(self, api: httpx.AsyncClient) -> None:
         assert (await api.get("/errors/away")).headers["retry-after"] == "1"
+
+    async def test_an_answer_without_content_says_no_type_of_it(self, api: httpx.AsyncClient) -> None:
+        answer = await api.delete("/me")
+
+        assert (answer.status_code, answer.content, answer.headers.get("content-type")) == (204, b"", None)
+        assert answer.headers["x-content-type-options"] == "nosniff"
 
     async def test_an_unknown_path_is_not_found(self, api: httpx.AsyncClient) -> None:
         answer = await api.get("/nowhere")

@@ -70,6 +70,14 @@ def test_nothing_can_be_cut_off_or_added() -> None:
     assert refused("cursor", sealed + "AAAA") == "invalid_cursor"
 
 
+@pytest.mark.parametrize("added", ["=", "==", "!", " ", "\n", "-_%"])
+def test_a_token_is_written_in_one_way(added: str) -> None:
+    sealed = TOKENS.seal("link", ["x", 7])
+
+    assert refused("link", sealed + added) == "invalid_link"
+    assert refused("link", added + sealed) == "invalid_link"
+
+
 @given(st.text(max_size=60))
 def test_garbage_is_refused(token: str) -> None:
     assert refused("cursor", token) == "invalid_cursor"

@@ -259,3 +259,44 @@ def test_locales_write_numbers_their_way() -> None:
 
     assert value_of(source, locale="de-DE") == "2,50 250% 2,50\xa0€"
     assert json.loads(json.dumps(value_of(source, locale="en-US"))) == "2.50 250% €2.50"
+
+
+@pytest.mark.parametrize("source", ["{{a}}", "{{a.b}}", "{{text}} {{a.b}}"])
+def test_a_list_or_map_in_a_text_is_nothing_and_told(source: str) -> None:
+    warned: list[str] = []
+
+    assert "{" not in value_of(source, warned=warned)
+    assert warned == ["not_a_text"]
+
+
+@pytest.mark.parametrize("character", ["\u202e", "\u202a", "\u2066", "\u2069"])
+def test_what_turns_characters_round_is_told_wherever_it_comes_from(character: str) -> None:
+    for source in (f"{character}{{{{empty}}}}", f'{{{{text | replace("A", "{character}")}}}}'):
+        warned: list[str] = []
+        value_of(source, warned=warned)
+        assert warned == ["bidi_control"]
+
+
+MANY = list(range(1_000))
+LONG = "x" * 300_000
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"contains": [{"path": "many"}, "nothing"]},
+        {"join": [{"path": "many"}]},
+        {"==": [{"path": "many"}, {"path": "many"}]},
+        {"slice": [{"path": "many"}, 1]},
+        *({name: [{"path": "long"}]} for name in ("upper", "lower", "trim")),
+        {"replace": [{"path": "long"}, "x", "y"]},
+        {"contains": [{"path": "long"}, "y"]},
+    ],
+    ids=lambda source: next(iter(source)),
+)
+def test_what_goes_through_much_takes_the_steps_of_much(source: Any) -> None:
+    found = context(limits=RenderLimits(steps=900))
+    found.names |= {"many": MANY, "long": LONG}
+
+    with pytest.raises(TooLarge, match="steps"):
+        expression(source)(found)

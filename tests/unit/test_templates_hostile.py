@@ -7,7 +7,10 @@ import zipfile
 from random import Random
 from typing import Any
 
+import openpyxl
 import pytest
+from openpyxl.formatting.rule import FormulaRule
+from openpyxl.worksheet.datavalidation import DataValidation
 
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from shared_kernel.errors import Refused
@@ -33,6 +36,10 @@ NESTED = (
     '<w:r><w:instrText>QUOTE 68 68 69</w:instrText></w:r><w:r><w:fldChar w:fldCharType="end"/></w:r>'
     '<w:r><w:instrText> cmd</w:instrText></w:r><w:r><w:fldChar w:fldCharType="end"/></w:r></w:p>'
 )
+LINKED = NESTED.replace(
+    'Type="begin"/></w:r><w:r>', 'Type="begin"/></w:r><w:r><w:instrText>HYPERLINK </w:instrText></w:r><w:r>', 1
+)
+V = 'xmlns:v="urn:schemas-microsoft-com:vml"'
 HOSTILE = {
     "macros": repacked(PLAIN, named("word/vbaProject.bin", "application/vnd.ms-office.vbaProject")),
     "a document with macros": repacked(
@@ -57,6 +64,25 @@ HOSTILE = {
     "an included picture": with_body(PLAIN, '<w:p><w:fldSimple w:instr="INCLUDEPICTURE http://x"/></w:p>'),
     "a field made by a field": with_body(PLAIN, NESTED),
     "a field that links to a file": with_body(PLAIN, field('HYPERLINK "\\\\\\\\server\\\\share"')),
+    "an address made by a field": with_body(PLAIN, LINKED),
+    "a link without a space": with_body(PLAIN, field('HYPERLINK"file:///etc/passwd"')),
+    "a link behind a place": with_body(PLAIN, field('HYPERLINK \\l "x" "file:///etc/passwd"')),
+    "a field that was deleted": with_body(PLAIN, field("INCLUDETEXT x").replace("instrText", "delInstrText")),
+    "a shape that links to a file": with_body(
+        PLAIN, f'<w:p><w:r><w:pict><v:shape {V} href="file:///x"/></w:pict></w:r></w:p>'
+    ),
+    "a shape that shows a file": with_body(PLAIN, f'<w:p><w:r><w:pict><v:fill {V} src="//x/y"/></w:pict></w:r></w:p>'),
+    "a field in building blocks": repacked(
+        PLAIN,
+        related("glossaryDocument", "blocks.xml")
+        | {"word/blocks.xml": f"<w:glossaryDocument {W}>{field('INCLUDETEXT x')}</w:glossaryDocument>"},
+    ),
+    "a header of another type": repacked(
+        PLAIN, related("header", "h.xml") | {"word/h.xml": f"<w:hdr {W}>{field('INCLUDETEXT x')}</w:hdr>"}
+    ),
+    "letters out of a database": repacked(
+        PLAIN, {"word/settings.xml": ("</w:settings>", "<w:mailMerge><w:query/></w:mailMerge></w:settings>")}
+    ),
     "an object": with_body(PLAIN, f"<w:p {W}><w:r><w:object/></w:r></w:p>"),
 }
 
@@ -69,11 +95,56 @@ def test_what_may_run_or_fetch_something_is_refused(name: str) -> None:
     assert refused.value.code == "not_allowed_part", name
 
 
+ACTIVE = (
+    'HYPERLINK("file:///etc/passwd","x")',
+    "HYPERLINK(A1)",
+    'HYPERLINK("#"&A1)',
+    r'_xlfn.HYPERLINK("\\server\share")',
+    "[1]Other!A1",
+    "'[1]Other one'!A1",
+    "_xlfn.PY(1)",
+    "cmd|'/c calc'!A1",
+    'WEBSERVICE("https://example.org")',
+)
+
+
+@pytest.mark.parametrize("formula", ACTIVE)
+def test_a_formula_that_leads_outside_is_refused_wherever_it_stands(formula: str) -> None:
+    made = openpyxl.load_workbook(io.BytesIO(SHEET))
+    made["T"]["B1"] = "=" + formula
+    in_cell = saved(made)
+    made["T"]["B1"] = None
+    made["T"].conditional_formatting.add("A1", FormulaRule(formula=[formula]))  # type: ignore[no-untyped-call]
+    in_format = saved(made)
+    made = openpyxl.load_workbook(io.BytesIO(SHEET))
+    made["T"].add_data_validation(DataValidation("custom", formula, sqref="A1"))
+
+    for template in (in_cell, in_format, saved(made)):
+        with pytest.raises(Unreadable) as refused:
+            kind_of(template)
+        assert refused.value.code == "not_allowed_part"
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        'HYPERLINK("https://example.org/"&A1,"x")',
+        "HYPERLINK(\"#'T'!A1\")",
+        "SUM(Sales[Sum])",
+        "\"]x!\"&'S'!A1",
+        "COPY(1)",
+    ],
+)
+def test_a_formula_that_stays_inside_or_says_the_scheme_of_its_link_is_kept(formula: str) -> None:
+    assert kind_of(saved(book(S=[["=" + formula]]))) == "xlsx"
+
+
 @pytest.mark.parametrize(
     ("code", "links"), [("docx", related("hyperlink", "https://example.org", external=True)), ("docx", {})]
 )
 def test_what_only_shows_something_is_kept(code: str, links: dict[str, Any]) -> None:
     fields = field(" PAGE ") + field('HYPERLINK "https://example.org"') + field("TOC \\o") + field("= 1 + 2")
+    fields += field('HYPERLINK \\l "_Toc1" \\h') + field('HYPERLINK "https://example.org" \\o "a tip" \\t "_blank"')
 
     assert kind_of(repacked(with_body(PLAIN, fields), links)) == code
 

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from pydantic import BaseModel, Field
 
+from bounded_contexts.documents.adapters.job_bodies import Place, place_of
 from bounded_contexts.documents.application.document_ports import Findings, ListedDocument
 from bounded_contexts.documents.domain.document import Document, Status
 from bounded_contexts.documents.domain.document_commands import Origin
@@ -154,7 +155,7 @@ class RenderAnswer(BaseModel):
 class DocumentFailure(BaseModel):
     code: str
     detail: str
-    place: Annotated[dict[str, str], Field(description="pointer, line, column, offset; limit and allowed.")]
+    place: Annotated[Place, Field(description="pointer, line, column, offset; limit and allowed.")]
     problems: list[WarningAnswer]
 
 
@@ -208,7 +209,7 @@ def document_answer(id_: UUID, document: Document, content: str) -> DocumentAnsw
         error=DocumentFailure(
             code=failure.code,
             detail=failure.detail,
-            place=dict(failure.place),
+            place=place_of(failure.place),
             problems=[_told(each) for each in failure.problems],
         )
         if failure

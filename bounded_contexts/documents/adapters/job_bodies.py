@@ -1,7 +1,8 @@
 """What the REST answers about conversion jobs look like."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,6 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from bounded_contexts.documents.application.job_ports import Listed
 from bounded_contexts.documents.domain.conversion import Job, Status
 from infra.http import NextPage
+
+NUMBERS: Final = ("line", "column", "offset", "allowed")  # of a place; events have all of it as texts
+Place = dict[str, str | int]
+
+
+def place_of(known: Mapping[str, str]) -> Place:
+    """Return a place as it is answered."""
+    return {name: int(value) if name in NUMBERS else value for name, value in known.items()}
 
 
 class JobSummary(BaseModel):
@@ -61,7 +70,7 @@ class FailureAnswer(BaseModel):
     code: str
     detail: str
     place: Annotated[
-        dict[str, str],
+        Place,
         Field(description="line and column from 1, offset in bytes from 0, pointer, cell; limit, allowed."),
     ]
 
@@ -90,7 +99,9 @@ def job_answer(id_: UUID, job: Job, listed: Listed | None) -> JobAnswer:
         code=failure.code if failure else None,
         expires_at=result.expires_at if result else None,
         report=_report(job),
-        error=FailureAnswer(code=failure.code, detail=failure.detail, place=dict(failure.place)) if failure else None,
+        error=FailureAnswer(code=failure.code, detail=failure.detail, place=place_of(failure.place))
+        if failure
+        else None,
         **same,
     )
 

@@ -23,7 +23,7 @@ class Failed(msgspec.Struct, tag=True, frozen=True):
     kind: str
     code: str
     detail: str
-    more: dict[str, str]
+    more: dict[str, str | int]
 
 
 KINDS: dict[str, type[HeadwaterError]] = {
@@ -36,15 +36,13 @@ outcome_of = msgspec.msgpack.Decoder(Done | Failed).decode
 
 def failed(error: Refused) -> Failed:
     """Return the error as it travels."""
-    return Failed(
-        type(error).__name__, error.code, error.detail, {name: str(each) for name, each in error.more.items()}
-    )
+    return Failed(type(error).__name__, error.code, error.detail, dict(error.more))
 
 
 def raised(failed: Failed) -> HeadwaterError:
     """Return the error as it was raised."""
     if failed.kind == "TooLarge":
-        return TooLarge(failed.more["limit"], int(failed.more["allowed"]))
+        return TooLarge(str(failed.more["limit"]), int(failed.more["allowed"]))
     error = KINDS.get(failed.kind, Refused)(failed.code, failed.detail)
     error.more = failed.more
     return error

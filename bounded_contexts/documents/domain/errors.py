@@ -36,7 +36,7 @@ class Unreadable(Refused):
             "pointer": pointer,
             "cell": cell and _LONG.sub(_cut, cell),
         }
-        self.more: Mapping[str, str] = {name: str(value) for name, value in known.items() if value is not None}
+        self.more: Mapping[str, str | int] = {name: value for name, value in known.items() if value is not None}
 
 
 class Unwritable(Refused):
@@ -48,7 +48,7 @@ class TooLarge(Refused):
 
     def __init__(self, limit: str, allowed: int) -> None:
         super().__init__("limit_exceeded", f"more than {allowed} {limit.replace('_', ' ')}")
-        self.more = {"limit": limit, "allowed": str(allowed)}
+        self.more = {"limit": limit, "allowed": allowed}
 
 
 def quoted(text: str) -> str:

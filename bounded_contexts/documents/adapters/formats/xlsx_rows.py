@@ -139,6 +139,8 @@ class QuickRows:
 
     def _values(self, texts: Sequence[str], kind: str, style: int) -> Sequence[Value]:
         if kind == "s":
+            if not (numbers := "".join(texts)).isascii() or not numbers.isdecimal():
+                raise NotAlike
             return list(map(self._texts.__getitem__, map(int, texts)))
         if kind == "b":
             return [text.strip() == "1" for text in texts]

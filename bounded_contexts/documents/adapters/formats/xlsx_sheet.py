@@ -192,7 +192,7 @@ class Sheet:
         try:
             match self._kind:
                 case "s":
-                    return self._texts[int(text)]
+                    return self._texts[_index(text)]
                 case "inlineStr" | "str":
                     return unescaped(text)
                 case "b":
@@ -226,6 +226,12 @@ class Sheet:
             text = shown(number, self._styles.codes[self._style])
             return number if text is None else text
         return number
+
+
+def _index(text: str) -> int:
+    if not (text.isascii() and text.strip().isdecimal()):
+        raise ValueError(text)  # -1 would be the last one
+    return int(text)
 
 
 def _of_iso(text: str) -> Value:

@@ -11,7 +11,7 @@ from lxml import etree
 
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.rendering.expressions import each_of, truth
-from bounded_contexts.documents.domain.rendering.functions import Context
+from bounded_contexts.documents.domain.rendering.functions import Context, told
 from bounded_contexts.documents.domain.rendering.markers import Loop, Marker
 from bounded_contexts.documents.domain.rendering.telling import Telling
 from bounded_contexts.documents.domain.rendering.variables import Variables
@@ -110,7 +110,7 @@ def run(program: Program, filling: Filling, seen: set[int]) -> Iterator[str]:
             yield node
         elif isinstance(node, Field):
             filling.telling.pointer = node.place
-            yield node.write(evaluated(node.marker, filling.context))
+            yield node.write(told(filling.context, evaluated(node.marker, filling.context)))
         elif isinstance(node, Each):
             yield from _each(node, filling, seen)
         elif isinstance(node, If):

@@ -21,7 +21,13 @@ _PARTS = re.compile(
 )
 # What these are given is all copies of a cell: nothing else would mean anything.
 _ALL = re.compile(r"(?:\b(?:SUM|AVERAGE|COUNT|COUNTA|COUNTBLANK|MAX|MIN|MEDIAN|PRODUCT)\(|\bSUBTOTAL\([0-9]+,)\Z")
-_ACTIVE = re.compile(r"\||\b(?:WEBSERVICE|RTD|CALL|REGISTER|REGISTER\.ID|EXEC|IMAGE|DDE|EVALUATE)\s*\(", re.IGNORECASE)
+_ACTIVE = re.compile(
+    r"\||\b(?:WEBSERVICE|RTD|CALL|REGISTER|REGISTER\.ID|EXEC|IMAGE|DDE|EVALUATE|PY|STOCKHISTORY|SQL\.REQUEST|CUBE\w+)\s*\(",
+    re.IGNORECASE,
+)
+# Whatever data says, the link stays one of these: its scheme is written in the formula, or all of a place in the workbook is.
+_LINK = re.compile(r'\bHYPERLINK\s*\((?!\s*"(?:(?:https?://|mailto:|tel:)|#[^"\[]*"\s*[,)]))', re.IGNORECASE)
+_ELSEWHERE = re.compile(r"\][\w.]*!")
 _QUOTED = re.compile(r'"(?:[^"]|"")*"|\'(?:[^\']|\'\')*\'')
 
 
@@ -53,6 +59,9 @@ def check(formula: str, place: str) -> None:
         )
     if _ACTIVE.search(_QUOTED.sub("", formula)):
         raise Unreadable("not_allowed_part", f"{place}: a formula that runs or fetches something")
+    names = [each for each in _QUOTED.findall(formula) if each.startswith("'")]
+    if _LINK.search(formula) or _ELSEWHERE.search(_QUOTED.sub("", formula)) or any("[" in each for each in names):
+        raise Unreadable("not_allowed_part", f"{place}: a formula that leads to files or other workbooks")
 
 
 def moved_by(formula: str, down: int, right: int) -> str:

@@ -18,7 +18,7 @@ from bounded_contexts.documents.adapters.templates.program import Field, Filling
 from bounded_contexts.documents.adapters.templates.references import Here, Shapes
 from bounded_contexts.documents.adapters.templates.runs import CONTROL, INLINE, SHEET, Isolating, safe, whole
 from bounded_contexts.documents.domain.errors import TooLarge
-from bounded_contexts.documents.domain.rendering.functions import moment_of, number_of, text_of
+from bounded_contexts.documents.domain.rendering.functions import moment_of, number_of, text_of, told
 from bounded_contexts.documents.domain.rendering.texts import clean
 from bounded_contexts.documents.domain.values import Value
 
@@ -235,7 +235,8 @@ class CellWriter:
             return head + self._formula(cell.formula, here)
         if cell.value:
             self._filling.telling.pointer = cell.value.place
-            return self._value(f'<c r="{place}"', cell, evaluated(cell.value.marker, self._filling.context))
+            value = told(self._filling.context, evaluated(cell.value.marker, self._filling.context))
+            return self._value(f'<c r="{place}"', cell, value)
         text = "".join(run(cell.text, self._filling, set()))
         if len(text) > CHARACTERS and len(re.sub(r"<[^>]*>", "", text)) > CHARACTERS:
             raise TooLarge("cell_characters", CHARACTERS)

@@ -18,6 +18,12 @@ _FORMULAS: Final = tuple(f"{SHEET}{name}" for name in ("formula", "formula1", "f
 _LISTS: Final = ("conditionalFormatting", "dataValidation", "protectedRange", "ignoredError")  # whose areas are a list
 
 
+def check_formulas(root: Any, place: str) -> None:
+    """Raise `Unreadable` for a formula that is in no cell and that none may be: of formats, validations, tables, charts."""
+    for each in root.iter(*_FORMULAS, f"{SHEET}totalsRowFormula", f"{_EXCEL}f", f"{_CHART}f"):
+        references.check(each.text or "", place)
+
+
 def follow(root: Any, sheet: str, shapes: Shapes) -> None:
     """Have everything in a sheet but its rows follow them."""
     shape = shapes[sheet]

@@ -27,6 +27,11 @@ _TYPES: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.
 _STORIES: Final = frozenset(
     f"{_TYPES}{name}+xml" for name in ("document.main", "header", "footer", "footnotes", "endnotes", "comments")
 )
+_READ: Final = (
+    frozenset(  # kinds of relationships to parts whose fields programs read, whatever type these say they are of
+        ("header", "footer", "footnotes", "endnotes", "comments", "glossaryDocument", "settings")
+    )
+)
 _CHART: Final = "application/vnd.openxmlformats-officedocument.drawingml.chart+xml"
 _NOTES: Final = {f"{WORD}footnoteReference": "footnotes", f"{WORD}endnoteReference": "endnotes"}
 _IDS: Final = "{http://schemas.microsoft.com/office/word/2010/wordml}"
@@ -51,6 +56,7 @@ class WordTemplate:
         for name, type_ in kinds.items():
             if (type_ in _STORIES or type_ == _CHART) and name not in kept:
                 self._compile(name, DRAWN if type_ == _CHART else WORDS)
+        self._check_others({name for name, type_ in kinds.items() if type_ in _STORIES})
 
     def gather(self, variables: Variables) -> None:
         """Gather what it needs."""
@@ -99,6 +105,19 @@ class WordTemplate:
             word_fields.check(root, name)
         if _has_markers(root, dialect):
             self._programs[name] = self._program(root, dialect, name)
+
+    def _check_others(self, stories: set[str]) -> None:
+        targets = {
+            target
+            for name in self._package.names
+            for _, kind, target in self._package.relations(name)
+            if kind in _READ and target not in stories
+        }
+        for name in sorted(targets):
+            root = self._package.parsed(name)
+            if not root.tag.startswith(WORD):
+                raise bad(name, "it is no part of a DOCX file as programs write them (ECMA-376, transitional)")
+            word_fields.check(root, name)
 
     def _program(self, root: Any, dialect: Dialect, place: str) -> Program:
         marks = Marks()

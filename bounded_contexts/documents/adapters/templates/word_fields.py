@@ -72,23 +72,34 @@ ALLOWED: Final = frozenset(
     )
 )
 _NAME = re.compile(r"\s*(=|[A-Za-z]+)")
-_ADDRESS = re.compile(r'\s*HYPERLINK\s+(?!\\l)"?([^"\s]+)', re.IGNORECASE)
+_WORDS = re.compile(r'\\\w|"[^"]*"?|[^\s"\\]+|\\')
+_TAKING: Final = ("\\l", "\\o", "\\t")  # switches of a link that a text follows
+_FIELDS: Final = (f"{WORD}fldChar", f"{WORD}instrText", f"{WORD}delInstrText")
+_VML: Final = "{urn:schemas-microsoft-com:vml}"
 
 
 def check(root: Any, name: str) -> None:
-    """Raise `Unreadable` for a field that is not allowed, or whose name other fields would make, and for chunks of other
-    formats."""
-    if root.find(f".//{WORD}altChunk") is not None or root.find(f".//{WORD}object") is not None:
-        raise Unreadable("not_allowed_part", f"{name[-60:]!r} embeds what is no part of a document")
+    """Raise `Unreadable` for a field that is not allowed, or whose name or address other fields would make, for shapes that lead
+    to files, chunks of other formats, and letters that are filled in out of a database."""
+    if any(root.find(f".//{WORD}{each}") is not None for each in ("altChunk", "object", "mailMerge")):
+        raise Unreadable("not_allowed_part", f"{name[-60:]!r} embeds or reads what is no part of a document")
+    _check_shapes(root, name)
     for field in root.iter(f"{WORD}fldSimple"):
         _check_code(field.get(f"{WORD}instr", ""), name)
     codes = _Codes(name)
-    for node in root.iter(f"{WORD}fldChar", f"{WORD}instrText"):
-        if node.tag == f"{WORD}instrText":
-            codes.text(node.text or "")
-        else:
+    for node in root.iter(*_FIELDS):
+        if node.tag == f"{WORD}fldChar":
             codes.mark(node.get(f"{WORD}fldCharType"))
+        else:
+            codes.text(node.text or "")
     codes.end()
+
+
+def _check_shapes(root: Any, name: str) -> None:
+    for shape in root.iter(f"{_VML}*"):
+        link, source = shape.get("href", "#"), shape.get("src", "")
+        if source or not (link.startswith("#") or scheme_of(link)):
+            raise Unreadable("not_allowed_part", f"{name[-60:]!r} has a shape that leads to a file")
 
 
 class _Codes:
@@ -104,7 +115,7 @@ class _Codes:
 
     def mark(self, kind: str | None) -> None:
         if kind == "begin":
-            if self._open and (code := self._open[-1]) is not None and not _NAME.match(code):
+            if self._open and (code := self._open[-1]) is not None and not _may_hold_fields(code):
                 raise Unreadable("not_allowed_part", f"{self._name[-60:]!r} has a field whose name another one makes")
             self._open.append("")
         elif self._open:
@@ -127,6 +138,20 @@ def _check_code(code: str, name: str) -> None:
         return
     if match is None or match[1].upper() not in ALLOWED:
         raise Unreadable("not_allowed_part", f"{name[-60:]!r} has a field that is not allowed: {code.strip()[:20]!r}")
-    address = _ADDRESS.match(code)
-    if address and scheme_of(address[1]) is None:
+    if match[1].upper() == "HYPERLINK" and not all(scheme_of(each) for each in _addresses(code[match.end() :])):
         raise Unreadable("not_allowed_part", f"{name[-60:]!r} links to what is neither http, https, mailto nor tel")
+
+
+def _may_hold_fields(code: str) -> bool:
+    match = _NAME.match(code)
+    return match is not None and match[1].upper() != "HYPERLINK"
+
+
+def _addresses(code: str) -> list[str]:
+    """Return what a link says that is neither a switch nor the text of one."""
+    words = _WORDS.findall(code)
+    return [
+        word.strip('"')
+        for before, word in zip(["", *words], words, strict=False)
+        if not word.startswith("\\") and before.lower() not in _TAKING
+    ]

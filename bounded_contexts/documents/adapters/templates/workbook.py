@@ -49,6 +49,7 @@ class WorkbookTemplate:
         }
         self._texts = {name: self._program(deepcopy(root), name) for name, root in self._drawn.items()}
         self._owners = self._beside()
+        self._check_formulas()
         self._keep()
 
     def gather(self, variables: Variables) -> None:
@@ -97,6 +98,15 @@ class WorkbookTemplate:
         if root.tag not in (f"{SHEET}worksheet", f"{SHEET}chartsheet"):
             raise bad(sheet.part, "it is no part of an XLSX file as programs write them (ECMA-376, transitional)")
         return read_sheet(root, sheet.name, sheet.part, texts)
+
+    def _check_formulas(self) -> None:
+        for sheet in self._sheets:
+            sheet_parts.check_formulas(sheet.root, sheet.name)
+        for name, root in self._drawn.items():
+            sheet_parts.check_formulas(root, name)
+        for part in self._owners:
+            if self._package.type_of(part).endswith("spreadsheetml.table+xml"):
+                sheet_parts.check_formulas(self._package.parsed(part), part)
 
     def _check_names(self) -> None:
         for each in self._main.iter(f"{SHEET}definedName"):

@@ -17,9 +17,11 @@ from bounded_contexts.documents.domain.rendering.functions import (
     DIGITS,
     FUNCTIONS,
     Context,
+    Rows,
     arithmetic,
     compare,
     text_of,
+    told,
 )
 from bounded_contexts.documents.domain.rendering.problems import BadExpression
 from bounded_contexts.documents.domain.values import Value
@@ -101,7 +103,9 @@ def template(text: str) -> Compiled | None:
 
     def evaluate(context: Context) -> Value:
         context.step()
-        return context.joined([part if isinstance(part, str) else text_of(part(context)) for part in kept])
+        return context.joined(
+            [text_of(told(context, part if isinstance(part, str) else part(context))) for part in kept]
+        )
 
     return evaluate
 
@@ -233,8 +237,7 @@ def _operation(name: str, arguments: list[Compiled]) -> Compiled:
     if name in ARITHMETIC and arguments:
         return lambda context: arithmetic(context, name, [argument(context) for argument in arguments])
     if name in COMPARISON and len(arguments) == 2:
-        left, right = arguments
-        return lambda context: compare(name, left(context), right(context))
+        return lambda context: _compared(context, name, *[argument(context) for argument in arguments])
     if name == "and" and arguments:
         return lambda context: all(truth(argument(context)) for argument in arguments)
     if name == "or" and arguments:
@@ -247,6 +250,12 @@ def _operation(name: str, arguments: list[Compiled]) -> Compiled:
     if name in (*ARITHMETIC, *COMPARISON, "and", "or", "not", "if"):
         raise BadExpression(f"{name} does not take {len(arguments)} values")
     return _call(name, arguments)
+
+
+def _compared(context: Context, name: str, left: Value, right: Value) -> bool:
+    if isinstance(left, list | dict):
+        context.step(len(left))
+    return compare(name, left, right)
 
 
 def truth(value: Value) -> bool:
@@ -272,13 +281,18 @@ def each_of(context: Context, path: Path, told: str, name: str) -> Iterator[Valu
     if not isinstance(values, list):
         context.warn("missing_value", f"there is no list at {told[:40]}")
         return
-    names = context.names
+    yield from each_in(context, values, name)
+
+
+def each_in(context: Context, values: Rows, name: str) -> Iterator[Value]:
+    """Yield each of the values while it has the name, as `each_of` does."""
+    names, last = context.names, len(values)
     before = {each: names[each] for each in (name, "loop") if each in names}
     try:
         for number, value in enumerate(values, 1):
             context.step()
             names[name] = value
-            names["loop"] = {"index": number, "first": number == 1, "last": number == len(values)}
+            names["loop"] = {"index": number, "first": number == 1, "last": number == last}
             yield value
     finally:
         for each in (name, "loop"):

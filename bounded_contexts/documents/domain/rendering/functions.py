@@ -4,7 +4,8 @@ A number is exact: integers of any size up to the limit of digits, and decimals.
 """
 
 import decimal
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -15,7 +16,9 @@ from bounded_contexts.documents.domain.fitting import TEXTS
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.values import Value
 
+PER_STEP: Final = 256  # characters that are gone through in the time of one step
 DIGITS: Final = 1_000  # of a number that arithmetic gives
+_BIDI: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")  # Unicode Standard Annex 9: embeddings, overrides, isolates
 _FAULTS: Final = [decimal.InvalidOperation, decimal.DivisionByZero, decimal.Overflow]
 EXACT: Final = decimal.Context(prec=DIGITS, Emax=DIGITS, Emin=-DIGITS, traps=[*_FAULTS, decimal.Inexact])
 ROUNDING: Final = decimal.Context(prec=DIGITS, Emax=DIGITS, Emin=-DIGITS, traps=_FAULTS)
@@ -43,6 +46,14 @@ class Formats(Protocol):
         """Return the day that it is in the time zone at the moment."""
 
 
+class Rows(Protocol):
+    """Values one after the other, which may be walked again, and how many there are."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Value]: ...
+
+
 @dataclass(slots=True)
 class Context:
     """What an evaluation sees and may take."""
@@ -51,11 +62,12 @@ class Context:
     formats: Formats
     warn: Callable[[str, str], None]  # code, detail
     limits: RenderLimits = field(default_factory=RenderLimits)
+    streams: Mapping[str, Rows] = field(default_factory=dict)  # by their names
     steps: int = 0
 
-    def step(self) -> None:
-        """Count a step of work. Raise `TooLarge` past the limit."""
-        self.steps += 1
+    def step(self, times: int = 1) -> None:
+        """Count steps of work. Raise `TooLarge` past the limit."""
+        self.steps += times
         if self.steps > self.limits.steps:
             raise TooLarge("steps", self.limits.steps)
 
@@ -71,6 +83,18 @@ class Context:
             raise TooLarge("text_characters", self.limits.text_characters)
         return between.join(texts)
 
+    def text(self, value: Value) -> str:
+        """Return a value as plain text that is to be gone through, and count that work. Raise `TooLarge`."""
+        text = text_of(value)
+        if len(text) >= PER_STEP:
+            self.step(len(text) // PER_STEP)
+        return text
+
+    def elements(self, value: list[Value]) -> list[Value]:
+        """Return a list that is to be gone through, and count that work. Raise `TooLarge`."""
+        self.step(len(value))
+        return value
+
 
 def text_of(value: Value) -> str:
     """Return a value as plain text: no locale, no exponent, lists and maps as nothing."""
@@ -82,6 +106,16 @@ def text_of(value: Value) -> str:
         return ""
     written = TEXTS.get(type(value))
     return written(value) if written else str(value)
+
+
+def told(context: Context, value: Value) -> Value:
+    """Return a value that is to stand in a text. Tell of one that is none, and of characters that turn others round, which may
+    have people read other than what is written."""
+    if isinstance(value, list | dict):
+        context.warn("not_a_text", "a list or map is no text; join makes one of a list")
+    elif isinstance(value, str) and not value.isprintable() and _BIDI.search(value):
+        context.warn("bidi_control", "characters that change the direction of others")
+    return value
 
 
 def number_of(value: Value) -> Decimal | None:
@@ -224,12 +258,12 @@ def _rounded(rounding: str) -> Callable[..., Value]:
 
 
 def _join(context: Context, values: Value, between: Value = ", ") -> str:
-    texts = [text_of(each) for each in values] if isinstance(values, list) else [text_of(values)]
+    texts = [text_of(each) for each in context.elements(values)] if isinstance(values, list) else [context.text(values)]
     return context.joined(texts, text_of(between))
 
 
 def _replace(context: Context, value: Value, old: Value, new: Value) -> str:
-    text, old, new = text_of(value), text_of(old), text_of(new)
+    text, old, new = context.text(value), text_of(old), text_of(new)
     grown = len(text) + (text.count(old) * (len(new) - len(old)) if old else 0)
     if grown > context.limits.text_characters:
         raise TooLarge("text_characters", context.limits.text_characters)
@@ -238,7 +272,7 @@ def _replace(context: Context, value: Value, old: Value, new: Value) -> str:
 
 def _slice(context: Context, value: Value, start: Value, end: Value = None) -> Value:
     bounds = [None if each is None else int(number_of(each) or 0) for each in (start, end)]
-    return (value if isinstance(value, list) else text_of(value))[slice(*bounds)]
+    return (context.elements(value) if isinstance(value, list) else context.text(value))[slice(*bounds)]
 
 
 def _length(context: Context, value: Value) -> int:
@@ -284,8 +318,8 @@ def _date(context: Context, value: Value, pattern: Value = "medium") -> Value:
 
 def _contains(context: Context, value: Value, part: Value) -> bool:
     if isinstance(value, list):
-        return any(compare("==", each, part) for each in value)
-    return text_of(part) in (value if isinstance(value, dict) else text_of(value))
+        return any(compare("==", each, part) for each in context.elements(value))
+    return text_of(part) in (value if isinstance(value, dict) else context.text(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,9 +333,9 @@ class Function:
 
 
 FUNCTIONS: Final[dict[str, Function]] = {
-    "upper": Function(lambda context, value: text_of(value).upper(), 1, 1, "capital letters"),
-    "lower": Function(lambda context, value: text_of(value).lower(), 1, 1, "small letters"),
-    "trim": Function(lambda context, value: text_of(value).strip(), 1, 1, "without white space at both ends"),
+    "upper": Function(lambda context, value: context.text(value).upper(), 1, 1, "capital letters"),
+    "lower": Function(lambda context, value: context.text(value).lower(), 1, 1, "small letters"),
+    "trim": Function(lambda context, value: context.text(value).strip(), 1, 1, "without white space at both ends"),
     "text": Function(lambda context, value: text_of(value), 1, 1, "as plain text"),
     "concat": Function(lambda context, *values: _join(context, list(values), ""), 1, 100, "one text of all"),
     "join": Function(_join, 1, 2, "a list as one text, between its elements `, ` or what is said"),
@@ -315,7 +349,12 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "length": Function(_length, 1, 1, "characters, elements or keys"),
     "first": Function(lambda context, value: value[0] if isinstance(value, list) and value else None, 1, 1, "element"),
     "last": Function(lambda context, value: value[-1] if isinstance(value, list) and value else None, 1, 1, "element"),
-    "keys": Function(lambda context, value: list(value) if isinstance(value, dict) else [], 1, 1, "of a map, in order"),
+    "keys": Function(
+        lambda context, value: context.elements(list(value)) if isinstance(value, dict) else [],
+        1,
+        1,
+        "of a map, in order",
+    ),
     "sum": Function(_sum, 1, 2, "of a list's numbers, or of those at a key of its maps"),
     "avg": Function(_avg, 1, 2, "the mean, of the same"),
     "min": Function(_least, 1, 2, "the least, of the same"),

@@ -7,7 +7,14 @@ from types import MappingProxyType
 
 from bounded_contexts.documents.domain.rendering.blocks import Anchor, Note, Run, Runs, Style
 from bounded_contexts.documents.domain.rendering.expressions import template
-from bounded_contexts.documents.domain.rendering.functions import Context, formatted, moment_of, number_of, text_of
+from bounded_contexts.documents.domain.rendering.functions import (
+    Context,
+    formatted,
+    moment_of,
+    number_of,
+    text_of,
+    told,
+)
 from bounded_contexts.documents.domain.rendering.styles import Styles, scheme_of
 from bounded_contexts.documents.domain.rendering.telling import Telling
 from bounded_contexts.documents.domain.values import Value
@@ -33,7 +40,7 @@ class Texts:
     def filled(self, text: str) -> str:
         """Return the text with its fields filled in, without characters that no file can hold."""
         compiled = template(text)
-        return clean(text if compiled is None else text_of(compiled(self.context)))
+        return clean(text_of(told(self.context, text) if compiled is None else compiled(self.context)))
 
     def runs(self, given: Value, style: Style, pointer: str) -> Runs:
         """Return the runs of a text or a list of runs."""
@@ -113,6 +120,7 @@ class Texts:
 
     def of_value(self, value: Value, style: Style) -> str:
         """Return a cell's value as people read it."""
+        told(self.context, value)
         wanted = style.number_format
         if wanted is None or value is None or isinstance(value, bool):
             return clean(self.context.sized(text_of(value)))
