@@ -6,6 +6,7 @@ from functools import partial
 
 from bounded_contexts.documents import module as documents
 from bounded_contexts.documents.adapters import rendering_isolated
+from bounded_contexts.documents.adapters.assets_postgres import PostgresAssets
 from bounded_contexts.documents.adapters.documents_postgres import PostgresDocuments
 from bounded_contexts.documents.adapters.http_convert import Waited
 from bounded_contexts.documents.adapters.http_documents import Looked
@@ -13,10 +14,12 @@ from bounded_contexts.documents.adapters.isolated import WORK, IsolatedConverter
 from bounded_contexts.documents.adapters.jobs_postgres import PostgresJobs
 from bounded_contexts.documents.adapters.rendering_isolated import IsolatedRenderer
 from bounded_contexts.documents.adapters.templates_postgres import PostgresTemplates
+from bounded_contexts.documents.application.asset_ports import AssetPorts, Examiner
 from bounded_contexts.documents.application.document_ports import DocumentPorts, DocumentTerms, Renderer
 from bounded_contexts.documents.application.job_ports import JobPorts, Terms
 from bounded_contexts.documents.application.ports import Converter
 from bounded_contexts.documents.application.template_ports import Inspector, TemplatePorts
+from bounded_contexts.documents.domain.asset import AssetEvent
 from bounded_contexts.documents.domain.conversion import ConversionEvent
 from bounded_contexts.documents.domain.document import DocumentEvent
 from bounded_contexts.documents.domain.limits import Limits
@@ -58,6 +61,7 @@ def module_of_documents(given: Given, talk: MessagingPorts, people: Directory) -
         Looked(looker, input_bytes),
         document_ports(given, IsolatedRenderer(rendering, RenderLimits())),
         template_ports(given, looker),
+        asset_ports(given, looker),
         source_ports(given, talk, people),
         documents.AtOnce(at_once, settings.documents_renderings_at_once),
         now.start,
@@ -123,7 +127,7 @@ def document_ports(given: Given, renderer: Renderer) -> DocumentPorts:
         writer=listed,
         documents=listed,
         terms=DocumentTerms(
-            input_bytes=RenderLimits().input_bytes,
+            input_bytes=RenderLimits().input_bytes + RenderLimits().asset_bytes,
             output_bytes=RenderLimits().output_bytes,
             waiting_per_user=settings.documents_renderings_per_user,
             stored_per_user=settings.documents_rendered_bytes_per_user,
@@ -144,6 +148,22 @@ def template_ports(given: Given, inspector: Inspector) -> TemplatePorts:
         writer=listed,
         templates=listed,
         input_bytes=settings.documents_render_input_limit,
+        now=partial(datetime.now, UTC),
+    )
+
+
+def asset_ports(given: Given, examiner: Examiner) -> AssetPorts:
+    """Return what assets need."""
+    settings, database = given.settings, given.databases[documents.NAME]
+    listed = PostgresAssets(database)
+    return AssetPorts(
+        store=PostgresEventStore[AssetEvent](database, documents.NAME, given.codec),
+        blobs=blobs_of(settings, "assets"),
+        examiner=examiner,
+        writer=listed,
+        assets=listed,
+        input_bytes=settings.documents_render_input_limit,
+        used_bytes=RenderLimits().asset_bytes,
         now=partial(datetime.now, UTC),
     )
 

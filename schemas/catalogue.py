@@ -10,6 +10,8 @@ from schemas.payments import events as payments
 from schemas.realtime import events as realtime
 
 EVENTS = (
+    documents.AssetRemoved,
+    documents.AssetStored,
     documents.ConversionBegun,
     documents.ConversionCancelled,
     documents.ConversionDeleted,

@@ -15,10 +15,13 @@ ROLES: Mapping[str, frozenset[str]] = {
     USER: frozenset({"documents:convert", "documents:render", "identity:change:own", "identity:erase:own"}),
     "moderator": frozenset({"messaging:former"}),
     "operator": frozenset({"documents:read", "operations:groups", "operations:sagas"}),
-    "staff": frozenset({"documents:templates", "inventory:manage", "ordering:read", "ordering:fulfil"}),
+    "staff": frozenset(
+        {"documents:assets", "documents:templates", "inventory:manage", "ordering:read", "ordering:fulfil"}
+    ),
     "auditor": frozenset({"audit:read", "identity:list"}),
     "admin": frozenset(
         {
+            "documents:assets",
             "documents:read",
             "documents:templates",
             "identity:list",

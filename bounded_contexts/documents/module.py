@@ -6,6 +6,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+from bounded_contexts.documents.adapters.http_assets import ASSETS_PATH, asset_routes
 from bounded_contexts.documents.adapters.http_conversions import conversion_routes
 from bounded_contexts.documents.adapters.http_convert import PATH, Waited, convert_routes
 from bounded_contexts.documents.adapters.http_documents import (
@@ -18,7 +19,8 @@ from bounded_contexts.documents.adapters.http_documents import (
 from bounded_contexts.documents.adapters.http_exports import export_routes
 from bounded_contexts.documents.adapters.http_taking_in import JOBS_PATH
 from bounded_contexts.documents.adapters.http_templates import TEMPLATES_PATH, template_routes
-from bounded_contexts.documents.application import discarding, invoicing, templates
+from bounded_contexts.documents.application import assets, discarding, invoicing, templates
+from bounded_contexts.documents.application.asset_ports import AssetPorts
 from bounded_contexts.documents.application.attempting import Places
 from bounded_contexts.documents.application.document_ports import DocumentPorts
 from bounded_contexts.documents.application.job_ports import JobPorts
@@ -28,10 +30,13 @@ from bounded_contexts.documents.application.source_ports import SourcePorts
 from bounded_contexts.documents.application.template_ports import TemplatePorts
 from bounded_contexts.documents.application.tidying import tidy
 from bounded_contexts.documents.application.working import convert_requested
+from bounded_contexts.documents.domain.asset import AssetEvent
 from bounded_contexts.documents.domain.conversion import ConversionEvent
 from bounded_contexts.documents.domain.document import DocumentEvent
 from bounded_contexts.documents.domain.template import TemplateEvent
 from schemas.documents.events import (
+    AssetRemoved,
+    AssetStored,
     ConversionBegun,
     ConversionCancelled,
     ConversionDeleted,
@@ -60,7 +65,7 @@ JOBS = "documents.jobs"
 RENDERING = "documents.rendering"
 INVOICES = "documents.invoices"
 WAITING = 256  # jobs of a process that wait for their turn side by side: which turn it is, their sizes say
-READ_MODEL = ("conversion_job", "document", "document_template")
+READ_MODEL = ("conversion_job", "document", "document_template", "document_asset")
 TIDY = timedelta(minutes=5)
 SWEEP = timedelta(hours=1)
 MIGRATIONS = Path(__file__).parent / "adapters" / "migrations"
@@ -83,6 +88,7 @@ DOCUMENT_EVENTS: tuple[type[DocumentEvent], ...] = (
     DocumentDeleted,
 )
 TEMPLATE_EVENTS: tuple[type[TemplateEvent], ...] = (TemplateStored, TemplateRemoved)
+ASSET_EVENTS: tuple[type[AssetEvent], ...] = (AssetStored, AssetRemoved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,7 @@ def module(
     looked: Looked,
     documents: DocumentPorts,
     kept: TemplatePorts,
+    used: AssetPorts,
     sources: SourcePorts,
     at_once: AtOnce,
     begin: Callable[[], None],
@@ -109,7 +116,8 @@ def module(
     routes = convert_routes(waited, jobs)
     routes.include_router(conversion_routes(jobs))
     routes.include_router(template_routes(kept))
-    routes.include_router(document_routes(documents, looked, kept))
+    routes.include_router(asset_routes(used))
+    routes.include_router(document_routes(documents, looked, kept, used))
     routes.include_router(export_routes(documents, sources))
     return Module(
         name=NAME,
@@ -117,7 +125,9 @@ def module(
         has_outbox=True,
         router=routes,
         large_bodies={PATH: waited.limits.input_bytes, JOBS_PATH: jobs.terms.input_bytes},
-        held_bodies=dict.fromkeys((DOCUMENTS_PATH, VALIDATE_PATH, PREVIEW_PATH, TEMPLATES_PATH), looked.input_bytes),
+        held_bodies=dict.fromkeys(
+            (DOCUMENTS_PATH, VALIDATE_PATH, PREVIEW_PATH, TEMPLATES_PATH, ASSETS_PATH), looked.input_bytes
+        ),
         consumers=(
             Consumer(
                 RENDERING,
@@ -156,9 +166,10 @@ def module(
                     *(on(event, jobs.job_writer.changed) for event in EVENTS),
                     *(on(event, documents.writer.changed) for event in DOCUMENT_EVENTS),
                     *(on(event, kept.writer.changed) for event in TEMPLATE_EVENTS),
+                    *(on(event, used.writer.changed) for event in ASSET_EVENTS),
                     on(ConversionProgressed, jobs.job_writer.progressed),
                 ),
-                does="lists conversions, documents and templates",
+                does="lists conversions, documents, templates and assets",
                 read_model=READ_MODEL,
                 counts=(
                     Count("documents_converted", "Conversion jobs with a result.", DocumentConverted),
@@ -175,5 +186,6 @@ def module(
             Chore(RENDERING, "lets documents expire", TIDY, partial(discarding.expire, ports=documents)),
             Chore(RENDERING, "deletes what no document needs", SWEEP, partial(discarding.sweep, ports=documents)),
             Chore(RENDERING, "deletes what no template needs", SWEEP, partial(templates.sweep, ports=kept)),
+            Chore(RENDERING, "deletes what no asset needs", SWEEP, partial(assets.sweep, ports=used)),
         ),
     )

@@ -96,6 +96,102 @@ class RenderingWarning:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AssetRemoved:
+    """An asset is gone with all of its versions. Documents that were asked for have what they need."""
+
+    NAME: ClassVar[str] = "headwater.documents.AssetRemoved"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "documents"
+    KEY: ClassVar[str] = "asset_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "public"
+    SCHEMA: ClassVar[str] = "documents/asset_removed.1.avsc"
+
+    asset_id: UUID
+    name: str
+    # Who has removed it.
+    user_id: UUID
+    removed_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "asset_id": str(self.asset_id),
+            "name": self.name,
+            "user_id": str(self.user_id),
+            "removed_at": micros(self.removed_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return what Avro decoded."""
+        return cls(
+            asset_id=uuid_of(record["asset_id"]),
+            name=record["name"],
+            user_id=uuid_of(record["user_id"]),
+            removed_at=moment(record["removed_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetStored:
+    """An asset has another version: an image, font or PDF that documents may use from now on."""
+
+    NAME: ClassVar[str] = "headwater.documents.AssetStored"
+    VERSION: ClassVar[int] = 1
+    TOPIC: ClassVar[str] = "documents"
+    KEY: ClassVar[str] = "asset_id"
+    ID: ClassVar[str | None] = None
+    VISIBILITY: ClassVar[str] = "public"
+    SCHEMA: ClassVar[str] = "documents/asset_stored.1.avsc"
+
+    # Follows from the name.
+    asset_id: UUID
+    name: str
+    # Counted from 1 for each name, also beyond a removal.
+    version: int
+    # Of the content, which has been looked through: image/png, font/ttf, application/pdf and the like.
+    media_type: str
+    # Of the blob with the asset, which nobody but the context reads; it follows from its content.
+    content_id: UUID
+    content_bytes: int
+    # Hex.
+    content_sha256: str
+    # Who has stored it.
+    user_id: UUID
+    stored_at: datetime
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what Avro encodes."""
+        return {
+            "asset_id": str(self.asset_id),
+            "name": self.name,
+            "version": self.version,
+            "media_type": self.media_type,
+            "content_id": str(self.content_id),
+            "content_bytes": self.content_bytes,
+            "content_sha256": self.content_sha256,
+            "user_id": str(self.user_id),
+            "stored_at": micros(self.stored_at),
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Self:
+        """Return what Avro decoded."""
+        return cls(
+            asset_id=uuid_of(record["asset_id"]),
+            name=record["name"],
+            version=record["version"],
+            media_type=record["media_type"],
+            content_id=uuid_of(record["content_id"]),
+            content_bytes=record["content_bytes"],
+            content_sha256=record["content_sha256"],
+            user_id=uuid_of(record["user_id"]),
+            stored_at=moment(record["stored_at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConversionBegun:
     """A process has begun to convert; a later one of the document says that the former process came to nothing."""
 

@@ -19,6 +19,7 @@ from openpyxl import load_workbook
 
 from bounded_contexts.documents.adapters.engines import rendering
 from bounded_contexts.documents.adapters.engines.rendering import Rendering
+from bounded_contexts.documents.adapters.http_assets import ASSETS_PATH
 from bounded_contexts.documents.adapters.http_documents import content_path
 from bounded_contexts.documents.adapters.http_templates import TEMPLATES_PATH, TYPES
 from bounded_contexts.documents.application import discarding
@@ -35,6 +36,7 @@ from tests.integration.test_conversion_jobs import JOBS, Desk, job, opened, proc
 from tests.probes import eventually
 from tests.servers import Servers
 from tests.unit.memory_documents import ToyRenderer
+from tests.unit.rendered import png
 from tests.unit.templated import letter, texts
 
 PATH = "/documents"
@@ -526,3 +528,65 @@ async def test_a_document_is_made_of_a_template_also_after_that_is_gone(desk: De
     assert told(both) == (422, "validation_failed")
     assert removed.status_code == 204
     assert told(gone) == (404, "template_not_found")
+
+
+def using(**stored: str) -> dict[str, Any]:
+    """Return a document that shows stored images."""
+    images = [{"type": "image", "asset": name, "alt": name} for name in stored]
+    return {"version": "1.0", "assets": {name: {"stored": each} for name, each in stored.items()}, "body": images}
+
+
+async def keep(api: httpx.AsyncClient, content: bytes, name: str, kind: str = "image/png") -> httpx.Response:
+    return await api.post(ASSETS_PATH, params={"name": name}, content=content, headers={"content-type": kind})
+
+
+async def test_assets_have_versions_and_are_looked_through(desk: Desk) -> None:
+    api, staff = desk.client(), desk.client(None, "staff")
+
+    first, again, second = [await keep(staff, png(width, 2), "seal") for width in (1, 1, 3)]
+
+    async def newest() -> list[str]:
+        return [each["reference"] for each in (await api.get(ASSETS_PATH)).json()["data"]]
+
+    await eventually(newest, until=lambda each: "seal@2" in each)
+    versions = (await api.get(f"{ASSETS_PATH}/seal/versions")).json()["data"]
+    file = await staff.get(f"{ASSETS_PATH}/seal@1/content")
+
+    assert [each.status_code for each in (first, again, second)] == [201, 201, 201]
+    assert first.json() == again.json()
+    assert (second.json()["reference"], second.json()["facts"]) == ("seal@2", {"width": 3, "height": 2})
+    assert second.headers["location"] == f"/api/v1{ASSETS_PATH}/seal@2"
+    assert [(each["version"], each["kind"]) for each in versions] == [(1, "image"), (2, "image")]
+    assert (await api.get(f"{ASSETS_PATH}/seal")).json() == versions[1]
+    assert (file.content, file.headers["content-type"]) == (png(1, 2), "image/png")
+    assert told(await keep(api, png(1, 1), "seal")) == (403, "forbidden")
+    assert told(await api.get(f"{ASSETS_PATH}/seal/content")) == (403, "forbidden")
+    assert told(await keep(staff, b"no", "seal")) == (422, "bad_image")
+    assert told(await keep(staff, png(1, 1), "seal", "image/jpeg")) == (422, "bad_image")
+    for name in ("Seal", "a/b", "../a", ""):
+        assert told(await keep(staff, png(1, 1), name)) == (422, "validation_failed")
+    assert told(await keep(staff, b"x", "seal", "text/html")) == (415, "unsupported_media_type")
+    assert told(await api.get(f"{ASSETS_PATH}/none")) == (404, "asset_not_found")
+
+
+async def test_a_document_has_its_assets_as_they_were_when_it_was_asked_for(desk: Desk) -> None:
+    api, staff = desk.client(), desk.client(None, "admin")
+    await keep(staff, png(30, 20), "crest")
+    await put(staff, json.dumps(using(a="crest")).encode(), "crested", TYPES["json"])
+
+    done = await made(api, using(a="crest"))
+    file = (await api.get(f"{PATH}/{done['id']}/content")).content
+    await keep(staff, png(10, 20), "crest")
+    other = await made(api, using(a="crest"))
+    of_template = await over(api, (await api.post(PATH, json={"template": "crested", "format": "pdf"})).json()["id"])
+    assert (await staff.delete(f"{ASSETS_PATH}/crest")).status_code == 204
+    found = (await api.post(f"{PATH}/validate", json={"document": using(a="crest"), "formats": ["pdf"]})).json()
+    gone = await made(api, using(a="crest@1"))
+
+    assert file == b"".join(
+        rendering.render(json.dumps(using(a="crest")).encode(), "pdf", Rendering(assets={"crest": png(30, 20)}))
+    )
+    assert (await api.get(f"{PATH}/{done['id']}/content")).content == file
+    assert other["result"]["sha256"] == of_template["result"]["sha256"] != done["result"]["sha256"]
+    assert [(each["pointer"], each["code"]) for each in found["problems"]] == [("/assets/a/stored", "unknown_asset")]
+    assert (gone["status"], gone["code"]) == ("failed", "invalid_document")

@@ -88,9 +88,9 @@ async def execute(database: Database, statement: str) -> Any:
         return result.all() if result.returns_rows else None
 
 
-@pytest.fixture
-async def url(servers: Servers) -> AsyncIterator[str]:
-    """The URL of a database that nobody has used."""
+@asynccontextmanager
+async def fresh(servers: Servers) -> AsyncIterator[str]:
+    """Lend the URL of a database that nobody has used."""
     name = f"fresh_{uuid4().hex[:12]}"
     async with connected(servers.database_url) as server:
         async with server.driver() as connection:
@@ -103,8 +103,29 @@ async def url(servers: Servers) -> AsyncIterator[str]:
 
 
 @pytest.fixture
+async def url(servers: Servers) -> AsyncIterator[str]:
+    async with fresh(servers) as url:
+        yield url
+
+
+@pytest.fixture
 async def owner(url: str) -> AsyncIterator[Database]:
     async with connected(url) as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+async def migrated_url(servers: Servers) -> AsyncIterator[str]:
+    """The URL of a migrated database, for tests that leave its schemas as they are."""
+    async with fresh(servers) as url:
+        async with connected(url) as owner:
+            await migrate(owner, SCHEMAS, SECRET)
+        yield url
+
+
+@pytest.fixture
+async def migrated_owner(migrated_url: str) -> AsyncIterator[Database]:
+    async with connected(migrated_url) as database:
         yield database
 
 
@@ -169,9 +190,7 @@ async def test_what_is_stored_survives_migrating_again(owner: Database) -> None:
 
 
 @pytest.mark.parametrize("context", sorted(TABLES))
-async def test_the_migrated_schema_is_what_the_code_believes(owner: Database, context: str) -> None:
-    await migrate(owner, SCHEMAS, SECRET)
-
+async def test_the_migrated_schema_is_what_the_code_believes(migrated_owner: Database, context: str) -> None:
     def is_ours(name: str | None, kind: str, parents: Any) -> bool:
         if kind == "schema":
             return name == context
@@ -182,7 +201,7 @@ async def test_the_migrated_schema_is_what_the_code_believes(owner: Database, co
         found: list[Any] = compare_metadata(MigrationContext.configure(connection, opts=options), believed)
         return found
 
-    async with owner.transaction() as connection:
+    async with migrated_owner.transaction() as connection:
         assert await connection.run_sync(difference, TABLES[context]) == []
         surplus = await connection.run_sync(difference, sa.MetaData())
 
@@ -191,10 +210,9 @@ async def test_the_migrated_schema_is_what_the_code_believes(owner: Database, co
 
 class TestFence:
     @pytest.fixture
-    async def role(self, owner: Database, url: str) -> AsyncIterator[Database]:
+    async def role(self, migrated_url: str) -> AsyncIterator[Database]:
         """Messaging's own connection."""
-        await migrate(owner, SCHEMAS, SECRET)
-        async with connected(role_url(url, "messaging", SECRET)) as database:
+        async with connected(role_url(migrated_url, "messaging", SECRET)) as database:
             yield database
 
     async def test_a_context_reads_and_writes_its_own_tables(self, role: Database) -> None:
@@ -225,15 +243,14 @@ class TestFence:
         with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"):
             await execute(role, statement)
 
-    async def test_another_secret_does_not_open_it(self, role: Database, url: str) -> None:
-        async with connected(role_url(url, "messaging", "another " * 5)) as wrong:
+    async def test_another_secret_does_not_open_it(self, migrated_url: str) -> None:
+        async with connected(role_url(migrated_url, "messaging", "another " * 5)) as wrong:
             with pytest.raises(Unavailable, match="password authentication failed"):
                 await wrong.ping()
 
-    async def test_migrating_renews_the_password_when_the_secret_has_changed(
-        self, owner: Database, role: Database, url: str
-    ) -> None:
+    async def test_migrating_renews_the_password_when_the_secret_has_changed(self, owner: Database, url: str) -> None:
         changed = "changed " * 5
+        await migrate(owner, SCHEMAS, SECRET)
 
         await migrate(owner, SCHEMAS, changed)
 
@@ -258,9 +275,9 @@ async def test_a_context_may_have_its_own_database(owner: Database, servers: Ser
 
 
 @pytest.mark.parametrize("name", ["", "Messaging", "a-b", "a;drop", "1a", "x" * 50])
-async def test_a_name_that_could_be_more_than_a_name_is_refused(owner: Database, name: str) -> None:
+async def test_a_name_that_could_be_more_than_a_name_is_refused(migrated_owner: Database, name: str) -> None:
     with pytest.raises(ValueError, match="is no name of a context"):
-        await migrate(owner, [ContextSchema(name, wiring.MIGRATIONS["messaging"])], SECRET)
+        await migrate(migrated_owner, [ContextSchema(name, wiring.MIGRATIONS["messaging"])], SECRET)
 
 
 @pytest.mark.parametrize(

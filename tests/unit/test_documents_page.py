@@ -72,5 +72,7 @@ def test_every_code_is_named() -> None:
     }
 
     assert codes
-    pages = PAGE + "".join([(ROOT / "docs" / f"{name}.md").read_text() for name in ("rendering", "templates")])
+    pages = PAGE + "".join(
+        [(ROOT / "docs" / f"{name}.md").read_text() for name in ("rendering", "templates", "assets")]
+    )
     assert [code for code in sorted(map(str, codes)) if f"`{code}`" not in pages] == []

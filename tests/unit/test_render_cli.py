@@ -32,6 +32,23 @@ def test_check_tells_all_problems_and_writes_nothing(tmp_path: Path) -> None:
     assert RUNNER.invoke(app, ["render", "--check", "-"], input=GOOD).exit_code == 0
 
 
+def test_rows_follow_a_document_in_a_file_of_lines_or_where_that_is_said(tmp_path: Path) -> None:
+    table = {"type": "table", "columns": [{"value": {"path": "r"}}], "rows": {"$stream": "r", "as": "r"}}
+    (tmp_path / "in.ndjson").write_bytes(source(table) + b'\n"one"\n"two"\n')
+
+    made = RUNNER.invoke(app, ["render", str(tmp_path / "in.ndjson"), str(tmp_path / "a.docx")])
+    piped = RUNNER.invoke(
+        app, ["render", "--ndjson", "-", str(tmp_path / "b.docx")], input=(tmp_path / "in.ndjson").read_bytes()
+    )
+    (tmp_path / "bad.jsonl").write_bytes(source(table) + b"\n{\n")
+    bad = RUNNER.invoke(app, ["render", "--check", str(tmp_path / "bad.jsonl")])
+    filled = RUNNER.invoke(app, ["render", "--ndjson", "--template", "x", "-", str(tmp_path / "c.pdf")])
+
+    assert (made.exit_code, piped.exit_code, bad.exit_code, filled.exit_code) == (0, 0, 1, 1)
+    assert (tmp_path / "a.docx").read_bytes() == (tmp_path / "b.docx").read_bytes()
+    assert "line 2" in bad.stderr
+
+
 def test_leaves_a_former_file_after_an_error(tmp_path: Path) -> None:
     (tmp_path / "out.pdf").write_text("former")
 

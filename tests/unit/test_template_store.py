@@ -9,7 +9,16 @@ from uuid import UUID, uuid4
 import docx
 import pytest
 
-from bounded_contexts.documents.adapters.render_messages import Inspect, Inspected, Render, Wrong, encode, outcome_of
+from bounded_contexts.documents.adapters.render_messages import (
+    Examine,
+    Find,
+    Inspect,
+    Inspected,
+    Render,
+    Wrong,
+    encode,
+    outcome_of,
+)
 from bounded_contexts.documents.adapters.render_worker import work
 from bounded_contexts.documents.adapters.template_instructions import Templated, packed, unpacked
 from bounded_contexts.documents.adapters.worker_messages import Failed
@@ -146,7 +155,7 @@ class Given:
         return self._stream.read(size)
 
 
-def worked(task: Render | Inspect, content: bytes) -> tuple[bytes, object]:
+def worked(task: Render | Find | Inspect | Examine, content: bytes) -> tuple[bytes, object]:
     """Return what a worker puts out, and what it comes to."""
     working, out = work(encode(task), Given(content)), []
     while True:

@@ -10,6 +10,7 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from bounded_contexts.documents.adapters import asset_instructions
 from bounded_contexts.documents.adapters.document_bodies import (
     ABSENT,
     NEW_DOCUMENT,
@@ -36,6 +37,8 @@ from bounded_contexts.documents.adapters.http_taking_in import IdempotencyKey
 from bounded_contexts.documents.adapters.negotiation import attachment, kept_name
 from bounded_contexts.documents.adapters.template_instructions import Templated, packed
 from bounded_contexts.documents.application import discarding
+from bounded_contexts.documents.application.asset_ports import AssetPorts
+from bounded_contexts.documents.application.assets import contents
 from bounded_contexts.documents.application.delivering import document_for, file_for, linked_file
 from bounded_contexts.documents.application.document_ports import DocumentPorts, Renderer
 from bounded_contexts.documents.application.requesting import Instructions, request_own
@@ -95,7 +98,7 @@ def content_path(document_id: UUID) -> str:
     return f"/api/v1{DOCUMENTS_PATH}/{document_id}/content"
 
 
-def document_routes(ports: DocumentPorts, looked: Looked, templates: TemplatePorts) -> APIRouter:
+def document_routes(ports: DocumentPorts, looked: Looked, templates: TemplatePorts, assets: AssetPorts) -> APIRouter:
     """Return the routes of documents that are rendered."""
     routes = APIRouter(prefix=DOCUMENTS_PATH, tags=["documents"], responses=problems(401, 404, 422, 503))
 
@@ -129,7 +132,7 @@ def document_routes(ports: DocumentPorts, looked: Looked, templates: TemplatePor
             user_id=user.id,
             target=asked.format,
             name=_stem(asked.filename, asked.format),
-            content=await _instructions(asked, templates),
+            content=await _instructions(asked, templates, assets),
             lifetime=ports.terms.lifetime,
         )
         found = await request_own(instructions, ports)
@@ -204,7 +207,8 @@ def document_routes(ports: DocumentPorts, looked: Looked, templates: TemplatePor
         """Find all that is wrong with a document, and what each format would do to it; nothing is kept."""
         require(user.roles, RENDER)
         asked = await _read(request, to_validate)
-        return findings_answer(await looked.renderer.findings(asked.formats, _pieces(asked.document)))
+        source = await _with_assets(bytes(asked.document), assets)
+        return findings_answer(await looked.renderer.findings(asked.formats, _once(source)))
 
     @routes.post(
         "/preview",
@@ -228,7 +232,8 @@ def document_routes(ports: DocumentPorts, looked: Looked, templates: TemplatePor
         """Show a page of the document as an image; nothing is kept."""
         require(user.roles, RENDER)
         asked = await _read(request, to_preview)
-        image, pages = await looked.renderer.preview(page, width, _pieces(asked.document))
+        source = await _with_assets(bytes(asked.document), assets)
+        image, pages = await looked.renderer.preview(page, width, _once(source))
         return Response(
             image, media_type="image/png", headers={"X-Page-Count": str(pages), "Cache-Control": "no-store"}
         )
@@ -255,20 +260,27 @@ async def _read(request: Request, decode: Callable[[bytes], T]) -> T:
     return read
 
 
-async def _instructions(asked: NewDocument, templates: TemplatePorts) -> bytes:
-    """Return what is to be rendered: the document, or the template as it is now with its data. Raise `NotFound`, `Refused`."""
+async def _instructions(asked: NewDocument, templates: TemplatePorts, assets: AssetPorts) -> bytes:
+    """Return what is to be rendered: the document, or the template as it is now with its data, and the assets that either
+    names, as they are now. Raise `NotFound`, `Refused`."""
     if asked.template is None:
-        return bytes(asked.document)
+        return await _with_assets(bytes(asked.document), assets)
     name, version = await version_for(asked.template, templates)
     if version.kind not in ("json", asked.format):
         raise Refused("wrong_target", f"a template that is {version.kind.upper()} makes {version.kind.upper()}")
     content = await content_of(name, version, templates)
     data = bytes(asked.data) or b"{}"
-    return packed(Templated(content, data, asked.locale, asked.time_zone, asked.strictness))
+    filled = packed(Templated(content, data, asked.locale, asked.time_zone, asked.strictness))
+    found = await contents(asset_instructions.references(content), assets) if version.kind == "json" else {}
+    return asset_instructions.packed(filled, found)
 
 
-async def _pieces(document: msgspec.Raw) -> AsyncIterator[bytes]:
-    yield bytes(document)
+async def _with_assets(document: bytes, assets: AssetPorts) -> bytes:
+    return asset_instructions.packed(document, await contents(asset_instructions.references(document), assets))
+
+
+async def _once(instructions: bytes) -> AsyncIterator[bytes]:
+    yield instructions
 
 
 async def over_in_time(

@@ -3,8 +3,10 @@
 import msgspec
 
 from bounded_contexts.documents.adapters.worker_messages import Failed, raised
+from bounded_contexts.documents.application.asset_ports import Facts
 from bounded_contexts.documents.application.document_ports import Findings, RenderReport
 from bounded_contexts.documents.application.template_ports import Inspection
+from bounded_contexts.documents.domain.asset import MediaType
 from bounded_contexts.documents.domain.rendering.fidelity import Target
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.problems import Invalid, Problem
@@ -41,6 +43,13 @@ class Inspect(msgspec.Struct, tag=True, frozen=True):
     limits: RenderLimits
 
 
+class Examine(msgspec.Struct, tag=True, frozen=True):
+    """Look an asset through; no output."""
+
+    media_type: MediaType
+    limits: RenderLimits
+
+
 class Rendered(msgspec.Struct, tag=True, frozen=True):
     report: RenderReport
 
@@ -57,15 +66,20 @@ class Inspected(msgspec.Struct, tag=True, frozen=True):
     inspection: Inspection
 
 
+class Examined(msgspec.Struct, tag=True, frozen=True):
+    facts: Facts
+
+
 class Wrong(msgspec.Struct, tag=True, frozen=True):
     """The instructions are none; all that was found."""
 
     problems: tuple[Problem, ...]
 
 
+Outcome = Rendered | Found | Shown | Inspected | Examined
 encode = msgspec.msgpack.encode
-task_of = msgspec.msgpack.Decoder(Render | Find | Preview | Inspect).decode
-outcome_of = msgspec.msgpack.Decoder(Rendered | Found | Shown | Inspected | Wrong | Failed).decode
+task_of = msgspec.msgpack.Decoder(Render | Find | Preview | Inspect | Examine).decode
+outcome_of = msgspec.msgpack.Decoder(Outcome | Wrong | Failed).decode
 
 
 def error_of(outcome: Wrong | Failed) -> HeadwaterError:

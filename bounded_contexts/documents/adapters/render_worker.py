@@ -2,19 +2,24 @@
 its own, which may die of it (docs/adr/0048)."""
 
 import io
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from importlib.metadata import version
 from typing import Final
 
 import pypdfium2
 
+from bounded_contexts.documents.adapters.asset_instructions import unpacked as with_assets
 from bounded_contexts.documents.adapters.engines import rendering
+from bounded_contexts.documents.adapters.engines.examining import examined
 from bounded_contexts.documents.adapters.engines.rendering import Rendering
 from bounded_contexts.documents.adapters.render_messages import (
+    Examine,
+    Examined,
     Find,
     Found,
     Inspect,
     Inspected,
+    Outcome,
     Preview,
     Render,
     Rendered,
@@ -53,14 +58,16 @@ def work(task: bytes, source: Source) -> Generator[bytes, None, bytes]:
     """Do the task. Return an outcome as render_messages.py has it; a refusal is one, too."""
     asked = task_of(task)
     try:
-        data = _all(source, asked.limits.input_bytes)
+        data, assets = with_assets(_all(source, asked.limits.input_bytes + asked.limits.asset_bytes))
         match asked:
             case Render():
-                outcome: Rendered | Found | Shown | Inspected = yield from _rendered(data, asked)
+                outcome: Outcome = yield from _rendered(data, assets, asked)
             case Find():
-                outcome = Found(_findings(data, asked))
+                outcome = Found(_findings(data, assets, asked))
             case Preview():
-                outcome = yield from _shown(data, asked)
+                outcome = yield from _shown(data, assets, asked)
+            case Examine():
+                outcome = Examined(examined(asked.media_type, data, asked.limits))
             case Inspect():
                 kind, variables = inspected(data, asked.limits)
                 outcome = Inspected(Inspection(kind, tuple(variables)))
@@ -79,8 +86,8 @@ def _all(source: Source, limit: int) -> bytes:
     return bytes(data)
 
 
-def _rendered(data: bytes, task: Render) -> Generator[bytes, None, Rendered]:
-    made = Rendering(task.limits, Losses(told=task.told))
+def _rendered(data: bytes, assets: Mapping[str, bytes], task: Render) -> Generator[bytes, None, Rendered]:
+    made = Rendering(task.limits, Losses(told=task.told), assets)
     if templated := unpacked(data):
         manner = Manner(templated.locale, templated.time_zone, templated.strictness)
         yield from fill(templated.template, templated.data, task.target, made, manner)
@@ -92,15 +99,15 @@ def _rendered(data: bytes, task: Render) -> Generator[bytes, None, Rendered]:
     return Rendered(RenderReport(MEDIA_TYPES[task.target], _pages(losses), warnings, first, engine, version(engine)))
 
 
-def _findings(data: bytes, task: Find) -> Findings:
+def _findings(data: bytes, assets: Mapping[str, bytes], task: Find) -> Findings:
     try:
-        rendering.check(data, task.limits)
+        rendering.check(data, task.limits, assets)
     except Invalid as error:
         return Findings(error.problems, None, {})
     pages: int | None = None
     targets: dict[str, TargetFindings] = {}
     for target in task.targets:
-        made = Rendering(task.limits, Losses(told=task.told))
+        made = Rendering(task.limits, Losses(told=task.told), assets)
         refusal = None
         try:
             for _ in rendering.render(data, target, made):
@@ -115,8 +122,8 @@ def _findings(data: bytes, task: Find) -> Findings:
     return Findings((), pages, targets)
 
 
-def _shown(data: bytes, task: Preview) -> Generator[bytes, None, Shown]:
-    made = b"".join(rendering.render(data, "pdf", Rendering(task.limits)))
+def _shown(data: bytes, assets: Mapping[str, bytes], task: Preview) -> Generator[bytes, None, Shown]:
+    made = b"".join(rendering.render(data, "pdf", Rendering(task.limits, assets=assets)))
     with pypdfium2.PdfDocument(made) as pdf:
         pages = len(pdf)
         if task.page > pages:

@@ -6,10 +6,13 @@ from contextlib import asynccontextmanager
 import structlog
 
 from bounded_contexts.documents.adapters.render_messages import (
+    Examine,
+    Examined,
     Find,
     Found,
     Inspect,
     Inspected,
+    Outcome,
     Preview,
     Render,
     Rendered,
@@ -20,8 +23,10 @@ from bounded_contexts.documents.adapters.render_messages import (
     outcome_of,
 )
 from bounded_contexts.documents.adapters.worker_messages import Failed
+from bounded_contexts.documents.application.asset_ports import Facts
 from bounded_contexts.documents.application.document_ports import Findings, RenderReport
 from bounded_contexts.documents.application.template_ports import Inspection
+from bounded_contexts.documents.domain.asset import MediaType
 from bounded_contexts.documents.domain.errors import TooLarge
 from bounded_contexts.documents.domain.rendering.fidelity import Target
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
@@ -74,6 +79,15 @@ class IsolatedRenderer:
         assert isinstance(outcome, Inspected)  # noqa: S101 – that is what was asked
         return outcome.inspection
 
+    async def examined(self, media_type: MediaType, source: AsyncIterable[bytes]) -> Facts:
+        """Return what the port `Examiner` says. Raise as it says."""
+        async with self._pool.running(encode(Examine(media_type, self._limits)), source) as running:
+            async for _ in _output(running):
+                pass
+            outcome = _outcome(running)
+        assert isinstance(outcome, Examined)  # noqa: S101 – that is what was asked
+        return outcome.facts
+
 
 class IsolatedRendering:
     """A rendering that has begun."""
@@ -109,8 +123,8 @@ async def _output(running: worker_pool.Running) -> AsyncIterator[bytes]:
         raise HeadwaterError("rendering_failed", "a defect of ours; it was logged") from None
 
 
-def _outcome(running: worker_pool.Running) -> Rendered | Found | Shown | Inspected:
-    outcome: Rendered | Found | Shown | Inspected | Wrong | Failed = outcome_of(running.result)
+def _outcome(running: worker_pool.Running) -> Outcome:
+    outcome: Outcome | Wrong | Failed = outcome_of(running.result)
     if isinstance(outcome, Wrong | Failed):
         raise error_of(outcome)
     return outcome

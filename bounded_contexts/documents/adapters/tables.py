@@ -65,6 +65,19 @@ document_template = sa.Table(
     sa.Index("document_template_by_time", "stored_at", "template_id"),
 )
 
+document_asset = sa.Table(
+    "document_asset",
+    metadata,
+    sa.Column("asset_id", sa.Uuid, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("media_type", sa.Text, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("stored_at", Moment, nullable=False),
+    sa.Index("document_asset_by_time", "stored_at", "asset_id"),
+)
+
 placed_order = sa.Table(
     "placed_order",
     metadata,

@@ -1,11 +1,13 @@
-"""What happens to conversion jobs, to documents and to templates. Each function writes exactly once."""
+"""What happens to conversion jobs, to documents, to templates and to assets. Each function writes exactly once."""
 
 from uuid import UUID
 
+from bounded_contexts.documents.application.asset_ports import AssetPorts
 from bounded_contexts.documents.application.document_ports import DocumentPorts
 from bounded_contexts.documents.application.job_ports import JobPorts
 from bounded_contexts.documents.application.template_ports import TemplatePorts
-from bounded_contexts.documents.domain import conversion, document, template
+from bounded_contexts.documents.domain import asset, conversion, document, template
+from bounded_contexts.documents.domain.asset import Asset, AssetCommand
 from bounded_contexts.documents.domain.commands import (
     Begin,
     Cancel,
@@ -70,4 +72,11 @@ async def change_template(ask: TemplateCommand, ports: TemplatePorts) -> Templat
     """Return the template after it. What is its newest version already changes nothing. Raise `NotFound` for one to remove that
     is not there, `Refused` for too many versions."""
     found, _, _ = await execute(template, ports.store, ask.template_id, ask, ATTEMPTS)
+    return found
+
+
+async def change_asset(ask: AssetCommand, ports: AssetPorts) -> Asset | None:
+    """Return the asset after it. What is its newest version already changes nothing. Raise `NotFound` for one to remove that is
+    not there, `Refused` for too many versions."""
+    found, _, _ = await execute(asset, ports.store, ask.asset_id, ask, ATTEMPTS)
     return found

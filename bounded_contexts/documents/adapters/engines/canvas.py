@@ -58,6 +58,11 @@ class Sheets:
         self._number, self._height = number, page.height
         self._canvas.setPageSize((page.width, page.height))
 
+    def clear(self) -> None:
+        """Take away what is on the page so far."""
+        self._canvas._code.clear()
+        self._canvas._annotationrefs.clear()
+
     def end(self) -> None:
         """End the page."""
         self._canvas.showPage()
@@ -207,15 +212,20 @@ class Sheets:
         """Draw an image; the same one is in the file once. Raise `Unwritable` for what cannot be decoded."""
         if self._coming:
             self.arrive(y + image.height)
-        name = f"image-{hashlib.sha256(image.data).hexdigest()[:24]}-{image.width:.2f}-{image.height:.2f}"
-        if name not in self._images:
-            self._define(name, image)
+        name = self.define(image)
         if self.silent:
             return
         self._canvas.saveState()
         self._canvas.translate(x, y)
         self._canvas.doForm(name)
         self._canvas.restoreState()
+
+    def define(self, image: Image) -> str:
+        """Put an image into the file, and return its name there. Raise `Unwritable` for what cannot be decoded."""
+        name = f"image-{hashlib.sha256(image.data).hexdigest()[:24]}-{image.width:.2f}-{image.height:.2f}"
+        if name not in self._images:
+            self._define(name, image)
+        return name
 
     def _define(self, name: str, image: Image) -> None:
         shapes = pdf_vectors.shapes_of(image.vector) if image.vector else None

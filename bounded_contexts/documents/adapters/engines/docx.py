@@ -14,6 +14,7 @@ from bounded_contexts.documents.adapters.engines import (
     docx_parts,
     docx_tables,
 )
+from bounded_contexts.documents.adapters.engines.docx_marks import Shapes
 from bounded_contexts.documents.adapters.engines.docx_parts import HEAD, NAMESPACES, Relations
 from bounded_contexts.documents.adapters.engines.docx_sections import Sections
 from bounded_contexts.documents.adapters.packed import Sink, entry
@@ -81,7 +82,8 @@ class _Document:
         self._relations = Relations(media)
         self._lists: dict[int, tuple[bool, int, int]] = {}
         self._section = Section(resolved.page, resolved.header, resolved.footer)
-        self._sections = Sections(self._relations, resolved.watermark, self._block)
+        self._shapes = Shapes(resolved.marks)
+        self._sections = Sections(self._relations, resolved.watermark, self._shapes, self._block)
         self._drawings = 0
         self._coming: list[Anchor] = []  # that the next heading has
         self._notes: dict[int, str] = {}
@@ -91,6 +93,7 @@ class _Document:
 
     def xml(self) -> Iterator[str]:
         yield f"{HEAD}<w:document {NAMESPACES}><w:body>"
+        yield self._shapes.paragraph("first", self._section.page, self._relations)
         begun = False
         for block in self._resolved.body():
             if isinstance(block, Section):
@@ -100,6 +103,7 @@ class _Document:
                 continue
             begun = True
             yield from self._block(block, self._relations)
+        yield self._shapes.paragraph("last", self._section.page, self._relations)
         yield f"{self._sections.properties(self._section)}</w:body></w:document>"
         if self._notes:
             self._relations.to("footnotes", "footnotes.xml")

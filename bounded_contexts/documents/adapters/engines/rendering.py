@@ -1,6 +1,6 @@
 """One document into one file: bytes in, pieces out. It needs no server and keeps nothing, so it may run in a worker process."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -8,6 +8,7 @@ import pypdfium2
 
 from bounded_contexts.documents.adapters.engines import docx, fonts, pdf, typeset_fonts, xlsx
 from bounded_contexts.documents.adapters.engines.pictures import Pictures
+from bounded_contexts.documents.adapters.engines.streaming import streamed_document
 from bounded_contexts.documents.adapters.engines.typeset import typeset
 from bounded_contexts.documents.adapters.engines.typeset_blocks import NOT_TAGGED
 from bounded_contexts.documents.adapters.engines.validating import formats_of, read_document
@@ -20,7 +21,9 @@ from bounded_contexts.documents.domain.rendering.functions import Context
 from bounded_contexts.documents.domain.rendering.limits import TYPESET_LIMITS, RenderLimits
 from bounded_contexts.documents.domain.rendering.resolving import resolve
 from bounded_contexts.documents.domain.rendering.standards import Profile, profile_of
+from bounded_contexts.documents.domain.rendering.streams import STREAMS
 from bounded_contexts.documents.domain.rendering.telling import Telling
+from infra.worker_frames import Source
 
 _DOT: Final = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgAB5Sfe/AAAAABJRU5ErkJggg=="
 _FIRST: Final = f"""{{"version": "1.0", "locale": "en-GB", "body": [{{"type": "paragraph", "text": "a"}},
@@ -32,10 +35,11 @@ PASSES: Final = 4  # of a layout that says its own page numbers, at most
 
 @dataclass(slots=True)
 class Rendering:
-    """One rendering: what it may take, what became other than the document says."""
+    """One rendering: what it may take, what became other than the document says, the stored assets by reference."""
 
     limits: RenderLimits = field(default_factory=RenderLimits)
     losses: Losses = field(default_factory=Losses)
+    assets: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def prepare() -> None:
@@ -48,9 +52,10 @@ def prepare() -> None:
         pass
 
 
-def check(data: bytes, limits: RenderLimits | None = None) -> None:
-    """Raise `Invalid` with all that is wrong with a document, `Unreadable` for what is no JSON, `TooLarge`."""
-    read_document(data, limits or RenderLimits())
+def check(data: bytes, limits: RenderLimits | None = None, assets: Mapping[str, bytes] | None = None) -> None:
+    """Raise `Invalid` with all that is wrong with a document, `Unreadable` for what is no JSON, `TooLarge`. `assets` are the
+    stored ones, by reference."""
+    read_document(data, limits or RenderLimits(), assets or {})
 
 
 def target_of(name: str) -> Target:
@@ -65,7 +70,20 @@ def render(data: bytes, target: Target, rendering: Rendering) -> Iterator[bytes]
     """Yield the file, piece by piece; the same document gives the same bytes.
 
     Raise `Unreadable`, `Invalid`, `Unwritable` or `TooLarge`, also between two pieces: what was yielded is no file then."""
-    yield from render_document(read_document(data, rendering.limits), target, rendering)
+    yield from render_document(read_document(data, rendering.limits, rendering.assets), target, rendering)
+
+
+def check_lines(source: Source, rendering: Rendering) -> None:
+    """Raise what is wrong with a document or the rows that follow it, as `render_lines` does."""
+    with streamed_document(source, rendering.limits, rendering.assets):
+        pass
+
+
+def render_lines(source: Source, target: Target, rendering: Rendering) -> Iterator[bytes]:
+    """Yield the file of a document and the rows that follow it line by line, as `render` does; the same bytes as if they stood in
+    its data."""
+    with streamed_document(source, rendering.limits, rendering.assets) as document:
+        yield from render_document(document, target, rendering)
 
 
 def render_document(document: dict[str, Any], target: Target, rendering: Rendering) -> Iterator[bytes]:
@@ -83,7 +101,8 @@ def render_document(document: dict[str, Any], target: Target, rendering: Renderi
 def _resolved(
     document: dict[str, Any], telling: Telling, limits: RenderLimits, entries: tuple[Anchor, ...] = ()
 ) -> Resolved:
-    context = Context(dict(document["data"]), formats_of(document), telling.warn, limits)
+    streams = document.get(STREAMS, {})
+    context = Context(dict(document["data"]), formats_of(document), telling.warn, limits, streams)
     return resolve(document, context, telling, Pictures(), entries)
 
 

@@ -1,7 +1,7 @@
 """Reads a document and finds all that is wrong with it."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
@@ -14,10 +14,12 @@ from bounded_contexts.documents.adapters.formats.json import read_json
 from bounded_contexts.documents.domain.errors import TooLarge
 from bounded_contexts.documents.domain.fitting import restored
 from bounded_contexts.documents.domain.limits import Limits
+from bounded_contexts.documents.domain.rendering.assets import equipped
 from bounded_contexts.documents.domain.rendering.checking import problems_of
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.problems import Invalid, Problem
 from bounded_contexts.documents.domain.rendering.schema import DOCUMENT
+from bounded_contexts.documents.domain.rendering.streams import stream_problems
 from bounded_contexts.documents.domain.values import Single, Value, escaped
 
 PROBLEMS: Final = 100  # told at once
@@ -39,10 +41,10 @@ OTHER: Final = "out_of_range"
 MANNER: Final = ("locale", "timeZone", "strictness")  # of a document, that may be said beside its template
 
 
-def read_document(data: bytes, limits: RenderLimits) -> dict[str, Any]:
-    """Return the document, its data with exact numbers and times. Raise `Unreadable` for what is no JSON, `Invalid` with all
-    problems, `TooLarge`."""
-    return checked(_whole(parsed(data, limits)), limits)
+def read_document(data: bytes, limits: RenderLimits, stored: Mapping[str, bytes]) -> dict[str, Any]:
+    """Return the document with its stored assets, its data with exact numbers and times. Raise `Unreadable` for what is no JSON,
+    `Invalid` with all problems, `TooLarge`."""
+    return checked(whole_document(parsed(data, limits)), limits, stored)
 
 
 def parsed(data: bytes, limits: RenderLimits) -> Value:
@@ -53,7 +55,7 @@ def parsed(data: bytes, limits: RenderLimits) -> Value:
     return read.value if isinstance(read, Single) else []
 
 
-def _whole(value: Value) -> Value:
+def whole_document(value: Value) -> Value:
     """Return the document of a template and its data, where both come in one object."""
     if not isinstance(value, dict) or not isinstance(template := value.get("template"), dict):
         return value
@@ -66,12 +68,15 @@ def _whole(value: Value) -> Value:
     return {**template, "data": value.get("data", {}), **{name: value[name] for name in MANNER if name in value}}
 
 
-def checked(value: Value, limits: RenderLimits) -> dict[str, Any]:
-    """Return the document, its data with times. Raise `Invalid` with all problems."""
-    problems = sorted(set(_first(_problems(value, limits))))
+def checked(
+    value: Value, limits: RenderLimits, stored: Mapping[str, bytes] | None, streams: int | None = None
+) -> dict[str, Any]:
+    """Return the document with its stored assets, None where they are not known yet, its data with times. Raise `Invalid` with
+    all problems. `streams` is how many its tables may take rows of, None where none follow."""
+    problems = sorted(set(_first(_problems(value, limits, stored, streams))))
     if problems:
         raise Invalid(problems)
-    found = dict(value)
+    found = dict(equipped(value, stored))
     found["data"] = restored(value.get("data", {}), "/data")
     return found
 
@@ -81,14 +86,17 @@ def _first(problems: Iterator[Problem]) -> Iterator[Problem]:
         yield problem
 
 
-def _problems(value: Value, limits: RenderLimits) -> Iterator[Problem]:
+def _problems(
+    value: Value, limits: RenderLimits, stored: Mapping[str, bytes] | None, streams: int | None
+) -> Iterator[Problem]:
     found = False
     for error in _validator().iter_errors(_skeleton(value)):
         found = True
         yield from _told(error)
     if found:
         return
-    yield from problems_of(value, limits)
+    yield from problems_of(equipped(value, stored), limits)
+    yield from stream_problems(value, streams)
     try:
         formats_of(value)
     except LookupError as error:

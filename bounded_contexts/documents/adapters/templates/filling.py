@@ -72,7 +72,9 @@ def fill(
     if not isinstance(values, dict):
         raise Unreadable("bad_data", "the data of a template is one JSON object")
     if isinstance(compiled, dict):
-        yield from render_document(checked(_with(compiled, values, manner), limits), target, rendering)
+        yield from render_document(
+            checked(_with(compiled, values, manner), limits, rendering.assets), target, rendering
+        )
         return
     if kind != target:
         raise Unwritable("wrong_target", f"a template that is {kind.upper()} makes {kind.upper()}")
@@ -103,7 +105,7 @@ def _compiled(
             value = value.get("template", {name: each for name, each in value.items() if name != "data"})
         if isinstance(value, dict) and "data" in value:
             raise Unreadable("bad_template", "a template is a document without data")
-        checked(value, limits)
+        checked(value, limits, None)
         return "json", value
     package = Package(template)
     if package.target == "docx":

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from bounded_contexts.documents.domain.rendering.barcodes import ErrorCorrection, Symbology
 from bounded_contexts.documents.domain.rendering.charts import Chart
@@ -20,6 +20,9 @@ from bounded_contexts.documents.domain.rendering.sheets import (
 )
 from bounded_contexts.documents.domain.rendering.vectors import Vector
 from bounded_contexts.documents.domain.values import Value
+
+if TYPE_CHECKING:
+    from bounded_contexts.documents.domain.rendering.marks import Mark
 
 Align = Literal["left", "center", "right", "justify"]
 FieldName = Literal["page", "pages"]
@@ -374,5 +377,6 @@ class Resolved:
     footer: Furniture
     body: Callable[[], Iterator[Block]]
     watermark: Watermark | None = None
+    marks: "tuple[Mark, ...]" = ()  # what else pages have beside their blocks
     sheets: SheetsOf = "named"  # what begins one in a workbook
     entries: tuple[Anchor, ...] = ()  # all of them, where the body says what they are

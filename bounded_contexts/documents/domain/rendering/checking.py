@@ -4,14 +4,16 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
+from bounded_contexts.documents.domain.rendering.assets import CONTENT, asset_problems, content_of
 from bounded_contexts.documents.domain.rendering.blocks import Page
 from bounded_contexts.documents.domain.rendering.checking_graphics import drawn_problems
 from bounded_contexts.documents.domain.rendering.checking_layout import layout_problems
 from bounded_contexts.documents.domain.rendering.checking_sheets import sheet_block_problems, sheet_problems
 from bounded_contexts.documents.domain.rendering.expressions import expression, path_of, template
 from bounded_contexts.documents.domain.rendering.functions import moment_of
-from bounded_contexts.documents.domain.rendering.images import decoded, pixels
+from bounded_contexts.documents.domain.rendering.images import pixels
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
+from bounded_contexts.documents.domain.rendering.marks import mark_problems, marked
 from bounded_contexts.documents.domain.rendering.problems import BadExpression, Problem
 from bounded_contexts.documents.domain.rendering.spans import is_cell, misplaced
 from bounded_contexts.documents.domain.rendering.standards import problems_of_profile
@@ -22,9 +24,9 @@ ROOM: Final = 72.0  # points that margins leave at least, each way
 _EXPRESSIONS: Final = ("value", "test", "when", "category", "x")
 _BY_KIND: Final = {"barcode": drawn_problems, "chart": drawn_problems, "sheet": sheet_block_problems}
 _STYLES: Final = ("style", "titleStyle")
-_ELSEWHERE: Final = (("image", "data"), ("include", "with"))  # what other checks look at
+_ELSEWHERE: Final = (("image", "data"), ("include", "with"), (None, "data"))  # what other checks look at
 _CELLS: Final = ("rows", "headerRows", "footer")
-_NO_CELL: Final = ("each", "default", "first", "even")
+_NO_CELL: Final = ("each", "$stream", "default", "first", "even")
 
 
 def problems_of(document: dict[str, Any], limits: RenderLimits) -> Iterator[Problem]:
@@ -34,9 +36,15 @@ def problems_of(document: dict[str, Any], limits: RenderLimits) -> Iterator[Prob
         yield from checking.style(name, f"/styles/{escaped(name)}")
         if "numberFormat" in style:
             yield from checking.number_format(style["numberFormat"], f"/styles/{escaped(name)}/numberFormat")
+    yield from asset_problems(document)
     for name, asset in document.get("assets", {}).items():
-        yield from checking.image(asset["data"], f"/assets/{escaped(name)}/data")
-    for name in ("meta", "header", "footer", "watermark", "partials", "body"):
+        if "data" in asset:
+            yield from checking.image(asset, f"/assets/{escaped(name)}/data")
+    for mark, pointer in marked(document):
+        yield from mark_problems(mark, pointer)
+        if any(name in mark for name in ("asset", "data")):
+            yield from checking.pictured(mark, pointer)
+    for name in ("meta", "header", "footer", "background", "watermark", "stamps", "partials", "body"):
         yield from checking.walk(document.get(name), f"/{name}")
     created = document.get("meta", {}).get("created")
     if created is not None and moment_of(created) is None:
@@ -50,6 +58,7 @@ class _Checking:
     def __init__(self, document: dict[str, Any], limits: RenderLimits) -> None:
         self._styles = Styles(document.get("styles", {}))
         self._assets = document.get("assets", {})
+        self._images: set[str] = set()  # stored ones that have been looked at
         self._limits = limits
         self._page = page_of(document.get("page", {}), Page())
 
@@ -70,7 +79,7 @@ class _Checking:
     def _object(self, value: dict[str, Any], pointer: str) -> Iterator[Problem]:
         kind = value.get("type")
         if kind == "image":
-            yield from self._image(value, pointer)
+            yield from self.pictured(value, pointer)
         elif kind == "table":
             yield from _table(value, pointer)
             yield from sheet_problems(value, pointer)
@@ -108,19 +117,22 @@ class _Checking:
         if given["type"] == "currency" and "currency" not in given:
             yield Problem(pointer, "missing_property", "a currency format says its currency")
 
-    def image(self, data: str, pointer: str) -> Iterator[Problem]:
+    def image(self, asset: dict[str, Any], pointer: str) -> Iterator[Problem]:
         try:
-            pixels(decoded(data, self._limits), self._limits)
+            pixels(content_of(asset, self._limits), self._limits)
         except (Unwritable, TooLarge) as error:
             yield Problem(pointer, error.code, error.detail)
 
-    def _image(self, value: dict[str, Any], pointer: str) -> Iterator[Problem]:
+    def pictured(self, value: dict[str, Any], pointer: str) -> Iterator[Problem]:
         if ("asset" in value) == ("data" in value):
             yield Problem(pointer, "bad_image", "an image has either an asset or data")
         elif "data" in value:
-            yield from self.image(value["data"], f"{pointer}/data")
-        elif value["asset"] not in self._assets:
+            yield from self.image(value, f"{pointer}/data")
+        elif (asset := self._assets.get(value["asset"])) is None:
             yield Problem(f"{pointer}/asset", "unknown_asset", "there is no asset of this name")
+        elif asset.get(CONTENT) is not None and value["asset"] not in self._images:
+            self._images.add(value["asset"])
+            yield from self.image(asset, f"{pointer}/asset")
 
     def page(self, given: dict[str, Any], pointer: str) -> Iterator[Problem]:
         page = page_of(given, self._page)

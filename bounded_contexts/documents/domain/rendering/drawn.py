@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bounded_contexts.documents.domain.errors import Unwritable
+from bounded_contexts.documents.domain.rendering.assets import content_of
 from bounded_contexts.documents.domain.rendering.barcodes import SYMBOLOGIES, complete
 from bounded_contexts.documents.domain.rendering.blocks import Barcode, Image
 from bounded_contexts.documents.domain.rendering.images import SVG_TYPE, WEBP_TYPE, Pictures, decoded, pixels
@@ -43,7 +44,7 @@ def barcode(block: Mapping[str, Any], texts: Texts, pointer: str) -> Barcode:
 def image(block: Mapping[str, Any], assets: Mapping[str, Any], texts: Texts, pictures: Pictures) -> Image:
     """Return an image as PNG or JPEG. Raise `Unwritable`, `TooLarge`."""
     limits = texts.context.limits
-    data = decoded(block["data"] if "data" in block else assets[block["asset"]]["data"], limits)
+    data = decoded(block["data"], limits) if "data" in block else content_of(assets[block["asset"]], limits)
     media_type, across, down = pixels(data, limits)
     width, height = _sides(block, across, down)
     alt, align, drawn = texts.filled(block["alt"]), block.get("align", "left"), None

@@ -66,6 +66,9 @@ FIDELITY: Final[dict[str, tuple[str, str, str, str]]] = {
     "image in header or footer": (N, N, D, ""),
     "rule or spacer in header or footer": (N, N, D, ""),
     "watermark": (N, N, D, ""),
+    "image as watermark": (N, N, D, ""),
+    "background": (N, N, D, "a colour or an image on the whole page"),
+    "stamp": (N, A, D, "DOCX: on the page that the text begins or ends on; a text box in the program's font"),
     "metadata": (N, N, N, ""),
     "language": (N, N, A, "XLSX: a property of its own"),
 }

@@ -9,6 +9,9 @@ class RenderLimits:
 
     input_bytes: int = 64 << 20
     output_bytes: int = 512 << 20
+    streamed_bytes: int = 1 << 30  # of rows that follow a document, which wait on disk
+    row_bytes: int = 1 << 20  # of one of them
+    streams: int = 20  # that rows follow in, each a file
     blocks: int = 200_000  # after conditions and repetitions
     rows: int = 1_000_000  # of all tables together
     pages: int = 20_000
@@ -16,6 +19,7 @@ class RenderLimits:
     text_characters: int = 1 << 20  # of one text after its template
     image_pixels: int = 50_000_000  # of one image
     image_bytes: int = 16 << 20  # of one image, decoded from base64
+    asset_bytes: int = 32 << 20  # of all stored assets that a document uses
     # of a tagged document, or one in a script that the quick engine cannot set: Typst holds it as a whole
     typeset_blocks: int = 20_000
     typeset_cells: int = 20_000  # of all tables together, some 90 pages of six columns

@@ -36,6 +36,7 @@ from bounded_contexts.documents.domain.rendering.drawn import barcode, image
 from bounded_contexts.documents.domain.rendering.expressions import each_of, expression, named, path_of, truth
 from bounded_contexts.documents.domain.rendering.functions import Context
 from bounded_contexts.documents.domain.rendering.images import Pictures
+from bounded_contexts.documents.domain.rendering.marks import Marks
 from bounded_contexts.documents.domain.rendering.sheet_blocks import Sheets
 from bounded_contexts.documents.domain.rendering.styles import Styles, page_of, points
 from bounded_contexts.documents.domain.rendering.tables import Tables
@@ -114,6 +115,7 @@ class _Resolving:
             self._furniture(self._document, "footer", ""),
             self._body,
             self._watermark(),
+            Marks(self._document, self._texts, self._telling, self._pictures).all(),
             self._document.get("output", {}).get("xlsx", {}).get("sheets", "named"),
         )
 
@@ -130,7 +132,7 @@ class _Resolving:
     def _watermark(self) -> Watermark | None:
         given = self._document.get("watermark")
         self._telling.pointer = "/watermark"
-        if given is None or not truth(expression(given.get("when", True))(self._context)):
+        if given is None or "text" not in given or not truth(expression(given.get("when", True))(self._context)):
             return None
         self._telling.uses("watermark")
         numbers = {name: float(given[name]) for name in ("opacity", "angle") if name in given}

@@ -5,6 +5,7 @@ Blocks are told apart by `type` with if and then, so that a fault in one says wh
 
 from typing import Final
 
+from bounded_contexts.documents.domain.rendering.assets import ASSETS
 from bounded_contexts.documents.domain.rendering.schema_graphics import BARCODE, CHART
 from bounded_contexts.documents.domain.rendering.schema_layout import (
     IMAGE,
@@ -14,6 +15,7 @@ from bounded_contexts.documents.domain.rendering.schema_layout import (
     RUN,
     WITH_ID,
 )
+from bounded_contexts.documents.domain.rendering.schema_marks import BACKGROUND, STAMPS, WATERMARK
 from bounded_contexts.documents.domain.rendering.schema_parts import (
     ALIGN,
     BOOLEAN,
@@ -213,19 +215,7 @@ DOCUMENT: Final[Schema] = {
             "locale": {"type": "string", "pattern": "^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$"},
             "timeZone": {"type": "string", "maxLength": 64},
             "strictness": {"enum": ["error", "warn", "ignore"]},
-            "assets": {
-                "type": "object",
-                "maxProperties": 1_000,
-                "propertyNames": NAME,
-                "additionalProperties": _object(
-                    {
-                        "mediaType": {"enum": ["image/png", "image/jpeg", "image/webp", "image/svg+xml"]},
-                        "data": {"type": "string"},
-                    },
-                    "mediaType",
-                    "data",
-                ),
-            },
+            "assets": ASSETS,
             "styles": {
                 "type": "object",
                 "maxProperties": 1_000,
@@ -236,16 +226,9 @@ DOCUMENT: Final[Schema] = {
             "page": _ref("page"),
             "header": _ref("furniture"),
             "footer": _ref("furniture"),
-            "watermark": _object(
-                {
-                    "text": {"type": "string", "minLength": 1, "maxLength": 200},
-                    "when": _ref("expression"),
-                    "color": COLOR,
-                    "opacity": {"type": "number", "minimum": 0, "maximum": 1},
-                    "angle": {"type": "number", "minimum": -90, "maximum": 90},
-                },
-                "text",
-            ),
+            "background": BACKGROUND,
+            "watermark": WATERMARK,
+            "stamps": STAMPS,
             "data": {"type": "object", "description": "what paths lead into"},
             "partials": PARTIALS,
             "body": _ref("body"),
