@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from io import BytesIO
 from itertools import chain, islice
 from pathlib import Path
@@ -115,6 +115,10 @@ class _Workbook:
         }
         self._book.set_properties({**said, "created": created})
         self._book.set_custom_property("Language", meta.language)
+        for name, value in meta.properties:
+            if isinstance(value, datetime) and value.tzinfo:
+                value = value.astimezone(UTC).replace(tzinfo=None)
+            self._book.set_custom_property(name, value)
         for block in self._resolved.body():
             if isinstance(block, Section):
                 self._section = block
