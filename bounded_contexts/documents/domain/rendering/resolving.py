@@ -45,6 +45,7 @@ from bounded_contexts.documents.domain.rendering.telling import Telling
 from bounded_contexts.documents.domain.rendering.texts import Texts
 from bounded_contexts.documents.domain.values import Value
 
+BLOCK_STEPS = 10  # that a block takes, also one of which nothing comes
 DEPTH = 64  # of blocks in blocks and partials in partials
 _ROLES = {"paragraph": "paragraph", "quote": "quote", "code": "code"}
 
@@ -162,7 +163,7 @@ class _Resolving:
         for number, block in enumerate(blocks):
             here = f"{pointer}/{number}"
             self._telling.pointer = here
-            self._context.step()
+            self._context.step(BLOCK_STEPS)
             match block["type"]:
                 case "if":
                     branch = "then" if truth(expression(block["test"])(self._context)) else "else"
