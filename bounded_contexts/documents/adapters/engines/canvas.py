@@ -11,10 +11,9 @@ from typing import Any, Final
 
 from reportlab import rl_config
 from reportlab.lib.utils import ImageReader
-from reportlab.pdfbase.pdfdoc import PDFString
 from reportlab.pdfgen.canvas import Canvas
 
-from bounded_contexts.documents.adapters.engines import pdf_vectors
+from bounded_contexts.documents.adapters.engines import pdf_metadata, pdf_vectors
 from bounded_contexts.documents.adapters.engines.fonts import Face
 from bounded_contexts.documents.adapters.engines.lines import Line, Piece
 from bounded_contexts.documents.adapters.engines.pdf_file import PdfFile
@@ -37,16 +36,7 @@ class Sheets:
         canvas: Any = Canvas(io.BytesIO(), invariant=1, pageCompression=1)
         self._file = canvas._doc = PdfFile()
         self._canvas = canvas
-        self._canvas.setTitle(meta.title)
-        self._canvas.setAuthor(meta.author)
-        self._canvas.setSubject(meta.subject)
-        self._canvas.setKeywords(", ".join(meta.keywords))
-        self._canvas.setCreator("Headwater")
-        self._canvas.setProducer("Headwater")
-        digits = "".join([each for each in meta.created or "" if each.isdigit()])[:14]
-        if len(digits) == 14:
-            self._canvas.setDateFormatter(lambda *_: f"D:{digits}Z")
-        self._canvas._doc.Catalog.Lang = PDFString(meta.language)
+        self._meta = meta
         self._images: set[str] = set()
         self._fonts: dict[Face, str] = {}
         self._outline_level = -1
@@ -73,6 +63,7 @@ class Sheets:
 
     def done(self) -> Iterator[bytes]:
         """Yield the file."""
+        pdf_metadata.describe(self._file, self._meta)
         self._canvas.save()
         yield from self._file.pieces()
 

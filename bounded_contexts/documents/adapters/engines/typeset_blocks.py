@@ -94,6 +94,8 @@ class Setting:
         }
         if self._profile.is_accessible and not meta.title.strip():
             self._texts.refuse("missing_title", "the title says nothing", "/meta/title")
+        if meta.properties:
+            self._telling.warn("dropped", "a tagged PDF has no custom properties")
         language, _, region = meta.language.partition("-")
         data = {
             "meta": about,
@@ -266,7 +268,7 @@ class Setting:
 
     def _open(self, item: ListItem, place: _Place) -> None:
         style = item.style
-        across = style.size * (0.27 + 0.57 * len(str(item.number)) if item.ordered else 0.38)
+        across = style.size * (0.27 + 0.57 * len(item.mark[:-1]) if item.ordered else 0.38)
         opened = {
             "kind": "list",
             "gap": place.below,

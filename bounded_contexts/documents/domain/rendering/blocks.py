@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from bounded_contexts.documents.domain.rendering.barcodes import ErrorCorrection, Symbology
 from bounded_contexts.documents.domain.rendering.charts import Chart
 from bounded_contexts.documents.domain.rendering.formulas import Formula
+from bounded_contexts.documents.domain.rendering.numbering import NumberFormat as ItemFormat
+from bounded_contexts.documents.domain.rendering.numbering import counted
 from bounded_contexts.documents.domain.rendering.sheet_places import Area, Place
 from bounded_contexts.documents.domain.rendering.sheets import (
     ColumnOnSheet,
@@ -23,6 +25,7 @@ from bounded_contexts.documents.domain.values import Value
 
 if TYPE_CHECKING:
     from bounded_contexts.documents.domain.rendering.marks import Mark
+    from bounded_contexts.documents.domain.rendering.properties import Property
 
 Align = Literal["left", "center", "right", "justify"]
 FieldName = Literal["page", "pages"]
@@ -114,11 +117,12 @@ class ListItem:
     first: int  # what its list begins to count with
     runs: Runs
     style: Style
+    form: ItemFormat = "decimal"
 
     @property
     def mark(self) -> str:
         """Return what stands before the text."""
-        return f"{self.number}." if self.ordered else "•–◦"[self.level % 3]
+        return f"{counted(self.number, self.form)}." if self.ordered else "•–◦"[self.level % 3]
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +360,7 @@ class Meta:
     keywords: tuple[str, ...] = ()
     language: str = "en"
     created: str | None = None
+    properties: "tuple[tuple[str, Property], ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,10 @@ from bounded_contexts.documents.domain.rendering.expressions import expression, 
 from bounded_contexts.documents.domain.rendering.functions import moment_of
 from bounded_contexts.documents.domain.rendering.images import pixels
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
+from bounded_contexts.documents.domain.rendering.listing import list_problems
 from bounded_contexts.documents.domain.rendering.marks import mark_problems, marked
 from bounded_contexts.documents.domain.rendering.problems import BadExpression, Problem
+from bounded_contexts.documents.domain.rendering.properties import property_problems
 from bounded_contexts.documents.domain.rendering.spans import is_cell, misplaced
 from bounded_contexts.documents.domain.rendering.standards import problems_of_profile
 from bounded_contexts.documents.domain.rendering.styles import Styles, page_of, scheme_of
@@ -22,7 +24,12 @@ from bounded_contexts.documents.domain.values import Value, escaped
 
 ROOM: Final = 72.0  # points that margins leave at least, each way
 _EXPRESSIONS: Final = ("value", "test", "when", "category", "x")
-_BY_KIND: Final = {"barcode": drawn_problems, "chart": drawn_problems, "sheet": sheet_block_problems}
+_BY_KIND: Final = {
+    "list": list_problems,
+    "barcode": drawn_problems,
+    "chart": drawn_problems,
+    "sheet": sheet_block_problems,
+}
 _STYLES: Final = ("style", "titleStyle")
 _ELSEWHERE: Final = (("image", "data"), ("include", "with"), (None, "data"))  # what other checks look at
 _CELLS: Final = ("rows", "headerRows", "footer")
@@ -46,6 +53,7 @@ def problems_of(document: dict[str, Any], limits: RenderLimits) -> Iterator[Prob
             yield from checking.pictured(mark, pointer)
     for name in ("meta", "header", "footer", "background", "watermark", "stamps", "partials", "body"):
         yield from checking.walk(document.get(name), f"/{name}")
+    yield from property_problems(document.get("meta", {}).get("properties", {}), "/meta/properties")
     created = document.get("meta", {}).get("created")
     if created is not None and moment_of(created) is None:
         yield Problem("/meta/created", "bad_form", "there is no such time")
