@@ -68,6 +68,9 @@ def tell(problem: str) -> None:
     err.print(f"headwater: {problem}", style="red", markup=False)
 
 
+PLACES = ("line", "column", "cell", "pointer")  # of inputs, that errors know
+
+
 def _actionable() -> tuple[type[Exception], ...]:
     """Return the errors that a person can act on. Asked for when something was raised: where these are takes 20 MB."""
     from headwater.settings import SettingsError
@@ -83,7 +86,9 @@ def told() -> Iterator[None]:
     try:
         yield
     except _actionable() as error:
-        tell(str(error))
+        more = error.more if isinstance(error, HeadwaterError) else {}
+        place = ", ".join([f"{name} {more[name]}" for name in PLACES if name in more])
+        tell(f"{error} ({plain(place)})" if place else str(error))
         raise typer.Exit(1) from None
     except (BrokenPipeError, KeyboardInterrupt):
         raise typer.Exit(0) from None

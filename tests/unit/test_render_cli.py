@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -31,6 +32,23 @@ def test_check_tells_all_problems_and_writes_nothing(tmp_path: Path) -> None:
     assert RUNNER.invoke(app, ["render", "--check", "-"], input=GOOD).exit_code == 0
 
 
+def test_rows_follow_a_document_in_a_file_of_lines_or_where_that_is_said(tmp_path: Path) -> None:
+    table = {"type": "table", "columns": [{"value": {"path": "r"}}], "rows": {"$stream": "r", "as": "r"}}
+    (tmp_path / "in.ndjson").write_bytes(source(table) + b'\n"one"\n"two"\n')
+
+    made = RUNNER.invoke(app, ["render", str(tmp_path / "in.ndjson"), str(tmp_path / "a.docx")])
+    piped = RUNNER.invoke(
+        app, ["render", "--ndjson", "-", str(tmp_path / "b.docx")], input=(tmp_path / "in.ndjson").read_bytes()
+    )
+    (tmp_path / "bad.jsonl").write_bytes(source(table) + b"\n{\n")
+    bad = RUNNER.invoke(app, ["render", "--check", str(tmp_path / "bad.jsonl")])
+    filled = RUNNER.invoke(app, ["render", "--ndjson", "--template", "x", "-", str(tmp_path / "c.pdf")])
+
+    assert (made.exit_code, piped.exit_code, bad.exit_code, filled.exit_code) == (0, 0, 1, 1)
+    assert (tmp_path / "a.docx").read_bytes() == (tmp_path / "b.docx").read_bytes()
+    assert "line 2" in bad.stderr
+
+
 def test_leaves_a_former_file_after_an_error(tmp_path: Path) -> None:
     (tmp_path / "out.pdf").write_text("former")
 
@@ -49,6 +67,18 @@ def test_says_in_one_line_what_is_wrong(words: list[str], tmp_path: Path, monkey
     ran = RUNNER.invoke(app, ["render", *words], input=GOOD)
 
     assert (ran.exit_code, len(ran.stderr.splitlines())) == (1, 1), ran.stderr
+
+
+def test_ends_after_so_much_processor_time_and_leaves_nothing(tmp_path: Path) -> None:
+    loops: dict[str, Any] = {"type": "repeat", "each": "l", "as": "a", "body": []}
+    for name in "bcd":
+        loops = {**loops, "as": name, "body": [loops]}
+    (tmp_path / "in.json").write_bytes(source(loops, data={"l": list(range(300))}))
+
+    ran = RUNNER.invoke(app, ["render", "--seconds", "1", str(tmp_path / "in.json"), str(tmp_path / "out.pdf")])
+
+    assert (ran.exit_code, ran.stderr) == (1, "headwater: limit_exceeded: more than 1 cpu seconds\n")
+    assert [each.name for each in tmp_path.iterdir()] == ["in.json"]
 
 
 def test_prints_the_schema() -> None:

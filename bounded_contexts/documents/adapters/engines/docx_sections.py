@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Literal
 from xml.sax.saxutils import quoteattr
 
+from bounded_contexts.documents.adapters.engines.docx_marks import Shapes
 from bounded_contexts.documents.adapters.engines.docx_parts import HEAD, NAMESPACES, Relations
 from bounded_contexts.documents.adapters.engines.fonts import FAMILIES
-from bounded_contexts.documents.domain.rendering.blocks import Block, Furniture, Section, Watermark, Which
+from bounded_contexts.documents.domain.rendering.blocks import Block, Furniture, Page, Section, Watermark, Which
 
 EDGE: Final = 480  # twentieths of a point from the paper's edge to a header or footer
 TWENTIETHS: Final = 20
@@ -14,7 +15,7 @@ _VML: Final = 'xmlns:v="urn:schemas-microsoft-com:vml" xmlns:o="urn:schemas-micr
 _TAGS: Final = {"header": "hdr", "footer": "ftr"}
 Kind = Literal["header", "footer"]
 KINDS: Final[tuple[Kind, Kind]] = ("header", "footer")
-_Given = tuple[Kind, tuple[Block, ...]]
+_Given = tuple[Kind, tuple[Block, ...], Page | None]
 
 
 class Sections:
@@ -22,11 +23,16 @@ class Sections:
     one. Complete once the last section has been written."""
 
     def __init__(
-        self, relations: Relations, watermark: Watermark | None, inner: Callable[[Block, Relations], Iterable[str]]
+        self,
+        relations: Relations,
+        watermark: Watermark | None,
+        shapes: Shapes,
+        inner: Callable[[Block, Relations], Iterable[str]],
     ) -> None:
-        self._relations, self._watermark, self._inner = relations, watermark, inner
+        self._relations, self._watermark, self._shapes, self._inner = relations, watermark, shapes, inner
         self._known: dict[_Given, str] = {}
-        self._begun: set[Kind] = {"header"} if watermark else set()  # what later sections would take over
+        # what later sections would take over
+        self._begun: set[Kind] = {"header"} if watermark or shapes.marks else set()
         self.parts: dict[str, tuple[Kind, str, Relations]] = {}
         self.has_even = False
 
@@ -58,23 +64,25 @@ class Sections:
         wanted: list[tuple[Which, tuple[Block, ...]]] = [("default", default)]
         if "first" in section.header or "first" in section.footer:
             wanted.append(("first", furniture.get("first", default)))
-        if self.has_even:
-            wanted.append(("even", furniture.get("even", default)))
+        # Always: a later section may have some, and what even pages have is one setting of all sections.
+        wanted.append(("even", furniture.get("even", default)))
         for which, blocks in wanted:
-            yield f'<w:{kind}Reference w:type="{which}" r:id="{self._part(kind, blocks)}"/>'
+            yield f'<w:{kind}Reference w:type="{which}" r:id="{self._part(kind, blocks, section.page)}"/>'
 
-    def _part(self, kind: Kind, blocks: tuple[Block, ...]) -> str:
-        if (kind, blocks) not in self._known:
+    def _part(self, kind: Kind, blocks: tuple[Block, ...], page: Page) -> str:
+        paper = page if kind == "header" and self._shapes.marks else None  # which marks stand on
+        if (kind, blocks, paper) not in self._known:
             own = Relations(self._relations.media)
             xml = "".join([each for block in blocks for each in self._inner(block, own)])
             if kind == "header" and self._watermark is not None:
                 xml += _marked(self._watermark, len(self.parts) + 1)
+            xml += self._shapes.paragraph("all", page, own) if paper else ""
             xml = xml if xml.endswith("</w:p>") else f"{xml}<w:p/>"
             name = f"{kind}{len(self.parts) + 1}"
             tag = _TAGS[kind]
             self.parts[name] = kind, f"{HEAD}<w:{tag} {NAMESPACES} {_VML}>{xml}</w:{tag}>", own
-            self._known[kind, blocks] = self._relations.to(kind, f"{name}.xml")
-        return self._known[kind, blocks]
+            self._known[kind, blocks, paper] = self._relations.to(kind, f"{name}.xml")
+        return self._known[kind, blocks, paper]
 
 
 def _marked(mark: Watermark, number: int) -> str:

@@ -15,6 +15,7 @@ from bounded_contexts.documents.adapters.engines.fonts import tell_missing
 from bounded_contexts.documents.adapters.engines.lines import Breaker
 from bounded_contexts.documents.adapters.engines.pdf_boxes import Drawn, boxed
 from bounded_contexts.documents.adapters.engines.pdf_flow import NOTE_GAP, Flow
+from bounded_contexts.documents.adapters.engines.pdf_marks import PageMarks
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import (
     Anchor,
@@ -70,19 +71,21 @@ class Layout(Flow):
         self._is_first = True  # of the pages of a section
         self._foot = 0.0  # above the footer
         self._deferred: list[_Deferred] = []
+        self._marks = PageMarks(resolved.marks, self.sheets, breaker)
 
     def run(self) -> None:
         """Lay out everything."""
         self._begin_page()
         self.place_all(self._resolved.body())
         self.sheets.arrive(self.y)
-        self._end_page()
+        self._end_page(is_last=not self.notes_to_come)
         while self.notes_to_come:
             self._begin_page()
-            self._end_page()
+            self._end_page(is_last=not self.notes_to_come)
         self._pages = self.number
         for deferred in self._deferred:
             self._draw_deferred(deferred)
+        self._marks.draw()
 
     def written(self) -> Iterator[bytes]:
         """Tell of what the fonts miss, and yield the file."""
@@ -129,15 +132,18 @@ class Layout(Flow):
         is_first = self.is_fresh and self.number == 1 and not self._column
         if not is_first:
             self._end_page()
-        else:
+        else:  # header and watermark of the page that it would have been
             self.number = 0
+            self.sheets.clear()
+            self._deferred.clear()
         self._section, self._is_first = section, True
         if section.first_number is not None:
             self._before = section.first_number - self.number - 1
         self._begin_page()
 
-    def _end_page(self) -> None:
+    def _end_page(self, *, is_last: bool = False) -> None:
         self._draw_notes()
+        self._marks.above(self._section.page, is_first=self.number == 1, is_last=is_last)
         self.sheets.end()
 
     def _begin_page(self) -> None:
@@ -154,6 +160,7 @@ class Layout(Flow):
         self._foot = max(page.bottom, EDGE + footer.height + 6 if footer else 0.0)
         if self._top - self._foot < LEAST_ROOM:
             raise Unwritable("no_room", "header, footer and margins leave no room on a page")
+        self._marks.below(page)
         if self._resolved.watermark is not None and not self.sheets.silent:
             self._mark(self._resolved.watermark, page)
         self._draw_furniture(_Deferred(f"furniture-{self.number}", self.number, self._before, page, *furnishing))

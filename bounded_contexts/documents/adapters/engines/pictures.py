@@ -24,6 +24,10 @@ class Pictures:
         """Return the image, of an animation the first one. Raise `Unwritable` for what cannot be decoded."""
         return _of_webp(data)
 
+    def faded(self, data: bytes, opacity: float) -> bytes:
+        """Return an image of which so much shows. Raise `Unwritable` for what cannot be decoded."""
+        return _faded(data, opacity)
+
     def of_vector(self, vector: Vector, width: int) -> bytes:
         """Return the drawing, so many pixels wide. Raise `Unwritable` for what cannot be drawn."""
         return _of_vector(vector.svg, width)
@@ -46,6 +50,19 @@ def _of_webp(data: bytes) -> bytes:
             image.convert("RGBA" if image.has_transparency_data else "RGB").save(out, "PNG")
     except FAILURES:
         raise Unwritable("bad_image", "an image cannot be decoded") from None
+    return out.getvalue()
+
+
+@lru_cache(maxsize=KEPT)
+def _faded(data: bytes, opacity: float) -> bytes:
+    out = io.BytesIO()
+    try:
+        with Raster.open(io.BytesIO(data), formats=["PNG", "JPEG"]) as image:
+            shown = image.convert("RGBA")
+    except FAILURES:
+        raise Unwritable("bad_image", "an image cannot be decoded") from None
+    shown.putalpha(shown.getchannel("A").point(lambda each: round(each * opacity)))
+    shown.save(out, "PNG")
     return out.getvalue()
 
 

@@ -8,6 +8,7 @@ import pypdfium2
 
 from bounded_contexts.documents.adapters.engines import docx, fonts, pdf, typeset_fonts, xlsx
 from bounded_contexts.documents.adapters.engines.pictures import Pictures
+from bounded_contexts.documents.adapters.engines.streaming import streamed_document
 from bounded_contexts.documents.adapters.engines.typeset import typeset
 from bounded_contexts.documents.adapters.engines.typeset_blocks import NOT_TAGGED
 from bounded_contexts.documents.adapters.engines.validating import formats_of, read_document
@@ -20,7 +21,9 @@ from bounded_contexts.documents.domain.rendering.functions import Context
 from bounded_contexts.documents.domain.rendering.limits import TYPESET_LIMITS, RenderLimits
 from bounded_contexts.documents.domain.rendering.resolving import resolve
 from bounded_contexts.documents.domain.rendering.standards import Profile, profile_of
+from bounded_contexts.documents.domain.rendering.streams import STREAMS
 from bounded_contexts.documents.domain.rendering.telling import Telling
+from infra.worker_frames import Source
 
 _DOT: Final = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgAB5Sfe/AAAAABJRU5ErkJggg=="
 _FIRST: Final = f"""{{"version": "1.0", "locale": "en-GB", "body": [{{"type": "paragraph", "text": "a"}},
@@ -70,6 +73,19 @@ def render(data: bytes, target: Target, rendering: Rendering) -> Iterator[bytes]
     yield from render_document(read_document(data, rendering.limits, rendering.assets), target, rendering)
 
 
+def check_lines(source: Source, rendering: Rendering) -> None:
+    """Raise what is wrong with a document or the rows that follow it, as `render_lines` does."""
+    with streamed_document(source, rendering.limits, rendering.assets):
+        pass
+
+
+def render_lines(source: Source, target: Target, rendering: Rendering) -> Iterator[bytes]:
+    """Yield the file of a document and the rows that follow it line by line, as `render` does; the same bytes as if they stood in
+    its data."""
+    with streamed_document(source, rendering.limits, rendering.assets) as document:
+        yield from render_document(document, target, rendering)
+
+
 def render_document(document: dict[str, Any], target: Target, rendering: Rendering) -> Iterator[bytes]:
     """Yield the file of a document that has been read and found valid, as `render` does."""
     telling = Telling(target, document.get("strictness", "warn"), rendering.losses)
@@ -85,7 +101,8 @@ def render_document(document: dict[str, Any], target: Target, rendering: Renderi
 def _resolved(
     document: dict[str, Any], telling: Telling, limits: RenderLimits, entries: tuple[Anchor, ...] = ()
 ) -> Resolved:
-    context = Context(dict(document["data"]), formats_of(document), telling.warn, limits)
+    streams = document.get(STREAMS, {})
+    context = Context(dict(document["data"]), formats_of(document), telling.warn, limits, streams)
     return resolve(document, context, telling, Pictures(), entries)
 
 

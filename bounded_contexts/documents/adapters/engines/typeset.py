@@ -3,11 +3,10 @@
 Typst is given a template of ours, which no document changes, and a document's blocks as data. It sees its fonts and the files it
 is given: its root is an empty directory, and nothing it imports leads into a network."""
 
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.resources import files
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 import msgspec
@@ -22,6 +21,7 @@ from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.problems import Invalid
 from bounded_contexts.documents.domain.rendering.standards import Profile
 from bounded_contexts.documents.domain.rendering.telling import Telling
+from infra.scratch import Scratch
 
 MAIN: Final = "main.typ"
 
@@ -35,10 +35,11 @@ def typeset(resolved: Resolved, telling: Telling, limits: RenderLimits, profile:
         raise Invalid(sorted(set(setting.problems)))
     created = _created(resolved.meta.created)
     taken.data["meta"]["created"] = created
-    with TemporaryDirectory(prefix="headwater-typeset-") as root:
+    with closing(Scratch("typeset")) as scratch:
         for name, data in taken.files.items():
-            Path(root, name).write_bytes(data)
-        return _compiled({MAIN: _template(), "data.json": msgspec.json.encode(taken.data)}, root, profile)
+            (scratch.path / name).write_bytes(data)
+        texts = {MAIN: _template(), "data.json": msgspec.json.encode(taken.data)}
+        return _compiled(texts, str(scratch.path), profile)
 
 
 def _compiled(texts: dict[str, bytes], root: str, profile: Profile) -> bytes:

@@ -6,6 +6,7 @@ from typing import Final
 
 from bounded_contexts.documents.adapters.engines import typeset_fonts
 from bounded_contexts.documents.adapters.engines.fonts import tell_missing
+from bounded_contexts.documents.adapters.engines.typeset_marks import Marks
 from bounded_contexts.documents.adapters.engines.typeset_pictures import BELOW, Pictures
 from bounded_contexts.documents.adapters.engines.typeset_texts import Json, Texts
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
@@ -33,7 +34,6 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Spacer,
     Style,
     Table,
-    Watermark,
 )
 from bounded_contexts.documents.domain.rendering.charts import Chart
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
@@ -73,6 +73,7 @@ class Setting:
         self._resolved, self._telling, self._limits, self._profile = resolved, telling, limits, profile
         self._texts = Texts(resolved.meta.language, telling, limits, profile)
         self._pictures = Pictures(self._texts, profile)
+        self._marks = Marks(resolved.marks, self._texts, self._pictures)
         self._furnitures: list[tuple[Furniture, Json]] = []
         self._cells = self._level = 0
 
@@ -93,6 +94,8 @@ class Setting:
         }
         if self._profile.is_accessible and not meta.title.strip():
             self._texts.refuse("missing_title", "the title says nothing", "/meta/title")
+        if meta.properties:
+            self._telling.warn("dropped", "a tagged PDF has no custom properties")
         language, _, region = meta.language.partition("-")
         data = {
             "meta": about,
@@ -100,7 +103,7 @@ class Setting:
             "region": region[-2:].upper() if len(region) in (2, 7) else None,
             "rtl": self._texts.from_right,
             "fonts": {name: typeset_fonts.chain(name, meta.language) for name in ("sans", "mono")},
-            "watermark": self._mark(resolved.watermark),
+            "watermark": self._marks.word(resolved.watermark),
             "sections": self._sections(),
             "furniture": [each for _, each in self._furnitures],
             "styles": self._texts.styles,
@@ -137,6 +140,7 @@ class Setting:
             "columns": section.columns,
             "between": section.gap,
             "blocks": place.blocks,
+            "marks": self._marks.of_page(section.page),
         }
 
     def _put(self, block: Block, place: _Place) -> None:
@@ -264,7 +268,7 @@ class Setting:
 
     def _open(self, item: ListItem, place: _Place) -> None:
         style = item.style
-        across = style.size * (0.27 + 0.57 * len(str(item.number)) if item.ordered else 0.38)
+        across = style.size * (0.27 + 0.57 * len(item.mark[:-1]) if item.ordered else 0.38)
         opened = {
             "kind": "list",
             "gap": place.below,
@@ -370,13 +374,6 @@ class Setting:
         for each in place.blocks:
             each["narrow"] = is_narrow
         return place.blocks, place.below
-
-    def _mark(self, mark: Watermark | None) -> Json | None:
-        if mark is None:
-            return None
-        style = self._texts.style(Style(size=10.0, bold=True, color=mark.color))
-        text = self._texts.shown(mark.text, "/watermark/text")
-        return {"text": text, "style": style, "color": mark.color, "opacity": mark.opacity, "angle": mark.angle}
 
 
 def _kept(paragraph: Paragraph) -> Paragraph:

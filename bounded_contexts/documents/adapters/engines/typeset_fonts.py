@@ -6,7 +6,6 @@ import unicodedata
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 import pymupdf_fonts
@@ -14,6 +13,7 @@ import typst
 import uharfbuzz
 
 from bounded_contexts.documents.adapters.engines.fonts import FAMILIES, FILES, UNKNOWN
+from infra.scratch import Scratch
 
 SYMBOLS: Final = {"symbol1": "Noto Sans Symbols", "symbol2": "Noto Sans Symbols2", "math": "Noto Sans Math"}
 SCRIPTS: Final = {  # IBM's Arabic letters are whole ones, which readers find again; Noto's have their dots apart, and are more
@@ -37,12 +37,12 @@ UNSEEN: Final = frozenset("\n\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u2
 
 
 @lru_cache(maxsize=1)
-def directory() -> TemporaryDirectory[str]:
+def directory() -> Scratch:
     """Return the directory of fonts and of an empty root, which goes when the process ends."""
-    made = TemporaryDirectory(prefix="headwater-fonts-")
-    fonts = Path(made.name, "fonts")
+    made = Scratch("fonts")
+    fonts = made.path / "fonts"
     fonts.mkdir()
-    Path(made.name, "root").mkdir()
+    (made.path / "root").mkdir()
     for name in (*FILES.values(), *SYMBOLS):
         (fonts / f"{name}.ttf").write_bytes(pymupdf_fonts.myfont(name))
     for package, names in (*SCRIPTS.values(), ("manimgx_fonts_cjk", (CJK_FILE,))):
@@ -55,7 +55,7 @@ def directory() -> TemporaryDirectory[str]:
 @lru_cache(maxsize=1)
 def fonts() -> typst.Fonts:
     """Return what Typst may use."""
-    return typst.Fonts(False, False, [Path(directory().name, "fonts")])
+    return typst.Fonts(False, False, [directory().path / "fonts"])
 
 
 def prepare() -> None:
@@ -77,7 +77,7 @@ def chain(first: str, language: str) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _coverage() -> frozenset[str]:
-    here = Path(directory().name, "fonts")
+    here = directory().path / "fonts"
     first = [Path(names[0]).name for _, names in SCRIPTS.values()]
     return frozenset().union(
         *[
@@ -89,7 +89,7 @@ def _coverage() -> frozenset[str]:
 
 @lru_cache(maxsize=1)
 def _coverage_of_cjk() -> frozenset[str]:
-    return _characters(Path(directory().name, "fonts", CJK_FILE))
+    return _characters(directory().path / "fonts" / CJK_FILE)
 
 
 def _characters(path: Path) -> frozenset[str]:

@@ -27,16 +27,11 @@ class Pictures:
 
     def of(self, block: Image | Barcode | Chart, page: Page) -> Json:
         """Return it in the size that fits on a page. Raise `Unwritable`, `TooLarge`."""
-        if isinstance(block, Image):
-            data, ending = (block.vector.svg, "svg") if block.vector else (block.data, block.media_type[6:])
-        else:
-            data, ending = svg(self._drawing(block)), "svg"
+        name = self.file_of(block) if isinstance(block, Image) else self.file(svg(self._drawing(block)), "svg")
         if not block.alt.strip() and self._profile.is_accessible:
             self._texts.refuse("missing_alt", "what is no text needs one that stands for it")
         room = page.width - page.left - page.right, page.height - page.top - page.bottom
         scale = min(1.0, room[0] / block.width, room[1] / block.height)
-        name = f"{hashlib.sha256(data).hexdigest()[:32]}.{ending}"
-        self.files[name] = data
         return {
             "kind": "image",
             "gap": 0.0,
@@ -47,6 +42,18 @@ class Pictures:
             "alt": block.alt.strip() or None,
             "align": block.align,
         }
+
+    def file_of(self, image: Image) -> str:
+        """Return the name of an image's file."""
+        if image.vector:
+            return self.file(image.vector.svg, "svg")
+        return self.file(image.data, image.media_type[6:])
+
+    def file(self, data: bytes, ending: str) -> str:
+        """Return the name of a file, which is there once."""
+        name = f"{hashlib.sha256(data).hexdigest()[:32]}.{ending}"
+        self.files[name] = data
+        return name
 
     def _drawing(self, block: Barcode | Chart) -> Drawing:
         drawn = drawing(block) if isinstance(block, Barcode) else chart_drawing.drawing(block, self._measure)

@@ -19,6 +19,7 @@ from bounded_contexts.documents.domain.rendering.checking import problems_of
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.problems import Invalid, Problem
 from bounded_contexts.documents.domain.rendering.schema import DOCUMENT
+from bounded_contexts.documents.domain.rendering.streams import stream_problems
 from bounded_contexts.documents.domain.values import Single, Value, escaped
 
 PROBLEMS: Final = 100  # told at once
@@ -43,7 +44,7 @@ MANNER: Final = ("locale", "timeZone", "strictness")  # of a document, that may 
 def read_document(data: bytes, limits: RenderLimits, stored: Mapping[str, bytes]) -> dict[str, Any]:
     """Return the document with its stored assets, its data with exact numbers and times. Raise `Unreadable` for what is no JSON,
     `Invalid` with all problems, `TooLarge`."""
-    return checked(_whole(parsed(data, limits)), limits, stored)
+    return checked(whole_document(parsed(data, limits)), limits, stored)
 
 
 def parsed(data: bytes, limits: RenderLimits) -> Value:
@@ -54,7 +55,7 @@ def parsed(data: bytes, limits: RenderLimits) -> Value:
     return read.value if isinstance(read, Single) else []
 
 
-def _whole(value: Value) -> Value:
+def whole_document(value: Value) -> Value:
     """Return the document of a template and its data, where both come in one object."""
     if not isinstance(value, dict) or not isinstance(template := value.get("template"), dict):
         return value
@@ -67,10 +68,12 @@ def _whole(value: Value) -> Value:
     return {**template, "data": value.get("data", {}), **{name: value[name] for name in MANNER if name in value}}
 
 
-def checked(value: Value, limits: RenderLimits, stored: Mapping[str, bytes] | None) -> dict[str, Any]:
+def checked(
+    value: Value, limits: RenderLimits, stored: Mapping[str, bytes] | None, streams: int | None = None
+) -> dict[str, Any]:
     """Return the document with its stored assets, None where they are not known yet, its data with times. Raise `Invalid` with
-    all problems."""
-    problems = sorted(set(_first(_problems(value, limits, stored))))
+    all problems. `streams` is how many its tables may take rows of, None where none follow."""
+    problems = sorted(set(_first(_problems(value, limits, stored, streams))))
     if problems:
         raise Invalid(problems)
     found = dict(equipped(value, stored))
@@ -83,7 +86,9 @@ def _first(problems: Iterator[Problem]) -> Iterator[Problem]:
         yield problem
 
 
-def _problems(value: Value, limits: RenderLimits, stored: Mapping[str, bytes] | None) -> Iterator[Problem]:
+def _problems(
+    value: Value, limits: RenderLimits, stored: Mapping[str, bytes] | None, streams: int | None
+) -> Iterator[Problem]:
     found = False
     for error in _validator().iter_errors(_skeleton(value)):
         found = True
@@ -91,6 +96,7 @@ def _problems(value: Value, limits: RenderLimits, stored: Mapping[str, bytes] | 
     if found:
         return
     yield from problems_of(equipped(value, stored), limits)
+    yield from stream_problems(value, streams)
     try:
         formats_of(value)
     except LookupError as error:

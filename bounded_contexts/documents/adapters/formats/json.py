@@ -23,6 +23,7 @@ KINDS: Final = frozenset(
 )
 SPACE: Final = b" \t\r\n"
 GUESSES: Final = 4
+Lines = tuple[int, bytes, Sequence[Value]]
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 _decode_floats = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -247,22 +248,25 @@ def merged(items: Sequence[tuple[Any, Value]], duplicates: Duplicates) -> dict[A
 
 def read_lines(source: BinaryIO, conversion: Conversion) -> Document:
     """Read one JSON text a line; empty lines are none."""
-    return Records(_lines(utf8(source, conversion), conversion))
+    return Records(values for _, _, values in lines_of(source, conversion))
 
 
-def _lines(pieces: Iterator[bytes], conversion: Conversion) -> Iterator[Sequence[Value]]:
+def lines_of(source: BinaryIO, conversion: Conversion, before: bytes = b"") -> Iterator[Lines]:
+    """Yield lines, some at a time: the number of the first one, their text, and a value for each that is not empty. What stood
+    `before` them counts for the places that errors tell."""
     place, rest = _Place(), b""
-    for piece in pieces:
+    place.pass_(before)
+    for piece in utf8(source, conversion):
         rest += piece
         end = rest.rfind(b"\n") + 1
         if not end:
             if len(rest) > conversion.limits.item_bytes:
                 raise TooLarge("item_bytes", conversion.limits.item_bytes)
             continue
-        yield _of_lines(rest[:end], place, conversion)
+        yield place.line, rest[:end], _of_lines(rest[:end], place, conversion)
         rest = rest[end:]
     if rest.strip(SPACE):
-        yield _of_lines(rest, place, conversion)
+        yield place.line, rest, _of_lines(rest, place, conversion)
 
 
 def _of_lines(text: bytes, place: _Place, conversion: Conversion) -> Sequence[Value]:
@@ -273,7 +277,7 @@ def _of_lines(text: bytes, place: _Place, conversion: Conversion) -> Sequence[Va
         found: Sequence[Value] = _checked(together, values, place, conversion, 1)
         place.pass_(text)
         return found
-    except (msgspec.DecodeError, RecursionError, ArithmeticError):
+    except (msgspec.DecodeError, RecursionError, ArithmeticError, Unreadable):
         pass
     found = []
     for line in text.splitlines(keepends=True):  # one of them is wrong: say which

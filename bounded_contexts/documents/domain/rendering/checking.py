@@ -13,7 +13,10 @@ from bounded_contexts.documents.domain.rendering.expressions import expression, 
 from bounded_contexts.documents.domain.rendering.functions import moment_of
 from bounded_contexts.documents.domain.rendering.images import pixels
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
+from bounded_contexts.documents.domain.rendering.listing import list_problems
+from bounded_contexts.documents.domain.rendering.marks import mark_problems, marked
 from bounded_contexts.documents.domain.rendering.problems import BadExpression, Problem
+from bounded_contexts.documents.domain.rendering.properties import property_problems
 from bounded_contexts.documents.domain.rendering.spans import is_cell, misplaced
 from bounded_contexts.documents.domain.rendering.standards import problems_of_profile
 from bounded_contexts.documents.domain.rendering.styles import Styles, page_of, scheme_of
@@ -21,11 +24,16 @@ from bounded_contexts.documents.domain.values import Value, escaped
 
 ROOM: Final = 72.0  # points that margins leave at least, each way
 _EXPRESSIONS: Final = ("value", "test", "when", "category", "x")
-_BY_KIND: Final = {"barcode": drawn_problems, "chart": drawn_problems, "sheet": sheet_block_problems}
+_BY_KIND: Final = {
+    "list": list_problems,
+    "barcode": drawn_problems,
+    "chart": drawn_problems,
+    "sheet": sheet_block_problems,
+}
 _STYLES: Final = ("style", "titleStyle")
-_ELSEWHERE: Final = (("image", "data"), ("include", "with"))  # what other checks look at
+_ELSEWHERE: Final = (("image", "data"), ("include", "with"), (None, "data"))  # what other checks look at
 _CELLS: Final = ("rows", "headerRows", "footer")
-_NO_CELL: Final = ("each", "default", "first", "even")
+_NO_CELL: Final = ("each", "$stream", "default", "first", "even")
 
 
 def problems_of(document: dict[str, Any], limits: RenderLimits) -> Iterator[Problem]:
@@ -39,8 +47,13 @@ def problems_of(document: dict[str, Any], limits: RenderLimits) -> Iterator[Prob
     for name, asset in document.get("assets", {}).items():
         if "data" in asset:
             yield from checking.image(asset, f"/assets/{escaped(name)}/data")
-    for name in ("meta", "header", "footer", "watermark", "partials", "body"):
+    for mark, pointer in marked(document):
+        yield from mark_problems(mark, pointer)
+        if any(name in mark for name in ("asset", "data")):
+            yield from checking.pictured(mark, pointer)
+    for name in ("meta", "header", "footer", "background", "watermark", "stamps", "partials", "body"):
         yield from checking.walk(document.get(name), f"/{name}")
+    yield from property_problems(document.get("meta", {}).get("properties", {}), "/meta/properties")
     created = document.get("meta", {}).get("created")
     if created is not None and moment_of(created) is None:
         yield Problem("/meta/created", "bad_form", "there is no such time")
@@ -74,7 +87,7 @@ class _Checking:
     def _object(self, value: dict[str, Any], pointer: str) -> Iterator[Problem]:
         kind = value.get("type")
         if kind == "image":
-            yield from self._image(value, pointer)
+            yield from self.pictured(value, pointer)
         elif kind == "table":
             yield from _table(value, pointer)
             yield from sheet_problems(value, pointer)
@@ -118,7 +131,7 @@ class _Checking:
         except (Unwritable, TooLarge) as error:
             yield Problem(pointer, error.code, error.detail)
 
-    def _image(self, value: dict[str, Any], pointer: str) -> Iterator[Problem]:
+    def pictured(self, value: dict[str, Any], pointer: str) -> Iterator[Problem]:
         if ("asset" in value) == ("data" in value):
             yield Problem(pointer, "bad_image", "an image has either an asset or data")
         elif "data" in value:

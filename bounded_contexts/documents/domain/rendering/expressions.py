@@ -17,6 +17,7 @@ from bounded_contexts.documents.domain.rendering.functions import (
     DIGITS,
     FUNCTIONS,
     Context,
+    Rows,
     arithmetic,
     compare,
     text_of,
@@ -59,9 +60,11 @@ def looked_up(context: Context, path: Path) -> Value:
     context.step()
     value: Value = context.names.get(str(path[0]), _MISSING)
     for step in path[1:]:
-        if isinstance(value, dict) and step in value:
+        if isinstance(step, int):
+            value = value[step] if isinstance(value, list) and step < len(value) else _MISSING
+        elif isinstance(value, dict) and step in value:
             value = value[step]
-        elif isinstance(value, list) and str(step).isdecimal() and len(str(step)) < 10:
+        elif isinstance(value, list) and step.isdecimal() and len(step) < 10:
             value = value[int(step)] if int(step) < len(value) else _MISSING
         elif step == "length" and isinstance(value, list | dict | str):
             value = len(value)
@@ -280,13 +283,18 @@ def each_of(context: Context, path: Path, told: str, name: str) -> Iterator[Valu
     if not isinstance(values, list):
         context.warn("missing_value", f"there is no list at {told[:40]}")
         return
-    names = context.names
+    yield from each_in(context, values, name)
+
+
+def each_in(context: Context, values: Rows, name: str) -> Iterator[Value]:
+    """Yield each of the values while it has the name, as `each_of` does."""
+    names, last = context.names, len(values)
     before = {each: names[each] for each in (name, "loop") if each in names}
     try:
         for number, value in enumerate(values, 1):
             context.step()
             names[name] = value
-            names["loop"] = {"index": number, "first": number == 1, "last": number == len(values)}
+            names["loop"] = {"index": number, "first": number == 1, "last": number == last}
             yield value
     finally:
         for each in (name, "loop"):

@@ -5,7 +5,7 @@ A number is exact: integers of any size up to the limit of digits, and decimals.
 
 import decimal
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -46,6 +46,14 @@ class Formats(Protocol):
         """Return the day that it is in the time zone at the moment."""
 
 
+class Rows(Protocol):
+    """Values one after the other, which may be walked again, and how many there are."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Value]: ...
+
+
 @dataclass(slots=True)
 class Context:
     """What an evaluation sees and may take."""
@@ -54,6 +62,7 @@ class Context:
     formats: Formats
     warn: Callable[[str, str], None]  # code, detail
     limits: RenderLimits = field(default_factory=RenderLimits)
+    streams: Mapping[str, Rows] = field(default_factory=dict)  # by their names
     steps: int = 0
 
     def step(self, times: int = 1) -> None:

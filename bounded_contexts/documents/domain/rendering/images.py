@@ -22,6 +22,9 @@ class Pictures(Protocol):
     def of_webp(self, data: bytes) -> bytes:
         """Return the image, of an animation the first one. Raise `Unwritable` for what cannot be decoded."""
 
+    def faded(self, data: bytes, opacity: float) -> bytes:
+        """Return an image of which so much shows, up to 1. Raise `Unwritable` for what cannot be decoded."""
+
     def of_vector(self, vector: Vector, width: int) -> bytes:
         """Return the drawing, so many pixels wide. Raise `Unwritable` for what cannot be drawn."""
 

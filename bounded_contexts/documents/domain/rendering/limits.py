@@ -9,6 +9,9 @@ class RenderLimits:
 
     input_bytes: int = 64 << 20
     output_bytes: int = 512 << 20
+    streamed_bytes: int = 1 << 30  # of rows that follow a document, which wait on disk
+    row_bytes: int = 1 << 20  # of one of them
+    streams: int = 20  # that rows follow in, each a file
     blocks: int = 200_000  # after conditions and repetitions
     rows: int = 1_000_000  # of all tables together
     pages: int = 20_000

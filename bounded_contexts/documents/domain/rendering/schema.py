@@ -6,6 +6,7 @@ Blocks are told apart by `type` with if and then, so that a fault in one says wh
 from typing import Final
 
 from bounded_contexts.documents.domain.rendering.assets import ASSETS
+from bounded_contexts.documents.domain.rendering.numbering import FORMATS
 from bounded_contexts.documents.domain.rendering.schema_graphics import BARCODE, CHART
 from bounded_contexts.documents.domain.rendering.schema_layout import (
     IMAGE,
@@ -15,6 +16,7 @@ from bounded_contexts.documents.domain.rendering.schema_layout import (
     RUN,
     WITH_ID,
 )
+from bounded_contexts.documents.domain.rendering.schema_marks import BACKGROUND, STAMPS, WATERMARK
 from bounded_contexts.documents.domain.rendering.schema_parts import (
     ALIGN,
     BOOLEAN,
@@ -22,6 +24,7 @@ from bounded_contexts.documents.domain.rendering.schema_parts import (
     EXPRESSION,
     LENGTH,
     NAME,
+    PROPERTIES,
     STRING,
     TEXTS,
     Schema,
@@ -63,6 +66,7 @@ _STYLE: Final = {
     "numberFormat": _ref("numberFormat"),
     "locked": BOOLEAN,
 }
+_COUNTING: Final = {"ordered": BOOLEAN, "start": _integer(0, 1_000_000), "format": {"enum": list(FORMATS)}}
 _BLOCKS: Final[dict[str, Schema]] = {
     "heading": _object({"level": _integer(1, 6), "text": _ref("text"), "style": _ref("style")}, "level", "text"),
     "paragraph": _object({"text": _ref("text"), "style": _ref("style")}, "text"),
@@ -70,8 +74,8 @@ _BLOCKS: Final[dict[str, Schema]] = {
     "code": _object({"text": STRING, "style": _ref("style")}, "text"),
     "list": _object(
         {
-            "ordered": BOOLEAN,
-            "start": _integer(0, 1_000_000),
+            **_COUNTING,
+            "continue": BOOLEAN,
             "style": _ref("style"),
             "items": _list(_ref("item"), 100_000),
         },
@@ -168,8 +172,7 @@ _DEFS: Final[Schema] = {
         {
             "text": _ref("text"),
             "items": _list(_ref("item"), 100_000),
-            "ordered": BOOLEAN,
-            "start": _integer(0, 1_000_000),
+            **_COUNTING,
         },
         "text",
         type=["string", "object"],
@@ -204,6 +207,7 @@ DOCUMENT: Final[Schema] = {
                     "author": STRING,
                     "subject": STRING,
                     "keywords": _list(STRING, 100),
+                    "properties": PROPERTIES,
                     "language": {"type": "string", "pattern": "^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$"},
                     "created": {
                         "type": "string",
@@ -225,16 +229,9 @@ DOCUMENT: Final[Schema] = {
             "page": _ref("page"),
             "header": _ref("furniture"),
             "footer": _ref("furniture"),
-            "watermark": _object(
-                {
-                    "text": {"type": "string", "minLength": 1, "maxLength": 200},
-                    "when": _ref("expression"),
-                    "color": COLOR,
-                    "opacity": {"type": "number", "minimum": 0, "maximum": 1},
-                    "angle": {"type": "number", "minimum": -90, "maximum": 90},
-                },
-                "text",
-            ),
+            "background": BACKGROUND,
+            "watermark": WATERMARK,
+            "stamps": STAMPS,
             "data": {"type": "object", "description": "what paths lead into"},
             "partials": PARTIALS,
             "body": _ref("body"),

@@ -23,7 +23,7 @@ _CELLS: Final = a_list(ref("cell"), COLUMNS)
 TABLE: Final = an_object(
     {
         "columns": a_list(ref("column"), COLUMNS, 1),
-        "rows": ref("rows"),
+        "rows": ref("tableRows"),
         "headerRows": a_list(_CELLS, 20),
         "header": BOOLEAN,
         "repeatHeader": BOOLEAN,
@@ -41,15 +41,24 @@ TABLE: Final = an_object(
     "columns",
     "rows",
 )
+_ROWS: Final[dict[str, Any]] = {
+    "type": ["object", "array"],
+    "maxItems": 100_000,
+    "items": _CELLS,
+    "properties": {"each": STRING, "as": NAME},
+    "required": ["each", "as"],
+    "patternProperties": {"^x-": True},
+    "additionalProperties": False,
+}
 TABLE_DEFS: Final[dict[str, Any]] = {
-    "rows": {
-        "type": ["object", "array"],
-        "maxItems": 100_000,
-        "items": _CELLS,
-        "properties": {"each": STRING, "as": NAME},
-        "required": ["each", "as"],
-        "patternProperties": {"^x-": True},
-        "additionalProperties": False,
+    "rows": _ROWS,
+    "tableRows": {
+        **_ROWS,
+        "description": "lists of cells, a list of the data, or rows that follow the document",
+        "properties": {**_ROWS["properties"], "$stream": NAME},
+        "required": ["as"],
+        "if": {"required": ["$stream"]},
+        "else": {"required": ["each"]},
     },
     "cell": {
         "type": EXPRESSION["type"],

@@ -8,8 +8,17 @@ from typing import Any, Literal
 from bounded_contexts.documents.domain.errors import TooLarge
 from bounded_contexts.documents.domain.rendering.blocks import Block, Cell, Column, Paragraph, Row, Run, Style, Table
 from bounded_contexts.documents.domain.rendering.column_formulas import ColumnFormulas
-from bounded_contexts.documents.domain.rendering.expressions import Compiled, each_of, expression, named, path_of, truth
+from bounded_contexts.documents.domain.rendering.expressions import (
+    Compiled,
+    each_in,
+    each_of,
+    expression,
+    named,
+    path_of,
+    truth,
+)
 from bounded_contexts.documents.domain.rendering.formulas import Formula, formula
+from bounded_contexts.documents.domain.rendering.functions import Context
 from bounded_contexts.documents.domain.rendering.groups import Groups, Level
 from bounded_contexts.documents.domain.rendering.sheeting import column_on_sheet, on_sheet
 from bounded_contexts.documents.domain.rendering.spans import Grid, is_cell, size_of
@@ -140,7 +149,7 @@ class Tables:
     ) -> Iterator[Row]:
         context, given = self._texts.context, block["rows"]
         groups = Groups(block.get("groupBy", ()), [plan.total.function for plan in plans])
-        for _ in each_of(context, path_of(given["each"]), given["each"], given["as"]):
+        for _ in _each(context, given):
             if groups.levels:
                 first = groups.ended(context)
                 yield from self._closed(groups, first, plans)
@@ -294,6 +303,13 @@ class Tables:
 
     def _shown(self, value: Value, style: Style) -> Cell:
         return Cell((Run(self._texts.of_value(value, style), style),), style, value)
+
+
+def _each(context: Context, given: dict[str, str]) -> Iterator[Value]:
+    """Yield the rows that follow the document, or those of its data, each while it has its name."""
+    if "$stream" in given:
+        return each_in(context, context.streams[given["$stream"]], given["as"])
+    return each_of(context, path_of(given["each"]), given["each"], given["as"])
 
 
 def _fixed(style: Style) -> _Plan:
