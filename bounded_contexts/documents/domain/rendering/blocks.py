@@ -63,7 +63,8 @@ class Style:
     locked: bool = True  # on a sheet that is protected
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, but nobody changes one: a long table has hundreds of thousands, and frozen ones take six times as long to make.
+@dataclass(slots=True, unsafe_hash=True)
 class Run:
     """A piece of text of one style; `field` stands for what only the target knows, `text` is empty then. A link that begins
     with # leads to the anchor of that name; `page_of` is the anchor whose page the text says."""
@@ -133,7 +134,7 @@ class Width:
     amount: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # as runs are
 class Cell:
     """One cell: the text as people read it, and the value behind it where there is one."""
 
