@@ -6,7 +6,7 @@ Texts are written as texts, whatever they begin with: no formula comes from data
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from io import BytesIO
 from itertools import chain, islice
 from typing import Any, Final
@@ -114,6 +114,10 @@ class _Workbook:
         }
         self._book.set_properties({**said, "created": created})
         self._book.set_custom_property("Language", meta.language)
+        for name, value in meta.properties:
+            if isinstance(value, datetime) and value.tzinfo:
+                value = value.astimezone(UTC).replace(tzinfo=None)
+            self._book.set_custom_property(name, value)
         for block in self._resolved.body():
             if isinstance(block, Section):
                 self._section = block
