@@ -454,7 +454,7 @@ def test_output_is_limited() -> None:
 
 
 @pytest.mark.parametrize("marks", [{}, {"decimal_mark": ","}])
-def test_a_cell_of_another_kind_is_refused_with_its_place(marks: dict[str, str]) -> None:
+def test_a_cell_of_another_kind_is_refused_with_its_place(marks: dict[str, Any]) -> None:
     rows = b"a,b/c\n" + b"x,1\n" * 20_000 + b"x,one\n"
     error = refused(rows, "csv", types=(("b/c", "integer"),), **marks)
 

@@ -11,7 +11,8 @@ from typing import BinaryIO, Final
 from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format, encoded, utf8
 from bounded_contexts.documents.adapters.formats.dialects import guessed, sampled
 from bounded_contexts.documents.adapters.formats.rows import check_names, keyed, levelled, nested, tokens_of
-from bounded_contexts.documents.adapters.formats.tables import Cells, Declined, Table, flat_rows
+from bounded_contexts.documents.adapters.formats.spreading import Declined
+from bounded_contexts.documents.adapters.formats.tables import Cells, Table, flat_rows
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, Unwritable
 from bounded_contexts.documents.domain.options import Options
 from bounded_contexts.documents.domain.values import Document, Records, Value
