@@ -36,9 +36,9 @@ def convert(
     json, ndjson, xml, csv, tsv, toml, yaml, msgpack, xlsx and properties, each into each. OUT appears when it is complete: after
     an error there is none, and a former one is as it was."""
     from bounded_contexts.documents.adapters import catalogue
+    from bounded_contexts.documents.adapters.converting import GARBAGE
     from bounded_contexts.documents.adapters.converting import convert as pieces
     from bounded_contexts.documents.adapters.formats.conversion import Conversion
-    from bounded_contexts.documents.adapters.worker import GARBAGE
     from bounded_contexts.documents.domain.options import options_of
 
     gc.set_threshold(*GARBAGE)

@@ -1,6 +1,9 @@
 """The command `render`."""
 
+import gc
+import signal
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
@@ -35,6 +38,7 @@ def render(
     ] = None,
     locale: Annotated[str | None, typer.Option(help="How the template's numbers and dates are written.")] = None,
     time_zone: Annotated[str | None, typer.Option(help="Where the template's times are told.")] = None,
+    seconds: Annotated[int, typer.Option(min=1, max=86_400, help="Processor time that it may take.")] = 300,
     asset: Annotated[
         list[str] | None,
         typer.Option(
@@ -47,10 +51,12 @@ def render(
     tell what became other than asked.
 
     OUT appears when it is complete: after an error there is none, and a former one is as it was."""
+    from bounded_contexts.documents.adapters.converting import GARBAGE
     from bounded_contexts.documents.adapters.engines import rendering
     from bounded_contexts.documents.domain.rendering.problems import Invalid
 
-    with told():
+    gc.set_threshold(*GARBAGE)
+    with told(), _within(seconds):
         if check == (target is not None) or (check and template):
             raise StackError("write either OUT or --check; a template has OUT")
         wanted = rendering.target_of(write or target) if target else None
@@ -77,6 +83,23 @@ def render(
             _tell(error.problems, as_json)
             raise typer.Exit(1) from None
         report(made.losses, as_json)
+
+
+@contextmanager
+def _within(seconds: int) -> Iterator[None]:
+    """Raise `TooLarge` after so much processor time, as the service does; code of others is left to return first."""
+    from bounded_contexts.documents.domain.errors import TooLarge
+
+    def end(_: int, __: object) -> None:
+        raise TooLarge("cpu_seconds", seconds)
+
+    before = signal.signal(signal.SIGPROF, end)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def _check(stream: BinaryIO, made: "Rendering", *, is_lines: bool) -> None:
@@ -116,7 +139,9 @@ def _filled(
 
 
 def template_variables(
-    source: Annotated[str, typer.Argument(metavar="FILE", help="A document without data, DOCX or XLSX.")],
+    source: Annotated[
+        str, typer.Argument(metavar="FILE", help="A document, DOCX or XLSX; of a document data is not looked at.")
+    ],
     as_json: Json = False,
 ) -> None:
     """List what a template needs of its data (docs/templates.md). A file that is no template is refused."""
@@ -128,7 +153,7 @@ def template_variables(
         with opened(source) as (stream, _):
             data = stream.read(RenderLimits().input_bytes + 1)
         try:
-            _, found = inspected(data, RenderLimits())
+            _, found = inspected(data, RenderLimits(), may_have_data=True)
         except Invalid as error:
             _tell(error.problems, as_json)
             raise typer.Exit(1) from None

@@ -100,6 +100,21 @@ def test_without_a_command_the_commands_are_listed() -> None:
     assert all((path[0] in result.output) != command.hidden for path, command in ALL.items() if len(path) == 1)
 
 
+def test_a_conversion_waits_for_no_parser_of_other_formats(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("a\n1\n")
+    asked = """import contextlib, sys
+from headwater.cli import main
+with contextlib.suppress(SystemExit):
+    main()
+print(sorted(set(sys.modules) & {"lxml", "ryml", "backports", "http", "asyncio", "httpx"}))"""
+    words = ("convert", str(tmp_path / "in.csv"), str(tmp_path / "out.xlsx"))
+
+    done = subprocess.run((sys.executable, "-c", asked, *words), capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"
+    assert (tmp_path / "out.xlsx").exists()
+
+
 def test_every_command_of_a_module_is_on_the_command_line() -> None:
     stack = typer.main.get_group(importlib.import_module("headwater.stack_cli").stack)
 

@@ -5,9 +5,11 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import openpyxl
 import pytest
 from openpyxl.styles import Font
+from openpyxl.utils.escape import unescape
 from openpyxl.worksheet.formula import ArrayFormula
 from openpyxl.worksheet.hyperlink import Hyperlink
 
@@ -270,3 +272,30 @@ def test_shared_formula_is_moved(formula: str, text: str) -> None:
 )
 def test_number_is_shown_by_its_format(number: str, code: str, text: str | None) -> None:
     assert shown(Decimal(number), code) == text
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["plain", "~", "a ~ b", "_", "x0041_"],
+        ["plain", " before", "behind ", "\n", "in\nside", "\u00a0", ""],
+        ["plain", "<a>&amp;", "_x0041_", "\x01", "\ufffe", "é中🎉"],
+    ],
+)
+def test_texts_are_read_back_as_they_are_by_others_too(texts: list[str]) -> None:
+    source = msgspec.json.encode([{"number": number, "text": text} for number, text in enumerate(texts)])
+
+    workbook, _ = converted(source, "json", "xlsx")
+
+    sheet: Any = openpyxl.load_workbook(io.BytesIO(workbook)).active
+    found = [row[1].value or "" for row in sheet.iter_rows(min_row=2)]
+    assert [unescape(each) for each in found] == texts
+    assert [each["text"] for each in value_of(workbook)] == texts
+
+
+def test_cells_of_rows_with_gaps_stand_where_they_belong() -> None:
+    workbook, _ = converted(b"a,b,c\n1,,3\n,,\n,5,6\n", "csv", "xlsx", null_text="")
+
+    sheet: Any = openpyxl.load_workbook(io.BytesIO(workbook)).active
+    cells = {cell.coordinate: cell.value for row in sheet.iter_rows() for cell in row if cell.value is not None}
+    assert cells == {"A1": "a", "B1": "b", "C1": "c", "A2": "1", "C2": "3", "B4": "5", "C4": "6"}

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -66,6 +67,18 @@ def test_says_in_one_line_what_is_wrong(words: list[str], tmp_path: Path, monkey
     ran = RUNNER.invoke(app, ["render", *words], input=GOOD)
 
     assert (ran.exit_code, len(ran.stderr.splitlines())) == (1, 1), ran.stderr
+
+
+def test_ends_after_so_much_processor_time_and_leaves_nothing(tmp_path: Path) -> None:
+    loops: dict[str, Any] = {"type": "repeat", "each": "l", "as": "a", "body": []}
+    for name in "bcd":
+        loops = {**loops, "as": name, "body": [loops]}
+    (tmp_path / "in.json").write_bytes(source(loops, data={"l": list(range(300))}))
+
+    ran = RUNNER.invoke(app, ["render", "--seconds", "1", str(tmp_path / "in.json"), str(tmp_path / "out.pdf")])
+
+    assert (ran.exit_code, ran.stderr) == (1, "headwater: limit_exceeded: more than 1 cpu seconds\n")
+    assert [each.name for each in tmp_path.iterdir()] == ["in.json"]
 
 
 def test_prints_the_schema() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import openpyxl
 import pytest
 from lxml import etree
+from PIL import ImageOps
 
 from bounded_contexts.documents.adapters.engines.rendering import check
 from bounded_contexts.documents.domain.errors import TooLarge
@@ -243,3 +244,22 @@ def test_a_chart_of_nothing_or_of_what_is_no_number_is_a_file(kind: str, target:
 def test_points_of_a_chart_are_limited() -> None:
     with pytest.raises(TooLarge, match="chart points"):
         rendered(source(chart("line"), data={"months": [{"m": 1, "a": 1}] * 10_001}), "pdf")
+
+
+@pytest.mark.parametrize("output", [{}, {"output": {"pdf": {"tagged": True}}}], ids=["quick", "tagged"])
+def test_a_label_behind_the_longest_bar_is_on_the_page_whole(output: dict[str, Any]) -> None:
+    number_format = {"type": "number", "digits": 6}
+    block = chart("bar", labels=True, yAxis={"max": 100, "numberFormat": number_format}, width="60mm")
+    data = source(block, data={"months": [{"m": "May", "a": 100}]}, meta={"language": "en"}, **output)
+    found = ImageOps.invert(page(data).convert("L")).getbbox()
+
+    assert "100.000000" in pdf_text(data)
+    assert found
+    assert found[2] / 300 * 25.4 <= 20 + 60  # millimetres: the margin and the chart
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_value_that_is_null_is_a_gap_and_told(target: Target) -> None:
+    made = rendered(of_kind("line"), target)[1]
+
+    assert made.losses.counts["not_a_number"] == 1

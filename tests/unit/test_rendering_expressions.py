@@ -16,6 +16,7 @@ from bounded_contexts.documents.domain.rendering.expressions import expression, 
 from bounded_contexts.documents.domain.rendering.functions import Context, text_of
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.problems import BadExpression
+from tests.unit import rendered
 
 DATA: dict[str, Any] = {
     "a": {"b": [{"c": 1}, {"c": Decimal("2.50")}], "odd key": "x", "length": "own"},
@@ -275,6 +276,14 @@ def test_what_turns_characters_round_is_told_wherever_it_comes_from(character: s
         warned: list[str] = []
         value_of(source, warned=warned)
         assert warned == ["bidi_control"]
+
+
+def test_blocks_of_which_nothing_comes_take_steps_too() -> None:
+    partials = {f"p{n}": [{"type": "include", "partial": f"p{n + 1}"}] * 10 for n in range(12)}
+    data = rendered.source({"type": "include", "partial": "p0"}, partials={**partials, "p12": []})
+
+    with pytest.raises(TooLarge, match="steps"):
+        rendered.rendered(data, "pdf", RenderLimits(steps=100_000))
 
 
 MANY = list(range(1_000))

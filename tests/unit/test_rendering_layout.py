@@ -309,6 +309,13 @@ def test_sections_have_their_own_headers_columns_and_page_numbers_in_docx() -> N
     assert "evenAndOddHeaders" in parts(SECTIONS)["word/settings.xml"]
 
 
+def test_even_headers_of_a_later_section_take_none_from_those_before_in_docx() -> None:
+    later = {"type": "section", "header": {"even": [paragraph("Even")]}, "body": [paragraph("b")]}
+    sections = word(source(paragraph("a"), later, header={"default": [paragraph("Book")]})).sections
+
+    assert [section.even_page_header.paragraphs[0].text for section in sections][:2] == ["Book", "Even"]
+
+
 def test_sections_are_sheets_with_their_own_headers_in_xlsx() -> None:
     sheets = book(SECTIONS).worksheets
 

@@ -121,6 +121,19 @@ def test_the_command_fills_a_template_in(tmp_path: Path) -> None:
     assert RUNNER.invoke(app, ["template-variables", str(tmp_path / "d.json")]).exit_code == 1
 
 
+@pytest.mark.parametrize("has_template", [True, False])
+def test_the_variables_of_a_document_are_listed_with_its_data_there(tmp_path: Path, has_template: bool) -> None:
+    document = {"version": "1.0", "body": [{"type": "paragraph", "text": "{{name}}"}]}
+    data = {"data": {"name": "x"}}
+    (tmp_path / "d.json").write_text(
+        json.dumps({"template": document, **data} if has_template else {**document, **data})
+    )
+
+    listed = RUNNER.invoke(app, ["template-variables", "--json", str(tmp_path / "d.json")])
+
+    assert json.loads(listed.stdout) == [{"path": "name", "type": "text", "loops": [], "required": True}]
+
+
 def test_a_docx_template_makes_a_docx_only() -> None:
     from bounded_contexts.documents.adapters.engines.rendering import Rendering
     from bounded_contexts.documents.adapters.templates.filling import fill

@@ -5,16 +5,14 @@ from collections.abc import Callable
 from typing import Final
 
 from bounded_contexts.documents.adapters.formats import (
-    avro,
     delimited,
     json,
     msgpack,
     properties,
+    read_later,
     shown_tables,
     toml,
     xlsx_read,
-    xml,
-    yaml,
 )
 from bounded_contexts.documents.adapters.formats.conversion import MARKS, Format
 from bounded_contexts.documents.domain.errors import Unreadable
@@ -24,15 +22,15 @@ FORMATS: Final[dict[str, Format]] = {
     for each in (
         json.JSON,
         json.NDJSON,
-        xml.XML,
+        read_later.XML,
         delimited.CSV,
         delimited.TSV,
         toml.TOML,
-        yaml.YAML,
+        read_later.YAML,
         msgpack.MSGPACK,
         xlsx_read.XLSX,
         properties.PROPERTIES,
-        avro.AVRO,
+        read_later.AVRO,
         shown_tables.MARKDOWN,
         shown_tables.HTML,
     )
@@ -78,9 +76,7 @@ def of_content(head: bytes) -> Format:
     """Return the format that a document with these first bytes has, as far as one can tell. Raise `Unreadable` if not."""
     if head.startswith(b"PK\x03\x04"):
         return FORMATS["xlsx"]
-    if head.startswith(avro.MAGIC):
-        return FORMATS["avro"]
-    if head.startswith(b"Obj\x01"):
+    if head.startswith(read_later.MAGIC):
         return FORMATS["avro"]
     if head[:1] and (0x80 <= head[0] <= 0x9F or 0xDC <= head[0] <= 0xDF):  # a map or list; no text begins so
         return FORMATS["msgpack"]

@@ -14,6 +14,7 @@ from bounded_contexts.documents.domain.values import Document, JsonBatch, Record
 
 UNTAGGED = HELD - {"tagged"}
 TYPED = frozenset({"null", "boolean", "integer", "big integer", "decimal", "datetime", "date", "time"})  # by inference
+GARBAGE = (100_000, 50, 1000)  # objects before the collector looks for circles: records come and go, and are in none
 TEXTS = frozenset({"string"})  # what formats hold that do their own fitting: cells, elements, lines
 
 

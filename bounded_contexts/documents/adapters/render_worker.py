@@ -1,6 +1,7 @@
 """What a worker does that renders: read the instructions, write a file, a page of it, or what is wrong. It runs in a process of
 its own, which may die of it (docs/adr/0048)."""
 
+import gc
 import io
 from collections.abc import Generator, Mapping
 from importlib.metadata import version
@@ -10,6 +11,7 @@ import pypdfium2
 
 from bounded_contexts.documents.adapters import lines_instructions
 from bounded_contexts.documents.adapters.asset_instructions import unpacked as with_assets
+from bounded_contexts.documents.adapters.converting import GARBAGE
 from bounded_contexts.documents.adapters.engines import rendering
 from bounded_contexts.documents.adapters.engines.examining import examined
 from bounded_contexts.documents.adapters.engines.rendering import Rendering
@@ -57,6 +59,7 @@ def prepare() -> None:
 
 def work(task: bytes, source: Source) -> Generator[bytes, None, bytes]:
     """Do the task. Return an outcome as render_messages.py has it; a refusal is one, too."""
+    gc.set_threshold(*GARBAGE)
     asked = task_of(task)
     try:
         is_lines, given = lines_instructions.begun(source)

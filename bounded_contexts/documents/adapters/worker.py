@@ -5,7 +5,8 @@ from collections.abc import Generator
 from typing import BinaryIO, cast
 
 from bounded_contexts.documents.adapters import catalogue
-from bounded_contexts.documents.adapters.converting import convert
+from bounded_contexts.documents.adapters.converting import GARBAGE, convert
+from bounded_contexts.documents.adapters.formats import read_later
 from bounded_contexts.documents.adapters.formats.conversion import Conversion
 from bounded_contexts.documents.adapters.unpacking import Counted, Source, Unpacked, packed
 from bounded_contexts.documents.adapters.worker_messages import Done, Job, encode, failed, job_of
@@ -15,7 +16,11 @@ from bounded_contexts.documents.domain.options import options_of
 from shared_kernel.errors import Refused
 
 HEAD = 4096  # bytes that tell a format
-GARBAGE = (100_000, 50, 1000)  # objects before the collector looks for circles: records come and go, and are in none
+
+
+def prepare() -> None:
+    """Read the code of all formats, before workers are forked. May be repeated."""
+    read_later.prepare()
 
 
 class _Peeked:

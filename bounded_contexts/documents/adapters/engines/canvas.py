@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,10 +11,9 @@ from typing import Any, Final
 
 from reportlab import rl_config
 from reportlab.lib.utils import ImageReader
-from reportlab.pdfbase.pdfdoc import PDFString
 from reportlab.pdfgen.canvas import Canvas
 
-from bounded_contexts.documents.adapters.engines import pdf_vectors
+from bounded_contexts.documents.adapters.engines import pdf_metadata, pdf_vectors
 from bounded_contexts.documents.adapters.engines.fonts import Face
 from bounded_contexts.documents.adapters.engines.lines import Line, Piece
 from bounded_contexts.documents.adapters.engines.pdf_file import PdfFile
@@ -23,6 +23,8 @@ from bounded_contexts.documents.domain.rendering.blocks import Align, Anchor, Im
 rl_config.useA85 = 0  # packed streams as they are: a fifth less, and quicker
 UNDERLINE: Final = 0.12  # of the size, below the base line
 STRIKE: Final = 0.3
+_ESCAPED: Final = re.compile(r"[\\()]")
+_ESCAPES: Final = str.maketrans({each: f"\\{each}" for each in "\\()"})
 RISE: Final = {"sub": -0.2, "super": 0.5}  # of the size that they are drawn in
 
 
@@ -34,16 +36,7 @@ class Sheets:
         canvas: Any = Canvas(io.BytesIO(), invariant=1, pageCompression=1)
         self._file = canvas._doc = PdfFile()
         self._canvas = canvas
-        self._canvas.setTitle(meta.title)
-        self._canvas.setAuthor(meta.author)
-        self._canvas.setSubject(meta.subject)
-        self._canvas.setKeywords(", ".join(meta.keywords))
-        self._canvas.setCreator("Headwater")
-        self._canvas.setProducer("Headwater")
-        digits = "".join([each for each in meta.created or "" if each.isdigit()])[:14]
-        if len(digits) == 14:
-            self._canvas.setDateFormatter(lambda *_: f"D:{digits}Z")
-        self._canvas._doc.Catalog.Lang = PDFString(meta.language)
+        self._meta = meta
         self._images: set[str] = set()
         self._fonts: dict[Face, str] = {}
         self._outline_level = -1
@@ -70,6 +63,7 @@ class Sheets:
 
     def done(self) -> Iterator[bytes]:
         """Yield the file."""
+        pdf_metadata.describe(self._file, self._meta)
         self._canvas.save()
         yield from self._file.pieces()
 
@@ -129,7 +123,7 @@ class Sheets:
         elif align == "justify" and not line.ends and room > 0:
             blanks = sum([piece.text.count(" ") for piece in line.pieces])
             stretch = room / blanks if blanks else 0.0
-        for piece in line.pieces if stretch else _together(line.pieces):
+        for piece in line.pieces if stretch or len(line.pieces) == 1 else _together(line.pieces):
             across = piece.width
             if stretch:
                 across += stretch * piece.text.count(" ")  # a piece is a word or the white space between two
@@ -146,8 +140,9 @@ class Sheets:
             y += RISE[style.script] * style.size
         if piece.text.strip():
             shown = self._shown(piece.text, piece.face, style.size)
-            self._code(f"BT {rgb(style.color)} rg {x:.2f} {y:.2f} Td {shown} ET")
-        self._under(piece, x, y, across)
+            self._canvas._code.append(f"BT {rgb(style.color)} rg {x:.2f} {y:.2f} Td {shown} ET")
+        if style.underline or style.strike:
+            self._under(piece, x, y, across)
 
     def _link(self, link: str, area: tuple[float, float, float, float]) -> None:
         if link.startswith("#"):
@@ -158,8 +153,8 @@ class Sheets:
     def _shown(self, text: str, face: Face, size: float) -> str:
         doc, font = self._canvas._doc, face.font
         if text.isascii():  # the first part of every font has these at their own places
-            escaped = text.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)")
-            return f"{self._first_part(face)} {size:g} Tf ({escaped}) Tj"
+            escaped = text.translate(_ESCAPES) if _ESCAPED.search(text) else text
+            return f"{self._fonts.get(face) or self._first_part(face)} {size:g} Tf ({escaped}) Tj"
         return " ".join(
             [
                 f"{font.getSubsetInternalName(subset, doc)} {size:g} Tf ({self._canvas._escape(part)}) Tj"
@@ -168,9 +163,8 @@ class Sheets:
         )
 
     def _first_part(self, face: Face) -> str:
-        if (name := self._fonts.get(face)) is None:
-            face.font.splitString("a", self._canvas._doc)
-            name = self._fonts[face] = face.font.getSubsetInternalName(0, self._canvas._doc)
+        face.font.splitString("a", self._canvas._doc)
+        name = self._fonts[face] = face.font.getSubsetInternalName(0, self._canvas._doc)
         return name
 
     def _under(self, piece: Piece, x: float, y: float, across: float) -> None:

@@ -138,6 +138,7 @@ class _Frame:
         self.box.bottom += TEXT * 1.7
         names = [self._cut(name, self.box.width * 0.3) for name in chart.categories]
         self.box.left += max([self.measure(name, TEXT) for name in names], default=0.0) + 4
+        self.box.right -= self._behind_bars()
         plot = Plot(chart, self.box, is_lying=True)
         self._marks_below(scale, plot.at)
         stride = max(1, -int(-(TEXT * 1.2) // plot.band))
@@ -146,6 +147,21 @@ class _Frame:
         self.shapes += chart_plots.lying(plot)
         zero = plot.at(0.0)
         self._line(zero, self.box.bottom, zero, self.box.top, AXIS)
+
+    def _behind_bars(self) -> float:
+        """Return the room that labels take behind the longest bars, up to half of what is left."""
+        chart, scale = self.chart, self.chart.scale
+        if not chart.labels or chart.stacked:
+            return 0.0
+        most = 0.0
+        for series in chart.series:
+            for value, label in zip(series.values, series.labels, strict=True):
+                if value is not None and value >= 0:
+                    part = chart_plots.part_of(value, scale)
+                    # behind a bar that is a part of what is left there is the rest of that, and this room
+                    behind = self.measure(label, TEXT) + 2 - self.box.width * (1 - part)
+                    most = max(most, behind / part if part else 0.0)
+        return min(most, self.box.width / 2)
 
     def _widest(self, scale: Scale) -> float:
         return max([self.measure(text, TEXT) for _, text in scale.marks], default=0.0)

@@ -56,17 +56,18 @@ class Plot:
 
     def at(self, value: float) -> float:
         """Return where a value is, none beyond the scale."""
-        part = _part(value, self.chart.scale)
+        part = part_of(value, self.chart.scale)
         if self.is_lying:
             return self.box.left + part * self.box.width
         return self.box.bottom + part * self.box.height
 
     def along(self, value: float) -> float:
         """Return where a value of a scatter's other scale is."""
-        return self.box.left + _part(value, self.chart.across or self.chart.scale) * self.box.width
+        return self.box.left + part_of(value, self.chart.across or self.chart.scale) * self.box.width
 
 
-def _part(value: float, scale: Scale) -> float:
+def part_of(value: float, scale: Scale) -> float:
+    """Return where on a scale a value is, from 0 to 1."""
     return min(max((value - scale.least) / (scale.most - scale.least), 0.0), 1.0)
 
 

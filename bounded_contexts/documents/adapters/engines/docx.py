@@ -12,6 +12,7 @@ from bounded_contexts.documents.adapters.engines import (
     docx_layout,
     docx_notes,
     docx_parts,
+    docx_properties,
     docx_tables,
 )
 from bounded_contexts.documents.adapters.engines.docx_marks import Shapes
@@ -42,6 +43,7 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Table,
 )
 from bounded_contexts.documents.domain.rendering.charts import Chart
+from bounded_contexts.documents.domain.rendering.numbering import NumberFormat
 
 TWENTIETHS: Final = 20  # of a point: lengths on paper
 EMU: Final = 12_700  # English metric units of a point: lengths of drawings
@@ -80,7 +82,7 @@ class _Document:
     def __init__(self, resolved: Resolved, media: dict[str, bytes]) -> None:
         self._resolved, self._media = resolved, media
         self._relations = Relations(media)
-        self._lists: dict[int, tuple[bool, int, int]] = {}
+        self._lists: dict[int, tuple[NumberFormat | None, int, int]] = {}
         self._section = Section(resolved.page, resolved.header, resolved.footer)
         self._shapes = Shapes(resolved.marks)
         self._sections = Sections(self._relations, resolved.watermark, self._shapes, self._block)
@@ -115,8 +117,7 @@ class _Document:
             "word/styles.xml": docx_parts.styles(self._resolved.meta.language),
             "word/numbering.xml": docx_parts.numbering(self._lists),
             "word/settings.xml": docx_parts.settings(even=self._sections.has_even),
-            "docProps/core.xml": docx_parts.core(self._resolved.meta),
-            "_rels/.rels": docx_parts.package_relations(),
+            **docx_properties.parts(self._resolved.meta),
             "word/_rels/document.xml.rels": relations.xml,
         }
         written = {name: (xml, own) for name, (_, xml, own) in self._sections.parts.items()}
@@ -128,8 +129,11 @@ class _Document:
             found[f"word/{name}.xml"] = xml
             if own.rows:
                 found[f"word/_rels/{name}.xml.rels"] = own.xml
-        found["[Content_Types].xml"] = docx_parts.content_types(kinds, docx_charts.content_types(list(self._media)))
+        found["[Content_Types].xml"] = docx_parts.content_types(kinds, self._content_types())
         return found
+
+    def _content_types(self) -> str:
+        return docx_charts.content_types(list(self._media)) + docx_properties.content_types(self._resolved.meta)
 
     @property
     def _room(self) -> float:
@@ -146,7 +150,7 @@ class _Document:
                 yield self._text(block.runs, block.style, relations, _ROLES[block.role])
             case ListItem():
                 level = min(block.level, docx_parts.LEVELS - 1)
-                self._lists[block.list_number] = block.ordered, level, block.first
+                self._lists[block.list_number] = block.form if block.ordered else None, level, block.first
                 number = f'<w:numPr><w:ilvl w:val="{level}"/><w:numId w:val="{block.list_number}"/></w:numPr>'
                 yield self._text(block.runs, block.style, relations, "ListParagraph", number)
             case Anchor():

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import quoteattr
 
-from bounded_contexts.documents.adapters.engines.fonts import FAMILIES
-from bounded_contexts.documents.domain.rendering.blocks import Image, Meta
+from bounded_contexts.documents.adapters.engines.fonts import family_name
+from bounded_contexts.documents.domain.rendering.blocks import Image
+from bounded_contexts.documents.domain.rendering.fonts import Font
+from bounded_contexts.documents.domain.rendering.numbering import FORMATS, NumberFormat
 
 HEAD: Final = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 WORD: Final = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
@@ -23,7 +25,6 @@ _SVG_URI: Final = "{96DAC541-7B7A-43D3-8B79-37D633B846F1}"
 _TYPE: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml"
 _SIZES: Final = (40, 32, 26, 23, 21, 20)  # half points of headings
 LEVELS: Final = 9
-BULLET, DECIMAL = 1, 2  # abstract numberings
 
 
 @dataclass(slots=True)
@@ -80,34 +81,7 @@ def content_types(parts: Mapping[str, str], more: str) -> str:
         '<Default Extension="xml" ContentType="application/xml"/>'
         '<Default Extension="png" ContentType="image/png"/><Default Extension="jpeg" ContentType="image/jpeg"/>'
         '<Default Extension="svg" ContentType="image/svg+xml"/>'
-        f"{more}{''.join(rows)}"
-        '<Override PartName="/docProps/core.xml" ContentType="application/vnd.openxmlformats-package.core-properties+xml"/>'
-        "</Types>"
-    )
-
-
-def package_relations() -> str:
-    """Return what the package itself refers to."""
-    return (
-        f'{HEAD}<Relationships xmlns="{PACKAGE}/relationships">'
-        f'<Relationship Id="rId1" Type="{OFFICE}/officeDocument" Target="word/document.xml"/>'
-        f'<Relationship Id="rId2" Type="{PACKAGE}/relationships/metadata/core-properties" Target="docProps/core.xml"/>'
-        "</Relationships>"
-    )
-
-
-def core(meta: Meta) -> str:
-    """Return what the file says of itself."""
-    created = (
-        f'<dcterms:created xsi:type="dcterms:W3CDTF">{escape(meta.created)}</dcterms:created>' if meta.created else ""
-    )
-    return (
-        f'{HEAD}<cp:coreProperties xmlns:cp="{PACKAGE}/metadata/core-properties" '
-        'xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:dcterms="http://purl.org/dc/terms/" '
-        'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">'
-        f"<dc:title>{escape(meta.title)}</dc:title><dc:subject>{escape(meta.subject)}</dc:subject>"
-        f"<dc:creator>{escape(meta.author)}</dc:creator><cp:keywords>{escape(', '.join(meta.keywords))}</cp:keywords>"
-        f"<dc:language>{escape(meta.language)}</dc:language>{created}</cp:coreProperties>"
+        f"{more}{''.join(rows)}</Types>"
     )
 
 
@@ -139,36 +113,39 @@ def styles(language: str) -> str:
     )
     return (
         f'{HEAD}<w:styles xmlns:w="{WORD}"><w:docDefaults><w:rPrDefault><w:rPr>{fonts}<w:sz w:val="20"/>'
-        f"<w:lang w:val={quoteattr(language)}/></w:rPr></w:rPrDefault><w:pPrDefault/></w:docDefaults>"
+        f"<w:lang w:val={quoteattr(language)}/></w:rPr></w:rPrDefault>"
+        "<w:pPrDefault><w:pPr><w:widowControl/></w:pPr></w:pPrDefault></w:docDefaults>"
         '<w:style w:type="paragraph" w:default="1" w:styleId="Normal"><w:name w:val="Normal"/><w:qFormat/></w:style>'
         '<w:style w:type="table" w:default="1" w:styleId="TableNormal"><w:name w:val="Normal Table"/></w:style>'
         f"{headings}{others}</w:styles>"
     )
 
 
-def fonts_of(font: str) -> str:
+def fonts_of(font: Font) -> str:
     """Return the run property that names a font."""
-    name = FAMILIES[font]
+    name = family_name(font)
     return f'<w:rFonts w:ascii="{name}" w:hAnsi="{name}" w:cs="{name}" w:eastAsia="{name}"/>'
 
 
-def numbering(lists: Mapping[int, tuple[bool, int, int]]) -> str:
-    """Return the numberings; `lists` are whether ordered, level and first number, by the number of the list."""
-    bullets = "".join([_level(level, "bullet", "•–◦"[level % 3]) for level in range(LEVELS)])
-    decimals = "".join([_level(level, "decimal", f"%{level + 1}.") for level in range(LEVELS)])
+def numbering(lists: Mapping[int, tuple[NumberFormat | None, int, int]]) -> str:
+    """Return the numberings; `lists` are the format, None for bullets, level and first number, by the number of the list."""
+    kinds: tuple[NumberFormat | None, ...] = (None, *FORMATS)
+    abstract = "".join([_abstract(number, form) for number, form in enumerate(kinds, 1)])
     rows = "".join(
         [
-            f'<w:num w:numId="{number}"><w:abstractNumId w:val="{DECIMAL if ordered else BULLET}"/>'
+            f'<w:num w:numId="{number}"><w:abstractNumId w:val="{kinds.index(form) + 1}"/>'
             f'<w:lvlOverride w:ilvl="{level}"><w:startOverride w:val="{first}"/></w:lvlOverride></w:num>'
-            for number, (ordered, level, first) in lists.items()
+            for number, (form, level, first) in lists.items()
         ]
     )
-    return (
-        f'{HEAD}<w:numbering xmlns:w="{WORD}"><w:abstractNum w:abstractNumId="{BULLET}">'
-        f'<w:multiLevelType w:val="hybridMultilevel"/>{bullets}</w:abstractNum>'
-        f'<w:abstractNum w:abstractNumId="{DECIMAL}"><w:multiLevelType w:val="hybridMultilevel"/>{decimals}</w:abstractNum>'
-        f"{rows}</w:numbering>"
+    return f'{HEAD}<w:numbering xmlns:w="{WORD}">{abstract}{rows}</w:numbering>'
+
+
+def _abstract(number: int, form: NumberFormat | None) -> str:
+    levels = "".join(
+        [_level(level, form or "bullet", f"%{level + 1}." if form else "•–◦"[level % 3]) for level in range(LEVELS)]
     )
+    return f'<w:abstractNum w:abstractNumId="{number}"><w:multiLevelType w:val="hybridMultilevel"/>{levels}</w:abstractNum>'
 
 
 def _level(level: int, kind: str, text: str) -> str:

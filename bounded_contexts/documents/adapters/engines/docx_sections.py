@@ -64,8 +64,8 @@ class Sections:
         wanted: list[tuple[Which, tuple[Block, ...]]] = [("default", default)]
         if "first" in section.header or "first" in section.footer:
             wanted.append(("first", furniture.get("first", default)))
-        if self.has_even:
-            wanted.append(("even", furniture.get("even", default)))
+        # Always: a later section may have some, and what even pages have is one setting of all sections.
+        wanted.append(("even", furniture.get("even", default)))
         for which, blocks in wanted:
             yield f'<w:{kind}Reference w:type="{which}" r:id="{self._part(kind, blocks, section.page)}"/>'
 

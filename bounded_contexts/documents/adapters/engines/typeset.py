@@ -3,18 +3,17 @@
 Typst is given a template of ours, which no document changes, and a document's blocks as data. It sees its fonts and the files it
 is given: its root is an empty directory, and nothing it imports leads into a network."""
 
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.resources import files
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 import msgspec
 import typst
 
 from bounded_contexts.documents.adapters.engines.typeset_blocks import Setting
-from bounded_contexts.documents.adapters.engines.typeset_fonts import fonts
+from bounded_contexts.documents.adapters.engines.typeset_fonts import fonts, fonts_with
 from bounded_contexts.documents.domain.errors import Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import Resolved
 from bounded_contexts.documents.domain.rendering.functions import moment_of
@@ -22,6 +21,7 @@ from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.problems import Invalid
 from bounded_contexts.documents.domain.rendering.standards import Profile
 from bounded_contexts.documents.domain.rendering.telling import Telling
+from infra.scratch import Scratch
 
 MAIN: Final = "main.typ"
 
@@ -35,17 +35,19 @@ def typeset(resolved: Resolved, telling: Telling, limits: RenderLimits, profile:
         raise Invalid(sorted(set(setting.problems)))
     created = _created(resolved.meta.created)
     taken.data["meta"]["created"] = created
-    with TemporaryDirectory(prefix="headwater-typeset-") as root:
+    with closing(Scratch("typeset")) as scratch:
         for name, data in taken.files.items():
-            Path(root, name).write_bytes(data)
-        return _compiled({MAIN: _template(), "data.json": msgspec.json.encode(taken.data)}, root, profile)
+            (scratch.path / name).write_bytes(data)
+        used = fonts_with(taken.families, scratch.path / "fonts") if taken.families else fonts()
+        texts = {MAIN: _template(), "data.json": msgspec.json.encode(taken.data)}
+        return _compiled(texts, str(scratch.path), profile, used)
 
 
-def _compiled(texts: dict[str, bytes], root: str, profile: Profile) -> bytes:
+def _compiled(texts: dict[str, bytes], root: str, profile: Profile, used: typst.Fonts) -> bytes:
     compiler = typst.Compiler(
         texts,  # type: ignore[type-var]  # its stubs do not know of several files
         root=root,
-        font_paths=fonts(),
+        font_paths=used,
         ignore_system_fonts=True,
         package_path=root,
         package_cache_path=root,

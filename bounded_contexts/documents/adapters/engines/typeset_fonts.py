@@ -3,17 +3,20 @@
 Typst reads files, so what a package has in Python is written into a directory of this process, once."""
 
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 import pymupdf_fonts
 import typst
 import uharfbuzz
 
+from bounded_contexts.documents.adapters.engines.font_files import renamed
 from bounded_contexts.documents.adapters.engines.fonts import FAMILIES, FILES, UNKNOWN
+from bounded_contexts.documents.domain.rendering.fonts import Family
+from infra.scratch import Scratch
 
 SYMBOLS: Final = {"symbol1": "Noto Sans Symbols", "symbol2": "Noto Sans Symbols2", "math": "Noto Sans Math"}
 SCRIPTS: Final = {  # IBM's Arabic letters are whole ones, which readers find again; Noto's have their dots apart, and are more
@@ -25,6 +28,7 @@ SCRIPTS: Final = {  # IBM's Arabic letters are whole ones, which readers find ag
     "Noto Sans Hebrew": ("pylopdf_fonts_he", ("NotoSansHebrew-Variable.ttf",)),
     "Noto Sans Devanagari": ("pylopdf_fonts_hi", ("NotoSansDevanagari-Variable.ttf",)),
     "Noto Sans Thai": ("pylopdf_fonts_th", ("NotoSansThai-Variable.ttf",)),
+    "Noto Emoji": ("manimgx_fonts", ("NotoEmoji[wght].ttf",)),  # of one colour, which is that of the text
 }
 CJK_FILE: Final = "NotoSansCJK-VF.otf.ttc"
 CJK: Final = {"ja": "JP", "ko": "KR", "zh-hk": "HK", "zh-mo": "HK", "zh-tw": "TC", "zh-hant": "TC"}
@@ -37,12 +41,12 @@ UNSEEN: Final = frozenset("\n\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u2
 
 
 @lru_cache(maxsize=1)
-def directory() -> TemporaryDirectory[str]:
+def directory() -> Scratch:
     """Return the directory of fonts and of an empty root, which goes when the process ends."""
-    made = TemporaryDirectory(prefix="headwater-fonts-")
-    fonts = Path(made.name, "fonts")
+    made = Scratch("fonts")
+    fonts = made.path / "fonts"
     fonts.mkdir()
-    Path(made.name, "root").mkdir()
+    (made.path / "root").mkdir()
     for name in (*FILES.values(), *SYMBOLS):
         (fonts / f"{name}.ttf").write_bytes(pymupdf_fonts.myfont(name))
     for package, names in (*SCRIPTS.values(), ("manimgx_fonts_cjk", (CJK_FILE,))):
@@ -55,7 +59,18 @@ def directory() -> TemporaryDirectory[str]:
 @lru_cache(maxsize=1)
 def fonts() -> typst.Fonts:
     """Return what Typst may use."""
-    return typst.Fonts(False, False, [Path(directory().name, "fonts")])
+    return typst.Fonts(False, False, [directory().path / "fonts"])
+
+
+def fonts_with(families: Iterable[Family], place: Path) -> typst.Fonts:
+    """Return what Typst may use for a document with fonts of its own, which are written to a directory that there is none of
+    yet. They go by their keys: what they call themselves may be a name of ours."""
+    place.mkdir()
+    for family in families:
+        for (bold, italic), file in family.files.items():
+            name = f"{family.key}-{bold:d}{italic:d}.otf"
+            (place / name).write_bytes(renamed(file, family.key, bold=bold, italic=italic))
+    return typst.Fonts(False, False, [directory().path / "fonts", place])
 
 
 def prepare() -> None:
@@ -75,9 +90,15 @@ def chain(first: str, language: str) -> list[str]:
     return list(dict.fromkeys(given))
 
 
+def chains(language: str, own: Iterable[str]) -> dict[str, list[str]]:
+    """Return which families are asked one after the other, by the name of the first: `sans`, `mono` and those of a document."""
+    found = {name: chain(name, language) for name in FAMILIES}
+    return found | {name: [name, *found["sans"]] for name in own}
+
+
 @lru_cache(maxsize=1)
 def _coverage() -> frozenset[str]:
-    here = Path(directory().name, "fonts")
+    here = directory().path / "fonts"
     first = [Path(names[0]).name for _, names in SCRIPTS.values()]
     return frozenset().union(
         *[
@@ -89,7 +110,7 @@ def _coverage() -> frozenset[str]:
 
 @lru_cache(maxsize=1)
 def _coverage_of_cjk() -> frozenset[str]:
-    return _characters(Path(directory().name, "fonts", CJK_FILE))
+    return _characters(directory().path / "fonts" / CJK_FILE)
 
 
 def _characters(path: Path) -> frozenset[str]:
@@ -107,12 +128,13 @@ def _lacking(text: str) -> set[str]:
     return lacking - _coverage_of_cjk() if lacking else lacking
 
 
-def shown(text: str, missing: set[str]) -> str:
-    """Return the text as the fonts can show it; add the characters that none has to `missing`."""
+def shown(text: str, missing: set[str], own: frozenset[str] = frozenset()) -> str:
+    """Return the text as the fonts can show it; add the characters that none has to `missing`. `own` are those of the font that
+    is asked before these."""
     if text.isascii() and "\t" not in text:
         return text
     text = unicodedata.normalize("NFC", text).translate(DROPPED).replace("\t", "    ")
-    lacking = _lacking(text)
+    lacking = _lacking(text) - own
     if not lacking:
         return text
     blanks = {each for each in lacking if each.isspace()}

@@ -3,14 +3,12 @@
 Texts are written as texts, whatever they begin with: no formula comes from data.
 """
 
-import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from io import BytesIO
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any, Final
 
 import xlsxwriter
@@ -54,6 +52,7 @@ from bounded_contexts.documents.domain.rendering.blocks import (
 from bounded_contexts.documents.domain.rendering.charts import Chart
 from bounded_contexts.documents.domain.rendering.sheets import OnSheet
 from bounded_contexts.documents.domain.rendering.telling import Telling
+from infra.scratch import Scratch
 
 CHUNK: Final = 256 * 1024
 SAMPLE: Final = 200  # rows that say how wide an auto column is
@@ -67,9 +66,9 @@ ZEBRA: Final = "#F5F7F9"
 
 def write_xlsx(resolved: Resolved, telling: Telling) -> Iterator[bytes]:
     """Yield the file. Raise `TooLarge` for more than a sheet holds, and what the blocks raise."""
-    with tempfile.TemporaryDirectory(prefix="headwater-") as folder:
-        path = Path(folder) / "out.xlsx"
-        options = {"constant_memory": True, "tmpdir": folder, "default_date_format": "yyyy-mm-dd"}
+    with closing(Scratch("workbook")) as scratch:
+        path = scratch.path / "out.xlsx"
+        options = {"constant_memory": True, "tmpdir": str(scratch.path), "default_date_format": "yyyy-mm-dd"}
         workbook: Any = xlsxwriter.Workbook(path, options)
         try:
             _Workbook(workbook, resolved, telling).write()
@@ -115,6 +114,10 @@ class _Workbook:
         }
         self._book.set_properties({**said, "created": created})
         self._book.set_custom_property("Language", meta.language)
+        for name, value in meta.properties:
+            if isinstance(value, datetime) and value.tzinfo:
+                value = value.astimezone(UTC).replace(tzinfo=None)
+            self._book.set_custom_property(name, value)
         for block in self._resolved.body():
             if isinstance(block, Section):
                 self._section = block

@@ -15,14 +15,12 @@ import msgspec
 from bounded_contexts.documents.adapters.formats.avro_codecs import PACK, UNPACK, unpacked
 from bounded_contexts.documents.adapters.formats.avro_decode import Decode, Decoders, long_at
 from bounded_contexts.documents.adapters.formats.avro_encode import Encoders, Shape, long_of, put_bytes
-from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format, pieces_of
+from bounded_contexts.documents.adapters.formats.conversion import Conversion, pieces_of
+from bounded_contexts.documents.adapters.formats.read_later import AVRO_KINDS, AVRO_SCALARS, MAGIC
 from bounded_contexts.documents.adapters.formats.tables import records_of
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.values import Document, Records, Single, Value
 
-SCALARS: Final = frozenset({"null", "boolean", "integer", "float", "not finite", "string", "bytes", "list", "map"})
-KINDS: Final = SCALARS | {"decimal", "whole decimal", "datetime", "local datetime", "date", "time"}
-MAGIC: Final = b"Obj\x01"
 SYNC: Final = 16  # bytes of the mark that ends each block
 SPOOLED: Final = 4 << 20  # bytes of values that wait in memory for their schema; more of them wait in a file
 BATCH: Final = 1_000  # values
@@ -167,7 +165,7 @@ def _block(data: bytes, count: int, decoders: Decoders, decode: Decode, offset: 
 def write(document: Document, conversion: Conversion) -> Iterator[bytes]:
     """Write a container of the document's records."""
     options, losses = conversion.options, conversion.losses
-    fit = conversion.fitting(SCALARS if options.lossless else KINDS).fit
+    fit = conversion.fitting(AVRO_SCALARS if options.lossless else AVRO_KINDS).fit
     shape = Shape()
     with tempfile.SpooledTemporaryFile(SPOOLED) as spool:
         number = 0
@@ -216,18 +214,3 @@ def _begun(schema: bytes, codec: str) -> bytes:
 def _packed(block: bytearray, count: int, codec: str) -> bytes:
     data = PACK[codec](bytes(block))
     return long_of(count) + long_of(len(data)) + data
-
-
-AVRO: Final = Format(
-    name="avro",
-    title="Avro container",
-    media_type="application/vnd.apache.avro",
-    other_media_types=("application/avro", "avro/binary"),
-    extensions=("avro",),
-    kinds=KINDS,
-    read=read,
-    write=write,
-    streams_in=True,
-    streams_out=True,
-    is_text=False,
-)

@@ -19,17 +19,16 @@ from typing import Any, BinaryIO, Final, NoReturn
 
 from lxml import etree
 
-from bounded_contexts.documents.adapters.formats.conversion import CHUNK, Conversion, Format, codec_of, pieces_of
+from bounded_contexts.documents.adapters.formats.conversion import CHUNK, Conversion, codec_of, pieces_of
 from bounded_contexts.documents.adapters.formats.xml_alike import Alike
 from bounded_contexts.documents.adapters.formats.xml_exact import KIND, exactly, local_name
 from bounded_contexts.documents.adapters.formats.xml_names import SCHEMA, unescaped_name
-from bounded_contexts.documents.adapters.formats.xml_write import AS_RECORDS, AS_VALUE, COMMENT, SAID, write
+from bounded_contexts.documents.adapters.formats.xml_write import AS_RECORDS, AS_VALUE, COMMENT, SAID
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.fitting import restored
 from bounded_contexts.documents.domain.inference import inferred_within
 from bounded_contexts.documents.domain.values import Document, Records, Single, Value
 
-KINDS: Final = frozenset({"string"})
 BATCH: Final = 500  # records
 ATTRIBUTES: Final = 1_000  # of one element: libxml2 looks for each of them from the first one on
 NAMESPACES: Final = 250  # that are known at one element: lxml gathers them for each element
@@ -365,17 +364,3 @@ def _declared(element: Any) -> list[tuple[str | None, str]]:
 def _called(element: Any) -> tuple[str | None, str]:
     """Return the name as it stands, whatever namespace that is in: records may declare one each."""
     return element.prefix, local_name(element)
-
-
-XML: Final = Format(
-    name="xml",
-    title="XML",
-    media_type="application/xml",
-    other_media_types=("text/xml",),
-    extensions=("xml",),
-    kinds=KINDS,
-    read=read,
-    write=write,
-    streams_in=True,
-    streams_out=True,
-)

@@ -12,14 +12,14 @@ from typing import Any, BinaryIO, Final
 
 import ryml
 
-from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format, utf8
+from bounded_contexts.documents.adapters.formats.conversion import Conversion, utf8
 from bounded_contexts.documents.adapters.formats.json import KINDS as JSON_KINDS
 from bounded_contexts.documents.adapters.formats.json import merged
 from bounded_contexts.documents.adapters.formats.yaml_11 import plain as plain_11
 from bounded_contexts.documents.adapters.formats.yaml_by_json import by_json
 from bounded_contexts.documents.adapters.formats.yaml_directives import handles, silent
 from bounded_contexts.documents.adapters.formats.yaml_parts import Parts
-from bounded_contexts.documents.adapters.formats.yaml_write import KINDS, write
+from bounded_contexts.documents.adapters.formats.yaml_write import KINDS
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, quoted
 from bounded_contexts.documents.domain.values import Document, JsonBatch, Records, Single, Tagged, Value, written_out
 
@@ -372,17 +372,3 @@ _OF_TAG: Final[dict[str, Callable[[str, Plain], Value]]] = {
     "!!null": _known(type(None)),
     "!!binary": lambda text, _: base64.b64decode("".join(text.split()), validate=True),
 }
-
-
-YAML: Final = Format(
-    name="yaml",
-    title="YAML",
-    media_type="application/yaml",
-    other_media_types=("text/yaml", "application/x-yaml", "text/x-yaml"),
-    extensions=("yaml", "yml"),
-    kinds=KINDS,
-    read=read,
-    write=write,
-    streams_in=False,
-    streams_out=True,
-)

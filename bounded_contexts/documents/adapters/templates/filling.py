@@ -48,10 +48,10 @@ class _Template(Protocol):
     def parts(self, filling: Filling) -> Iterator[tuple[str, Iterator[bytes]]]: ...
 
 
-def inspected(template: bytes, limits: RenderLimits) -> tuple[Kind, list[Variable]]:
-    """Return the kind of a template that is fit to be one, and what it needs, in the order in which it is met. Raise
-    `Unreadable`, `Invalid`, `TooLarge`."""
-    kind, compiled = _compiled(template, limits)
+def inspected(template: bytes, limits: RenderLimits, *, may_have_data: bool = False) -> tuple[Kind, list[Variable]]:
+    """Return the kind of a template that is fit to be one, and what it needs, in the order in which it is met. `may_have_data`
+    takes a document with its data, too, which is not looked at. Raise `Unreadable`, `Invalid`, `TooLarge`."""
+    kind, compiled = _compiled(template, limits, may_have_data=may_have_data)
     variables = Variables()
     if isinstance(compiled, dict):
         variables.document(compiled)
@@ -94,11 +94,15 @@ def fill(
         yield piece
 
 
-def _compiled(template: bytes, limits: RenderLimits) -> tuple[Kind, "dict[str, Any] | _Template"]:
+def _compiled(
+    template: bytes, limits: RenderLimits, *, may_have_data: bool = False
+) -> tuple[Kind, "dict[str, Any] | _Template"]:
     if len(template) > limits.input_bytes:
         raise TooLarge("input_bytes", limits.input_bytes)
     if not template.startswith((_ZIP, _OLE)):
         value = parsed(template, limits)
+        if isinstance(value, dict) and may_have_data:
+            value = value.get("template", {name: each for name, each in value.items() if name != "data"})
         if isinstance(value, dict) and "data" in value:
             raise Unreadable("bad_template", "a template is a document without data")
         checked(value, limits, None)

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Literal
 
 from bounded_contexts.documents.domain.rendering.barcodes import ErrorCorrection, Symbology
 from bounded_contexts.documents.domain.rendering.charts import Chart
+from bounded_contexts.documents.domain.rendering.fonts import Font
 from bounded_contexts.documents.domain.rendering.formulas import Formula
+from bounded_contexts.documents.domain.rendering.numbering import NumberFormat as ItemFormat
+from bounded_contexts.documents.domain.rendering.numbering import counted
 from bounded_contexts.documents.domain.rendering.sheet_places import Area, Place
 from bounded_contexts.documents.domain.rendering.sheets import (
     ColumnOnSheet,
@@ -23,6 +26,7 @@ from bounded_contexts.documents.domain.values import Value
 
 if TYPE_CHECKING:
     from bounded_contexts.documents.domain.rendering.marks import Mark
+    from bounded_contexts.documents.domain.rendering.properties import Property
 
 Align = Literal["left", "center", "right", "justify"]
 FieldName = Literal["page", "pages"]
@@ -40,7 +44,7 @@ class NumberFormat:
 class Style:
     """How text stands. Sizes and distances in points, colours as #RRGGBB."""
 
-    font: Literal["sans", "mono"] = "sans"
+    font: Font = "sans"
     size: float = 10.0
     bold: bool = False
     italic: bool = False
@@ -59,7 +63,8 @@ class Style:
     locked: bool = True  # on a sheet that is protected
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, but nobody changes one: a long table has hundreds of thousands, and frozen ones take six times as long to make.
+@dataclass(slots=True, unsafe_hash=True)
 class Run:
     """A piece of text of one style; `field` stands for what only the target knows, `text` is empty then. A link that begins
     with # leads to the anchor of that name; `page_of` is the anchor whose page the text says."""
@@ -113,11 +118,12 @@ class ListItem:
     first: int  # what its list begins to count with
     runs: Runs
     style: Style
+    form: ItemFormat = "decimal"
 
     @property
     def mark(self) -> str:
         """Return what stands before the text."""
-        return f"{self.number}." if self.ordered else "•–◦"[self.level % 3]
+        return f"{counted(self.number, self.form)}." if self.ordered else "•–◦"[self.level % 3]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +134,7 @@ class Width:
     amount: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # as runs are
 class Cell:
     """One cell: the text as people read it, and the value behind it where there is one."""
 
@@ -355,6 +361,7 @@ class Meta:
     keywords: tuple[str, ...] = ()
     language: str = "en"
     created: str | None = None
+    properties: "tuple[tuple[str, Property], ...]" = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,8 +109,7 @@ class Charts:
     def _number(self, value: Value) -> float | None:
         number = number_of(value)
         if number is None or abs(number) > FARTHEST:
-            if value is not None:
-                self._texts.context.warn("not_a_number", "a point of a chart is a number up to 1e15")
+            self._texts.context.warn("not_a_number", "a point of a chart is a number up to 1e15")
             return None
         return float(number)
 

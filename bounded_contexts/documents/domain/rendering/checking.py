@@ -10,11 +10,14 @@ from bounded_contexts.documents.domain.rendering.checking_graphics import drawn_
 from bounded_contexts.documents.domain.rendering.checking_layout import layout_problems
 from bounded_contexts.documents.domain.rendering.checking_sheets import sheet_block_problems, sheet_problems
 from bounded_contexts.documents.domain.rendering.expressions import expression, path_of, template
+from bounded_contexts.documents.domain.rendering.fonts import OURS, font_problems
 from bounded_contexts.documents.domain.rendering.functions import moment_of
 from bounded_contexts.documents.domain.rendering.images import pixels
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
+from bounded_contexts.documents.domain.rendering.listing import list_problems
 from bounded_contexts.documents.domain.rendering.marks import mark_problems, marked
 from bounded_contexts.documents.domain.rendering.problems import BadExpression, Problem
+from bounded_contexts.documents.domain.rendering.properties import property_problems
 from bounded_contexts.documents.domain.rendering.spans import is_cell, misplaced
 from bounded_contexts.documents.domain.rendering.standards import problems_of_profile
 from bounded_contexts.documents.domain.rendering.styles import Styles, page_of, scheme_of
@@ -22,7 +25,12 @@ from bounded_contexts.documents.domain.values import Value, escaped
 
 ROOM: Final = 72.0  # points that margins leave at least, each way
 _EXPRESSIONS: Final = ("value", "test", "when", "category", "x")
-_BY_KIND: Final = {"barcode": drawn_problems, "chart": drawn_problems, "sheet": sheet_block_problems}
+_BY_KIND: Final = {
+    "list": list_problems,
+    "barcode": drawn_problems,
+    "chart": drawn_problems,
+    "sheet": sheet_block_problems,
+}
 _STYLES: Final = ("style", "titleStyle")
 _ELSEWHERE: Final = (("image", "data"), ("include", "with"), (None, "data"))  # what other checks look at
 _CELLS: Final = ("rows", "headerRows", "footer")
@@ -34,9 +42,11 @@ def problems_of(document: dict[str, Any], limits: RenderLimits) -> Iterator[Prob
     checking = _Checking(document, limits)
     for name, style in document.get("styles", {}).items():
         yield from checking.style(name, f"/styles/{escaped(name)}")
+        yield from checking.font(style, f"/styles/{escaped(name)}")
         if "numberFormat" in style:
             yield from checking.number_format(style["numberFormat"], f"/styles/{escaped(name)}/numberFormat")
     yield from asset_problems(document)
+    yield from font_problems(document)
     for name, asset in document.get("assets", {}).items():
         if "data" in asset:
             yield from checking.image(asset, f"/assets/{escaped(name)}/data")
@@ -46,6 +56,7 @@ def problems_of(document: dict[str, Any], limits: RenderLimits) -> Iterator[Prob
             yield from checking.pictured(mark, pointer)
     for name in ("meta", "header", "footer", "background", "watermark", "stamps", "partials", "body"):
         yield from checking.walk(document.get(name), f"/{name}")
+    yield from property_problems(document.get("meta", {}).get("properties", {}), "/meta/properties")
     created = document.get("meta", {}).get("created")
     if created is not None and moment_of(created) is None:
         yield Problem("/meta/created", "bad_form", "there is no such time")
@@ -58,6 +69,7 @@ class _Checking:
     def __init__(self, document: dict[str, Any], limits: RenderLimits) -> None:
         self._styles = Styles(document.get("styles", {}))
         self._assets = document.get("assets", {})
+        self._fonts = {*OURS, *(each["family"] for each in document.get("fonts", ()))}
         self._images: set[str] = set()  # stored ones that have been looked at
         self._limits = limits
         self._page = page_of(document.get("page", {}), Page())
@@ -78,6 +90,7 @@ class _Checking:
 
     def _object(self, value: dict[str, Any], pointer: str) -> Iterator[Problem]:
         kind = value.get("type")
+        yield from self.font(value, pointer)
         if kind == "image":
             yield from self.pictured(value, pointer)
         elif kind == "table":
@@ -112,6 +125,10 @@ class _Checking:
             yield Problem(pointer, "unknown_style", "there is no style of this name, or that it extends")
         except RecursionError:
             yield Problem(pointer, "style_circle", "a style extends itself")
+
+    def font(self, given: dict[str, Any], pointer: str) -> Iterator[Problem]:
+        if given.get("font", "sans") not in self._fonts:
+            yield Problem(f"{pointer}/font", "unknown_font", "a font is sans, mono or a family of `fonts`")
 
     def number_format(self, given: dict[str, Any], pointer: str) -> Iterator[Problem]:
         if given["type"] == "currency" and "currency" not in given:

@@ -14,6 +14,7 @@ FIDELITY: Final[dict[str, tuple[str, str, str, str]]] = {
     "link": (N, N, A, "XLSX: one link in a cell, the first"),
     "field in body": (N, N, D, "page, pages; XLSX has them in headers and footers only"),
     "list": (N, N, A, "XLSX: indented texts with their marks"),
+    "widows and orphans": (N, N, D, "neither the first nor the last line of a paragraph stands alone on a page"),
     "table": (N, N, N, ""),
     "table.repeatHeader": (N, N, N, "XLSX: on each printed page, for a sheet's first table"),
     "table.repeatFooter": (N, A, A, "DOCX, XLSX: once, behind the last row"),
@@ -69,7 +70,9 @@ FIDELITY: Final[dict[str, tuple[str, str, str, str]]] = {
     "image as watermark": (N, N, D, ""),
     "background": (N, N, D, "a colour or an image on the whole page"),
     "stamp": (N, A, D, "DOCX: on the page that the text begins or ends on; a text box in the program's font"),
-    "metadata": (N, N, N, ""),
+    "fonts": (N, A, A, "DOCX, XLSX: named, not in the file"),
+    "metadata": (N, N, N, "PDF: as XMP too"),
+    "custom properties": (N, N, N, "not in a PDF that is tagged"),
     "language": (N, N, A, "XLSX: a property of its own"),
 }
 

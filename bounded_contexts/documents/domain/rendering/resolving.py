@@ -16,7 +16,6 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Group,
     Heading,
     Image,
-    ListItem,
     Meta,
     Page,
     PageBreak,
@@ -34,9 +33,12 @@ from bounded_contexts.documents.domain.rendering.charts import Chart
 from bounded_contexts.documents.domain.rendering.compound import GAP, columns, furniture, group, with_caption
 from bounded_contexts.documents.domain.rendering.drawn import barcode, image
 from bounded_contexts.documents.domain.rendering.expressions import each_of, expression, named, path_of, truth
+from bounded_contexts.documents.domain.rendering.fonts import families_of
 from bounded_contexts.documents.domain.rendering.functions import Context
 from bounded_contexts.documents.domain.rendering.images import Pictures
+from bounded_contexts.documents.domain.rendering.listing import Lists
 from bounded_contexts.documents.domain.rendering.marks import Marks
+from bounded_contexts.documents.domain.rendering.properties import properties_of
 from bounded_contexts.documents.domain.rendering.sheet_blocks import Sheets
 from bounded_contexts.documents.domain.rendering.styles import Styles, page_of, points
 from bounded_contexts.documents.domain.rendering.tables import Tables
@@ -44,6 +46,7 @@ from bounded_contexts.documents.domain.rendering.telling import Telling
 from bounded_contexts.documents.domain.rendering.texts import Texts
 from bounded_contexts.documents.domain.values import Value
 
+BLOCK_STEPS = 10  # that a block takes, also one of which nothing comes
 DEPTH = 64  # of blocks in blocks and partials in partials
 _ROLES = {"paragraph": "paragraph", "quote": "quote", "code": "code"}
 
@@ -92,7 +95,7 @@ class _Resolving:
     ) -> None:
         self._pictures = pictures
         self._document, self._context, self._telling = document, context, telling
-        styles = Styles(document.get("styles", {}))
+        styles = Styles(document.get("styles", {}), families_of(document))
         places = {entry.name: entry for entry in entries if entry.name is not None}
         self._texts = Texts(context, styles, telling, document.get("meta", {}).get("created"), places)
         self._styles = styles
@@ -101,7 +104,8 @@ class _Resolving:
         self._sheets = Sheets(self._texts, telling, self._base)
         self._tables = Tables(self._texts, telling, self._base, self._nested)
         self._blocks = 0
-        self._lists = self._depth = 0
+        self._lists = Lists(self._texts, self._base)
+        self._depth = 0
         self._anchors: Anchors | None = None  # outside of the body nothing can be referred to
         self._page = page_of(document.get("page", {}), Page())
         self._section: Section | None = None
@@ -126,7 +130,13 @@ class _Resolving:
         language = given.get("language", self._document.get("locale", "en").replace("_", "-"))
         if "language" in given:
             self._telling.uses("language")
-        return Meta(title, author, subject, keywords, language, given.get("created"))
+        if self._document.get("fonts"):
+            self._telling.pointer = "/fonts"
+            self._telling.uses("fonts")
+        properties = properties_of(given.get("properties", {}), self._texts)
+        if properties:
+            self._telling.uses("custom properties")
+        return Meta(title, author, subject, keywords, language, given.get("created"), properties)
 
     def _watermark(self) -> Watermark | None:
         given = self._document.get("watermark")
@@ -144,7 +154,8 @@ class _Resolving:
         return found
 
     def _body(self) -> Iterator[Block]:
-        self._blocks = self._lists = self._texts.notes = 0
+        self._blocks = self._texts.notes = 0
+        self._lists.begin()
         self._tables.rows = 0
         self._anchors = Anchors()
         self._page = page_of(self._document.get("page", {}), Page())
@@ -156,7 +167,7 @@ class _Resolving:
         for number, block in enumerate(blocks):
             here = f"{pointer}/{number}"
             self._telling.pointer = here
-            self._context.step()
+            self._context.step(BLOCK_STEPS)
             match block["type"]:
                 case "if":
                     branch = "then" if truth(expression(block["test"])(self._context)) else "else"
@@ -179,8 +190,7 @@ class _Resolving:
             yield from self._anchors.of(block, made)
         if is_list:
             self._telling.uses("list")
-            self._lists += 1
-            yield from self._items(block, pointer, 0, self._lists)
+            yield from map(self._counted, self._lists.items(block, pointer))
         else:
             yield made
 
@@ -236,18 +246,6 @@ class _Resolving:
         yield from self._of(block["body"], f"{pointer}/body")
         self._section = outer
         yield self._counted(replace(outer, first_number=None))
-
-    def _items(self, given: dict[str, Any], pointer: str, level: int, list_number: int) -> Iterator[Block]:
-        style = self._styles.over(replace(self._base, space_after=2.0), given.get("style"))
-        ordered, first = given.get("ordered", False), int(given.get("start", 1))
-        for index, item in enumerate(given["items"]):
-            here = f"{pointer}/items/{index}"
-            text = item if isinstance(item, str) else item["text"]
-            runs = self._texts.runs(text, style, here)
-            yield self._counted(ListItem(list_number, level, ordered, first + index, first, runs, style))
-            if isinstance(item, dict) and item.get("items"):
-                self._lists += 1
-                yield from self._items({"style": given.get("style"), **item}, here, level + 1, self._lists)
 
     def _block(self, block: dict[str, Any], pointer: str) -> Block:
         kind = block["type"]

@@ -6,6 +6,8 @@ Blocks are told apart by `type` with if and then, so that a fault in one says wh
 from typing import Final
 
 from bounded_contexts.documents.domain.rendering.assets import ASSETS
+from bounded_contexts.documents.domain.rendering.fonts import FAMILY, FONTS
+from bounded_contexts.documents.domain.rendering.numbering import FORMATS
 from bounded_contexts.documents.domain.rendering.schema_graphics import BARCODE, CHART
 from bounded_contexts.documents.domain.rendering.schema_layout import (
     IMAGE,
@@ -23,6 +25,7 @@ from bounded_contexts.documents.domain.rendering.schema_parts import (
     EXPRESSION,
     LENGTH,
     NAME,
+    PROPERTIES,
     STRING,
     TEXTS,
     Schema,
@@ -44,7 +47,7 @@ SIZES: Final = {
     "legal": (612.0, 1008.0),
 }
 _TEXT_STYLE: Final = {
-    "font": {"enum": ["sans", "mono"]},
+    "font": FAMILY,
     "size": {"type": "number", "minimum": 1, "maximum": 400},
     "bold": BOOLEAN,
     "italic": BOOLEAN,
@@ -64,6 +67,7 @@ _STYLE: Final = {
     "numberFormat": _ref("numberFormat"),
     "locked": BOOLEAN,
 }
+_COUNTING: Final = {"ordered": BOOLEAN, "start": _integer(0, 1_000_000), "format": {"enum": list(FORMATS)}}
 _BLOCKS: Final[dict[str, Schema]] = {
     "heading": _object({"level": _integer(1, 6), "text": _ref("text"), "style": _ref("style")}, "level", "text"),
     "paragraph": _object({"text": _ref("text"), "style": _ref("style")}, "text"),
@@ -71,8 +75,8 @@ _BLOCKS: Final[dict[str, Schema]] = {
     "code": _object({"text": STRING, "style": _ref("style")}, "text"),
     "list": _object(
         {
-            "ordered": BOOLEAN,
-            "start": _integer(0, 1_000_000),
+            **_COUNTING,
+            "continue": BOOLEAN,
             "style": _ref("style"),
             "items": _list(_ref("item"), 100_000),
         },
@@ -169,8 +173,7 @@ _DEFS: Final[Schema] = {
         {
             "text": _ref("text"),
             "items": _list(_ref("item"), 100_000),
-            "ordered": BOOLEAN,
-            "start": _integer(0, 1_000_000),
+            **_COUNTING,
         },
         "text",
         type=["string", "object"],
@@ -205,6 +208,7 @@ DOCUMENT: Final[Schema] = {
                     "author": STRING,
                     "subject": STRING,
                     "keywords": _list(STRING, 100),
+                    "properties": PROPERTIES,
                     "language": {"type": "string", "pattern": "^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$"},
                     "created": {
                         "type": "string",
@@ -216,6 +220,7 @@ DOCUMENT: Final[Schema] = {
             "timeZone": {"type": "string", "maxLength": 64},
             "strictness": {"enum": ["error", "warn", "ignore"]},
             "assets": ASSETS,
+            "fonts": FONTS,
             "styles": {
                 "type": "object",
                 "maxProperties": 1_000,

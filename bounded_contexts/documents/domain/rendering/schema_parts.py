@@ -36,6 +36,14 @@ def ref(name: str) -> Schema:
     return {"$ref": f"#/$defs/{name}"}
 
 
+PROPERTIES: Final[Schema] = {
+    "type": "object",
+    "maxProperties": 100,
+    "propertyNames": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_.-]{0,63}$"},
+    "additionalProperties": ref("expression"),
+}
+
+
 def an_object(properties: Schema, *required: str, **more: Any) -> Schema:
     """An object that knows its properties; a name that begins with x- is anybody's."""
     return {
