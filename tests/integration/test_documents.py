@@ -197,7 +197,7 @@ ROWS_FOLLOW: dict[str, Any] = {
 
 
 async def send_lines(
-    api: httpx.AsyncClient, rows: Iterable[bytes], asked: dict[str, Any] | None = None, **headers: str
+    api: httpx.AsyncClient, rows: Iterable[bytes], asked: dict[str, Any] | None = None, key: str = ""
 ) -> httpx.Response:
     """Ask for a document whose rows follow it, as they come."""
 
@@ -206,7 +206,7 @@ async def send_lines(
         for row in rows:
             yield row + b"\n"
 
-    headers = {"content-type": "application/x-ndjson; charset=utf-8", **headers}
+    headers = {"content-type": "application/x-ndjson; charset=utf-8", **({"idempotency-key": key} if key else {})}
     return await api.post(PATH, content=pieces(), headers=headers, timeout=60)
 
 
@@ -215,10 +215,10 @@ async def test_rows_that_follow_are_taken_as_they_come_and_are_more_than_another
     await keep(desk.client(None, "admin"), image, "dot-of-lines")
     rows = [json.dumps({"text": f"{number} " + "x" * 17_000}).encode() for number in range(1_000)]
 
-    first = await send_lines(api, rows, **{"idempotency-key": "lines"})
+    first = await send_lines(api, rows, key="lines")
     assert first.status_code == 202, first.text
-    again = await send_lines(api, rows, **{"idempotency-key": "lines"})
-    other = await send_lines(api, rows[1:], **{"idempotency-key": "lines"})
+    again = await send_lines(api, rows, key="lines")
+    other = await send_lines(api, rows[1:], key="lines")
     done = await over(api, first.json()["id"])
     file = await api.get(f"{PATH}/{done['id']}/content")
 
