@@ -134,6 +134,22 @@ async def test_who_prefers_to_wait_is_answered_when_it_is_there(desk: Desk) -> N
         assert (await api.get(f"{PATH}/{done.json()['id']}/content")).content[:4] == b"PK\x03\x04"
 
 
+async def test_the_same_request_is_rendered_once_for_one_owner(desk: Desk) -> None:
+    api, other = desk.client(), desk.client(uuid4())
+    first = await made(api)
+    await eventually(
+        lambda: listed(api), until=lambda all_: first["id"] in [each["id"] for each in all_ if each["pages"]]
+    )
+
+    again, others = await made(api), await made(other)
+    await api.delete(f"{PATH}/{first['id']}")
+    content = await api.get(f"{PATH}/{again['id']}/content")
+
+    assert [each["attempts"] for each in (first, again, others)] == [1, 0, 1]
+    assert (again["result"], again["id"] != first["id"]) == (first["result"], True)
+    assert content.content == pdf_of(HELLO)
+
+
 async def test_who_asks_for_the_file_itself_is_answered_with_it(desk: Desk) -> None:
     api, body = desk.client(), {"document": HELLO, "format": "pdf", "filename": "a.pdf"}
     headers = {"accept": "application/pdf, application/json;q=0.5", "range": "bytes=0-3"}
