@@ -1,5 +1,6 @@
 """The command `render`."""
 
+import gc
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -50,9 +51,11 @@ def render(
     tell what became other than asked.
 
     OUT appears when it is complete: after an error there is none, and a former one is as it was."""
+    from bounded_contexts.documents.adapters.converting import GARBAGE
     from bounded_contexts.documents.adapters.engines import rendering
     from bounded_contexts.documents.domain.rendering.problems import Invalid
 
+    gc.set_threshold(*GARBAGE)
     with told(), _within(seconds):
         if check == (target is not None) or (check and template):
             raise StackError("write either OUT or --check; a template has OUT")

@@ -37,6 +37,8 @@ ON_THE_STACK = tuple(
 TURNS = ("stack", "contract", "integration", "crash", "e2e", "deploy")  # and then what is quick
 START = pytest.StashKey[Callable[[Path], Servers]]()
 STACK_VARIABLE = f"{PREFIX}TEST_STACK"
+# Brokers live for a minute or two here: what the second compiler costs them they never earn.
+JAVA_OPTIONS = "-XX:TieredStopAtLevel=1"
 SECRET = "only-for-tests-" + "0123456789" * 3
 
 
@@ -46,6 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
     stack = workerinput.get(STACK_VARIABLE) or os.environ.pop(STACK_VARIABLE, "processes")
     if stack not in STACKS:
         raise pytest.UsageError(f"{STACK_VARIABLE}={stack}: it is one of {', '.join(STACKS)}")
+    os.environ.setdefault("JDK_JAVA_OPTIONS", JAVA_OPTIONS)
     config.stash[STACK] = stack
     config.stash[START] = start_servers
     if stack == "containers":

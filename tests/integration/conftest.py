@@ -26,6 +26,7 @@ from infra.health import Health
 from infra.migrations import role_name
 from infra.outbox_relay import OutboxRelay
 from infra.postgres import Database
+from infra.topics import declared_topics, ensure_topics
 from shared_kernel.errors import Unavailable
 from tests.conftest import settings_for
 from tests.mailbox import Mailbox, mail_server
@@ -58,20 +59,40 @@ async def groups(web_house: House) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+_schema_ids: dict[tuple[str | None, str, str], int] = {}
+
+
+async def started(house: House) -> None:
+    """Make the topics of the house and connect it. Raise `Unavailable` while the registry is away.
+
+    Schemas keep their ids, so each is registered once: all of them take a CPU second, and a session has many houses."""
+    registry, url = house.codec.registry, house.settings.schema_registry_url
+    register = registry.register
+
+    async def register_once(subject: str, schema: str) -> int:
+        if (url, subject, schema) not in _schema_ids:
+            _schema_ids[url, subject, schema] = await register(subject, schema)
+        return _schema_ids[url, subject, schema]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "register", register_once)
+        await ensure_topics(house.kafka, declared_topics(house.modules), house.settings.topic_replication)
+        await house.start()
+
+
 @asynccontextmanager
 async def house_of_its_own(servers: Servers, **more: Any) -> AsyncIterator[House]:
     """Connect a house whose topics nobody else writes to; its database is shared."""
     settings = settings_for(servers, f"c{uuid4().hex[:8]}.").model_copy(update=more)
-    await wiring.make_topics(settings)
     house = wiring.build(settings)
 
-    async def started() -> bool:
+    async def is_started() -> bool:
         with contextlib.suppress(Unavailable):  # the registry needs a moment after its database was killed
-            await house.start()
+            await started(house)
             return True
         return False
 
-    await eventually(started)
+    await eventually(is_started)
     yield house
     await house.close()
     await asyncio.to_thread(delete_topics, house.kafka)
@@ -87,9 +108,8 @@ async def house_on_its_own_database(servers: Servers, **more: Any) -> AsyncItera
     url = make_url(servers.database_url).set(database=name).render_as_string(hide_password=False)
     settings = settings_for(servers, f"{name}.").model_copy(update={"database_url": SecretStr(url), **more})
     await wiring.migrate_all(settings)
-    await wiring.make_topics(settings)
     house, owner = wiring.build(settings), Database(url)
-    await house.start()
+    await started(house)
     yield house, owner
     await house.close()
     await owner.close()

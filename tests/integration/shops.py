@@ -36,7 +36,7 @@ from schemas.inventory.events import CommitStock, ReleaseStock, ReserveStock, Re
 from shared_kernel.decider import state_of
 from shared_kernel.events import Event
 from tests.conftest import settings_for
-from tests.integration.conftest import client_of
+from tests.integration.conftest import client_of, started
 from tests.integration.test_group_operations import environment
 from tests.probes import during, eventually
 from tests.servers import Servers
@@ -160,9 +160,8 @@ async def opened(servers: Servers, tokens: SharedKeyTokens) -> AsyncIterator[Sho
     owner = Database(url)
     settings = settings_for(servers, f"s{uuid4().hex[:8]}.").model_copy(update={"database_url": SecretStr(url)})
     await wiring.migrate_all(settings)
-    await wiring.make_topics(settings)
     house = wiring.build(settings)
-    await house.start()
+    await started(house)
     yield Shop(house, owner, tokens)
     await house.close()
     await owner.close()

@@ -38,6 +38,7 @@ from tests.servers import Servers
 from tests.unit.memory_documents import ToyRenderer
 from tests.unit.rendered import png
 from tests.unit.templated import letter, texts
+from tests.unit.test_rendering_fonts import UBUNTU, fonts
 
 PATH = "/documents"
 OVER = ("rendered", "failed", "cancelled")
@@ -583,6 +584,22 @@ async def test_assets_have_versions_and_are_looked_through(desk: Desk) -> None:
         assert told(await keep(staff, png(1, 1), name)) == (422, "validation_failed")
     assert told(await keep(staff, b"x", "seal", "text/html")) == (415, "unsupported_media_type")
     assert told(await api.get(f"{ASSETS_PATH}/none")) == (404, "asset_not_found")
+
+
+async def test_a_font_that_is_stored_is_in_the_files_of_both_engines(desk: Desk) -> None:
+    api, staff = desk.client(), desk.client(None, "staff")
+    stored = await keep(staff, UBUNTU, "ubuntu", "font/ttf")
+    own = {"assets": {"text": {"stored": "ubuntu@1"}}, "fonts": [{"family": "House", "asset": "text"}]}
+    plain = {**HELLO, **own, "styles": {"base": {"font": "House"}}}
+
+    files = []
+    for document in (plain, plain | {"output": {"pdf": {"tagged": True}}}):
+        done = await made(api, document)
+        files.append((await api.get(f"{PATH}/{done['id']}/content")).content)
+
+    assert (stored.status_code, stored.json()["kind"], stored.json()["facts"]["family"]) == (201, "font", "Ubuntu")
+    assert [any("Ubuntu" in name for name in fonts(file)) for file in files] == [True, True]
+    assert told(await keep(staff, UBUNTU[:1_000], "ubuntu", "font/ttf")) == (422, "bad_font")
 
 
 async def test_a_document_has_its_assets_as_they_were_when_it_was_asked_for(desk: Desk) -> None:

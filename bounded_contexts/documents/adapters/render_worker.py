@@ -1,6 +1,7 @@
 """What a worker does that renders: read the instructions, write a file, a page of it, or what is wrong. It runs in a process of
 its own, which may die of it (docs/adr/0048)."""
 
+import gc
 import io
 from collections.abc import Generator, Mapping
 from importlib.metadata import version
@@ -9,6 +10,7 @@ from typing import Final
 import pypdfium2
 
 from bounded_contexts.documents.adapters.asset_instructions import unpacked as with_assets
+from bounded_contexts.documents.adapters.converting import GARBAGE
 from bounded_contexts.documents.adapters.engines import rendering
 from bounded_contexts.documents.adapters.engines.examining import examined
 from bounded_contexts.documents.adapters.engines.rendering import Rendering
@@ -56,6 +58,7 @@ def prepare() -> None:
 
 def work(task: bytes, source: Source) -> Generator[bytes, None, bytes]:
     """Do the task. Return an outcome as render_messages.py has it; a refusal is one, too."""
+    gc.set_threshold(*GARBAGE)
     asked = task_of(task)
     try:
         data, assets = with_assets(_all(source, asked.limits.input_bytes + asked.limits.asset_bytes))

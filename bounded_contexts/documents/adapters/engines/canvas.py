@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,6 +23,8 @@ from bounded_contexts.documents.domain.rendering.blocks import Align, Anchor, Im
 rl_config.useA85 = 0  # packed streams as they are: a fifth less, and quicker
 UNDERLINE: Final = 0.12  # of the size, below the base line
 STRIKE: Final = 0.3
+_ESCAPED: Final = re.compile(r"[\\()]")
+_ESCAPES: Final = str.maketrans({each: f"\\{each}" for each in "\\()"})
 RISE: Final = {"sub": -0.2, "super": 0.5}  # of the size that they are drawn in
 
 
@@ -120,7 +123,7 @@ class Sheets:
         elif align == "justify" and not line.ends and room > 0:
             blanks = sum([piece.text.count(" ") for piece in line.pieces])
             stretch = room / blanks if blanks else 0.0
-        for piece in line.pieces if stretch else _together(line.pieces):
+        for piece in line.pieces if stretch or len(line.pieces) == 1 else _together(line.pieces):
             across = piece.width
             if stretch:
                 across += stretch * piece.text.count(" ")  # a piece is a word or the white space between two
@@ -137,8 +140,9 @@ class Sheets:
             y += RISE[style.script] * style.size
         if piece.text.strip():
             shown = self._shown(piece.text, piece.face, style.size)
-            self._code(f"BT {rgb(style.color)} rg {x:.2f} {y:.2f} Td {shown} ET")
-        self._under(piece, x, y, across)
+            self._canvas._code.append(f"BT {rgb(style.color)} rg {x:.2f} {y:.2f} Td {shown} ET")
+        if style.underline or style.strike:
+            self._under(piece, x, y, across)
 
     def _link(self, link: str, area: tuple[float, float, float, float]) -> None:
         if link.startswith("#"):
@@ -149,8 +153,8 @@ class Sheets:
     def _shown(self, text: str, face: Face, size: float) -> str:
         doc, font = self._canvas._doc, face.font
         if text.isascii():  # the first part of every font has these at their own places
-            escaped = text.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)")
-            return f"{self._first_part(face)} {size:g} Tf ({escaped}) Tj"
+            escaped = text.translate(_ESCAPES) if _ESCAPED.search(text) else text
+            return f"{self._fonts.get(face) or self._first_part(face)} {size:g} Tf ({escaped}) Tj"
         return " ".join(
             [
                 f"{font.getSubsetInternalName(subset, doc)} {size:g} Tf ({self._canvas._escape(part)}) Tj"
@@ -159,9 +163,8 @@ class Sheets:
         )
 
     def _first_part(self, face: Face) -> str:
-        if (name := self._fonts.get(face)) is None:
-            face.font.splitString("a", self._canvas._doc)
-            name = self._fonts[face] = face.font.getSubsetInternalName(0, self._canvas._doc)
+        face.font.splitString("a", self._canvas._doc)
+        name = self._fonts[face] = face.font.getSubsetInternalName(0, self._canvas._doc)
         return name
 
     def _under(self, piece: Piece, x: float, y: float, across: float) -> None:

@@ -14,9 +14,9 @@ TAB: Final = "    "
 SMALLER: Final = 0.65  # of the size, where a text stands lower or higher
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Piece:
-    """A stretch of one style and face on a line. Width in points."""
+    """A stretch of one style and face on a line, which nobody changes. Width in points."""
 
     text: str
     style: Style
@@ -77,11 +77,12 @@ class Breaker:
     def _plain(self, run: Run, width: float) -> list[Line] | None:
         """The lines of one run of one face, in which every word fits; None for any other."""
         text, style, face = self.text(run), run.style, face_of(run.style)
-        if (
-            run.note is not None or style.script != "normal" or not face.has(text)
-        ):  # nor line breaks and tabs, which no face has
+        if run.note is not None or style.script != "normal":
             return None
-        across = face.width(text, style.size)
+        try:
+            across = face.width(text, style.size)
+        except KeyError:  # the face lacks a character, as all do line breaks and tabs
+            return None
         if across <= width:
             return [Line([Piece(text, style, face, across, run.link)], across, True)]
         return None if style.align == "justify" else _wrapped(text, run, face, width)

@@ -36,7 +36,10 @@ class Text:
     def __init__(self, lines: list[Line], style: Style, *, with_notes: bool = False) -> None:
         self.lines, self.style = lines, style
         self.notes = tuple([note for line in lines for note in notes_of(line)]) if with_notes else ()
-        self.height = sum([line_height(line, style.size, style.line_height) for line in lines])
+        if len(lines) == 1:
+            self.height = line_height(lines[0], style.size, style.line_height)
+        else:
+            self.height = sum([line_height(line, style.size, style.line_height) for line in lines])
 
     def draw(self, flow: Flow, x: float, top: float, width: float) -> None:
         style = self.style
@@ -169,4 +172,6 @@ class Band:
 
 def line_height(line: Line, size: float, spacing: float = 1.35) -> float:
     """Return the height of a line: of the largest size on it."""
+    if len(line.pieces) == 1:
+        return line.pieces[0].style.size * spacing
     return max([piece.style.size for piece in line.pieces], default=size) * spacing

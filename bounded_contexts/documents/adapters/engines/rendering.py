@@ -7,6 +7,7 @@ from typing import Any, Final
 import pypdfium2
 
 from bounded_contexts.documents.adapters.engines import docx, fonts, pdf, typeset_fonts, xlsx
+from bounded_contexts.documents.adapters.engines.font_files import opened
 from bounded_contexts.documents.adapters.engines.pictures import Pictures
 from bounded_contexts.documents.adapters.engines.streaming import streamed_document
 from bounded_contexts.documents.adapters.engines.typeset import typeset
@@ -17,6 +18,7 @@ from bounded_contexts.documents.domain.losses import Losses
 from bounded_contexts.documents.domain.rendering.anchoring import anchors
 from bounded_contexts.documents.domain.rendering.blocks import Anchor, Resolved
 from bounded_contexts.documents.domain.rendering.fidelity import TARGETS, Target
+from bounded_contexts.documents.domain.rendering.fonts import families_of
 from bounded_contexts.documents.domain.rendering.functions import Context
 from bounded_contexts.documents.domain.rendering.limits import TYPESET_LIMITS, RenderLimits
 from bounded_contexts.documents.domain.rendering.resolving import resolve
@@ -145,7 +147,7 @@ def _has(value: Any, name: str, wanted: str) -> bool:
 
 
 def _pdf(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:
-    profile = profile_of(document)
+    profile = profile_of(document) or (None if _is_quick(document) else Profile())
     if profile is not None:
         yield _noted(_set(document, telling, limits, profile), telling, limits)
         return
@@ -158,6 +160,12 @@ def _pdf(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> It
             yield from layout.written()
             return
     yield _noted(other, telling, limits)
+
+
+def _is_quick(document: dict[str, Any]) -> bool:
+    """Whether the quick engine takes the document's own fonts. Raise `Unwritable` for what is no font."""
+    files = [opened(file) for family in families_of(document).values() for file in family.files.values()]
+    return all(each.is_quick for each in files)
 
 
 def _noted(made: bytes, telling: Telling, limits: RenderLimits) -> bytes:

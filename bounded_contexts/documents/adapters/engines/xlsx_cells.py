@@ -4,7 +4,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, Final
 
-from bounded_contexts.documents.adapters.engines.fonts import FAMILIES
+from bounded_contexts.documents.adapters.engines.fonts import family_name
 from bounded_contexts.documents.adapters.engines.xlsx_codes import Codes
 from bounded_contexts.documents.domain.errors import TooLarge
 from bounded_contexts.documents.domain.rendering.blocks import Cell, NumberFormat, Runs, Style
@@ -122,7 +122,7 @@ class Cells:
 
 def _properties(style: Style, code: str | None, background: str | None, indent: int, block: Style) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "font_name": FAMILIES[style.font],
+        "font_name": family_name(style.font),
         "font_size": style.size,
         "bold": style.bold,
         "italic": style.italic,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bounded_contexts.documents.domain.rendering.barcodes import ErrorCorrection, Symbology
 from bounded_contexts.documents.domain.rendering.charts import Chart
+from bounded_contexts.documents.domain.rendering.fonts import Font
 from bounded_contexts.documents.domain.rendering.formulas import Formula
 from bounded_contexts.documents.domain.rendering.numbering import NumberFormat as ItemFormat
 from bounded_contexts.documents.domain.rendering.numbering import counted
@@ -43,7 +44,7 @@ class NumberFormat:
 class Style:
     """How text stands. Sizes and distances in points, colours as #RRGGBB."""
 
-    font: Literal["sans", "mono"] = "sans"
+    font: Font = "sans"
     size: float = 10.0
     bold: bool = False
     italic: bool = False
@@ -62,7 +63,8 @@ class Style:
     locked: bool = True  # on a sheet that is protected
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, but nobody changes one: a long table has hundreds of thousands, and frozen ones take six times as long to make.
+@dataclass(slots=True, unsafe_hash=True)
 class Run:
     """A piece of text of one style; `field` stands for what only the target knows, `text` is empty then. A link that begins
     with # leads to the anchor of that name; `page_of` is the anchor whose page the text says."""
@@ -132,7 +134,7 @@ class Width:
     amount: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # as runs are
 class Cell:
     """One cell: the text as people read it, and the value behind it where there is one."""
 

@@ -60,9 +60,11 @@ def looked_up(context: Context, path: Path) -> Value:
     context.step()
     value: Value = context.names.get(str(path[0]), _MISSING)
     for step in path[1:]:
-        if isinstance(value, dict) and step in value:
+        if isinstance(step, int):
+            value = value[step] if isinstance(value, list) and step < len(value) else _MISSING
+        elif isinstance(value, dict) and step in value:
             value = value[step]
-        elif isinstance(value, list) and str(step).isdecimal() and len(str(step)) < 10:
+        elif isinstance(value, list) and step.isdecimal() and len(step) < 10:
             value = value[int(step)] if int(step) < len(value) else _MISSING
         elif step == "length" and isinstance(value, list | dict | str):
             value = len(value)
