@@ -26,7 +26,9 @@ from tests.unit.memory_jobs import NOW, nothing
 
 LIFETIME = timedelta(days=7)
 REPORT = RenderReport("application/pdf", 2, {"approximated": 1}, (Loss("approximated", "/body/0", "x"),), "toy", "1")
-TERMS = DocumentTerms(input_bytes=1000, output_bytes=1000, waiting_per_user=3, stored_per_user=1000, lifetime=LIFETIME)
+TERMS = DocumentTerms(
+    input_bytes=1000, lines_bytes=2000, output_bytes=1000, waiting_per_user=3, stored_per_user=1000, lifetime=LIFETIME
+)
 
 
 @dataclass
@@ -123,7 +125,7 @@ class DocumentWorld:
         )
 
     async def requested(
-        self, content: bytes = b"text", document_id: UUID | None = None, target: Target = "pdf"
+        self, content: bytes | AsyncIterator[bytes] = b"text", document_id: UUID | None = None, target: Target = "pdf"
     ) -> DocumentRequested:
         """Ask for a document. Return what its consumer hears."""
         asked = Instructions(

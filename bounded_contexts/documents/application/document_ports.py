@@ -140,6 +140,7 @@ class DocumentTerms:
     """What a document may take. Sizes in bytes."""
 
     input_bytes: int
+    lines_bytes: int  # of instructions with rows that follow them
     output_bytes: int
     waiting_per_user: int
     stored_per_user: int
