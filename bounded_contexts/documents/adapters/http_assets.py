@@ -25,6 +25,8 @@ _ENDINGS: Final[dict[MediaType, str]] = {
     "image/jpeg": "jpg",
     "image/webp": "webp",
     "image/svg+xml": "svg",
+    "font/ttf": "ttf",
+    "font/otf": "otf",
 }
 _UPLOAD: Final[dict[str, Any]] = {
     "requestBody": {"required": True, "description": f"One of {', '.join(KINDS)}.", "content": ANY}
@@ -59,7 +61,9 @@ class AssetVersionsAnswer(BaseModel):
 class StoredAssetAnswer(AssetAnswer):
     facts: Annotated[
         dict[str, str | int],
-        Field(description="What was found in it: `width` and `height` in pixels of an image."),
+        Field(
+            description="What was found in it: `width` and `height` of an image in pixels; `family`, `style`, `glyphs` of a font."
+        ),
     ]
 
 

@@ -13,13 +13,15 @@ from bounded_contexts.documents.domain.template import REFERENCE, VERSIONS
 from schemas.documents.events import AssetRemoved, AssetStored
 from shared_kernel.errors import NotFound, Refused
 
-MediaType = Literal["image/png", "image/jpeg", "image/webp", "image/svg+xml"]
-Kind = Literal["image"]
+MediaType = Literal["image/png", "image/jpeg", "image/webp", "image/svg+xml", "font/ttf", "font/otf"]
+Kind = Literal["image", "font"]
 KINDS: Final[dict[MediaType, Kind]] = {
     "image/png": "image",
     "image/jpeg": "image",
     "image/webp": "image",
     "image/svg+xml": "image",
+    "font/ttf": "font",
+    "font/otf": "font",
 }
 AssetEvent = AssetStored | AssetRemoved
 

@@ -6,8 +6,9 @@ from hashlib import sha256
 from typing import Final
 from xml.sax.saxutils import quoteattr
 
-from bounded_contexts.documents.adapters.engines.fonts import FAMILIES
+from bounded_contexts.documents.adapters.engines.fonts import family_name
 from bounded_contexts.documents.domain.rendering.blocks import Image
+from bounded_contexts.documents.domain.rendering.fonts import Font
 from bounded_contexts.documents.domain.rendering.numbering import FORMATS, NumberFormat
 
 HEAD: Final = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
@@ -120,9 +121,9 @@ def styles(language: str) -> str:
     )
 
 
-def fonts_of(font: str) -> str:
+def fonts_of(font: Font) -> str:
     """Return the run property that names a font."""
-    name = FAMILIES[font]
+    name = family_name(font)
     return f'<w:rFonts w:ascii="{name}" w:hAnsi="{name}" w:cs="{name}" w:eastAsia="{name}"/>'
 
 

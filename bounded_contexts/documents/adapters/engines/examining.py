@@ -1,8 +1,13 @@
 """Looks assets through before they are stored: what is not what it is said to be, or what no document may have, is refused."""
 
+import io
 from collections.abc import Callable
 from typing import Final
 
+from reportlab.pdfgen.canvas import Canvas
+
+from bounded_contexts.documents.adapters.engines import font_files
+from bounded_contexts.documents.adapters.engines.fonts import own_face
 from bounded_contexts.documents.adapters.engines.pictures import Pictures
 from bounded_contexts.documents.application.asset_ports import Facts
 from bounded_contexts.documents.domain.asset import KINDS, Kind, MediaType
@@ -10,6 +15,8 @@ from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.images import SVG_TYPE, WEBP_TYPE, pixels
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.vectors import vector
+
+TTF: Final = "font/ttf"
 
 
 def examined(media_type: MediaType, data: bytes, limits: RenderLimits) -> Facts:
@@ -33,4 +40,28 @@ def _image(media_type: str, data: bytes, limits: RenderLimits) -> Facts:
     return {"width": round(width), "height": round(height)}
 
 
-_BY_KIND: Final[dict[Kind, Callable[[str, bytes, RenderLimits], Facts]]] = {"image": _image}
+def _font(media_type: str, data: bytes, limits: RenderLimits) -> Facts:
+    if len(data) > limits.font_bytes:
+        raise TooLarge("font_bytes", limits.font_bytes)
+    found = font_files.opened(data)
+    if media_type == TTF and not found.is_quick:
+        raise Unwritable("bad_font", "it has other outlines than those of TrueType: it is font/otf")
+    _is_set(data)
+    return {"family": found.family, "style": found.style, "glyphs": found.glyphs}
+
+
+def _is_set(data: bytes) -> None:
+    """Have the engine that would set it do so. Raise `Unwritable`."""
+    face = own_face(data)
+    if face is None:
+        return
+    canvas = Canvas(io.BytesIO())
+    canvas.setFont(face.font.fontName, 10)
+    canvas.drawString(0, 0, "".join(sorted(face.widths)[:1_000]))
+    try:
+        canvas.save()
+    except Exception:  # the library has many ways to say no
+        raise Unwritable("bad_font", "a font cannot be read") from None
+
+
+_BY_KIND: Final[dict[Kind, Callable[[str, bytes, RenderLimits], Facts]]] = {"image": _image, "font": _font}

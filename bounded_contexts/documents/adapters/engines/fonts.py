@@ -14,7 +14,9 @@ import pymupdf_fonts
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 
+from bounded_contexts.documents.adapters.engines import font_files
 from bounded_contexts.documents.domain.rendering.blocks import Style
+from bounded_contexts.documents.domain.rendering.fonts import Family, Font
 from bounded_contexts.documents.domain.rendering.telling import Telling
 
 FILES: Final = {
@@ -42,8 +44,8 @@ _SHAPED: Final = (
 class Face:
     """One cut of a font: what it has, and how wide that is."""
 
-    def __init__(self, file: str) -> None:
-        self.font = TTFont(f"headwater-{file}", io.BytesIO(pymupdf_fonts.myfont(file)))
+    def __init__(self, name: str, file: bytes) -> None:
+        self.font = TTFont(f"headwater-{name}", io.BytesIO(file))
         pdfmetrics.registerFont(self.font)
         face = self.font.face
         self.widths: dict[str, float] = {
@@ -70,12 +72,34 @@ class Face:
 @lru_cache(maxsize=len(FILES))
 def face_named(file: str) -> Face:
     """Return the face, read when it is first asked for."""
-    return Face(file)
+    return Face(file, pymupdf_fonts.myfont(file))
+
+
+@lru_cache(maxsize=font_files.KEPT)
+def own_face(file: bytes) -> Face | None:
+    """Return the face of a document's own font, None where it is none for this engine: Typst sets such a document. Raise
+    `Unwritable`."""
+    return Face(font_files.name_of(file), file) if font_files.opened(file).is_quick else None
+
+
+def family_name(font: Font) -> str:
+    """Return what programs call a font."""
+    return font.name if isinstance(font, Family) else FAMILIES[font]
 
 
 def face_of(style: Style) -> Face:
     """Return what a style is set in."""
-    return face_named(FILES[style.font, style.bold, style.italic])
+    font = style.font
+    if isinstance(font, Family):
+        own = own_face(font.file(bold=style.bold, italic=style.italic))
+        return own or face_named(FILES["sans", style.bold, style.italic])
+    return face_named(FILES[font, style.bold, style.italic])
+
+
+def _others(style: Style) -> list[Face]:
+    """What is asked for a character that the font does not have."""
+    names = ("sans", "mono") if isinstance(style.font, Family) else ("mono" if style.font == "sans" else "sans",)
+    return [face_named(FILES[name, style.bold, style.italic]) for name in names]
 
 
 def cuts(text: str, style: Style, missing: set[str]) -> Iterator[tuple[str, Face]]:
@@ -85,20 +109,16 @@ def cuts(text: str, style: Style, missing: set[str]) -> Iterator[tuple[str, Face
         yield text, face
         return
     text = unicodedata.normalize("NFC", text)
-    other = face_named(FILES["mono" if style.font == "sans" else "sans", style.bold, style.italic])
+    faces = face, *_others(style)
     stretch, in_face = "", face
     for each in text:
-        if each in face.widths:
-            found = face
-        elif each in other.widths:
-            found = other
-        else:
+        found = next((each_face for each_face in faces if each in each_face.widths), face)
+        if each not in found.widths:
             if each.strip() and each not in "\u200b\u200c\u200d\ufe0f\u00ad":
                 missing.add(each)
                 each = UNKNOWN
             else:
                 each = " " if each.isspace() else ""
-            found = face
         if found is not in_face and stretch:
             yield stretch, in_face
             stretch = ""

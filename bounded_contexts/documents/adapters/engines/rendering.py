@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from bounded_contexts.documents.adapters.engines.font_files import opened
 from bounded_contexts.documents.adapters.engines.pictures import Pictures
 from bounded_contexts.documents.adapters.engines.streaming import streamed_document
 from bounded_contexts.documents.adapters.engines.validating import formats_of, read_document
@@ -14,6 +15,7 @@ from bounded_contexts.documents.domain.losses import Losses
 from bounded_contexts.documents.domain.rendering.anchoring import anchors
 from bounded_contexts.documents.domain.rendering.blocks import Anchor, Resolved
 from bounded_contexts.documents.domain.rendering.fidelity import TARGETS, Target
+from bounded_contexts.documents.domain.rendering.fonts import families_of
 from bounded_contexts.documents.domain.rendering.functions import Context
 from bounded_contexts.documents.domain.rendering.limits import TYPESET_LIMITS, RenderLimits
 from bounded_contexts.documents.domain.rendering.resolving import resolve
@@ -156,7 +158,7 @@ def _has(value: Any, name: str, wanted: str) -> bool:
 def _pdf(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:
     from bounded_contexts.documents.adapters.engines import pdf
 
-    profile = profile_of(document)
+    profile = profile_of(document) or (None if _is_quick(document) else Profile())
     if profile is not None:
         yield _noted(_set(document, telling, limits, profile), telling, limits)
         return
@@ -177,6 +179,12 @@ def _has_more(missing: set[str]) -> bool:
     from bounded_contexts.documents.adapters.engines import typeset_fonts
 
     return any(typeset_fonts.has(each) for each in missing)
+
+
+def _is_quick(document: dict[str, Any]) -> bool:
+    """Whether the quick engine takes the document's own fonts. Raise `Unwritable` for what is no font."""
+    files = [opened(file) for family in families_of(document).values() for file in family.files.values()]
+    return all(each.is_quick for each in files)
 
 
 def _noted(made: bytes, telling: Telling, limits: RenderLimits) -> bytes:
@@ -227,7 +235,9 @@ def _docx(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> I
 def _xlsx(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:
     from bounded_contexts.documents.adapters.engines import xlsx
 
-    return xlsx.write_xlsx(_resolved(document, telling, limits, _anchors(document, limits)), telling)
+    return xlsx.write_xlsx(
+        _resolved(document, telling, limits, _anchors(document, limits)), telling, formats_of(document)
+    )
 
 
 _ENGINES: Final[dict[Target, Callable[[dict[str, Any], Telling, RenderLimits], Iterator[bytes]]]] = {

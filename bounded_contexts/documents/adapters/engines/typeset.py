@@ -13,7 +13,7 @@ import msgspec
 import typst
 
 from bounded_contexts.documents.adapters.engines.typeset_blocks import Setting
-from bounded_contexts.documents.adapters.engines.typeset_fonts import fonts
+from bounded_contexts.documents.adapters.engines.typeset_fonts import fonts, fonts_with
 from bounded_contexts.documents.domain.errors import Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import Resolved
 from bounded_contexts.documents.domain.rendering.functions import moment_of
@@ -38,15 +38,16 @@ def typeset(resolved: Resolved, telling: Telling, limits: RenderLimits, profile:
     with closing(Scratch("typeset")) as scratch:
         for name, data in taken.files.items():
             (scratch.path / name).write_bytes(data)
+        used = fonts_with(taken.families, scratch.path / "fonts") if taken.families else fonts()
         texts = {MAIN: _template(), "data.json": msgspec.json.encode(taken.data)}
-        return _compiled(texts, str(scratch.path), profile)
+        return _compiled(texts, str(scratch.path), profile, used)
 
 
-def _compiled(texts: dict[str, bytes], root: str, profile: Profile) -> bytes:
+def _compiled(texts: dict[str, bytes], root: str, profile: Profile, used: typst.Fonts) -> bytes:
     compiler = typst.Compiler(
         texts,  # type: ignore[type-var]  # its stubs do not know of several files
         root=root,
-        font_paths=fonts(),
+        font_paths=used,
         ignore_system_fonts=True,
         package_path=root,
         package_cache_path=root,

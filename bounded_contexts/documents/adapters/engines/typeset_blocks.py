@@ -36,6 +36,7 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Table,
 )
 from bounded_contexts.documents.domain.rendering.charts import Chart
+from bounded_contexts.documents.domain.rendering.fonts import Family
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.problems import Problem
 from bounded_contexts.documents.domain.rendering.standards import UA, Profile
@@ -50,10 +51,11 @@ WHOLE_CELL: Final = 1_200  # characters that surely stand on one page; a row of 
 
 @dataclass(slots=True)
 class Typesetting:
-    """What `typeset.py` gives to Typst: the data, and files that it names."""
+    """What `typeset.py` gives to Typst: the data, files that it names, fonts of the document's own."""
 
     data: Json
     files: dict[str, bytes]
+    families: list[Family]
 
 
 @dataclass(slots=True)
@@ -102,15 +104,15 @@ class Setting:
             "language": language.lower(),
             "region": region[-2:].upper() if len(region) in (2, 7) else None,
             "rtl": self._texts.from_right,
-            "fonts": {name: typeset_fonts.chain(name, meta.language) for name in ("sans", "mono")},
             "watermark": self._marks.word(resolved.watermark),
             "sections": self._sections(),
             "furniture": [each for _, each in self._furnitures],
             "styles": self._texts.styles,
             "negated": "".join(sorted(self._texts.negated)),
+            "fonts": typeset_fonts.chains(meta.language, self._texts.families),
         }
         tell_missing(self._texts.missing, self._telling)
-        return Typesetting(data, self._pictures.files)
+        return Typesetting(data, self._pictures.files, list(self._texts.families.values()))
 
     def _sections(self) -> list[Json]:
         resolved = self._resolved

@@ -3,6 +3,7 @@
 Typst reads files, so what a package has in Python is written into a directory of this process, once."""
 
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +13,9 @@ import pymupdf_fonts
 import typst
 import uharfbuzz
 
+from bounded_contexts.documents.adapters.engines.font_files import renamed
 from bounded_contexts.documents.adapters.engines.fonts import FAMILIES, FILES, UNKNOWN
+from bounded_contexts.documents.domain.rendering.fonts import Family
 from infra.scratch import Scratch
 
 SYMBOLS: Final = {"symbol1": "Noto Sans Symbols", "symbol2": "Noto Sans Symbols2", "math": "Noto Sans Math"}
@@ -25,6 +28,7 @@ SCRIPTS: Final = {  # IBM's Arabic letters are whole ones, which readers find ag
     "Noto Sans Hebrew": ("pylopdf_fonts_he", ("NotoSansHebrew-Variable.ttf",)),
     "Noto Sans Devanagari": ("pylopdf_fonts_hi", ("NotoSansDevanagari-Variable.ttf",)),
     "Noto Sans Thai": ("pylopdf_fonts_th", ("NotoSansThai-Variable.ttf",)),
+    "Noto Emoji": ("manimgx_fonts", ("NotoEmoji[wght].ttf",)),  # of one colour, which is that of the text
 }
 CJK_FILE: Final = "NotoSansCJK-VF.otf.ttc"
 CJK: Final = {"ja": "JP", "ko": "KR", "zh-hk": "HK", "zh-mo": "HK", "zh-tw": "TC", "zh-hant": "TC"}
@@ -58,6 +62,17 @@ def fonts() -> typst.Fonts:
     return typst.Fonts(False, False, [directory().path / "fonts"])
 
 
+def fonts_with(families: Iterable[Family], place: Path) -> typst.Fonts:
+    """Return what Typst may use for a document with fonts of its own, which are written to a directory that there is none of
+    yet. They go by their keys: what they call themselves may be a name of ours."""
+    place.mkdir()
+    for family in families:
+        for (bold, italic), file in family.files.items():
+            name = f"{family.key}-{bold:d}{italic:d}.otf"
+            (place / name).write_bytes(renamed(file, family.key, bold=bold, italic=italic))
+    return typst.Fonts(False, False, [directory().path / "fonts", place])
+
+
 def prepare() -> None:
     """Read what forks of this process would read. May be repeated."""
     fonts()
@@ -73,6 +88,12 @@ def chain(first: str, language: str) -> list[str]:
     others = [f"Noto Sans CJK {each}" for each in dict.fromkeys([region, "SC", "JP", "KR"])]
     given = [FAMILIES[first], FAMILIES["sans"], *SYMBOLS.values(), *SCRIPTS, *others, FAMILIES["mono"]]
     return list(dict.fromkeys(given))
+
+
+def chains(language: str, own: Iterable[str]) -> dict[str, list[str]]:
+    """Return which families are asked one after the other, by the name of the first: `sans`, `mono` and those of a document."""
+    found = {name: chain(name, language) for name in FAMILIES}
+    return found | {name: [name, *found["sans"]] for name in own}
 
 
 @lru_cache(maxsize=1)
@@ -107,12 +128,13 @@ def _lacking(text: str) -> set[str]:
     return lacking - _coverage_of_cjk() if lacking else lacking
 
 
-def shown(text: str, missing: set[str]) -> str:
-    """Return the text as the fonts can show it; add the characters that none has to `missing`."""
+def shown(text: str, missing: set[str], own: frozenset[str] = frozenset()) -> str:
+    """Return the text as the fonts can show it; add the characters that none has to `missing`. `own` are those of the font that
+    is asked before these."""
     if text.isascii() and "\t" not in text:
         return text
     text = unicodedata.normalize("NFC", text).translate(DROPPED).replace("\t", "    ")
-    lacking = _lacking(text)
+    lacking = _lacking(text) - own
     if not lacking:
         return text
     blanks = {each for each in lacking if each.isspace()}

@@ -6,10 +6,12 @@ from typing import Any, Final
 
 from bounded_contexts.documents.adapters.engines import typeset_fonts
 from bounded_contexts.documents.adapters.engines.canvas import RISE
+from bounded_contexts.documents.adapters.engines.font_files import opened
 from bounded_contexts.documents.adapters.engines.fonts import named
 from bounded_contexts.documents.adapters.engines.lines import SMALLER
 from bounded_contexts.documents.domain.errors import TooLarge
 from bounded_contexts.documents.domain.rendering.blocks import Run, Runs, Style
+from bounded_contexts.documents.domain.rendering.fonts import Family, Font
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.problems import Problem
 from bounded_contexts.documents.domain.rendering.standards import Profile
@@ -35,6 +37,7 @@ class Texts:
         self.problems: list[Problem] = []
         self._numbers: dict[Style, int] = {}
         self._characters = 0
+        self.families: dict[str, Family] = {}  # of the document's own, by key
 
     def style(self, style: Style) -> int:
         """Return the number of a style."""
@@ -44,10 +47,10 @@ class Texts:
         if (number := self._numbers.get(wanted)) is None:
             number = self._numbers[wanted] = len(self.styles)
             size = style.size if style.script == "normal" else round(style.size * SMALLER, 2)
-            above = size * (style.line_height + MIDDLE[style.font]) / 2
+            above = size * (style.line_height + self._middle(style.font)) / 2
             self.styles.append(
                 {
-                    "font": style.font,
+                    "font": style.font.key if isinstance(style.font, Family) else style.font,
                     "size": size,
                     "bold": style.bold,
                     "italic": style.italic,
@@ -62,13 +65,19 @@ class Texts:
         self._numbers[style] = number
         return number
 
-    def shown(self, text: str, pointer: str = "") -> str:
-        """Return the text as the fonts can show it. Raise `TooLarge`."""
+    def _middle(self, font: Font) -> float:
+        if not isinstance(font, Family):
+            return MIDDLE[font]
+        self.families[font.key] = font
+        return opened(font.file(bold=False, italic=False)).middle
+
+    def shown(self, text: str, pointer: str = "", style: Style | None = None) -> str:
+        """Return the text as the fonts can show it, those of the style before all others. Raise `TooLarge`."""
         self._characters += len(text)
         if self._characters > self._limits.typeset_characters:
             raise TooLarge("typeset_characters", self._limits.typeset_characters)
         missing: set[str] = set()
-        text = typeset_fonts.shown(text, missing)
+        text = typeset_fonts.shown(text, missing, _own(style))
         if not text.isascii():
             self.negated.update(typeset_fonts.NEGATED.intersection(text))
         if missing and self._profile.standards:
@@ -82,7 +91,7 @@ class Texts:
         if run.note is not None:
             note = {"runs": [self.run(each) for each in run.note.runs], "style": self.style(run.note.style)}
             return [self.style(replace(run.style, script="normal")), "", {"note": note}]
-        said: list[Any] = [self.style(run.style), self.shown(run.text)]
+        said: list[Any] = [self.style(run.style), self.shown(run.text, style=run.style)]
         more = {"link": None, "to": None, "field": run.field, "page": run.page_of}
         if run.link:
             more["to" if run.link.startswith("#") else "link"] = run.link.removeprefix("#")
@@ -118,3 +127,10 @@ class Texts:
     def refuse(self, code: str, detail: str, pointer: str = "") -> None:
         """Add what a standard refuses, here unless another place is given."""
         self.problems.append(Problem(pointer or self._telling.pointer, code, detail))
+
+
+def _own(style: Style | None) -> frozenset[str]:
+    """The characters of the document's own font that a style is set in."""
+    if style is None or not isinstance(style.font, Family):
+        return frozenset()
+    return opened(style.font.file(bold=style.bold, italic=style.italic)).characters

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bounded_contexts.documents.domain.rendering.barcodes import ErrorCorrection, Symbology
 from bounded_contexts.documents.domain.rendering.charts import Chart
+from bounded_contexts.documents.domain.rendering.fonts import Font
 from bounded_contexts.documents.domain.rendering.formulas import Formula
 from bounded_contexts.documents.domain.rendering.numbering import NumberFormat as ItemFormat
 from bounded_contexts.documents.domain.rendering.numbering import counted
@@ -43,7 +44,7 @@ class NumberFormat:
 class Style:
     """How text stands. Sizes and distances in points, colours as #RRGGBB."""
 
-    font: Literal["sans", "mono"] = "sans"
+    font: Font = "sans"
     size: float = 10.0
     bold: bool = False
     italic: bool = False

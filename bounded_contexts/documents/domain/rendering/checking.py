@@ -10,6 +10,7 @@ from bounded_contexts.documents.domain.rendering.checking_graphics import drawn_
 from bounded_contexts.documents.domain.rendering.checking_layout import layout_problems
 from bounded_contexts.documents.domain.rendering.checking_sheets import sheet_block_problems, sheet_problems
 from bounded_contexts.documents.domain.rendering.expressions import expression, path_of, template
+from bounded_contexts.documents.domain.rendering.fonts import OURS, font_problems
 from bounded_contexts.documents.domain.rendering.functions import moment_of
 from bounded_contexts.documents.domain.rendering.images import pixels
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
@@ -41,9 +42,11 @@ def problems_of(document: dict[str, Any], limits: RenderLimits) -> Iterator[Prob
     checking = _Checking(document, limits)
     for name, style in document.get("styles", {}).items():
         yield from checking.style(name, f"/styles/{escaped(name)}")
+        yield from checking.font(style, f"/styles/{escaped(name)}")
         if "numberFormat" in style:
             yield from checking.number_format(style["numberFormat"], f"/styles/{escaped(name)}/numberFormat")
     yield from asset_problems(document)
+    yield from font_problems(document)
     for name, asset in document.get("assets", {}).items():
         if "data" in asset:
             yield from checking.image(asset, f"/assets/{escaped(name)}/data")
@@ -66,6 +69,7 @@ class _Checking:
     def __init__(self, document: dict[str, Any], limits: RenderLimits) -> None:
         self._styles = Styles(document.get("styles", {}))
         self._assets = document.get("assets", {})
+        self._fonts = {*OURS, *(each["family"] for each in document.get("fonts", ()))}
         self._images: set[str] = set()  # stored ones that have been looked at
         self._limits = limits
         self._page = page_of(document.get("page", {}), Page())
@@ -86,6 +90,7 @@ class _Checking:
 
     def _object(self, value: dict[str, Any], pointer: str) -> Iterator[Problem]:
         kind = value.get("type")
+        yield from self.font(value, pointer)
         if kind == "image":
             yield from self.pictured(value, pointer)
         elif kind == "table":
@@ -120,6 +125,10 @@ class _Checking:
             yield Problem(pointer, "unknown_style", "there is no style of this name, or that it extends")
         except RecursionError:
             yield Problem(pointer, "style_circle", "a style extends itself")
+
+    def font(self, given: dict[str, Any], pointer: str) -> Iterator[Problem]:
+        if given.get("font", "sans") not in self._fonts:
+            yield Problem(f"{pointer}/font", "unknown_font", "a font is sans, mono or a family of `fonts`")
 
     def number_format(self, given: dict[str, Any], pointer: str) -> Iterator[Problem]:
         if given["type"] == "currency" and "currency" not in given:

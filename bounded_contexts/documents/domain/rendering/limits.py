@@ -19,6 +19,7 @@ class RenderLimits:
     text_characters: int = 1 << 20  # of one text after its template
     image_pixels: int = 50_000_000  # of one image
     image_bytes: int = 16 << 20  # of one image, decoded from base64
+    font_bytes: int = 16 << 20  # of one font
     asset_bytes: int = 32 << 20  # of all stored assets that a document uses
     # of a tagged document, or one in a script that the quick engine cannot set: Typst holds it as a whole
     typeset_blocks: int = 20_000

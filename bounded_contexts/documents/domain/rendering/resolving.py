@@ -33,6 +33,7 @@ from bounded_contexts.documents.domain.rendering.charts import Chart
 from bounded_contexts.documents.domain.rendering.compound import GAP, columns, furniture, group, with_caption
 from bounded_contexts.documents.domain.rendering.drawn import barcode, image
 from bounded_contexts.documents.domain.rendering.expressions import each_of, expression, named, path_of, truth
+from bounded_contexts.documents.domain.rendering.fonts import families_of
 from bounded_contexts.documents.domain.rendering.functions import Context
 from bounded_contexts.documents.domain.rendering.images import Pictures
 from bounded_contexts.documents.domain.rendering.listing import Lists
@@ -94,7 +95,7 @@ class _Resolving:
     ) -> None:
         self._pictures = pictures
         self._document, self._context, self._telling = document, context, telling
-        styles = Styles(document.get("styles", {}))
+        styles = Styles(document.get("styles", {}), families_of(document))
         places = {entry.name: entry for entry in entries if entry.name is not None}
         self._texts = Texts(context, styles, telling, document.get("meta", {}).get("created"), places)
         self._styles = styles
@@ -129,6 +130,9 @@ class _Resolving:
         language = given.get("language", self._document.get("locale", "en").replace("_", "-"))
         if "language" in given:
             self._telling.uses("language")
+        if self._document.get("fonts"):
+            self._telling.pointer = "/fonts"
+            self._telling.uses("fonts")
         properties = properties_of(given.get("properties", {}), self._texts)
         if properties:
             self._telling.uses("custom properties")

@@ -6,6 +6,7 @@ Blocks are told apart by `type` with if and then, so that a fault in one says wh
 from typing import Final
 
 from bounded_contexts.documents.domain.rendering.assets import ASSETS
+from bounded_contexts.documents.domain.rendering.fonts import FAMILY, FONTS
 from bounded_contexts.documents.domain.rendering.numbering import FORMATS
 from bounded_contexts.documents.domain.rendering.schema_graphics import BARCODE, CHART
 from bounded_contexts.documents.domain.rendering.schema_layout import (
@@ -46,7 +47,7 @@ SIZES: Final = {
     "legal": (612.0, 1008.0),
 }
 _TEXT_STYLE: Final = {
-    "font": {"enum": ["sans", "mono"]},
+    "font": FAMILY,
     "size": {"type": "number", "minimum": 1, "maximum": 400},
     "bold": BOOLEAN,
     "italic": BOOLEAN,
@@ -219,6 +220,7 @@ DOCUMENT: Final[Schema] = {
             "timeZone": {"type": "string", "maxLength": 64},
             "strictness": {"enum": ["error", "warn", "ignore"]},
             "assets": ASSETS,
+            "fonts": FONTS,
             "styles": {
                 "type": "object",
                 "maxProperties": 1_000,

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from bounded_contexts.documents.domain.rendering.blocks import NumberFormat, Page, Style, Width
+from bounded_contexts.documents.domain.rendering.fonts import Family
 from bounded_contexts.documents.domain.rendering.schema import SIZES
 from bounded_contexts.documents.domain.values import Value
 
@@ -65,8 +66,9 @@ def page_of(given: Mapping[str, Value], outer: Page) -> Page:
 class Styles:
     """The named styles of a document over those that are built in."""
 
-    def __init__(self, named: Mapping[str, Mapping[str, Value]]) -> None:
-        self._named = named
+    def __init__(self, named: Mapping[str, Mapping[str, Value]], families: Mapping[str, Family] | None = None) -> None:
+        """`families` are those that the document brings with it, by name."""
+        self._named, self._families = named, families or {}
         self._known: dict[tuple[Style, str], Style] = {}
 
     def named(self, name: str) -> dict[str, Value]:
@@ -90,9 +92,14 @@ class Styles:
         if isinstance(given, str):
             key = (base, given)
             if key not in self._known:
-                self._known[key] = with_properties(base, self.named(given))
+                self._known[key] = self._with_font(with_properties(base, self.named(given)))
             return self._known[key]
-        return with_properties(base, given)
+        return self._with_font(with_properties(base, given))
+
+    def _with_font(self, style: Style) -> Style:
+        if not isinstance(style.font, str) or style.font not in self._families:
+            return style
+        return replace(style, font=self._families[style.font])
 
 
 def with_properties(base: Style, properties: Mapping[str, Value]) -> Style:
