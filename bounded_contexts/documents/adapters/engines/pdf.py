@@ -101,7 +101,10 @@ class Layout(Flow):
         return self.breaker.missing
 
     def _field(self, name: str) -> str:
-        return str(self.number + self._before) if name == "page" else str(self._pages)
+        if name != "page":
+            return str(self._pages)
+        ahead = (self._column + self.breaker.ahead) // self._section.columns
+        return str(self.number + ahead + self._before)
 
     # pages
 

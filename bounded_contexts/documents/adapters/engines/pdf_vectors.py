@@ -4,6 +4,7 @@ import io
 from typing import Any
 
 from reportlab.graphics import renderPDF
+from reportlab.pdfgen.canvas import Canvas
 from svglib.svglib import svg2rlg
 
 from bounded_contexts.documents.domain.rendering.vectors import Vector
@@ -15,9 +16,12 @@ def shapes_of(vector: Vector) -> Any | None:
         return None
     try:
         drawing = svg2rlg(io.BytesIO(vector.svg))
+        if drawing is None or not (drawing.width > 0 and drawing.height > 0):
+            return None
+        draw(Canvas(io.BytesIO()), drawing, drawing.width, drawing.height)  # which is where endless numbers come out
     except Exception:  # paths and numbers have many ways to be wrong
         return None
-    return drawing if drawing is not None and drawing.width > 0 and drawing.height > 0 else None
+    return drawing
 
 
 def draw(canvas: Any, shapes: Any, width: float, height: float) -> None:

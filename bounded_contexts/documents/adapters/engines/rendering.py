@@ -206,7 +206,9 @@ def _docx(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> I
 
 
 def _xlsx(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:
-    return xlsx.write_xlsx(_resolved(document, telling, limits, _anchors(document, limits)), telling)
+    return xlsx.write_xlsx(
+        _resolved(document, telling, limits, _anchors(document, limits)), telling, formats_of(document)
+    )
 
 
 _ENGINES: Final[dict[Target, Callable[[dict[str, Any], Telling, RenderLimits], Iterator[bytes]]]] = {

@@ -33,7 +33,7 @@ def streamed_document(source: Source, limits: RenderLimits, stored: Mapping[str,
             name: SpooledRows(files.enter_context(tempfile.SpooledTemporaryFile(IN_MEMORY)), limits)
             for name in stream_names(found)
         }
-        _Spooling(streams, limits).take(_Joined(rest, source), head)
+        _Spooling(streams, limits).take(Joined(rest, source), head)
         yield {**found, STREAMS: streams}
 
 
@@ -48,13 +48,14 @@ def _head(source: Source, limit: int) -> tuple[bytes, bytes]:
     return bytes(head[:end]), bytes(head[end:])
 
 
-class _Joined:
+class Joined:
     """What has been read already, then the rest."""
 
     def __init__(self, begun: bytes, source: Source) -> None:
         self._begun, self._source = begun, source
 
     def read(self, size: int, /) -> bytes:
+        """Return some bytes, none at the end."""
         if self._begun:
             piece, self._begun = self._begun[:size], self._begun[size:]
             return piece

@@ -27,7 +27,7 @@ FIDELITY: Final[dict[str, tuple[str, str, str, str]]] = {
     "table.formats": (N, N, N, "styles by condition are evaluated when rendered"),
     "formula": (A, A, N, "PDF, DOCX: its value"),
     "column.width": (N, A, A, "DOCX: auto is left to the program; XLSX: rounded to characters, auto by the first rows"),
-    "numberFormat": (N, N, N, "XLSX: values stay numbers and dates, with a format of the cell"),
+    "numberFormat": (N, N, N, "XLSX: values stay numbers and dates, with the locale's format of the cell"),
     "image": (
         N,
         N,

@@ -102,7 +102,7 @@ def vector(data: bytes) -> Vector:
     parser.StartDoctypeDeclHandler = reading.doctype
     try:
         parser.Parse(data, True)
-    except expat.ExpatError:
+    except (expat.ExpatError, LookupError, ValueError):  # the latter two for charsets that expat does not read
         raise _refused("an SVG is well-formed XML") from None
     width, height = reading.size()
     svg = "".join(reading.out).encode()
