@@ -38,7 +38,8 @@ from tests.servers import Servers
 from tests.unit.memory_documents import ToyRenderer
 from tests.unit.rendered import png
 from tests.unit.templated import letter, texts
-from tests.unit.test_rendering_fonts import UBUNTU, fonts
+from tests.unit.test_rendering_fonts import UBUNTU, fonts, text_of
+from tests.unit.test_rendering_letterheads import paper
 
 PATH = "/documents"
 OVER = ("rendered", "failed", "cancelled")
@@ -662,10 +663,12 @@ async def test_assets_have_versions_and_are_looked_through(desk: Desk) -> None:
     assert told(await api.get(f"{ASSETS_PATH}/none")) == (404, "asset_not_found")
 
 
-async def test_a_font_that_is_stored_is_in_the_files_of_both_engines(desk: Desk) -> None:
+async def test_stored_fonts_and_letterheads_are_in_the_files_of_both_engines(desk: Desk) -> None:
     api, staff = desk.client(), desk.client(None, "staff")
     stored = await keep(staff, UBUNTU, "ubuntu", "font/ttf")
-    own = {"assets": {"text": {"stored": "ubuntu@1"}}, "fonts": [{"family": "House", "asset": "text"}]}
+    await keep(staff, paper("ACME"), "paper", "application/pdf")
+    used = {"text": {"stored": "ubuntu@1"}, "paper": {"stored": "paper"}}
+    own = {"assets": used, "fonts": [{"family": "House", "asset": "text"}], "letterhead": {"asset": "paper"}}
     plain = {**HELLO, **own, "styles": {"base": {"font": "House"}}}
 
     files = []
@@ -675,6 +678,8 @@ async def test_a_font_that_is_stored_is_in_the_files_of_both_engines(desk: Desk)
 
     assert (stored.status_code, stored.json()["kind"], stored.json()["facts"]["family"]) == (201, "font", "Ubuntu")
     assert [any("Ubuntu" in name for name in fonts(file)) for file in files] == [True, True]
+    assert [text_of(file).split() for file in files] == [["ACME", "Hello"]] * 2
+    assert told(await keep(staff, b"%PDF-1.7", "paper", "application/pdf")) == (422, "bad_pdf")
     assert told(await keep(staff, UBUNTU[:1_000], "ubuntu", "font/ttf")) == (422, "bad_font")
 
 
