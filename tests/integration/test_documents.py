@@ -38,7 +38,8 @@ from tests.servers import Servers
 from tests.unit.memory_documents import ToyRenderer
 from tests.unit.rendered import png
 from tests.unit.templated import letter, texts
-from tests.unit.test_rendering_fonts import UBUNTU, fonts
+from tests.unit.test_rendering_fonts import UBUNTU, fonts, text_of
+from tests.unit.test_rendering_letterheads import paper
 
 PATH = "/documents"
 OVER = ("rendered", "failed", "cancelled")
@@ -133,6 +134,22 @@ async def test_who_prefers_to_wait_is_answered_when_it_is_there(desk: Desk) -> N
         assert (done.json()["status"], done.json()["filename"]) == ("rendered", f"document.{format_}")
         assert done.json()["result"]["engine"] == engine
         assert (await api.get(f"{PATH}/{done.json()['id']}/content")).content[:4] == b"PK\x03\x04"
+
+
+async def test_the_same_request_is_rendered_once_for_one_owner(desk: Desk) -> None:
+    api, other = desk.client(), desk.client(uuid4())
+    first = await made(api)
+    await eventually(
+        lambda: listed(api), until=lambda all_: first["id"] in [each["id"] for each in all_ if each["pages"]]
+    )
+
+    again, others = await made(api), await made(other)
+    await api.delete(f"{PATH}/{first['id']}")
+    content = await api.get(f"{PATH}/{again['id']}/content")
+
+    assert [each["attempts"] for each in (first, again, others)] == [1, 0, 1]
+    assert (again["result"], again["id"] != first["id"]) == (first["result"], True)
+    assert content.content == pdf_of(HELLO)
 
 
 async def test_who_asks_for_the_file_itself_is_answered_with_it(desk: Desk) -> None:
@@ -646,10 +663,12 @@ async def test_assets_have_versions_and_are_looked_through(desk: Desk) -> None:
     assert told(await api.get(f"{ASSETS_PATH}/none")) == (404, "asset_not_found")
 
 
-async def test_a_font_that_is_stored_is_in_the_files_of_both_engines(desk: Desk) -> None:
+async def test_stored_fonts_and_letterheads_are_in_the_files_of_both_engines(desk: Desk) -> None:
     api, staff = desk.client(), desk.client(None, "staff")
     stored = await keep(staff, UBUNTU, "ubuntu", "font/ttf")
-    own = {"assets": {"text": {"stored": "ubuntu@1"}}, "fonts": [{"family": "House", "asset": "text"}]}
+    await keep(staff, paper("ACME"), "paper", "application/pdf")
+    used = {"text": {"stored": "ubuntu@1"}, "paper": {"stored": "paper"}}
+    own = {"assets": used, "fonts": [{"family": "House", "asset": "text"}], "letterhead": {"asset": "paper"}}
     plain = {**HELLO, **own, "styles": {"base": {"font": "House"}}}
 
     files = []
@@ -659,6 +678,8 @@ async def test_a_font_that_is_stored_is_in_the_files_of_both_engines(desk: Desk)
 
     assert (stored.status_code, stored.json()["kind"], stored.json()["facts"]["family"]) == (201, "font", "Ubuntu")
     assert [any("Ubuntu" in name for name in fonts(file)) for file in files] == [True, True]
+    assert [text_of(file).split() for file in files] == [["ACME", "Hello"]] * 2
+    assert told(await keep(staff, b"%PDF-1.7", "paper", "application/pdf")) == (422, "bad_pdf")
     assert told(await keep(staff, UBUNTU[:1_000], "ubuntu", "font/ttf")) == (422, "bad_font")
 
 
