@@ -39,7 +39,10 @@ def offers(modules: Sequence[Module], *, compat: bool) -> Iterator[tuple[Module,
                 _routers(routers),
                 tuple(path for path, served in sockets if served),
                 (GRAPH,) if module.graph_sockets else (),
-                {API + path: size for path, size in {**module.large_bodies, **module.held_bodies}.items()},
+                {
+                    API + path: size
+                    for path, size in {**module.large_bodies, **module.held_bodies, **module.line_bodies}.items()
+                },
             ),
         )
 

@@ -58,6 +58,12 @@ class DocumentSettings(BaseSettings):
     documents_render_input_limit: int = Field(
         16 << 20, ge=1 << 10, le=64 << 20, description="Bytes of a request to render, validate or preview a document."
     )
+    documents_render_rows_limit: int = Field(
+        256 << 20,
+        ge=1 << 10,
+        le=1 << 30,
+        description="Bytes of a document to render with rows that follow it in lines.",
+    )
     documents_render_memory: int = Field(
         1 << 30, ge=128 << 20, le=1 << 40, description="Bytes that the rendering of one document may take."
     )

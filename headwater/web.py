@@ -87,7 +87,8 @@ def application(house: House, roles: Collection[str], health: Health) -> ASGIApp
     routes = Routes(app, chain.from_iterable(elsewhere))
     large = _paths(module.large_bodies for module in house.modules)
     held = _paths(module.held_bodies for module in house.modules)
-    served: ASGIApp = HeadAsGet(RequestContext(StartupGate(app, health), house.access_tokens, large, held))
+    lines = _paths(module.line_bodies for module in house.modules)
+    served: ASGIApp = HeadAsGet(RequestContext(StartupGate(app, health), house.access_tokens, large, held, lines))
     if house.settings.cors_origins:
         served = CORSMiddleware(
             served,

@@ -128,6 +128,7 @@ def document_ports(given: Given, renderer: Renderer) -> DocumentPorts:
         documents=listed,
         terms=DocumentTerms(
             input_bytes=RenderLimits().input_bytes + RenderLimits().asset_bytes,
+            lines_bytes=settings.documents_render_rows_limit,
             output_bytes=RenderLimits().output_bytes,
             waiting_per_user=settings.documents_renderings_per_user,
             stored_per_user=settings.documents_rendered_bytes_per_user,

@@ -35,6 +35,7 @@ PAGE_POLICY = (
 )
 HSTS = (b"strict-transport-security", b"max-age=31536000")
 OWN = frozenset(name for name, _ in (*PROTECTION, HSTS)) | {b"content-security-policy", b"x-request-id"}
+LINES = "application/x-ndjson"
 NO_LARGE_BODIES: Mapping[str, int] = MappingProxyType({})
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
@@ -50,11 +51,12 @@ class RequestContext:
         tokens: AccessTokens,
         large_bodies: Mapping[str, int] = NO_LARGE_BODIES,
         held_bodies: Mapping[str, int] = NO_LARGE_BODIES,
+        line_bodies: Mapping[str, int] = NO_LARGE_BODIES,
     ) -> None:
         """`large_bodies` are paths whose bodies are not held, with the bytes that they may have; `held_bodies` those whose
-        bodies may be larger than others' and are held as these are."""
+        bodies may be larger than others' and are held as these are; `line_bodies` are paths where those in lines are not."""
         self._app = app
-        self._large_bodies, self._held_bodies = large_bodies, held_bodies
+        self._large_bodies, self._held_bodies, self._line_bodies = large_bodies, held_bodies, line_bodies
         self._tokens = tokens
         self._held = 0  # bytes of the bodies of all requests that run
 
@@ -85,8 +87,10 @@ class RequestContext:
                 if not length.isdecimal():
                     await self._refuse(scope, sending, 400, "bad_request", "Content-Length is no number")
                     return
-                is_held = scope["path"] not in self._large_bodies
-                limit = (self._held_bodies if is_held else self._large_bodies).get(scope["path"], BODY_LIMIT)
+                is_lines = scope["path"] in self._line_bodies and _media_type(headers) == LINES
+                unheld = self._line_bodies if is_lines else self._large_bodies
+                is_held = scope["path"] not in unheld
+                limit = (self._held_bodies if is_held else unheld).get(scope["path"], BODY_LIMIT)
                 if int(length) > limit:
                     raise _TooLarge(limit)
                 async with self._limited(receive, headers, limit, is_held=is_held) as body:
@@ -151,6 +155,10 @@ def _of_body(start: Message) -> list[tuple[bytes, bytes]]:
     return (
         [each for each in fields if each[0] != b"content-type"] if start["status"] == HTTPStatus.NO_CONTENT else fields
     )
+
+
+def _media_type(headers: Mapping[bytes, str]) -> str:
+    return headers.get(b"content-type", "").partition(";")[0].strip().lower()
 
 
 def _protection(scope: Scope) -> list[tuple[bytes, bytes]]:

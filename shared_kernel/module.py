@@ -179,6 +179,8 @@ class Module:
     large_bodies: Mapping[str, int] = field(default_factory=dict)
     # The same of those whose larger bodies are held in memory, together with all others'.
     held_bodies: Mapping[str, int] = field(default_factory=dict)
+    # The same, at paths of these, of bodies in lines (application/x-ndjson), which are not held.
+    line_bodies: Mapping[str, int] = field(default_factory=dict)
     # Routes of older services, at their own paths, when they are switched on; served by the feed's role where there is one.
     compat_router: object | None = None
     feed_router: object | None = None  # routes under /api/v1 that only a process with the feed can answer

@@ -128,6 +128,7 @@ def module(
         held_bodies=dict.fromkeys(
             (DOCUMENTS_PATH, VALIDATE_PATH, PREVIEW_PATH, TEMPLATES_PATH, ASSETS_PATH), looked.input_bytes
         ),
+        line_bodies={DOCUMENTS_PATH: documents.terms.lines_bytes},
         consumers=(
             Consumer(
                 RENDERING,

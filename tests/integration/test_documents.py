@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,7 +38,8 @@ from tests.servers import Servers
 from tests.unit.memory_documents import ToyRenderer
 from tests.unit.rendered import png
 from tests.unit.templated import letter, texts
-from tests.unit.test_rendering_fonts import UBUNTU, fonts
+from tests.unit.test_rendering_fonts import UBUNTU, fonts, text_of
+from tests.unit.test_rendering_letterheads import paper
 
 PATH = "/documents"
 OVER = ("rendered", "failed", "cancelled")
@@ -135,6 +136,22 @@ async def test_who_prefers_to_wait_is_answered_when_it_is_there(desk: Desk) -> N
         assert (await api.get(f"{PATH}/{done.json()['id']}/content")).content[:4] == b"PK\x03\x04"
 
 
+async def test_the_same_request_is_rendered_once_for_one_owner(desk: Desk) -> None:
+    api, other = desk.client(), desk.client(uuid4())
+    first = await made(api)
+    await eventually(
+        lambda: listed(api), until=lambda all_: first["id"] in [each["id"] for each in all_ if each["pages"]]
+    )
+
+    again, others = await made(api), await made(other)
+    await api.delete(f"{PATH}/{first['id']}")
+    content = await api.get(f"{PATH}/{again['id']}/content")
+
+    assert [each["attempts"] for each in (first, again, others)] == [1, 0, 1]
+    assert (again["result"], again["id"] != first["id"]) == (first["result"], True)
+    assert content.content == pdf_of(HELLO)
+
+
 async def test_who_asks_for_the_file_itself_is_answered_with_it(desk: Desk) -> None:
     api, body = desk.client(), {"document": HELLO, "format": "pdf", "filename": "a.pdf"}
     headers = {"accept": "application/pdf, application/json;q=0.5", "range": "bytes=0-3"}
@@ -184,6 +201,82 @@ async def test_a_body_larger_than_others_may_be_is_taken(desk: Desk) -> None:
     done = await made(api, HELLO | {"data": data})
 
     assert (done["status"], done["input_bytes"] > 2_000_000) == ("rendered", True)
+
+
+ROWS_FOLLOW: dict[str, Any] = {
+    "version": "1.0",
+    "assets": {"dot": {"stored": "dot-of-lines"}},
+    "body": [
+        {"type": "image", "asset": "dot", "alt": "dot"},
+        {"type": "table", "columns": [{"value": {"path": "r.text"}}], "rows": {"$stream": "rows", "as": "r"}},
+    ],
+}
+
+
+async def send_lines(
+    api: httpx.AsyncClient, rows: Iterable[bytes], asked: dict[str, Any] | None = None, key: str = ""
+) -> httpx.Response:
+    """Ask for a document whose rows follow it, as they come."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield json.dumps(asked or {"document": ROWS_FOLLOW, "format": "docx"}).encode() + b"\n"
+        for row in rows:
+            yield row + b"\n"
+
+    headers = {"content-type": "application/x-ndjson; charset=utf-8", **({"idempotency-key": key} if key else {})}
+    return await api.post(PATH, content=pieces(), headers=headers, timeout=60)
+
+
+async def test_rows_that_follow_are_taken_as_they_come_and_are_more_than_another_body_may_be(desk: Desk) -> None:
+    api, image = desk.client(), png(2, 2)
+    await keep(desk.client(None, "admin"), image, "dot-of-lines")
+    rows = [json.dumps({"text": f"{number} " + "x" * 17_000}).encode() for number in range(1_000)]
+
+    first = await send_lines(api, rows, key="lines")
+    assert first.status_code == 202, first.text
+    again = await send_lines(api, rows, key="lines")
+    other = await send_lines(api, rows[1:], key="lines")
+    done = await over(api, first.json()["id"])
+    file = await api.get(f"{PATH}/{done['id']}/content")
+
+    lines = b"\n".join([json.dumps(ROWS_FOLLOW).encode(), *rows])
+    here = Rendering(assets={"dot-of-lines": image})
+    assert again.json()["id"] == done["id"]
+    assert told(other) == (422, "idempotency_mismatch")
+    assert done["input_bytes"] > 17_000_000
+    assert file.content == b"".join(rendering.render_lines(io.BytesIO(lines), "docx", here))
+    assert len(files_of(desk, done["id"])) == 2  # instructions and file
+
+
+async def test_a_row_that_is_wrong_is_told_with_its_place_in_the_request(desk: Desk) -> None:
+    api = desk.client()
+    document = {key: each for key, each in ROWS_FOLLOW.items() if key == "version"} | {"body": ROWS_FOLLOW["body"][1:]}
+    asked = {"format": "pdf", "filename": "x", "document": document}
+
+    bad = await send_lines(api, [b'{"text": 1}', b'{"text": [{"$date": "x"}]}'], asked)
+    cut = await send_lines(api, [b'{"text": 1}', b'{"text"'], asked)
+    none = await send_lines(api, [], {**asked, "document": {**document, "body": []}})
+
+    failed, broken = await over(api, bad.json()["id"]), await over(api, cut.json()["id"])
+    assert (failed["code"], failed["error"]["place"]) == ("bad_mark", {"line": 3, "pointer": "/text/0"})
+    first = len(json.dumps(asked)) + 1
+    assert broken["error"]["place"] == {"line": 3, "column": 8, "offset": first + 12 + 7}
+    assert (await over(api, none.json()["id"]))["status"] == "rendered"
+
+
+async def test_lines_that_cannot_be_asked_are_refused_before_anything_is_stored(desk: Desk) -> None:
+    api = desk.client()
+
+    assert told(await send_lines(api, [b"{}"], {"template": "t", "data": {}, "format": "pdf"})) == (
+        422,
+        "validation_failed",
+    )
+    assert told(await send_lines(api, [b"{}"], {"document": ROWS_FOLLOW})) == (422, "validation_failed")
+    long = {"document": ROWS_FOLLOW | {"x-long": "x" * (1 << 20)}, "format": "pdf"}
+    assert told(await send_lines(api, [b"{}"], long)) == (422, "limit_exceeded")
+    validate = await api.post(f"{PATH}/validate", content=b"{}", headers={"content-type": "application/x-ndjson"})
+    assert told(validate) == (415, "unsupported_media_type")
+    assert await listed(api) == []
 
 
 async def test_the_same_key_is_the_same_document(desk: Desk) -> None:
@@ -570,10 +663,12 @@ async def test_assets_have_versions_and_are_looked_through(desk: Desk) -> None:
     assert told(await api.get(f"{ASSETS_PATH}/none")) == (404, "asset_not_found")
 
 
-async def test_a_font_that_is_stored_is_in_the_files_of_both_engines(desk: Desk) -> None:
+async def test_stored_fonts_and_letterheads_are_in_the_files_of_both_engines(desk: Desk) -> None:
     api, staff = desk.client(), desk.client(None, "staff")
     stored = await keep(staff, UBUNTU, "ubuntu", "font/ttf")
-    own = {"assets": {"text": {"stored": "ubuntu@1"}}, "fonts": [{"family": "House", "asset": "text"}]}
+    await keep(staff, paper("ACME"), "paper", "application/pdf")
+    used = {"text": {"stored": "ubuntu@1"}, "paper": {"stored": "paper"}}
+    own = {"assets": used, "fonts": [{"family": "House", "asset": "text"}], "letterhead": {"asset": "paper"}}
     plain = {**HELLO, **own, "styles": {"base": {"font": "House"}}}
 
     files = []
@@ -583,6 +678,8 @@ async def test_a_font_that_is_stored_is_in_the_files_of_both_engines(desk: Desk)
 
     assert (stored.status_code, stored.json()["kind"], stored.json()["facts"]["family"]) == (201, "font", "Ubuntu")
     assert [any("Ubuntu" in name for name in fonts(file)) for file in files] == [True, True]
+    assert [text_of(file).split() for file in files] == [["ACME", "Hello"]] * 2
+    assert told(await keep(staff, b"%PDF-1.7", "paper", "application/pdf")) == (422, "bad_pdf")
     assert told(await keep(staff, UBUNTU[:1_000], "ubuntu", "font/ttf")) == (422, "bad_font")
 
 

@@ -26,7 +26,9 @@ from tests.unit.memory_jobs import NOW, nothing
 
 LIFETIME = timedelta(days=7)
 REPORT = RenderReport("application/pdf", 2, {"approximated": 1}, (Loss("approximated", "/body/0", "x"),), "toy", "1")
-TERMS = DocumentTerms(input_bytes=1000, output_bytes=1000, waiting_per_user=3, stored_per_user=1000, lifetime=LIFETIME)
+TERMS = DocumentTerms(
+    input_bytes=1000, lines_bytes=2000, output_bytes=1000, waiting_per_user=3, stored_per_user=1000, lifetime=LIFETIME
+)
 
 
 @dataclass
@@ -51,6 +53,7 @@ class ToyRenderer:
     refusal: Exception | None = None  # of a rendering that does not even begin
     count: int = 0
     running: int = 0
+    version: str = REPORT.engine_version
 
     @asynccontextmanager
     async def rendering(self, target: Target, source: AsyncIterable[bytes]) -> AsyncIterator[Begun]:
@@ -62,6 +65,9 @@ class ToyRenderer:
             yield Begun(source, self.before)
         finally:
             self.running -= 1
+
+    def is_current(self, engine: str, version: str) -> bool:
+        return (engine, version) == (REPORT.engine, self.version)
 
     async def findings(self, targets: Collection[Target], source: AsyncIterable[bytes]) -> Findings:
         return Findings((), None, {})
@@ -77,6 +83,7 @@ class ShortList:
         self.used = Usage(0, 0)
         self.over: list[UUID] = []
         self.known: set[BlobName] = set()
+        self.rendered: list[UUID] = []
 
     async def changed(self, event: DocumentEvent) -> None: ...
 
@@ -85,6 +92,9 @@ class ShortList:
 
     async def usage(self, user_id: UUID) -> Usage:
         return self.used
+
+    async def alike(self, user_id: UUID, target: Target, input_sha256: str) -> list[UUID]:
+        return self.rendered
 
     async def past(self, moment: datetime, limit: int) -> list[UUID]:
         return self.over
@@ -115,7 +125,7 @@ class DocumentWorld:
         )
 
     async def requested(
-        self, content: bytes = b"text", document_id: UUID | None = None, target: Target = "pdf"
+        self, content: bytes | AsyncIterator[bytes] = b"text", document_id: UUID | None = None, target: Target = "pdf"
     ) -> DocumentRequested:
         """Ask for a document. Return what its consumer hears."""
         asked = Instructions(

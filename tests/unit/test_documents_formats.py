@@ -451,3 +451,27 @@ def test_output_is_limited() -> None:
         b"".join(
             convert(io.BytesIO(b"[1,2,3]"), FORMATS["json"], FORMATS["json"], Conversion(limits=Limits(output_bytes=3)))
         )
+
+
+@pytest.mark.parametrize("marks", [{}, {"decimal_mark": ","}])
+def test_a_cell_of_another_kind_is_refused_with_its_place(marks: dict[str, Any]) -> None:
+    rows = b"a,b/c\n" + b"x,1\n" * 20_000 + b"x,one\n"
+    error = refused(rows, "csv", types=(("b/c", "integer"),), **marks)
+
+    assert (error.code, dict(error.more)) == ("wrong_type", {"cell": "b/c", "pointer": "/20000/b~1c"})
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "code"), [("a\0b", {}, "bad_character"), ("=1", {"formula": "reject"}, "formula")]
+)
+def test_what_csv_cannot_hold_is_refused_with_its_place(text: str, options: dict[str, str], code: str) -> None:
+    data = json.dumps([*[{"a": "x"}] * 3_000, {"a": "x", "b": {"c": text}}]).encode()
+
+    with pytest.raises(Unwritable) as error:
+        converted(data, "json", "csv", **options)
+
+    assert (error.value.code, error.value.more) == (code, {"pointer": "/3000/b/c"})
+
+
+def test_a_text_that_is_longer_than_an_element_may_be_is_gone_through_once() -> None:
+    assert refused(b'["' + b'x\\"' * (8 << 20), "json", Limits(item_bytes=20 << 20)).more["limit"] == "item_bytes"

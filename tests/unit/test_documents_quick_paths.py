@@ -165,8 +165,10 @@ def _packed(text: str, read: str) -> tuple[Any, dict[str, int]]:
     return msgpack.unpackb(packed), dict(conversion.losses.counts)
 
 
+# msgpack raises for a float that is too large for a single one; of those in between it makes one or the other
+FLOATS = st.floats(width=32) | st.floats(-(2.0**127), 2.0**127)
 PACKED = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | TEXTS | st.binary(max_size=3),
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | FLOATS | TEXTS | st.binary(max_size=3),
     lambda each: st.lists(each, max_size=3) | st.dictionaries(TEXTS | st.integers(0, 300), each, max_size=3),
     max_leaves=8,
 )

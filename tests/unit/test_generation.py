@@ -1,9 +1,10 @@
 """Documents from request to sweeping: whatever comes in between, one outcome, the same bytes and no blob too many."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
@@ -183,6 +184,27 @@ async def test_the_same_request_again_is_the_same_document(world: DocumentWorld)
     assert world.contents == [b"text"]
     await render(world, event)
     assert (await world.requested(b"text", event.document_id), world.contents) == (event, [b"TEXT", b"text"])
+
+
+async def of_pieces(*pieces: bytes) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+async def test_instructions_come_in_pieces_and_a_repeat_leaves_nothing(world: DocumentWorld) -> None:
+    event = await world.requested(of_pieces(b"te", b"xt"))
+    assert (event.input_bytes, event.input_sha256) == (4, sha256(b"text").hexdigest())
+    assert (await world.requested(of_pieces(b"text"), event.document_id), world.contents) == (event, [b"text"])
+
+    with pytest.raises(Refused, match="idempotency_mismatch"):
+        await world.requested(of_pieces(b"other"), event.document_id)
+    with pytest.raises(Taken, match="storage_exhausted"):
+        await world.requested(of_pieces(bytes(TERMS.stored_per_user), b"x"))
+    world.ports = replace(world.ports, terms=replace(TERMS, stored_per_user=1 << 20))
+    with pytest.raises(BlobTooLarge):
+        await world.requested(of_pieces(bytes(TERMS.lines_bytes), b"x"))
+
+    assert world.contents == [b"text"]
 
 
 async def test_who_has_too_much_waits(world: DocumentWorld) -> None:

@@ -190,3 +190,18 @@ def test_images_are_the_same_bytes_each_time(target: Target) -> None:
 def test_nothing_of_an_svg_is_text_in_pdf() -> None:
     assert pdf_text(shown(LOGO, "svg+xml")) == ""
     assert isinstance(pdf(shown(LOGO, "svg+xml")), pypdf.PdfReader)
+
+
+@pytest.mark.parametrize("charset", [b"UTF-7", b"Shift_JIS", b"nothing"])
+def test_an_svg_in_a_charset_that_is_not_read_is_refused(charset: bytes) -> None:
+    with pytest.raises(Invalid) as refused:
+        check(shown(LOGO.replace(b'"1.0"', b'"1.0" encoding="' + charset + b'"', 1), "svg+xml"))
+
+    assert [each.code for each in refused.value.problems] == ["bad_image"]
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"inf", b"1e999", b"9" * 400])
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_number_without_end_in_an_svg_leaves_its_shape_out(number: bytes, target: Target) -> None:
+    for drawing in (LOGO.replace(b'rect width="20"', b'rect width="' + number + b'"'), LOGO.replace(b"0,0", number)):
+        assert rendered(shown(drawing, "svg+xml"), target)[0]

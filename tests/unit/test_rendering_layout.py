@@ -431,3 +431,19 @@ def test_blocks_within_blocks_take_time_by_their_number_only() -> None:
         body = [{"type": "columns", "items": [[{"type": "group", "keepTogether": True, "body": body}]]}]
 
     assert pdf_text(source(*body)) == "x"
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_each_part_of_a_box_over_several_pages_says_its_own_page(columns: int) -> None:
+    lines = [paragraph(["on page ", {"field": "page"}]) for _ in range(130)]
+    framed = {"type": "group", "border": {"color": "#000000"}, "body": lines}
+    beside = {"type": "columns", "items": [lines, [paragraph("x")]]}
+    within = {"type": "group", "border": {"color": "#000000"}, "body": [framed]}
+
+    listed = {"type": "list", "items": [{"text": each["text"]} for each in lines]}
+
+    for blocks in ([framed], [beside], [within], lines, [listed]):
+        pages = pdf(source({"type": "section", "columns": columns, "body": [paragraph("first"), *blocks]})).pages
+        said = [set(re.findall(r"on page (\d+)", page.extract_text())) for page in pages]
+        assert said == [{str(number)} for number in range(1, len(pages) + 1)]
+        assert len(pages) > 1

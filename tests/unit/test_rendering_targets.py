@@ -221,7 +221,7 @@ def test_xlsx_has_every_block() -> None:
     ]
     assert [lines[name].data_type for name in ("A4", "B4", "C4")] == ["s", "n", "n"]
     assert (lines["C4"].number_format, lines["C4"].font.b, lines["C4"].font.color.rgb) == (
-        "#,##0.00\\ [$GBP]",
+        "[$£]#,##0.00",
         True,
         "FFAA0000",
     )

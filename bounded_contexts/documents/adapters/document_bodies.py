@@ -18,6 +18,7 @@ from bounded_contexts.documents.domain.rendering.problems import Problem
 from bounded_contexts.documents.domain.rendering.telling import Strictness
 from bounded_contexts.documents.domain.template import REFERENCE
 from infra.http import NextPage
+from infra.request_context import LINES
 from shared_kernel.errors import Malformed, Refused
 
 SHORT: Final = 64  # characters of the name of a locale or time zone
@@ -36,11 +37,13 @@ FILENAME: Final[dict[str, Any]] = {
 }
 
 
-def body_of(properties: dict[str, Any], required: Sequence[str], example: dict[str, Any]) -> dict[str, Any]:
+def body_of(
+    properties: dict[str, Any], required: Sequence[str], example: dict[str, Any], **others: dict[str, Any]
+) -> dict[str, Any]:
     """Return what OpenAPI says of a body that is not read as a whole here."""
     schema: dict[str, Any] = {"type": "object", "properties": properties, "required": [*required]}
     schema |= {"additionalProperties": False, "examples": [example]}
-    content = {"application/json": {"schema": schema}}
+    content = {"application/json": {"schema": schema}, **others}
     return {"requestBody": {"required": True, "content": content}}
 
 
@@ -65,6 +68,7 @@ NEW_DOCUMENT: Final = body_of(
     },
     ("format",),
     {"document": EXAMPLE, "format": "pdf", "filename": "hello"},
+    **{LINES: {"schema": {"type": "string", "description": "The first line is such an object, the others are rows."}}},
 )
 TO_VALIDATE: Final = body_of(
     {"document": INSTRUCTIONS, "formats": {"type": "array", "items": FORMAT, "maxItems": len(TARGETS)}},

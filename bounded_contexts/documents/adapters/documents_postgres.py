@@ -1,6 +1,7 @@
 """The list of documents that are rendered: ports `DocumentWriter` and `DocumentReader`."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from bounded_contexts.documents.adapters.tables import document
 from bounded_contexts.documents.application.document_ports import ListedDocument
 from bounded_contexts.documents.application.job_ports import Place, Usage
 from bounded_contexts.documents.domain.document import OPEN, DocumentEvent, Status
+from bounded_contexts.documents.domain.rendering.fidelity import Target
 from infra.postgres import Database
 from schemas.documents.events import (
     DocumentCancelled,
@@ -25,6 +27,8 @@ from schemas.documents.events import (
 from shared_kernel.blobs import BlobName
 
 SAME = ("document_id", "user_id", "target", "name", "origin", "source_id", "input_id", "input_bytes", "requested_at")
+LISTED = tuple(each.name for each in fields(ListedDocument))
+ALIKE = 3  # documents of the same instructions that are looked at
 Step = RenderingBegun | DocumentRendered | DocumentFailed | DocumentCancelled | DocumentExpired
 
 
@@ -38,7 +42,7 @@ class PostgresDocuments:
         match event:
             case DocumentRequested():
                 row = {name: getattr(event, name) for name in SAME}
-                row |= {"status": "waiting", "changed_at": event.requested_at}
+                row |= {"status": "waiting", "changed_at": event.requested_at, "input_sha256": event.input_sha256}
                 statement = insert(document).values(row).on_conflict_do_nothing()
             case DocumentDeleted():
                 statement = sa.delete(document).where(this)
@@ -49,7 +53,7 @@ class PostgresDocuments:
             await connection.execute(statement)
 
     async def of_user(self, user_id: UUID, limit: int, before: Place | None = None) -> list[ListedDocument]:
-        query = sa.select(document).where(document.c.user_id == user_id)
+        query = sa.select(*[document.c[name] for name in LISTED]).where(document.c.user_id == user_id)
         place = (document.c.requested_at, document.c.document_id)
         if before:
             query = query.where(sa.tuple_(*place) < sa.tuple_(*before))
@@ -73,6 +77,17 @@ class PostgresDocuments:
         )
         async with self._database.transaction() as connection:
             return list((await connection.execute(query.order_by(document.c.expires_at).limit(limit))).scalars())
+
+    async def alike(self, user_id: UUID, target: Target, input_sha256: str) -> list[UUID]:
+        query = sa.select(document.c.document_id).where(
+            document.c.user_id == user_id,
+            document.c.input_sha256 == input_sha256,
+            document.c.target == target,
+            document.c.status == "rendered",
+        )
+        async with self._database.transaction() as connection:
+            found = await connection.execute(query.order_by(document.c.changed_at.desc()).limit(ALIKE))
+            return list(found.scalars())
 
     async def needed(self, blobs: Sequence[BlobName]) -> set[BlobName]:
         query = sa.select(document.c.document_id, document.c.input_id, document.c.result_id).where(

@@ -27,6 +27,7 @@ _ENDINGS: Final[dict[MediaType, str]] = {
     "image/svg+xml": "svg",
     "font/ttf": "ttf",
     "font/otf": "otf",
+    "application/pdf": "pdf",
 }
 _UPLOAD: Final[dict[str, Any]] = {
     "requestBody": {"required": True, "description": f"One of {', '.join(KINDS)}.", "content": ANY}
@@ -62,7 +63,8 @@ class StoredAssetAnswer(AssetAnswer):
     facts: Annotated[
         dict[str, str | int],
         Field(
-            description="What was found in it: `width` and `height` of an image in pixels; `family`, `style`, `glyphs` of a font."
+            description="What was found in it: `width` and `height` of an image (pixels) or a PDF (points), `pages`; of a font "
+            "`family`, `style`, `glyphs`."
         ),
     ]
 

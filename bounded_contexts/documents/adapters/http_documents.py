@@ -33,6 +33,7 @@ from bounded_contexts.documents.adapters.document_bodies import (
     unreadable,
 )
 from bounded_contexts.documents.adapters.downloads import download
+from bounded_contexts.documents.adapters.http_lines import Lines, are_lines
 from bounded_contexts.documents.adapters.http_taking_in import IdempotencyKey
 from bounded_contexts.documents.adapters.negotiation import attachment, kept_name
 from bounded_contexts.documents.adapters.template_instructions import Templated, packed
@@ -125,14 +126,15 @@ def document_routes(ports: DocumentPorts, looked: Looked, templates: TemplatePor
     ) -> Any:
         """Have a document rendered; with the permission `documents:render`."""
         require(user.roles, RENDER)
-        asked = await _read(request, new_document)
+        lines = Lines(request) if are_lines(request) else None
+        asked = await _read(request, new_document, lines)
         id_ = requested_document_id(user.id, idempotency_key) if idempotency_key else uuid4()
         instructions = Instructions(
             document_id=id_,
             user_id=user.id,
             target=asked.format,
             name=_stem(asked.filename, asked.format),
-            content=await _instructions(asked, templates, assets),
+            content=await (_lines(asked, lines, assets) if lines else _instructions(asked, templates, assets)),
             lifetime=ports.terms.lifetime,
         )
         found = await request_own(instructions, ports)
@@ -246,12 +248,15 @@ def document_routes(ports: DocumentPorts, looked: Looked, templates: TemplatePor
     return routes
 
 
-async def _read(request: Request, decode: Callable[[bytes], T]) -> T:
-    """Return the body. Raise `Refused`, `Malformed`, `Unsupported`."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+async def _read(request: Request, decode: Callable[[bytes], T], lines: Lines | None = None) -> T:
+    """Return the body, or the first of its lines. Raise `Refused`, `Malformed`, `Unsupported`."""
+    if (
+        lines is None
+        and request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json"
+    ):
         raise Unsupported("unsupported_media_type", "send `Content-Type: application/json`")
     try:
-        read = decode(await request.body())
+        read = decode(await (lines.first() if lines else request.body()))
     except (msgspec.MsgspecError, RecursionError) as error:
         raise unreadable(error) from None
     for name in OBJECTS:
@@ -273,6 +278,14 @@ async def _instructions(asked: NewDocument, templates: TemplatePorts, assets: As
     filled = packed(Templated(content, data, asked.locale, asked.time_zone, asked.strictness))
     found = await contents(asset_instructions.references(content), assets) if version.kind == "json" else {}
     return asset_instructions.packed(filled, found)
+
+
+async def _lines(asked: NewDocument, lines: Lines, assets: AssetPorts) -> AsyncIterator[bytes]:
+    """Return what is to be rendered, row by row. Raise as `_instructions` does."""
+    if asked.template is not None:
+        raise Refused("validation_failed", "rows follow a `document`; those of a template stand in its `data`")
+    document = bytes(asked.document)
+    return lines.instructions(document, await contents(asset_instructions.references(document), assets))
 
 
 async def _with_assets(document: bytes, assets: AssetPorts) -> bytes:

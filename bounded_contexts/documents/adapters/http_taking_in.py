@@ -30,11 +30,12 @@ async def take_in(
     Raise as `upload` does, and `Malformed` for what no result could be called."""
     negotiation.content_type_of(asked.write, asked.task.options)  # refused now, not when the result is there
     id_ = document_id_of(user_id, key) if key else uuid4()
-    job = await upload(id_, user_id, asked.task, negotiation.kept_name(asked.filename), _body(request), ports)
+    job = await upload(id_, user_id, asked.task, negotiation.kept_name(asked.filename), pieces_of(request), ports)
     return job_answer(id_, job, None), {"Location": f"/api/v1{JOBS_PATH}/{id_}"}
 
 
-async def _body(request: Request) -> AsyncIterator[bytes]:
+async def pieces_of(request: Request) -> AsyncIterator[bytes]:
+    """Yield the body as it comes, however long that takes. Raise `HTTPException` for one that breaks off."""
     take_patiently(request.scope)
     try:
         async for piece in request.stream():

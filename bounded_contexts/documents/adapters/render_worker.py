@@ -9,6 +9,7 @@ from typing import Final
 
 import pypdfium2
 
+from bounded_contexts.documents.adapters import lines_instructions
 from bounded_contexts.documents.adapters.asset_instructions import unpacked as with_assets
 from bounded_contexts.documents.adapters.converting import GARBAGE
 from bounded_contexts.documents.adapters.engines import rendering
@@ -61,7 +62,10 @@ def work(task: bytes, source: Source) -> Generator[bytes, None, bytes]:
     gc.set_threshold(*GARBAGE)
     asked = task_of(task)
     try:
-        data, assets = with_assets(_all(source, asked.limits.input_bytes + asked.limits.asset_bytes))
+        is_lines, given = lines_instructions.begun(source)
+        if is_lines and isinstance(asked, Render):
+            return encode((yield from _rendered_lines(given, asked)))
+        data, assets = with_assets(_all(given, asked.limits.input_bytes + asked.limits.asset_bytes))
         match asked:
             case Render():
                 outcome: Outcome = yield from _rendered(data, assets, asked)
@@ -96,7 +100,16 @@ def _rendered(data: bytes, assets: Mapping[str, bytes], task: Render) -> Generat
         yield from fill(templated.template, templated.data, task.target, made, manner)
     else:
         yield from rendering.render(data, task.target, made)
-    losses = made.losses
+    return _report(made.losses, task)
+
+
+def _rendered_lines(source: Source, task: Render) -> Generator[bytes, None, Rendered]:
+    made = Rendering(task.limits, Losses(told=task.told), lines_instructions.assets_of(source))
+    yield from rendering.render_lines(source, task.target, made)
+    return _report(made.losses, task)
+
+
+def _report(losses: Losses, task: Render) -> Rendered:
     engine = losses.notes.get("engine", ENGINES[task.target])
     warnings, first = dict(losses.counts), tuple(losses.to_be_told)
     return Rendered(RenderReport(MEDIA_TYPES[task.target], _pages(losses), warnings, first, engine, version(engine)))

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterable, AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from importlib import metadata
 
 import structlog
 
@@ -52,6 +53,13 @@ class IsolatedRenderer:
         """Begin, in its turn. Raise `Unavailable` for no turn in time."""
         async with self._pool.running(encode(Render(target, self._limits, TOLD)), source) as running:
             yield IsolatedRendering(running)
+
+    def is_current(self, engine: str, version: str) -> bool:
+        """Return what the port says."""
+        try:
+            return metadata.version(engine) == version
+        except metadata.PackageNotFoundError:
+            return False
 
     async def findings(self, targets: Collection[Target], source: AsyncIterable[bytes]) -> Findings:
         """Return what the port says. Raise as it says."""

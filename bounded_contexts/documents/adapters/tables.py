@@ -40,6 +40,7 @@ document = sa.Table(
     sa.Column("source_id", sa.Uuid),
     sa.Column("input_id", sa.Uuid, nullable=False),
     sa.Column("input_bytes", sa.BigInteger, nullable=False),
+    sa.Column("input_sha256", sa.Text),
     sa.Column("result_id", sa.Uuid),
     sa.Column("result_bytes", sa.BigInteger),
     sa.Column("pages", sa.Integer),
@@ -49,6 +50,7 @@ document = sa.Table(
     sa.Column("changed_at", Moment, nullable=False),
     sa.Column("expires_at", Moment),
     sa.Index("document_of_user", "user_id", "requested_at", "document_id"),
+    sa.Index("document_by_instructions", "user_id", "input_sha256", postgresql_where=sa.text("status = 'rendered'")),
     sa.Index("document_by_expiry", "expires_at", postgresql_where=sa.text("status = 'rendered'")),
 )
 

@@ -69,6 +69,9 @@ class Renderer(Protocol):
     def rendering(self, target: Target, source: AsyncIterable[bytes]) -> AbstractAsyncContextManager[Rendering]:
         """Begin, and end whatever still works when the block is left."""
 
+    def is_current(self, engine: str, version: str) -> bool:
+        """Return whether what this version of an engine has made would be made by the same now."""
+
     async def findings(self, targets: Collection[Target], source: AsyncIterable[bytes]) -> Findings:
         """Return all that is wrong with the instructions, and what the targets would do to them."""
 
@@ -119,6 +122,10 @@ class DocumentReader(Protocol):
         """Return what the user has asked for, as far as it is listed; what the house has made for them does not count."""
         ...
 
+    async def alike(self, user_id: UUID, target: Target, input_sha256: str) -> list[UUID]:
+        """Return documents of the user that are rendered of the same instructions, the last of them first."""
+        ...
+
     async def past(self, moment: datetime, limit: int) -> list[UUID]:
         """Return documents whose files should have expired by the moment, the first of them."""
         ...
@@ -133,6 +140,7 @@ class DocumentTerms:
     """What a document may take. Sizes in bytes."""
 
     input_bytes: int
+    lines_bytes: int  # of instructions with rows that follow them
     output_bytes: int
     waiting_per_user: int
     stored_per_user: int

@@ -9,6 +9,7 @@ import structlog
 from bounded_contexts.documents.application.attempting import Lost, Places, until_over
 from bounded_contexts.documents.application.commands import change_document
 from bounded_contexts.documents.application.document_ports import DocumentPorts, RenderReport
+from bounded_contexts.documents.application.reusing import copied
 from bounded_contexts.documents.domain import document
 from bounded_contexts.documents.domain.document import Document, File
 from bounded_contexts.documents.domain.document_commands import BeginRendering, CompleteDocument, FailDocument
@@ -66,10 +67,10 @@ class _Attempt:
         return True
 
     async def work(self, why: str | None) -> None:
-        """Render and record what came out; of a file that nobody needs nothing is left."""
+        """Render, or copy what has been rendered before, and record it; of a file that nobody needs nothing is left."""
         is_needed = False
         try:
-            if outcome := await _outcome(self, why):
+            if outcome := await copied(self.document, self.file, self.ports) or await _outcome(self, why):
                 is_needed = True  # perhaps, as with a conversion
                 found = await change_document(outcome, self.ports)
                 is_needed = self.file_id in document.kept(found)

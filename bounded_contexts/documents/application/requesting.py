@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from bounded_contexts.documents.application.commands import request_document
 from bounded_contexts.documents.application.document_ports import DocumentPorts
@@ -12,7 +12,7 @@ from bounded_contexts.documents.domain import document
 from bounded_contexts.documents.domain.document import Document, kept
 from bounded_contexts.documents.domain.document_commands import Origin, RequestDocument, input_id_of
 from bounded_contexts.documents.domain.rendering.fidelity import Target
-from shared_kernel.blobs import BlobName
+from shared_kernel.blobs import BlobName, BlobTooLarge, Stored
 from shared_kernel.decider import state_of
 from shared_kernel.errors import Exhausted, Refused, Taken
 
@@ -25,7 +25,8 @@ class Instructions:
     user_id: UUID
     target: Target
     name: str | None  # of the file, without its extension
-    content: bytes  # the document as docs/rendering.md has it
+    # the document as docs/rendering.md has it; in pieces where it is not held, once
+    content: bytes | AsyncIterator[bytes]
     origin: Origin = "request"
     source_id: UUID | None = None
     lifetime: timedelta
@@ -37,20 +38,25 @@ async def request_own(asked: Instructions, ports: DocumentPorts) -> Document:
     usage, terms = await ports.documents.usage(asked.user_id), ports.terms
     if usage.waiting >= terms.waiting_per_user:
         raise Exhausted("too_many_documents", f"{terms.waiting_per_user} may wait or be rendered; cancel one, or wait")
-    if usage.stored + len(asked.content) > terms.stored_per_user:
-        raise Taken("storage_exhausted", f"{terms.stored_per_user} bytes may be stored; delete documents")
-    return await request(asked, ports)
+    room = terms.stored_per_user - usage.stored
+    exhausted = Taken("storage_exhausted", f"{terms.stored_per_user} bytes may be stored; delete documents")
+    if room < (len(asked.content) if isinstance(asked.content, bytes) else 1):
+        raise exhausted
+    try:
+        return await request(asked, ports, room)
+    except BlobTooLarge:
+        if isinstance(asked.content, bytes) or room >= terms.lines_bytes:
+            raise
+        raise exhausted from None
 
 
-async def request(asked: Instructions, ports: DocumentPorts) -> Document:
-    """Store the instructions, then return the document. The blob's name follows from document and content, so that a repeat
-    changes nothing.
+async def request(asked: Instructions, ports: DocumentPorts, room: int | None = None) -> Document:
+    """Store the instructions, in so many bytes if they come in pieces, then return the document. The blob's name follows from
+    document and content where this is held, so that a repeat changes nothing.
 
     Raise `BlobTooLarge`; `Refused` when something else was asked for under this id: nothing is left of it then; `Unavailable`:
     what is left is tidied away."""
-    digest = sha256(asked.content).hexdigest()
-    blob = BlobName(asked.document_id, input_id_of(asked.document_id, digest))
-    await ports.blobs.put(blob, _once(asked.content), ports.terms.input_bytes)
+    blob, stored = await _stored(asked, ports, room)
     ask = RequestDocument(
         document_id=asked.document_id,
         user_id=asked.user_id,
@@ -59,8 +65,8 @@ async def request(asked: Instructions, ports: DocumentPorts) -> Document:
         origin=asked.origin,
         source_id=asked.source_id,
         input_id=blob.part,
-        input_bytes=len(asked.content),
-        input_sha256=digest,
+        input_bytes=stored.size,
+        input_sha256=stored.sha256,
         lifetime=asked.lifetime,
         at=ports.now(),
     )
@@ -72,6 +78,17 @@ async def request(asked: Instructions, ports: DocumentPorts) -> Document:
         raise
     await _let_go(blob, found, ports)
     return found
+
+
+async def _stored(asked: Instructions, ports: DocumentPorts, room: int | None) -> tuple[BlobName, Stored]:
+    terms = ports.terms
+    if isinstance(asked.content, bytes):
+        part = input_id_of(asked.document_id, sha256(asked.content).hexdigest())
+        pieces, limit = _once(asked.content), terms.input_bytes
+    else:
+        part, pieces, limit = uuid4(), asked.content, min(terms.lines_bytes, room or terms.lines_bytes)
+    blob = BlobName(asked.document_id, part)
+    return blob, await ports.blobs.put(blob, pieces, limit)
 
 
 async def _let_go(blob: BlobName, found: Document | None, ports: DocumentPorts) -> None:

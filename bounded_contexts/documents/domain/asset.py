@@ -13,8 +13,8 @@ from bounded_contexts.documents.domain.template import REFERENCE, VERSIONS
 from schemas.documents.events import AssetRemoved, AssetStored
 from shared_kernel.errors import NotFound, Refused
 
-MediaType = Literal["image/png", "image/jpeg", "image/webp", "image/svg+xml", "font/ttf", "font/otf"]
-Kind = Literal["image", "font"]
+MediaType = Literal["image/png", "image/jpeg", "image/webp", "image/svg+xml", "font/ttf", "font/otf", "application/pdf"]
+Kind = Literal["image", "font", "pdf"]
 KINDS: Final[dict[MediaType, Kind]] = {
     "image/png": "image",
     "image/jpeg": "image",
@@ -22,6 +22,7 @@ KINDS: Final[dict[MediaType, Kind]] = {
     "image/svg+xml": "image",
     "font/ttf": "font",
     "font/otf": "font",
+    "application/pdf": "pdf",
 }
 AssetEvent = AssetStored | AssetRemoved
 

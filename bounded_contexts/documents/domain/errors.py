@@ -40,7 +40,12 @@ class Unreadable(Refused):
 
 
 class Unwritable(Refused):
-    """The target format cannot hold the document at all."""
+    """The target format cannot hold the document at all; `pointer` says what of it, as far as that is known."""
+
+    def __init__(self, code: str, detail: str, *, pointer: str | None = None) -> None:
+        super().__init__(code, detail)
+        if pointer is not None:
+            self.more = {"pointer": pointer}
 
 
 class TooLarge(Refused):

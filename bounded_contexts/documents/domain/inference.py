@@ -12,7 +12,7 @@ from typing import Final
 
 from bounded_contexts.documents.domain.errors import Unreadable, quoted
 from bounded_contexts.documents.domain.options import Inference
-from bounded_contexts.documents.domain.values import Value
+from bounded_contexts.documents.domain.values import Value, escaped
 
 INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,3999})")
 DECIMAL: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,3999})\.[0-9]{1,3999}")
@@ -117,8 +117,9 @@ def _moment(text: str) -> Value:
     return text
 
 
-def as_kind(text: str, kind: str, place: str) -> Value:
-    """Return the text as that kind of value; the empty text as null. Raise `Unreadable` for one that is none."""
+def as_kind(text: str, kind: str, place: str, record: int | None = None) -> Value:
+    """Return the text as that kind of value; the empty text as null. Raise `Unreadable` for one that is none; `record` is its
+    number from 0, where that is known."""
     if kind == "string":
         return text
     if not text:
@@ -126,7 +127,8 @@ def as_kind(text: str, kind: str, place: str) -> Value:
     value = _loose(text.strip())
     if type(value) in KINDS[kind]:
         return Decimal(value) if kind == "decimal" else value
-    raise Unreadable("wrong_type", f"{quoted(text)} is no {kind}", cell=place)
+    pointer = None if record is None else f"/{record}/{escaped(place)}"
+    raise Unreadable("wrong_type", f"{quoted(text)} is no {kind}", cell=place, pointer=pointer)
 
 
 KINDS: Final[dict[str, tuple[type, ...]]] = {

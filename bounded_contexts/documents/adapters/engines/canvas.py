@@ -11,12 +11,14 @@ from typing import Any, Final
 
 from reportlab import rl_config
 from reportlab.lib.utils import ImageReader
+from reportlab.pdfbase.pdfdoc import xObjectName
 from reportlab.pdfgen.canvas import Canvas
 
 from bounded_contexts.documents.adapters.engines import pdf_metadata, pdf_vectors
 from bounded_contexts.documents.adapters.engines.fonts import Face
 from bounded_contexts.documents.adapters.engines.lines import Line, Piece
 from bounded_contexts.documents.adapters.engines.pdf_file import PdfFile
+from bounded_contexts.documents.adapters.engines.pdf_pages import ForeignPage, Importing
 from bounded_contexts.documents.domain.errors import Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import Align, Anchor, Image, Meta, Page, Rule, Watermark
 
@@ -39,6 +41,7 @@ class Sheets:
         self._meta = meta
         self._images: set[str] = set()
         self._fonts: dict[Face, str] = {}
+        self._imports: dict[bytes, Importing] = {}
         self._outline_level = -1
         self._number, self._height = 0, 0.0
         self.entries: list[Anchor] = []
@@ -65,6 +68,7 @@ class Sheets:
         """Yield the file."""
         pdf_metadata.describe(self._file, self._meta)
         self._canvas.save()
+        self._file.Catalog.Metadata = None  # it is in the file
         yield from self._file.pieces()
 
     def close(self) -> None:
@@ -243,6 +247,13 @@ class Sheets:
         """Put here what will be drawn at the end, by this name."""
         self._file.reserve(name)
         self._canvas.doForm(name)
+
+    def import_form(self, name: str, data: bytes, page: ForeignPage, matrix: tuple[float, ...]) -> None:
+        """Let a page of another file be what `place_form` has put."""
+        if data not in self._imports:
+            self._imports[data] = Importing(self._file, data)
+        self._file.Reference(self._imports[data].form(page, matrix), xObjectName(name))
+        self._file.write_complete()
 
     def begin_form(self, name: str, page: Page) -> None:
         """Draw from now on what `place_form` has put."""

@@ -4,9 +4,10 @@ import io
 from collections.abc import Callable
 from typing import Final
 
+import pypdfium2
 from reportlab.pdfgen.canvas import Canvas
 
-from bounded_contexts.documents.adapters.engines import font_files
+from bounded_contexts.documents.adapters.engines import font_files, pdf_pages
 from bounded_contexts.documents.adapters.engines.fonts import own_face
 from bounded_contexts.documents.adapters.engines.pictures import Pictures
 from bounded_contexts.documents.application.asset_ports import Facts
@@ -50,6 +51,18 @@ def _font(media_type: str, data: bytes, limits: RenderLimits) -> Facts:
     return {"family": found.family, "style": found.style, "glyphs": found.glyphs}
 
 
+def _pdf(media_type: str, data: bytes, limits: RenderLimits) -> Facts:
+    pages = pdf_pages.opened(data)
+    try:
+        with pypdfium2.PdfDocument(data) as pdf:
+            for page in pdf:
+                page.render(scale=0.2)
+    except pypdfium2.PdfiumError:
+        raise Unwritable("bad_pdf", "a PDF cannot be read") from None
+    width, height = pages[0].sides
+    return {"pages": len(pages), "width": round(width), "height": round(height)}
+
+
 def _is_set(data: bytes) -> None:
     """Have the engine that would set it do so. Raise `Unwritable`."""
     face = own_face(data)
@@ -64,4 +77,4 @@ def _is_set(data: bytes) -> None:
         raise Unwritable("bad_font", "a font cannot be read") from None
 
 
-_BY_KIND: Final[dict[Kind, Callable[[str, bytes, RenderLimits], Facts]]] = {"image": _image, "font": _font}
+_BY_KIND: Final[dict[Kind, Callable[[str, bytes, RenderLimits], Facts]]] = {"image": _image, "font": _font, "pdf": _pdf}

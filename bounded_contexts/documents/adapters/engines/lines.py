@@ -51,6 +51,7 @@ class Breaker:
     def __init__(self) -> None:
         self.missing: set[str] = set()
         self.fields: Callable[[str], str] = lambda name: ""
+        self.ahead = 0  # rooms of boxes between the page and what is laid out: columns, or pages
 
     def text(self, run: Run) -> str:
         """Return what a run says here."""

@@ -38,6 +38,18 @@ class BabelFormats:
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise LookupError(f"{zone[:40]!r} is no time zone") from None
 
+    @property
+    def locale(self) -> Locale:
+        """Return the locale."""
+        return self._locale
+
+    def local(self, value: datetime) -> datetime:
+        """Return what a clock in the time zone says, without a zone; a time that has none is told by that clock."""
+        try:
+            return (value.astimezone(self._zone) if value.tzinfo else value).replace(tzinfo=None)
+        except OverflowError:
+            return value.replace(tzinfo=None)
+
     def number(self, value: Decimal, digits: int | None) -> str:
         with _few_digits():
             if digits is None:

@@ -15,6 +15,7 @@ from bounded_contexts.documents.adapters.engines.fonts import tell_missing
 from bounded_contexts.documents.adapters.engines.lines import Breaker
 from bounded_contexts.documents.adapters.engines.pdf_boxes import Drawn, boxed
 from bounded_contexts.documents.adapters.engines.pdf_flow import NOTE_GAP, Flow
+from bounded_contexts.documents.adapters.engines.pdf_letterhead import PageLetterhead
 from bounded_contexts.documents.adapters.engines.pdf_marks import PageMarks
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import (
@@ -72,6 +73,7 @@ class Layout(Flow):
         self._foot = 0.0  # above the footer
         self._deferred: list[_Deferred] = []
         self._marks = PageMarks(resolved.marks, self.sheets, breaker)
+        self._letterhead = PageLetterhead(resolved.letterhead, self.sheets)
 
     def run(self) -> None:
         """Lay out everything."""
@@ -86,6 +88,7 @@ class Layout(Flow):
         for deferred in self._deferred:
             self._draw_deferred(deferred)
         self._marks.draw()
+        self._letterhead.draw()
 
     def written(self) -> Iterator[bytes]:
         """Tell of what the fonts miss, and yield the file."""
@@ -98,7 +101,10 @@ class Layout(Flow):
         return self.breaker.missing
 
     def _field(self, name: str) -> str:
-        return str(self.number + self._before) if name == "page" else str(self._pages)
+        if name != "page":
+            return str(self._pages)
+        ahead = (self._column + self.breaker.ahead) // self._section.columns
+        return str(self.number + ahead + self._before)
 
     # pages
 
@@ -161,6 +167,7 @@ class Layout(Flow):
         if self._top - self._foot < LEAST_ROOM:
             raise Unwritable("no_room", "header, footer and margins leave no room on a page")
         self._marks.below(page)
+        self._letterhead.put(page, is_first=self.number == 1)
         if self._resolved.watermark is not None and not self.sheets.silent:
             self._mark(self._resolved.watermark, page)
         self._draw_furniture(_Deferred(f"furniture-{self.number}", self.number, self._before, page, *furnishing))

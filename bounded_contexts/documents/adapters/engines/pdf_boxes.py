@@ -70,6 +70,7 @@ class _Box(Flow):
 
     def new_page(self) -> None:
         self.end()
+        self.breaker.ahead += 1
         self.sheets = cast("Sheets", _Recorder())
         self.y, self._bottom = 0.0, -self._following
 
@@ -87,6 +88,8 @@ def boxed(
 ) -> list[Drawn]:
     """Return the blocks laid out in rooms of a width: one of the first height, and as many of the other as they take."""
     box = _Box(outer, width, first, following)
+    ahead = outer.breaker.ahead
     box.place_all(blocks)
+    outer.breaker.ahead = ahead
     box.end()
     return box.rooms

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
-from bounded_contexts.documents.adapters.engines import barcodes, chart_drawing
+from bounded_contexts.documents.adapters.engines import chart_drawing
 from bounded_contexts.documents.adapters.engines.canvas import Sheets
 from bounded_contexts.documents.adapters.engines.fonts import face_of
 from bounded_contexts.documents.adapters.engines.lines import Breaker, Line
@@ -140,6 +140,8 @@ class Flow(ABC):
             case Contents():
                 self._contents(block)
             case Barcode():
+                from bounded_contexts.documents.adapters.engines import barcodes  # 3 MB
+
                 place(self, barcodes.drawing(block), block.align)
             case Chart():
                 place(self, chart_drawing.drawing(block, self._measure), block.align)
@@ -169,6 +171,9 @@ class Flow(ABC):
             self.y -= min(style.space_before, max(self.room, 0.0))
         if isinstance(block, Heading):
             self.need(height_of(lines[0], style))
+        if any(run.field == "page" for run in block.runs):  # in one piece, on the page that it says
+            self.need(height)
+            lines = self.breaker.lines(block.runs, self.width - style.indent)
         self.flow(lines, style, style.indent, self.width - style.indent)
         self.y -= min(style.space_after, max(self.room, 0.0))
 
@@ -209,6 +214,9 @@ class Flow(ABC):
         indent = style.indent + LIST_STEP * (item.level + 1)
         lines = self.breaker.lines(item.runs, self.width - indent)
         self.need(sum(height_of(line, style) for line in lines[:2]))
+        if any(run.field == "page" for run in item.runs):
+            self.need(sum(height_of(line, style) for line in lines))
+            lines = self.breaker.lines(item.runs, self.width - indent)
         mark = self.breaker.lines((Run(item.mark, style),), LIST_STEP * 4)[0]
         height = height_of(lines[0], style)
         y = self.y - base_of(lines[0], style, height)

@@ -19,6 +19,7 @@ from infra.worker_frames import Source
 
 CHUNK: Final = 64 * 1024
 IN_MEMORY: Final = 1 << 20  # bytes of rows that need no disk
+LIMITS: Final = {"input_bytes": "streamed_bytes", "item_bytes": "row_bytes"}  # as readers call them, and as we do
 MARKS: Final = (b'"$', b'"\\u0024')  # one of them is in a text that says a kind of value
 
 
@@ -33,7 +34,7 @@ def streamed_document(source: Source, limits: RenderLimits, stored: Mapping[str,
             name: SpooledRows(files.enter_context(tempfile.SpooledTemporaryFile(IN_MEMORY)), limits)
             for name in stream_names(found)
         }
-        _Spooling(streams, limits).take(_Joined(rest, source), head)
+        _Spooling(streams, limits).take(Joined(rest, source), head)
         yield {**found, STREAMS: streams}
 
 
@@ -48,13 +49,14 @@ def _head(source: Source, limit: int) -> tuple[bytes, bytes]:
     return bytes(head[:end]), bytes(head[end:])
 
 
-class _Joined:
+class Joined:
     """What has been read already, then the rest."""
 
     def __init__(self, begun: bytes, source: Source) -> None:
         self._begun, self._source = begun, source
 
     def read(self, size: int, /) -> bytes:
+        """Return some bytes, none at the end."""
         if self._begun:
             piece, self._begun = self._begun[:size], self._begun[size:]
             return piece
@@ -110,6 +112,9 @@ class _Spooling:
             if "line" in error.more:
                 raise
             raise Unreadable(error.code, error.detail, offset=len(head) + int(error.more["offset"])) from None
+        except TooLarge as error:
+            limit = str(error.more["limit"])
+            raise TooLarge(LIMITS.get(limit, limit), int(error.more["allowed"])) from None
 
     def _take(self, lines: Lines) -> None:
         line, text, values = lines

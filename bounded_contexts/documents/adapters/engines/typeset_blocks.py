@@ -143,6 +143,7 @@ class Setting:
             "between": section.gap,
             "blocks": place.blocks,
             "marks": self._marks.of_page(section.page),
+            "letterhead": self._pictures.letterhead(self._resolved.letterhead, section.page),
         }
 
     def _put(self, block: Block, place: _Place) -> None:

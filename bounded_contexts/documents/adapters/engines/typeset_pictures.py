@@ -8,10 +8,13 @@ from bounded_contexts.documents.adapters.engines import chart_drawing
 from bounded_contexts.documents.adapters.engines.barcodes import drawing
 from bounded_contexts.documents.adapters.engines.drawing import Drawing, Label
 from bounded_contexts.documents.adapters.engines.lines import Breaker
+from bounded_contexts.documents.adapters.engines.pdf_letterhead import scale_of
+from bounded_contexts.documents.adapters.engines.pdf_pages import opened
 from bounded_contexts.documents.adapters.engines.svg import svg
 from bounded_contexts.documents.adapters.engines.typeset_texts import Json, Texts
 from bounded_contexts.documents.domain.rendering.blocks import Barcode, Image, Page, Run, Style
 from bounded_contexts.documents.domain.rendering.charts import Chart
+from bounded_contexts.documents.domain.rendering.letterheads import Letterhead
 from bounded_contexts.documents.domain.rendering.standards import Profile
 
 BELOW: Final = 4.0
@@ -48,6 +51,21 @@ class Pictures:
         if image.vector:
             return self.file(image.vector.svg, "svg")
         return self.file(image.data, image.media_type[6:])
+
+    def letterhead(self, letterhead: Letterhead | None, page: Page) -> Json | None:
+        """Return what pages of a size have below them. Raise as `pdf_pages.opened` does."""
+        if letterhead is None:
+            return None
+        sheets = [(found.sides, scale_of(found, page)) for found in opened(letterhead.file)]
+        return {
+            "file": self.file(letterhead.file, "pdf"),
+            "first": letterhead.is_on(is_first=True),
+            "other": letterhead.is_on(is_first=False),
+            "sheets": [
+                {"page": number, "width": width * scale, "height": height * scale}
+                for number, ((width, height), scale) in enumerate(sheets, 1)
+            ],
+        }
 
     def file(self, data: bytes, ending: str) -> str:
         """Return the name of a file, which is there once."""

@@ -148,5 +148,7 @@ def _sentence(error: jsonschema_rs.ValidationError, kind: str) -> str:
     # the library repeats the value, which may be long and is nobody's business in a log
     details = error.kind.as_dict() if error.kind else {}
     wanted = {name: each for name, each in details.items() if name != "value"}
+    if isinstance(inner := wanted.get("error"), jsonschema_rs.ValidationError):  # of a name, which it repeats as well
+        return f"{kind}: {_sentence(inner, inner.kind.name if inner.kind else '')}"[:300]
     said = ", ".join(f"{name} {each}" for name, each in wanted.items())
     return f"{kind}: {said}"[:300]

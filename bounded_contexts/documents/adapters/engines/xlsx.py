@@ -16,8 +16,10 @@ from xlsxwriter.exceptions import XlsxWriterException
 from xlsxwriter.image import Image as Picture
 
 from bounded_contexts.documents.adapters.engines.barcodes import as_image
+from bounded_contexts.documents.adapters.engines.locales import BabelFormats
 from bounded_contexts.documents.adapters.engines.xlsx_cells import Cells
 from bounded_contexts.documents.adapters.engines.xlsx_charts import ChartValues
+from bounded_contexts.documents.adapters.engines.xlsx_codes import Codes
 from bounded_contexts.documents.adapters.engines.xlsx_features import Features, Place, comment_titles
 from bounded_contexts.documents.adapters.engines.xlsx_outline import Outline
 from bounded_contexts.documents.adapters.engines.xlsx_sheets import write_sheet
@@ -64,14 +66,14 @@ LONG_AGO: Final = datetime(2000, 1, 1)  # noqa: DTZ001  what a file without a da
 ZEBRA: Final = "#F5F7F9"
 
 
-def write_xlsx(resolved: Resolved, telling: Telling) -> Iterator[bytes]:
+def write_xlsx(resolved: Resolved, telling: Telling, formats: BabelFormats) -> Iterator[bytes]:
     """Yield the file. Raise `TooLarge` for more than a sheet holds, and what the blocks raise."""
     with closing(Scratch("workbook")) as scratch:
         path = scratch.path / "out.xlsx"
         options = {"constant_memory": True, "tmpdir": str(scratch.path), "default_date_format": "yyyy-mm-dd"}
         workbook: Any = xlsxwriter.Workbook(path, options)
         try:
-            _Workbook(workbook, resolved, telling).write()
+            _Workbook(workbook, resolved, telling, Codes(formats)).write()
         except BaseException:
             for sheet in workbook.worksheets():  # its rows' files; the folder goes with them
                 sheet.row_data_fh.close()
@@ -84,9 +86,9 @@ def write_xlsx(resolved: Resolved, telling: Telling) -> Iterator[bytes]:
 
 
 class _Workbook:
-    def __init__(self, workbook: Any, resolved: Resolved, telling: Telling) -> None:
+    def __init__(self, workbook: Any, resolved: Resolved, telling: Telling, codes: Codes) -> None:
         self._book, self._resolved, self._telling = workbook, resolved, telling
-        self._cells = Cells(workbook, telling)
+        self._cells = Cells(workbook, telling, codes)
         self._section = Section(resolved.page, resolved.header, resolved.footer)
         self._coming: list[Anchor] = []
         self._notes: list[Note] = []

@@ -5,16 +5,16 @@ from decimal import Decimal
 from typing import Any, Final
 
 from bounded_contexts.documents.adapters.engines.fonts import family_name
+from bounded_contexts.documents.adapters.engines.xlsx_codes import Codes
 from bounded_contexts.documents.domain.errors import TooLarge
 from bounded_contexts.documents.domain.rendering.blocks import Cell, NumberFormat, Runs, Style
-from bounded_contexts.documents.domain.rendering.functions import moment_of, number_of
+from bounded_contexts.documents.domain.rendering.functions import number_of
 from bounded_contexts.documents.domain.rendering.telling import Telling
 
 CHARACTERS: Final = 32_767
 DIGITS: Final = 15
 ADDRESS: Final = 2_000  # characters of a link
 LINKS: Final = 65_000  # of a sheet
-_MOMENTS: Final[dict[type, str]] = {datetime: "yyyy-mm-dd hh:mm:ss", date: "yyyy-mm-dd", time: "hh:mm:ss"}
 SCRIPTS: Final = {"normal": 0, "super": 1, "sub": 2}
 _EPOCH: Final = date(1899, 12, 30).toordinal()
 CODES: Final = 255  # characters of a header or footer
@@ -30,8 +30,8 @@ def fits(codes: str) -> str:
 class Cells:
     """Writes cells. A format is in the workbook once, however many cells have it."""
 
-    def __init__(self, workbook: Any, telling: Telling) -> None:
-        self._book, self._telling = workbook, telling
+    def __init__(self, workbook: Any, telling: Telling, codes: Codes) -> None:
+        self._book, self._telling, self._codes = workbook, telling, codes
         self._formats: dict[Any, Any] = {}
         self._links: dict[Any, int] = {}
 
@@ -41,14 +41,16 @@ class Cells:
         """Write a cell of a table; `code` is a format of numbers before that of its style."""
         value = cell.value
         wanted = cell.style.number_format
-        if wanted is not None and isinstance(value, str):
-            value = moment_of(value) if wanted.type == "date" else number_of(value)
+        if wanted is not None:
+            value = self._codes.value(wanted, value)
         if isinstance(value, bool):
             sheet.write_boolean(row, column, value, self._format(cell.style, background=background))
         elif isinstance(value, int | float | Decimal) and (number := _number(value)) is not None:
-            sheet.write_number(row, column, number, self._format(cell.style, code or code_of(wanted), background))
+            sheet.write_number(
+                row, column, number, self._format(cell.style, code or self._codes.number(wanted, value), background)
+            )
         elif isinstance(value, date | time) and (moment := _moment(value)) is not None:
-            shown = self._format(cell.style, code or _MOMENTS[type(value)], background)
+            shown = self._format(cell.style, code or self._codes.moment(wanted, type(value)), background)
             sheet.write_datetime(row, column, moment, shown)
         else:
             if isinstance(value, int | float | Decimal):
@@ -60,11 +62,11 @@ class Cells:
     ) -> None:
         """Write a formula, and what it gives for those who do not work it out."""
         value = cell.value
-        wanted = code or code_of(cell.style.number_format)
+        wanted = code or self._codes.number(cell.style.number_format, value)
         if isinstance(value, Decimal | float):
             value = float(value)
         elif isinstance(value, date | time):
-            wanted = wanted or _MOMENTS[type(value)]
+            wanted = code or self._codes.moment(cell.style.number_format, type(value))
             value = _serial(value)
         shown = "" if value is None else value
         sheet.write_formula(row, column, text, self._format(cell.style, wanted, background), shown)
@@ -144,7 +146,7 @@ def _properties(style: Style, code: str | None, background: str | None, indent: 
 
 
 def code_of(wanted: NumberFormat | None) -> str | None:
-    """Return a format of numbers in the codes of workbooks, which the reader's locale gives its marks to."""
+    """Return a format of a chart's numbers in the codes of workbooks, which the reader's locale gives its marks to."""
     if wanted is None or wanted.type == "date":
         return None
     if wanted.type == "currency":

@@ -11,6 +11,7 @@ from typing import BinaryIO, Final
 from bounded_contexts.documents.adapters.formats.conversion import Conversion, Format, encoded, utf8
 from bounded_contexts.documents.adapters.formats.dialects import guessed, sampled
 from bounded_contexts.documents.adapters.formats.rows import check_names, keyed, levelled, nested, tokens_of
+from bounded_contexts.documents.adapters.formats.spreading import Declined
 from bounded_contexts.documents.adapters.formats.tables import Cells, Table, flat_rows
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, Unwritable
 from bounded_contexts.documents.domain.options import Options
@@ -135,12 +136,21 @@ class QuotedCells(Cells):
         texts = self._plain_texts(values, kinds, lost)
         if self._formula == "escape":
             lost["formula_escaped"] += sum(text.startswith(RISKY) for text in texts)
-        return self.finished(texts)
+        try:
+            return self.finished(texts)
+        except Unwritable:
+            raise Declined from None  # one by one it is known where
 
     def _written(self, flat: dict[str, Value], number: int) -> dict[str, str]:
         written = super()._written(flat, number)
-        for name, text in written.items() if self._formula == "escape" else ():
-            if text.startswith(RISKY):
+        for name, text in written.items():
+            if "\0" in text:
+                raise Unwritable(
+                    "bad_character", "a cell cannot hold NUL; `lossless` has a way", pointer=self.place(number, name)
+                )
+            if self._formula == "reject" and text.startswith(RISKY):
+                raise Unwritable("formula", "a cell begins as formulas do", pointer=self.place(number, name))
+            if self._formula == "escape" and text.startswith(RISKY):
                 self.lose("formula_escaped", number, name, "behind an apostrophe")
         return written
 

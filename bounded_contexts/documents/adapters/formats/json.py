@@ -33,7 +33,8 @@ _SHAPE: Final = bytes.maketrans(b"{}", b"[]")
 _SHAPELESS: Final = bytes(set(range(256)) - set(b'[]{}"'))
 _TEXTS = re.compile(rb'"[^"]*"')
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},"]', re.DOTALL)
+# Nothing is gone back to (possessive): a text of many megabytes that has not ended is gone through once.
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},"]', re.DOTALL)
 _AT = re.compile(r"byte (\d+)")
 _MINUS_ZERO = re.compile(rb"-0(?![.0-9eE])")
 # Numbers whose digits a float may not hold: of more than 15, or with an exponent. Whatever looks like one counts.

@@ -83,8 +83,14 @@ def _typed(batches: Iterator[list[dict[str, Value]]], conversion: Conversion) ->
     if plain is not None:
         yield from _typed_with_marks(batches, known, inference, plain)
         return
+    before = 0
     for batch in batches:
-        yield _typed_batch(batch, known, inference)
+        try:
+            yield _typed_batch(batch, known, inference)
+        except Unreadable:
+            _typed_one_by_one(batch, known, before)
+            raise
+        before += len(batch)
 
 
 def _typed_batch(batch: list[dict[str, Value]], known: dict[str, str], inference: Inference) -> list[dict[str, Value]]:
@@ -100,20 +106,30 @@ def _typed_batch(batch: list[dict[str, Value]], known: dict[str, str], inference
     return [dict(zip(names, row, strict=True)) for row in zip(*typed, strict=True)]
 
 
+def _typed_one_by_one(batch: list[dict[str, Value]], known: dict[str, str], before: int) -> None:
+    """Raise `Unreadable` for the first cell that is not of its kind, with its place; so many records are before these."""
+    for number, row in enumerate(batch, before):
+        for name, cell in row.items():
+            if name in known and type(cell) is str:
+                as_kind(cell, known[name], name, number)
+
+
 def _typed_with_marks(
     batches: Iterator[list[dict[str, Value]]],
     known: dict[str, str],
     inference: Inference,
     plain: Callable[[str], str | None],
 ) -> Iterator[list[dict[str, Value]]]:
+    before = 0
     for batch in batches:
-        for row in batch:
+        for number, row in enumerate(batch, before):
             for name, cell in row.items():
                 if type(cell) is not str or (text := plain(cell)) is None:
                     continue
-                value = as_kind(text, known[name], name) if name in known else inferred(text, inference)
+                value = as_kind(text, known[name], name, number) if name in known else inferred(text, inference)
                 row[name] = cell if type(value) is str else value
         yield batch
+        before += len(batch)
 
 
 def _structured(

@@ -25,6 +25,7 @@ from bounded_contexts.documents.domain.rendering.vectors import Vector
 from bounded_contexts.documents.domain.values import Value
 
 if TYPE_CHECKING:
+    from bounded_contexts.documents.domain.rendering.letterheads import Letterhead
     from bounded_contexts.documents.domain.rendering.marks import Mark
     from bounded_contexts.documents.domain.rendering.properties import Property
 
@@ -387,3 +388,4 @@ class Resolved:
     marks: "tuple[Mark, ...]" = ()  # what else pages have beside their blocks
     sheets: SheetsOf = "named"  # what begins one in a workbook
     entries: tuple[Anchor, ...] = ()  # all of them, where the body says what they are
+    letterhead: "Letterhead | None" = None

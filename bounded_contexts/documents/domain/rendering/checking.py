@@ -13,6 +13,7 @@ from bounded_contexts.documents.domain.rendering.expressions import expression, 
 from bounded_contexts.documents.domain.rendering.fonts import OURS, font_problems
 from bounded_contexts.documents.domain.rendering.functions import moment_of
 from bounded_contexts.documents.domain.rendering.images import pixels
+from bounded_contexts.documents.domain.rendering.letterheads import letterhead_problems
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.listing import list_problems
 from bounded_contexts.documents.domain.rendering.marks import mark_problems, marked
@@ -47,6 +48,7 @@ def problems_of(document: dict[str, Any], limits: RenderLimits) -> Iterator[Prob
             yield from checking.number_format(style["numberFormat"], f"/styles/{escaped(name)}/numberFormat")
     yield from asset_problems(document)
     yield from font_problems(document)
+    yield from letterhead_problems(document)
     for name, asset in document.get("assets", {}).items():
         if "data" in asset:
             yield from checking.image(asset, f"/assets/{escaped(name)}/data")
@@ -54,7 +56,7 @@ def problems_of(document: dict[str, Any], limits: RenderLimits) -> Iterator[Prob
         yield from mark_problems(mark, pointer)
         if any(name in mark for name in ("asset", "data")):
             yield from checking.pictured(mark, pointer)
-    for name in ("meta", "header", "footer", "background", "watermark", "stamps", "partials", "body"):
+    for name in ("meta", "header", "footer", "letterhead", "background", "watermark", "stamps", "partials", "body"):
         yield from checking.walk(document.get(name), f"/{name}")
     yield from property_problems(document.get("meta", {}).get("properties", {}), "/meta/properties")
     created = document.get("meta", {}).get("created")

@@ -27,7 +27,7 @@ FIDELITY: Final[dict[str, tuple[str, str, str, str]]] = {
     "table.formats": (N, N, N, "styles by condition are evaluated when rendered"),
     "formula": (A, A, N, "PDF, DOCX: its value"),
     "column.width": (N, A, A, "DOCX: auto is left to the program; XLSX: rounded to characters, auto by the first rows"),
-    "numberFormat": (N, N, N, "XLSX: values stay numbers and dates, with a format of the cell"),
+    "numberFormat": (N, N, N, "XLSX: values stay numbers and dates, with the locale's format of the cell"),
     "image": (
         N,
         N,
@@ -70,6 +70,7 @@ FIDELITY: Final[dict[str, tuple[str, str, str, str]]] = {
     "image as watermark": (N, N, D, ""),
     "background": (N, N, D, "a colour or an image on the whole page"),
     "stamp": (N, A, D, "DOCX: on the page that the text begins or ends on; a text box in the program's font"),
+    "letterhead": (N, D, D, "pages of a PDF"),
     "fonts": (N, A, A, "DOCX, XLSX: named, not in the file"),
     "metadata": (N, N, N, "PDF: as XMP too"),
     "custom properties": (N, N, N, "not in a PDF that is tagged"),

@@ -36,6 +36,7 @@ from bounded_contexts.documents.domain.rendering.expressions import each_of, exp
 from bounded_contexts.documents.domain.rendering.fonts import families_of
 from bounded_contexts.documents.domain.rendering.functions import Context
 from bounded_contexts.documents.domain.rendering.images import Pictures
+from bounded_contexts.documents.domain.rendering.letterheads import letterhead_of
 from bounded_contexts.documents.domain.rendering.listing import Lists
 from bounded_contexts.documents.domain.rendering.marks import Marks
 from bounded_contexts.documents.domain.rendering.properties import properties_of
@@ -120,6 +121,7 @@ class _Resolving:
             self._watermark(),
             Marks(self._document, self._texts, self._telling, self._pictures).all(),
             self._document.get("output", {}).get("xlsx", {}).get("sheets", "named"),
+            letterhead=letterhead_of(self._document, self._context, self._telling),
         )
 
     def _meta(self) -> Meta:

@@ -7,6 +7,7 @@ from typing import Final
 
 from bounded_contexts.documents.domain.rendering.assets import ASSETS
 from bounded_contexts.documents.domain.rendering.fonts import FAMILY, FONTS
+from bounded_contexts.documents.domain.rendering.letterheads import LETTERHEAD
 from bounded_contexts.documents.domain.rendering.numbering import FORMATS
 from bounded_contexts.documents.domain.rendering.schema_graphics import BARCODE, CHART
 from bounded_contexts.documents.domain.rendering.schema_layout import (
@@ -231,6 +232,7 @@ DOCUMENT: Final[Schema] = {
             "page": _ref("page"),
             "header": _ref("furniture"),
             "footer": _ref("furniture"),
+            "letterhead": LETTERHEAD,
             "background": BACKGROUND,
             "watermark": WATERMARK,
             "stamps": STAMPS,
