@@ -1,6 +1,7 @@
 """DOCX templates: every part with markers becomes a program; all others stay as they are, byte by byte."""
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from functools import partial
 from typing import Any, Final
 
@@ -151,7 +152,11 @@ class WordTemplate:
         self._shown.add(part)
         prefix = f"{run.prefix}:" if run.prefix else ""
         properties = run.find(f"{WORD}rPr")
-        said = "" if properties is None else etree.tostring(properties, encoding="unicode", with_tail=False)
+        said = ""
+        if properties is not None:
+            properties = deepcopy(properties)
+            etree.cleanup_namespaces(properties)  # else each link would declare all that the part does
+            said = etree.tostring(properties, encoding="unicode", with_tail=False)
 
         def write(filling: Filling, value: Value) -> str:
             if marker.kind == "image":
