@@ -157,6 +157,8 @@ async def test_too_much_is_refused_by_its_limit() -> None:
 
 async def test_rows_pass_through_a_worker_that_has_less_memory_than_they_have_bytes() -> None:
     memory, count = 64 << 20, 80
+    pool = WorkerPool(WORK, PoolLimits(at_once=1, spare=1, wait_s=60), TaskLimits(memory_bytes=memory, cpu_s=60))
+    frugal = IsolatedRenderer(pool, RenderLimits())
     table = {"type": "table", "columns": [{"value": {"path": "r.no"}}], "rows": {"$stream": "rows", "as": "r"}}
 
     async def lines(long: int) -> AsyncIterator[bytes]:
@@ -165,11 +167,9 @@ async def test_rows_pass_through_a_worker_that_has_less_memory_than_they_have_by
             yield json.dumps({"no": number, "unused": "x" * long}).encode() + b"\n"
 
     async def made(long: int) -> bytes:
-        async with renderer.rendering("docx", lines(long)) as running:
+        async with frugal.rendering("docx", lines(long)) as running:
             return b"".join([piece async for piece in running.pieces()])
 
-    pool = WorkerPool(WORK, PoolLimits(at_once=1, spare=1, wait_s=60), TaskLimits(memory_bytes=memory, cpu_s=60))
-    renderer = IsolatedRenderer(pool, RenderLimits())
     try:
         assert 900_000 * count > memory
         assert await made(900_000) == await made(1)
