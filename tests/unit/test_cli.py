@@ -100,19 +100,34 @@ def test_without_a_command_the_commands_are_listed() -> None:
     assert all((path[0] in result.output) != command.hidden for path, command in ALL.items() if len(path) == 1)
 
 
-def test_a_conversion_waits_for_no_parser_of_other_formats(tmp_path: Path) -> None:
-    (tmp_path / "in.csv").write_text("a\n1\n")
-    asked = """import contextlib, sys
+@pytest.mark.parametrize(
+    ("command", "source", "target", "others"),
+    [
+        ("convert", "a\n1\n", "out.xlsx", {"lxml", "ryml", "backports", "http", "asyncio"}),
+        (
+            "render",
+            '{"version": "1.0", "body": [{"type": "paragraph", "text": "a"}]}',
+            "out.pdf",
+            {"typst", "xlsxwriter", "svglib", "lxml", "pypdfium2", "segno", "http", "asyncio"},
+        ),
+    ],
+)
+def test_a_document_waits_for_no_code_of_others(
+    command: str, source: str, target: str, others: set[str], tmp_path: Path
+) -> None:
+    given = tmp_path / ("in.csv" if command == "convert" else "in.json")
+    given.write_text(source)
+    asked = f"""import contextlib, sys
 from headwater.cli import main
 with contextlib.suppress(SystemExit):
     main()
-print(sorted(set(sys.modules) & {"lxml", "ryml", "backports", "http", "asyncio", "httpx"}))"""
-    words = ("convert", str(tmp_path / "in.csv"), str(tmp_path / "out.xlsx"))
+print(sorted(set(sys.modules) & {others}))"""
+    words = (command, str(given), str(tmp_path / target))
 
     done = subprocess.run((sys.executable, "-c", asked, *words), capture_output=True, text=True, check=True)
 
     assert done.stdout == "[]\n"
-    assert (tmp_path / "out.xlsx").exists()
+    assert (tmp_path / target).exists()
 
 
 def test_every_command_of_a_module_is_on_the_command_line() -> None:

@@ -12,6 +12,7 @@ from tests.unit.rendered import pdf, png, source, uri
 
 
 def test_pages_that_are_finished_are_not_kept() -> None:
+    gc.collect()  # what other tests have left
     sheets = Sheets(Meta())
     for number in range(1, 51):
         sheets.begin(Page(), number)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
-from bounded_contexts.documents.adapters.engines import barcodes, chart_drawing
+from bounded_contexts.documents.adapters.engines import chart_drawing
 from bounded_contexts.documents.adapters.engines.canvas import Sheets
 from bounded_contexts.documents.adapters.engines.fonts import face_of
 from bounded_contexts.documents.adapters.engines.lines import Breaker, Line
@@ -140,6 +140,8 @@ class Flow(ABC):
             case Contents():
                 self._contents(block)
             case Barcode():
+                from bounded_contexts.documents.adapters.engines import barcodes  # 3 MB
+
                 place(self, barcodes.drawing(block), block.align)
             case Chart():
                 place(self, chart_drawing.drawing(block, self._measure), block.align)

@@ -1,11 +1,9 @@
-"""SVG on pages of PDF, as vectors."""
+"""SVG on pages of PDF, as vectors. What reads SVG takes 10 MB, which documents without any do without."""
 
 import io
 from typing import Any
 
-from reportlab.graphics import renderPDF
 from reportlab.pdfgen.canvas import Canvas
-from svglib.svglib import svg2rlg
 
 from bounded_contexts.documents.domain.rendering.vectors import Vector
 
@@ -14,6 +12,8 @@ def shapes_of(vector: Vector) -> Any | None:
     """Return what is drawn as vectors; None for what is an image in PDF: gradients, clips, and paths that are none."""
     if not vector.is_plain:
         return None
+    from svglib.svglib import svg2rlg
+
     try:
         drawing = svg2rlg(io.BytesIO(vector.svg))
         if drawing is None or not (drawing.width > 0 and drawing.height > 0):
@@ -26,6 +26,8 @@ def shapes_of(vector: Vector) -> Any | None:
 
 def draw(canvas: Any, shapes: Any, width: float, height: float) -> None:
     """Draw shapes from the lower left corner, as wide and high as said."""
+    from reportlab.graphics import renderPDF
+
     canvas.saveState()
     canvas.scale(width / shapes.width, height / shapes.height)
     renderPDF.draw(shapes, canvas, 0, 0)

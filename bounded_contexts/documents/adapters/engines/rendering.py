@@ -1,17 +1,14 @@
-"""One document into one file: bytes in, pieces out. It needs no server and keeps nothing, so it may run in a worker process."""
+"""One document into one file: bytes in, pieces out. It needs no server and keeps nothing, so it may run in a worker process.
+
+An engine is read when a document is for it: all of them take 20 MB more than one. Processes that fork workers `prepare`."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-import pypdfium2
-
-from bounded_contexts.documents.adapters.engines import docx, fonts, pdf, typeset_fonts, xlsx
 from bounded_contexts.documents.adapters.engines.font_files import opened
 from bounded_contexts.documents.adapters.engines.pictures import Pictures
 from bounded_contexts.documents.adapters.engines.streaming import streamed_document
-from bounded_contexts.documents.adapters.engines.typeset import typeset
-from bounded_contexts.documents.adapters.engines.typeset_blocks import NOT_TAGGED
 from bounded_contexts.documents.adapters.engines.validating import formats_of, read_document
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, Unwritable
 from bounded_contexts.documents.domain.losses import Losses
@@ -28,10 +25,15 @@ from bounded_contexts.documents.domain.rendering.telling import Telling
 from infra.worker_frames import Source
 
 _DOT: Final = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgAB5Sfe/AAAAABJRU5ErkJggg=="
+_SHAPE: Final = (
+    "PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHdpZHRoPSIxIiBoZWlnaHQ9"
+    "IjEiPjxwYXRoIGQ9Ik0wIDBoMSIvPjwvc3ZnPg=="
+)
 _FIRST: Final = f"""{{"version": "1.0", "locale": "en-GB", "body": [{{"type": "paragraph", "text": "a"}},
     {{"type": "table", "rows": [[1.5]], "columns": [{{"title": "a", "style": {{"numberFormat": {{"type": "number"}}}}}}]}},
     {{"type": "barcode", "symbology": "qr", "value": "1", "alt": "1"}},
-    {{"type": "image", "alt": "1", "data": "data:image/png;base64,{_DOT}"}}]}}"""
+    {{"type": "image", "alt": "1", "data": "data:image/png;base64,{_DOT}"}},
+    {{"type": "image", "alt": "1", "data": "data:image/svg+xml;base64,{_SHAPE}"}}]}}"""
 PASSES: Final = 4  # of a layout that says its own page numbers, at most
 
 
@@ -47,11 +49,16 @@ class Rendering:
 def prepare() -> None:
     """Read what every first document would wait for: fonts, the schema, a locale. For processes that fork workers. Typst only
     reads its fonts: its threads do not survive a fork. May be repeated."""
+    import pypdfium2  # noqa: F401
+
+    from bounded_contexts.documents.adapters.engines import fonts, typeset, typeset_fonts  # noqa: F401
+
     typeset_fonts.prepare()
     for file in fonts.FILES.values():
         fonts.face_named(file)
-    for _ in render(_FIRST.encode(), "pdf", Rendering()):
-        pass
+    for target in TARGETS:
+        for _ in render(_FIRST.encode(), target, Rendering()):
+            pass
 
 
 def check(data: bytes, limits: RenderLimits | None = None, assets: Mapping[str, bytes] | None = None) -> None:
@@ -111,6 +118,8 @@ def _resolved(
 def _measured(document: dict[str, Any], limits: RenderLimits, *, pages: bool) -> tuple[int, tuple[Anchor, ...]]:
     """How many pages there are and where the headings are, as far as the body says either: what it says moves what follows,
     so it is laid out until that is still."""
+    from bounded_contexts.documents.adapters.engines import pdf
+
     known: tuple[int, tuple[Anchor, ...]] = (0, ())
     shown = [document.get(name) for name in ("body", "partials", "header", "footer")]
     if not _refers(shown) and not (pages and _has(shown[:2], "field", "pages")):
@@ -147,19 +156,29 @@ def _has(value: Any, name: str, wanted: str) -> bool:
 
 
 def _pdf(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:
+    from bounded_contexts.documents.adapters.engines import pdf
+
     profile = profile_of(document) or (None if _is_quick(document) else Profile())
     if profile is not None:
         yield _noted(_set(document, telling, limits, profile), telling, limits)
         return
     pages, entries = _measured(document, limits, pages=True)
     with pdf.laid_out(_resolved(document, telling, limits, entries), telling, limits, pages) as layout:
-        has_more = any(typeset_fonts.has(each) for each in layout.missing)
-        other = _typeset(document, telling, limits) if has_more else None
+        other = _typeset(document, telling, limits) if _has_more(layout.missing) else None
         if other is None:
             telling.losses.notes["pages"] = str(layout.number)
             yield from layout.written()
             return
     yield _noted(other, telling, limits)
+
+
+def _has_more(missing: set[str]) -> bool:
+    """Whether Typst has a font for one of the characters."""
+    if not missing:
+        return False
+    from bounded_contexts.documents.adapters.engines import typeset_fonts
+
+    return any(typeset_fonts.has(each) for each in missing)
 
 
 def _is_quick(document: dict[str, Any]) -> bool:
@@ -170,6 +189,8 @@ def _is_quick(document: dict[str, Any]) -> bool:
 
 def _noted(made: bytes, telling: Telling, limits: RenderLimits) -> bytes:
     """Note what is known of a file by Typst once it is there. Raise `TooLarge`."""
+    import pypdfium2
+
     with pypdfium2.PdfDocument(made) as pdf_:
         if len(pdf_) > limits.pages:
             raise TooLarge("pages", limits.pages)
@@ -179,12 +200,16 @@ def _noted(made: bytes, telling: Telling, limits: RenderLimits) -> bytes:
 
 def _set(document: dict[str, Any], telling: Telling, limits: RenderLimits, profile: Profile) -> bytes:
     """The document by Typst, which knows itself where the pages of places are: they only have to have one."""
+    from bounded_contexts.documents.adapters.engines.typeset import typeset
+
     places = tuple(replace(each, page=1) for each in _anchors(document, limits))
     return typeset(_resolved(document, telling, limits, places), telling, limits, profile)
 
 
 def _typeset(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> bytes | None:
     """The document in the fonts of all scripts; None for one that is too long for that, or has what is not tagged."""
+    from bounded_contexts.documents.adapters.engines.typeset_blocks import NOT_TAGGED
+
     other = telling.apart()
     try:
         made = _set(document, other, limits, Profile())
@@ -201,11 +226,15 @@ def _typeset(document: dict[str, Any], telling: Telling, limits: RenderLimits) -
 
 
 def _docx(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:
+    from bounded_contexts.documents.adapters.engines import docx
+
     _, entries = _measured(document, limits, pages=False)
     return docx.write_docx(_resolved(document, telling, limits, entries))
 
 
 def _xlsx(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:
+    from bounded_contexts.documents.adapters.engines import xlsx
+
     return xlsx.write_xlsx(
         _resolved(document, telling, limits, _anchors(document, limits)), telling, formats_of(document)
     )

@@ -36,6 +36,12 @@ def typeset(resolved: Resolved, telling: Telling, limits: RenderLimits, profile:
     created = _created(resolved.meta.created)
     taken.data["meta"]["created"] = created
     with closing(Scratch("typeset")) as scratch:
+        taken.data["attachments"] = []
+        for number, each in enumerate(resolved.attachments):
+            taken.files[f"attachment-{number}"] = each.data
+            said = {"name": each.name, "type": each.media_type, "file": f"attachment-{number}"}
+            more = {"relationship": each.relationship, "description": each.description}
+            taken.data["attachments"].append(said | more)
         for name, data in taken.files.items():
             (scratch.path / name).write_bytes(data)
         used = fonts_with(taken.families, scratch.path / "fonts") if taken.families else fonts()

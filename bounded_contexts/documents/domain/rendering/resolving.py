@@ -7,6 +7,7 @@ from typing import Any
 
 from bounded_contexts.documents.domain.errors import TooLarge
 from bounded_contexts.documents.domain.rendering.anchoring import Anchors
+from bounded_contexts.documents.domain.rendering.attachments import attachments_of
 from bounded_contexts.documents.domain.rendering.blocks import (
     Anchor,
     Barcode,
@@ -120,6 +121,7 @@ class _Resolving:
             self._body,
             self._watermark(),
             Marks(self._document, self._texts, self._telling, self._pictures).all(),
+            attachments_of(self._document, self._texts, self._telling),
             self._document.get("output", {}).get("xlsx", {}).get("sheets", "named"),
             letterhead=letterhead_of(self._document, self._context, self._telling),
         )

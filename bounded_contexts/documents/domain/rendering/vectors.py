@@ -6,9 +6,9 @@ What an editor left for itself (elements and attributes of other namespaces) is 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape  # that of xml.sax.saxutils comes with a client of HTTP, of 6 MB
 from typing import Final
 from xml.parsers import expat
-from xml.sax.saxutils import quoteattr
 
 from bounded_contexts.documents.domain.errors import Unwritable
 
@@ -142,8 +142,9 @@ class _Reading:
         kept = {key: self._kept(key.rpartition(" ")[2], value) for key, value in attributes.items() if _is_kept(key)}
         if not self._open:
             self._root = kept
-        said = "".join([f" {key}={quoteattr(value)}" for key, value in kept.items()])
-        self.out.append(f"<{local}{'' if self._open else f' xmlns={quoteattr(SVG)}'}{said}>")
+        said = "".join([f' {key}="{escape(value)}"' for key, value in kept.items()])
+        namespace = "" if self._open else f' xmlns="{SVG}"'
+        self.out.append(f"<{local}{namespace}{said}>")
         self._open.append(local)
 
     def _kept(self, key: str, value: str) -> str:
