@@ -144,7 +144,8 @@ class _Spooling:
         if self._rows > self._limits.rows:
             raise TooLarge("rows", self._limits.rows)
         if self._stream is None:
-            _refuse(line, f'a line {{"{STREAM}": name}} says whose rows follow, unless there is one stream only')
+            said = f'with several streams a line {{"{STREAM}": name}} says whose rows follow'
+            _refuse(line, said if self._streams else "no table has rows of a stream")
         self._stream.add(text, count)
 
 

@@ -81,6 +81,10 @@ def _created(created: str | None) -> list[int] | None:
 def _refused(error: typst.TypstError) -> Unwritable:
     if "decode" in error.message and "image" in error.message:
         return Unwritable("bad_image", "an image cannot be decoded")
+    if "failed to process font" in error.message:
+        return Unwritable("bad_font", "a font cannot be read")
+    if "failed to load PDF" in error.message:
+        return Unwritable("bad_pdf", "a PDF cannot be read")
     if "no_room" in error.message:
         return Unwritable("no_room", "header, footer and margins leave no room on a page")
     return Unwritable("not_in_standard", error.message[:300])

@@ -49,6 +49,7 @@ from bounded_contexts.documents.domain.rendering.texts import Texts
 from bounded_contexts.documents.domain.values import Value
 
 BLOCK_STEPS = 10  # that a block takes, also one of which nothing comes
+PARTIAL_STEPS = 90  # that going into a partial takes beside
 DEPTH = 64  # of blocks in blocks and partials in partials
 _ROLES = {"paragraph": "paragraph", "quote": "quote", "code": "code"}
 
@@ -225,6 +226,7 @@ class _Resolving:
 
     def _included(self, block: dict[str, Any]) -> Iterator[Block]:
         name = block["partial"]
+        self._context.step(PARTIAL_STEPS)
         given = {each: expression(value)(self._context) for each, value in block.get("with", {}).items()}
         with self._deeper(), ExitStack() as names:
             for each, value in given.items():
