@@ -65,7 +65,8 @@ def peak_of(read: str, write: str, count: int) -> int:
 
 
 def grows(read: str, write: str) -> bool:
-    """Return whether more records take more memory."""
+    """Return whether more records take more memory. The code of a format is read when it is first used, and is no record."""
+    peak_of(read, write, FEW)
     return peak_of(read, write, MORE * FEW) > peak_of(read, write, FEW) * EQUAL + FREE
 
 
