@@ -42,8 +42,10 @@ def run(
 def nursery(connection: Annotated[int, typer.Argument(help="The file descriptor over which it is asked.")]) -> None:
     """Read the code of every role once, and run roles in forks of this process, as `headwater up` asks."""
     import headwater.roles  # noqa: F401 -- read, for the forks to have
+    from headwater import wiring
     from headwater.cli import app
 
+    wiring.all_roles()  # each fork asks, and finds what building a first house has made
     app(forks(connection))
 
 

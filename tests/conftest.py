@@ -37,6 +37,7 @@ ON_THE_STACK = tuple(
 TURNS = ("stack", "contract", "integration", "crash", "e2e", "deploy")  # and then what is quick
 START = pytest.StashKey[Callable[[Path], Servers]]()
 STACK_VARIABLE = f"{PREFIX}TEST_STACK"
+COLLECT_AT = (700, 10, 10)  # as Python has it: tests of memory run here
 # Brokers live for a minute or two here: what the second compiler costs them they never earn.
 JAVA_OPTIONS = "-XX:TieredStopAtLevel=1"
 SECRET = "only-for-tests-" + "0123456789" * 3
@@ -107,6 +108,12 @@ def plain_logging() -> None:
     tracebacks, structlog's default, show every variable of every frame: seconds for each failure that a test provokes."""
     structlog.reset_defaults()
     structlog.configure(processors=[*structlog.get_config()["processors"][:-1], PLAIN])
+
+
+@pytest.fixture(autouse=True)
+def usual_collector() -> None:
+    """Look for garbage as often as Python does in every test: a command that ran in this process looks for it less."""
+    gc.set_threshold(*COLLECT_AT)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-LOOK_AGAIN_S = 0.02
+LOOK_AGAIN_S = 0.02  # at first, and then
+SELDOMER = 0.1  # of the time that we have waited, which is as much as it makes us late,
+SELDOM_S = 0.1  # at most: a question is work, here and for whoever is asked
 
 
 async def eventually(
@@ -16,16 +18,18 @@ async def eventually(
     *,
     within: float = 120.0,
     until: Callable[[T], bool] = bool,
-    every: float = LOOK_AGAIN_S,
+    every: float | None = None,
 ) -> T:
-    """Return the first answer that satisfies `until`, asked `every` so many seconds; fail with the last one after `within`."""
+    """Return the first answer that satisfies `until`, asked `every` so many seconds or, without that, ten to fifty times a
+    second; fail with the last one after `within`."""
     time = asyncio.get_running_loop().time
-    deadline = time() + within
+    begin = time()
     answer = await ask()
     while not until(answer):
-        if time() > deadline:
+        waited = time() - begin
+        if waited > within:
             raise AssertionError(f"not within {within} s; the last answer was {answer!r}")
-        await asyncio.sleep(every)
+        await asyncio.sleep(every or min(max(LOOK_AGAIN_S, waited * SELDOMER), SELDOM_S))
         answer = await ask()
     return answer
 

@@ -167,5 +167,5 @@ async def test_the_first_administrator_and_another_key_come_by_the_command_line(
         keys = (await outside.get(f"{stack.url}/.well-known/jwks.json")).json()["keys"]
         return [key["kid"] for key in keys]
 
-    assert await eventually(published, until=lambda kids: kid in kids)
+    assert await eventually(published, until=lambda kids: kid in kids, every=0.5)
     assert jwt.get_unverified_header(admin["access_token"])["kid"] != kid  # nobody has fetched it yet

@@ -31,6 +31,7 @@ from shared_kernel.errors import Unavailable
 from tests.conftest import settings_for
 from tests.mailbox import Mailbox, mail_server
 from tests.probes import during, eventually
+from tests.registered import registered_once
 from tests.servers import Servers
 from tests.topics import delete_topics
 
@@ -59,24 +60,10 @@ async def groups(web_house: House) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-_schema_ids: dict[tuple[str | None, str, str], int] = {}
-
-
 async def started(house: House) -> None:
-    """Make the topics of the house and connect it. Raise `Unavailable` while the registry is away.
-
-    Schemas keep their ids, so each is registered once: all of them take a CPU second, and a session has many houses."""
-    registry, url = house.codec.registry, house.settings.schema_registry_url
-    register = registry.register
-
-    async def register_once(subject: str, schema: str) -> int:
-        if (url, subject, schema) not in _schema_ids:
-            _schema_ids[url, subject, schema] = await register(subject, schema)
-        return _schema_ids[url, subject, schema]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "register", register_once)
-        await ensure_topics(house.kafka, declared_topics(house.modules), house.settings.topic_replication)
+    """Make the topics of the house and connect it. Raise `Unavailable` while the registry is away."""
+    await ensure_topics(house.kafka, declared_topics(house.modules), house.settings.topic_replication)
+    with registered_once():
         await house.start()
 
 

@@ -261,7 +261,7 @@ async def test_a_client_that_does_not_read_holds_the_reading_up(
         counts.append(reader.fetched)
         return len(counts) > 100 and counts[-1] == counts[-100] > 0
 
-    await eventually(stands_still)
+    await eventually(stands_still, every=0.02)
     assert reader.fetched < 4000
     lazy.close()
     await eventually(lambda: asyncio.sleep(0, reader.open_now), until=lambda count: count == 0)

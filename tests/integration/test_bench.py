@@ -19,6 +19,7 @@ from tests.load.posting import EMPTY, MESSAGES
 from tests.load.reading import CACHED, PLAIN
 from tests.load.side import Count, side
 from tests.probes import during
+from tests.registered import registered_once
 from tests.servers import Servers
 
 RECORDS = 3_000
@@ -38,7 +39,8 @@ async def field(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     field = await prepared(servers, SECRET, turns=1)
     for name, value in field.environment.items():
         monkeypatch.setenv(name, value)
-    yield field
+    with registered_once():
+        yield field
     owner = Database(servers.database_url)
     async with owner.transaction() as connection:
         await connection.execute(sa.text("drop table messaging.bench"))

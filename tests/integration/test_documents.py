@@ -361,7 +361,7 @@ async def test_a_link_opens_one_file_for_a_while_to_whoever_has_it(desk: Desk) -
     assert told(await nobody.get(path)) == (401, "unauthenticated")
     assert told(await nobody.get(past)) == (410, "link_expired")
     assert told(await nobody.get(f"{content_path(UUID(other['id']))}?link={token}")) == (422, "invalid_link")
-    for forged in (f"{token[:-1]}{'A' if token[-1] != 'A' else 'B'}", "", "x", token[:20]):
+    for forged in (f"{token[:-1]}{'A' if token[-1] != 'A' else 'B'}", "", "x", token[:20], f"{token}=", f" {token}"):
         assert told(await nobody.get(path, params={"link": forged})) == (422, "invalid_link")
     assert (await api.post(f"{PATH}/{one['id']}/links", params={"seconds": 86_401})).status_code == 422
     await api.delete(f"{PATH}/{one['id']}")
@@ -389,6 +389,10 @@ async def test_deleted_or_expired_or_erased_nothing_is_left(desk: Desk) -> None:
     ports = document_ports(desk.house, ToyRenderer())
     await eventually(lambda: listed(api), until=lambda all_: {each["status"] for each in all_} == {"rendered"})
 
+    link = (await api.post(f"{PATH}/{erased['id']}/links")).json()["link"]
+    nobody = httpx.AsyncClient(transport=httpx.ASGITransport(desk.app), base_url="http://test")
+
+    assert (await nobody.get(link)).status_code == 200
     assert (await api.delete(f"{PATH}/{deleted['id']}")).status_code == 204
     later = datetime.now(UTC) + ports.terms.lifetime
     await discarding.expire(replace(ports, now=lambda: later))
@@ -399,6 +403,7 @@ async def test_deleted_or_expired_or_erased_nothing_is_left(desk: Desk) -> None:
     await KafkaLog(desk.house.commands, desk.house.codec).publish(gone)
     await eventually(lambda: listed(api), until=lambda all_: not all_)
     assert [files_of(desk, each["id"]) for each in (deleted, expired, erased)] == [[], [], []]
+    assert (await nobody.get(link)).status_code == 404
 
 
 async def test_sweeping_goes_by_the_list_and_by_the_events(desk: Desk) -> None:
@@ -587,6 +592,7 @@ async def test_templates_have_versions_that_say_what_they_need(desk: Desk) -> No
     file = await staff.get(f"{TEMPLATES_PATH}/letter@1/content")
 
     assert [each.status_code for each in (first, again, second, json_)] == [201] * 4
+    assert told(await put(staff, old, "letter", TYPES["xlsx"])) == (422, "bad_template")
     assert [each.json()["reference"] for each in (first, again, second)] == ["letter@1", "letter@1", "letter@2"]
     assert first.headers["location"] == f"/api/v1{TEMPLATES_PATH}/letter@1"
     assert listed_ == ["form@1", "letter@2"]

@@ -2,6 +2,7 @@
 
 import io
 import tracemalloc
+from datetime import date
 from itertools import islice
 
 import pytest
@@ -20,6 +21,8 @@ from bounded_contexts.documents.adapters.formats import (
     yaml_parts,
 )
 from bounded_contexts.documents.adapters.formats.conversion import Conversion
+from bounded_contexts.documents.domain.errors import Unreadable
+from bounded_contexts.documents.domain.fitting import restored
 from bounded_contexts.documents.domain.options import Options
 from bounded_contexts.documents.domain.values import Records
 from tests.load.converting import records
@@ -74,3 +77,17 @@ def test_more_records_take_no_more_memory_to_write(write: str) -> None:
 @pytest.mark.parametrize("read", READING)
 def test_more_records_take_no_more_memory_to_read(read: str) -> None:
     assert not grows(read, "ndjson")
+
+
+def test_values_without_marks_are_not_copied_when_kinds_are_restored() -> None:
+    plain = [{"a": [1, None, 2.5], "b": {"c": "x"}}, "text", [], {}]
+    marked = [*plain, {"a": [{"$date": "2026-11-22"}], "$$own": 1}]
+
+    found = restored(marked)
+
+    assert restored(plain) is plain
+    assert found == [*plain, {"a": [date(2026, 11, 22)], "$own": 1}]
+    assert [each is other for each, other in zip(found, marked, strict=True)] == [True] * 4 + [False]
+    with pytest.raises(Unreadable) as caught:
+        restored([{"a/b": [0, {"$date": 1}]}])
+    assert caught.value.more == {"pointer": "/0/a~1b/1"}

@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pypdf
 import pytest
 from typer.testing import CliRunner
 
 from headwater.cli import app
-from tests.unit.rendered import source
+from tests.unit.rendered import png, source
 
 RUNNER = CliRunner()
 GOOD = source({"type": "paragraph", "text": "Hello {{name}}"}, data={"name": "you"})
@@ -47,6 +48,26 @@ def test_rows_follow_a_document_in_a_file_of_lines_or_where_that_is_said(tmp_pat
     assert (made.exit_code, piped.exit_code, bad.exit_code, filled.exit_code) == (0, 0, 1, 1)
     assert (tmp_path / "a.docx").read_bytes() == (tmp_path / "b.docx").read_bytes()
     assert "line 2" in bad.stderr
+
+
+def test_stored_assets_are_files_here(tmp_path: Path) -> None:
+    document = source({"type": "image", "alt": "", "asset": "logo"}, assets={"logo": {"stored": "acme@2"}})
+    rows = {"type": "table", "columns": [{"value": {"path": "r"}}], "rows": {"$stream": "r", "as": "r"}}
+    lines = source(json.loads(document)["body"][0], rows, assets={"logo": {"stored": "acme@2"}}) + b'\n"one"\n'
+    (tmp_path / "logo.png").write_bytes(png(3, 2))
+    given = ["--asset", f"acme@2={tmp_path / 'logo.png'}"]
+
+    def ran(*arguments: str, document: bytes = document) -> int:
+        return RUNNER.invoke(app, ["render", *arguments], input=document).exit_code
+
+    assert ran(*given, "-", str(tmp_path / "out.pdf")) == 0
+    assert ran(*given, "--check", "-") == 0
+    assert ran(*given, "--ndjson", "-", str(tmp_path / "lines.pdf"), document=lines) == 0
+    for name in ("out.pdf", "lines.pdf"):
+        assert [image.name for image in pypdf.PdfReader(tmp_path / name).pages[0].images]
+    assert ran("--check", "-") == 1
+    assert ran("--asset", "acme@2", "-", str(tmp_path / "no.pdf")) == 1
+    assert not (tmp_path / "no.pdf").exists()
 
 
 def test_leaves_a_former_file_after_an_error(tmp_path: Path) -> None:

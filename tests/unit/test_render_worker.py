@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from bounded_contexts.documents.adapters import lines_instructions
 from bounded_contexts.documents.adapters.engines import rendering
 from bounded_contexts.documents.adapters.engines.rendering import Rendering
 from bounded_contexts.documents.adapters.rendering_isolated import WORK, IsolatedRenderer
@@ -152,3 +153,25 @@ async def test_too_much_is_refused_by_its_limit() -> None:
             await rendered(IsolatedRenderer(small, RenderLimits()), "pdf", long)
     finally:
         await small.close()
+
+
+async def test_rows_pass_through_a_worker_that_has_less_memory_than_they_have_bytes() -> None:
+    memory, count = 64 << 20, 80
+    pool = WorkerPool(WORK, PoolLimits(at_once=1, spare=1, wait_s=60), TaskLimits(memory_bytes=memory, cpu_s=60))
+    frugal = IsolatedRenderer(pool, RenderLimits())
+    table = {"type": "table", "columns": [{"value": {"path": "r.no"}}], "rows": {"$stream": "rows", "as": "r"}}
+
+    async def lines(long: int) -> AsyncIterator[bytes]:
+        yield lines_instructions.head({}) + document(table) + b"\n"
+        for number in range(count):
+            yield json.dumps({"no": number, "unused": "x" * long}).encode() + b"\n"
+
+    async def made(long: int) -> bytes:
+        async with frugal.rendering("docx", lines(long)) as running:
+            return b"".join([piece async for piece in running.pieces()])
+
+    try:
+        assert 900_000 * count > memory
+        assert await made(900_000) == await made(1)
+    finally:
+        await pool.close()

@@ -1,6 +1,7 @@
 """Fonts that documents bring with them: in every target, and what no font may be."""
 
 import io
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from fontTools.ttLib import TTFont
 from fontTools.ttLib.tables._g_l_y_f import Glyph, GlyphComponent
+from fontTools.ttLib.tables.DefaultTable import DefaultTable
 
 from bounded_contexts.documents.adapters.engines.examining import examined
 from bounded_contexts.documents.adapters.engines.rendering import Rendering, check, render
@@ -206,6 +208,32 @@ def test_a_glyph_is_not_made_of_itself_nor_of_thousands(parts: dict[str, list[st
         examined("font/ttf", built(parts), LIMITS)
 
 
+def spanning(kind: int, groups: int) -> bytes:
+    """Return a font whose characters are said to be more than there are."""
+    table = struct.pack(">HHHHI", 0, 1, 3, 10, 12)
+    if kind == 4:
+        ends, starts = struct.pack(">H", 0xFFFF) * groups, struct.pack(">H", 0) * groups
+        table += (
+            struct.pack(">HHHHHHH", 4, 16 + 8 * groups, 0, 2 * groups, 0, 0, 0) + ends + b"\0\0" + starts + starts * 2
+        )
+    else:
+        table += (
+            struct.pack(">HHIII", kind, 0, 16 + 12 * groups, 0, groups) + struct.pack(">III", 0, 2**32 - 1, 0) * groups
+        )
+
+    def say(font: Any) -> None:
+        font["cmap"] = DefaultTable("cmap")
+        font["cmap"].data = table
+
+    return changed(say)
+
+
+@pytest.mark.parametrize(("kind", "groups"), [(4, 4_000), (12, 1), (13, 1), (12, 50_000)])
+def test_a_font_does_not_say_of_more_characters_than_there_are(kind: int, groups: int) -> None:
+    with pytest.raises(TooLarge, match="font characters"):
+        examined("font/ttf", spanning(kind, groups), LIMITS)
+
+
 @pytest.mark.parametrize("said", [0x0002, 0x0100, 0x0200, 0x0104])
 def test_a_font_that_may_not_be_embedded_is_refused(said: int) -> None:
     def restrict(font: Any) -> None:
@@ -233,8 +261,9 @@ def test_a_font_that_may_not_be_embedded_is_refused(said: int) -> None:
         changed(lambda font: font.__delitem__("cmap")),
         b"\0\1\0\0" + b"\xff" * 5_000,
         UBUNTU[:12] + b"\xff" * 400 + UBUNTU[412:],
+        UBUNTU[:-5_000],
     ],
-    ids=str,
+    ids=["empty", "pdf", "collection", "wOF2", "cut", "tables", "no glyphs", "no characters", "noise", "places"],
 )
 def test_what_is_no_font_is_not_stored(data: bytes) -> None:
     with pytest.raises(Unwritable):

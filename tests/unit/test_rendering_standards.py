@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import ImageOps
 
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.charts import KINDS
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.problems import Invalid
 from bounded_contexts.documents.domain.rendering.standards import STANDARDS
-from tests.unit.rendered import pdf, png, rendered, source, uri
+from tests.unit.rendered import page, pdf, png, rendered, source, uri
 from tests.unit.test_rendering_charts import MONTHS, chart, scatter
 from tests.unit.test_rendering_targets import ALL, IMAGE
 from tests.verapdf import broken_rules
@@ -58,6 +59,7 @@ def compound(standards: list[str]) -> bytes:
         "body": [
             {"type": "heading", "level": 2, "id": "prices", "text": ["Prices", note]},
             *[{**TEXT, "text": words}] * 30,
+            {**TEXT, "text": "x" * 200},
         ],
     }
     return source(
@@ -261,6 +263,19 @@ def test_pages_that_cannot_be_are_refused() -> None:
         rendered(source(TEXT, header=high, output=TAGGED), "pdf")
     with pytest.raises(TooLarge):
         rendered(source(TEXT, {"type": "pageBreak"}, TEXT, output=TAGGED), "pdf", RenderLimits(pages=1))
+
+
+@pytest.mark.parametrize("word", ["x" * 3_000, "https://example.org/" + "Maße" * 200])
+def test_a_word_that_is_wider_than_a_line_is_broken_and_stays_a_word(word: str) -> None:
+    table = {"type": "table", "rows": [[word[:90]]], "columns": [{"title": "a", "width": "30mm"}]}
+    data = source({**TEXT, "text": f"before {word} after"}, table, output=TAGGED)
+
+    seen = ImageOps.invert(page(data, 72).convert("L")).getbbox()
+    text = "".join("".join([each.extract_text() for each in pdf(data).pages]).split())
+
+    assert seen
+    assert seen[2] <= 595 - 56  # points: the page and its margin
+    assert text.startswith(f"before{word}after")
 
 
 def test_texts_are_never_read_as_markup() -> None:

@@ -27,7 +27,7 @@ from bounded_contexts.documents.application.job_ports import Place
 from bounded_contexts.documents.application.template_ports import Inspection, ListedTemplate, TemplatePorts
 from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.variables import Variable
-from bounded_contexts.documents.domain.template import VERSIONS, TemplateEvent, referred, template_id_of
+from bounded_contexts.documents.domain.template import VERSIONS, Kind, TemplateEvent, referred, template_id_of
 from infra.blobs_memory import MemoryBlobs
 from infra.memory import MemoryEventStore
 from shared_kernel.blobs import BlobName, BlobTooLarge
@@ -65,8 +65,8 @@ class World:
         listed = NoList()
         self.ports = TemplatePorts(self.store, self.blobs, ToyInspector(), listed, listed, 100, lambda: self.now)
 
-    async def stored(self, content: bytes, name: str = "invoice") -> int:
-        version, _ = await templates.store(name, content, self.user, self.ports)
+    async def stored(self, content: bytes, name: str = "invoice", kind: Kind = "json") -> int:
+        version, _ = await templates.store(name, kind, content, self.user, self.ports)
         return version.number
 
 
@@ -91,6 +91,8 @@ async def test_what_is_no_template_or_too_large_is_not_stored() -> None:
 
     with pytest.raises(Refused):
         await world.stored(b"no")
+    with pytest.raises(Refused, match="it is JSON, and said to be DOCX"):
+        await world.stored(b"{}", kind="docx")
     with pytest.raises(BlobTooLarge):
         await world.stored(b"{" * 101)
 

@@ -26,6 +26,7 @@ TYPES: Final[dict[Kind, str]] = {
     "docx": MEDIA_TYPES["docx"],
     "xlsx": MEDIA_TYPES["xlsx"],
 }
+KINDS: Final[dict[str, Kind]] = {type_: kind for kind, type_ in TYPES.items()}
 _UPLOAD: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
@@ -90,9 +91,10 @@ def template_routes(ports: TemplatePorts) -> APIRouter:
         require(user.roles, TEMPLATES)
         if not re.fullmatch(NAME, name, re.ASCII):
             raise Refused("validation_failed", "`name` has small letters, digits and hyphens, 64 at most")
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in TYPES.values():
+        kind = KINDS.get(request.headers.get("content-type", "").partition(";")[0].strip().lower())
+        if kind is None:
             raise Unsupported("unsupported_media_type", f"send one of {', '.join(TYPES.values())}")
-        version, inspection = await templates.store(name, await request.body(), user.id, ports)
+        version, inspection = await templates.store(name, kind, await request.body(), user.id, ports)
         response.headers["Location"] = f"/api/v1{TEMPLATES_PATH}/{name}@{version.number}"
         variables = [_variable(each) for each in inspection.variables]
         return StoredAnswer(**_answer(name, version).model_dump(), variables=variables)

@@ -9,6 +9,7 @@ from bounded_contexts.documents.application.commands import change_template
 from bounded_contexts.documents.application.template_ports import Inspection, TemplatePorts
 from bounded_contexts.documents.domain import template
 from bounded_contexts.documents.domain.template import (
+    Kind,
     RemoveTemplate,
     StoreTemplate,
     Template,
@@ -22,14 +23,20 @@ from bounded_contexts.documents.domain.template import (
 )
 from shared_kernel.blobs import BlobName
 from shared_kernel.decider import state_of
+from shared_kernel.errors import Refused
 
 GRACE = timedelta(hours=6)  # in which a request may end whose blob no event names yet
 
 
-async def store(name: str, content: bytes, user_id: UUID, ports: TemplatePorts) -> tuple[Version, Inspection]:
-    """Store a template that has been found fit. Return the version that it is, which is the newest one where that has the same
-    content, and what it needs. Raise as `Inspector` says, `BlobTooLarge`, `Refused` for too many versions."""
+async def store(
+    name: str, kind: Kind, content: bytes, user_id: UUID, ports: TemplatePorts
+) -> tuple[Version, Inspection]:
+    """Store a template that has been found fit, and to be of that kind. Return the version that it is, which is the newest one
+    where that has the same content, and what it needs. Raise as `Inspector` says, `BlobTooLarge`, `Refused` for another kind or
+    too many versions."""
     inspection = await ports.inspector.inspected(_once(content))
+    if inspection.kind != kind:
+        raise Refused("bad_template", f"it is {inspection.kind.upper()}, and said to be {kind.upper()}")
     id_, digest = template_id_of(name), sha256(content).hexdigest()
     blob = BlobName(id_, content_id_of(id_, digest))
     await ports.blobs.put(blob, _once(content), ports.input_bytes)

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from operator import is_
 from typing import Final
 
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable, Unwritable
@@ -177,20 +178,24 @@ TEXTS: Final[dict[type, Callable[[Value], str]]] = {
 
 
 def restored(value: Value, pointer: str = "") -> Value:
-    """Return what `Fitting` has made of it with `lossless`, as it was. Raise `Unreadable` for marks that it does not write."""
+    """Return what `Fitting` has made of it with `lossless`, as it was: itself where nothing is marked, for values may be many.
+    Raise `Unreadable` for marks that it does not write."""
     if isinstance(value, list):
-        return [restored(each, f"{pointer}/{index}") for index, each in enumerate(value)]
+        if not any(isinstance(each, list | dict) for each in value):
+            return value
+        found = [restored(each, f"{pointer}/{index}") for index, each in enumerate(value)]
+        return value if all(map(is_, found, value)) else found
     if not isinstance(value, dict):
         return value
-    marks = [key for key in value if isinstance(key, str) and key.startswith(MARK) and not key.startswith(MARK * 2)]
-    if marks:
+    marked = [key for key in value if isinstance(key, str) and key.startswith(MARK)]
+    if not all(key.startswith(MARK * 2) for key in marked):
         return _of_mark(value, pointer)
-    return {
-        key[1:] if isinstance(key, str) and key.startswith(MARK * 2) else key: restored(
-            each, f"{pointer}/{escaped(str(key))}"
-        )
-        for key, each in value.items()
-    }
+    if not marked and not any(isinstance(each, list | dict) for each in value.values()):
+        return value
+    within = {key: restored(each, f"{pointer}/{escaped(str(key))}") for key, each in value.items()}
+    if marked:
+        return {key[1:] if isinstance(key, str) and key.startswith(MARK) else key: each for key, each in within.items()}
+    return value if all(map(is_, within.values(), value.values())) else within
 
 
 def _of_mark(value: dict[str, Value], pointer: str) -> Value:

@@ -68,6 +68,7 @@ class Sheets:
         """Yield the file."""
         pdf_metadata.describe(self._file, self._meta)
         self._canvas.save()
+        self._file.Catalog.Metadata = None  # it is in the file
         yield from self._file.pieces()
 
     def close(self) -> None:

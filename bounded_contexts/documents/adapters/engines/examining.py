@@ -18,6 +18,7 @@ from bounded_contexts.documents.domain.rendering.limits import RenderLimits
 from bounded_contexts.documents.domain.rendering.vectors import vector
 
 TTF: Final = "font/ttf"
+TRIED: Final = 1_000  # characters of a font that are set
 
 
 def examined(media_type: MediaType, data: bytes, limits: RenderLimits) -> Facts:
@@ -64,14 +65,15 @@ def _pdf(media_type: str, data: bytes, limits: RenderLimits) -> Facts:
 
 
 def _is_set(data: bytes) -> None:
-    """Have the engine that would set it do so. Raise `Unwritable`."""
+    """Have the engines do what they would with it. Raise `Unwritable`."""
+    font_files.renamed(data, "x", bold=False, italic=False)
     face = own_face(data)
     if face is None:
         return
     canvas = Canvas(io.BytesIO())
-    canvas.setFont(face.font.fontName, 10)
-    canvas.drawString(0, 0, "".join(sorted(face.widths)[:1_000]))
     try:
+        canvas.setFont(face.font.fontName, 10)
+        canvas.drawString(0, 0, "".join(sorted(face.widths)[:TRIED]))
         canvas.save()
     except Exception:  # the library has many ways to say no
         raise Unwritable("bad_font", "a font cannot be read") from None

@@ -15,6 +15,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 
 from bounded_contexts.documents.adapters.engines import font_files
+from bounded_contexts.documents.domain.errors import Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import Style
 from bounded_contexts.documents.domain.rendering.fonts import Family, Font
 from bounded_contexts.documents.domain.rendering.telling import Telling
@@ -79,7 +80,12 @@ def face_named(file: str) -> Face:
 def own_face(file: bytes) -> Face | None:
     """Return the face of a document's own font, None where it is none for this engine: Typst sets such a document. Raise
     `Unwritable`."""
-    return Face(font_files.name_of(file), file) if font_files.opened(file).is_quick else None
+    if not font_files.opened(file).is_quick:
+        return None
+    try:
+        return Face(font_files.name_of(file), file)
+    except Exception:  # the library has many ways to say no
+        raise Unwritable("bad_font", "a font cannot be read") from None
 
 
 def family_name(font: Font) -> str:

@@ -178,6 +178,8 @@ class Importing:
                 return b"[" + b" ".join([self.written(each) for each in value]) + b"]"
             case TextStringObject() | ByteStringObject():
                 return b"<" + bytes(self._file.encrypt.encode(value.original_bytes)).hex().encode() + b">"
+            case None:  # what leads nowhere
+                return b"null"
         return _plain(value)
 
     def _reference(self, value: IndirectObject) -> bytes:

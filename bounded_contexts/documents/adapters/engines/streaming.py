@@ -19,6 +19,7 @@ from infra.worker_frames import Source
 
 CHUNK: Final = 64 * 1024
 IN_MEMORY: Final = 1 << 20  # bytes of rows that need no disk
+LIMITS: Final = {"input_bytes": "streamed_bytes", "item_bytes": "row_bytes"}  # as readers call them, and as we do
 MARKS: Final = (b'"$', b'"\\u0024')  # one of them is in a text that says a kind of value
 
 
@@ -111,6 +112,9 @@ class _Spooling:
             if "line" in error.more:
                 raise
             raise Unreadable(error.code, error.detail, offset=len(head) + int(error.more["offset"])) from None
+        except TooLarge as error:
+            limit = str(error.more["limit"])
+            raise TooLarge(LIMITS.get(limit, limit), int(error.more["allowed"])) from None
 
     def _take(self, lines: Lines) -> None:
         line, text, values = lines
@@ -140,7 +144,8 @@ class _Spooling:
         if self._rows > self._limits.rows:
             raise TooLarge("rows", self._limits.rows)
         if self._stream is None:
-            _refuse(line, f'a line {{"{STREAM}": name}} says whose rows follow, unless there is one stream only')
+            said = f'with several streams a line {{"{STREAM}": name}} says whose rows follow'
+            _refuse(line, said if self._streams else "no table has rows of a stream")
         self._stream.add(text, count)
 
 

@@ -36,6 +36,12 @@ def typeset(resolved: Resolved, telling: Telling, limits: RenderLimits, profile:
     created = _created(resolved.meta.created)
     taken.data["meta"]["created"] = created
     with closing(Scratch("typeset")) as scratch:
+        taken.data["attachments"] = []
+        for number, each in enumerate(resolved.attachments):
+            taken.files[f"attachment-{number}"] = each.data
+            said = {"name": each.name, "type": each.media_type, "file": f"attachment-{number}"}
+            more = {"relationship": each.relationship, "description": each.description}
+            taken.data["attachments"].append(said | more)
         for name, data in taken.files.items():
             (scratch.path / name).write_bytes(data)
         used = fonts_with(taken.families, scratch.path / "fonts") if taken.families else fonts()
@@ -75,6 +81,10 @@ def _created(created: str | None) -> list[int] | None:
 def _refused(error: typst.TypstError) -> Unwritable:
     if "decode" in error.message and "image" in error.message:
         return Unwritable("bad_image", "an image cannot be decoded")
+    if "failed to process font" in error.message:
+        return Unwritable("bad_font", "a font cannot be read")
+    if "failed to load PDF" in error.message:
+        return Unwritable("bad_pdf", "a PDF cannot be read")
     if "no_room" in error.message:
         return Unwritable("no_room", "header, footer and margins leave no room on a page")
     return Unwritable("not_in_standard", error.message[:300])

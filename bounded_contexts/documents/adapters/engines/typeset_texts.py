@@ -1,5 +1,6 @@
 """Texts of a document as typeset.typ takes them: runs of numbered styles, in characters that the fonts have."""
 
+import re
 import unicodedata
 from dataclasses import replace
 from typing import Any, Final
@@ -21,6 +22,10 @@ Json = dict[str, Any]
 MIDDLE: Final = {"sans": 0.776, "mono": 0.743}  # what letters rise above the base line more than they fall below it
 FROM_RIGHT: Final = frozenset({"ar", "arc", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"})  # languages
 MIRRORED: Final = {"left": "right", "right": "left"}
+# Words that may be wider than a line, which Typst would let run off the page: in scripts whose letters may be parted.
+_LONG = re.compile(r"[!-~\u00c0-\u024f\u0370-\u052f]{40,}")
+_TEN = re.compile(r".{10}(?=.)")
+MAY_BREAK: Final = "\u200b"
 _OF_TEXT: Final = ("font", "size", "bold", "italic", "underline", "strike", "color", "line_height", "script")
 
 
@@ -91,7 +96,8 @@ class Texts:
         if run.note is not None:
             note = {"runs": [self.run(each) for each in run.note.runs], "style": self.style(run.note.style)}
             return [self.style(replace(run.style, script="normal")), "", {"note": note}]
-        said: list[Any] = [self.style(run.style), self.shown(run.text, style=run.style)]
+        text = _LONG.sub(_breakable, self.shown(run.text, style=run.style))
+        said: list[Any] = [self.style(run.style), text]
         more = {"link": None, "to": None, "field": run.field, "page": run.page_of}
         if run.link:
             more["to" if run.link.startswith("#") else "link"] = run.link.removeprefix("#")
@@ -134,3 +140,7 @@ def _own(style: Style | None) -> frozenset[str]:
     if style is None or not isinstance(style.font, Family):
         return frozenset()
     return opened(style.font.file(bold=style.bold, italic=style.italic)).characters
+
+
+def _breakable(word: "re.Match[str]") -> str:
+    return _TEN.sub(rf"\g<0>{MAY_BREAK}", word[0])

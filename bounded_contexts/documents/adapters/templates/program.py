@@ -54,6 +54,15 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
+class Medium:
+    """An image or a link, and how it is written where it stands."""
+
+    marker: Marker
+    write: Callable[[Filling, Value], str]
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
 class Each:
     loop: Loop
     body: "Program"
@@ -99,7 +108,7 @@ class Numbered:
     pieces: tuple[str, ...]
 
 
-Node = str | Field | Each | If | Filled | Once | Note | Numbered
+Node = str | Field | Medium | Each | If | Filled | Once | Note | Numbered
 Program = tuple[Node, ...]
 
 
@@ -132,8 +141,11 @@ def _each(node: Each, filling: Filling, seen: set[int]) -> Iterator[str]:
         yield from run(node.body, filling, seen)
 
 
-def _special(node: Filled | Once | Note | Numbered, filling: Filling, seen: set[int]) -> Iterator[str]:
-    if isinstance(node, Filled):
+def _special(node: Medium | Filled | Once | Note | Numbered, filling: Filling, seen: set[int]) -> Iterator[str]:
+    if isinstance(node, Medium):
+        filling.telling.pointer = node.place
+        yield node.write(filling, evaluated(node.marker, filling.context))
+    elif isinstance(node, Filled):
         is_empty = True
         for piece in run(node.body, filling, seen):
             is_empty = is_empty and not piece.strip()
@@ -203,7 +215,7 @@ def _built(flat: list[tuple[str, Any]]) -> tuple[Program, str]:
 def gather(program: Program, variables: Variables) -> None:
     """Gather the variables that a program looks up."""
     for node in program:
-        if isinstance(node, Field):
+        if isinstance(node, Field | Medium):
             variables.marker(node.marker)
         elif isinstance(node, Each):
             with variables.each(node.loop):

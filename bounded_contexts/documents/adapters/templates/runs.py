@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 from lxml import etree
 
 from bounded_contexts.documents.adapters.templates.pairs import Control
-from bounded_contexts.documents.adapters.templates.program import Field, Marks, bad
+from bounded_contexts.documents.adapters.templates.program import Field, Filling, Marks, Medium, bad
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.rendering.functions import text_of
 from bounded_contexts.documents.domain.rendering.markers import Marker, markers
@@ -49,11 +49,15 @@ DRAWN: Final = Dialect.of(DRAWING)
 INLINE: Final = Dialect.of(SHEET, "is")
 
 
+Writing = Callable[[Marker, Any], Callable[[Filling, Value], str]]  # of a marker and the run that it begins in
+
+
 class Isolating:
     """Gives markers places of their own."""
 
-    def __init__(self, dialect: Dialect, marks: Marks) -> None:
-        self._dialect, self._marks = dialect, marks
+    def __init__(self, dialect: Dialect, marks: Marks, medium: Writing | None = None) -> None:
+        """`medium` says how images and links are written, where there may be any."""
+        self._dialect, self._marks, self._medium = dialect, marks, medium
         self.controls: dict[str, Control] = {}
 
     def paragraph(self, paragraph: Any, place: str) -> bool:
@@ -65,7 +69,7 @@ class Isolating:
         if len(whole) > CHARACTERS:
             raise TooLarge("paragraph_characters", CHARACTERS)
         try:
-            found = list(markers(whole))
+            found = list(markers(whole, has_media=self._medium is not None))
         except BadExpression as error:
             raise bad(place, str(error)) from None
         cuts = _cuts(found, len(whole))
@@ -117,6 +121,8 @@ class Isolating:
                 text.set(_SPACE, "preserve")
         elif piece.kind == "field":
             made[-1].append(self._marks.new("node", Field(piece, _writing(run.prefix, self._dialect), place)))
+        elif piece.kind in ("image", "link") and self._medium is not None:
+            made[-1].append(self._marks.new("node", Medium(piece, self._medium(piece, run), place)))
         else:
             node = etree.Element(CONTROL)
             node.set("n", str(len(self.controls)))

@@ -1,12 +1,14 @@
 """DOCX templates: every part with markers becomes a program; all others stay as they are, byte by byte."""
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
+from functools import partial
 from typing import Any, Final
 
 from lxml import etree
 
 from bounded_contexts.documents.adapters.templates import word_fields
-from bounded_contexts.documents.adapters.templates.package import Package
+from bounded_contexts.documents.adapters.templates.package import CONTENT_TYPES, Package
 from bounded_contexts.documents.adapters.templates.program import (
     DECLARED,
     UNIQUE,
@@ -21,7 +23,10 @@ from bounded_contexts.documents.adapters.templates.program import (
 )
 from bounded_contexts.documents.adapters.templates.runs import DRAWN, WORD, WORDS, Dialect, Isolating, whole
 from bounded_contexts.documents.adapters.templates.word_controls import place_controls
+from bounded_contexts.documents.adapters.templates.word_media import Media, linked, pictured, relations_of
+from bounded_contexts.documents.domain.rendering.markers import Marker
 from bounded_contexts.documents.domain.rendering.variables import Variables
+from bounded_contexts.documents.domain.values import Value
 
 _TYPES: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml."
 _STORIES: Final = frozenset(
@@ -46,6 +51,8 @@ class WordTemplate:
     def __init__(self, package: Package) -> None:
         self._package = package
         self._written: dict[str, list[str]] = {}  # notes by their part, while a document is being filled in
+        self._media = Media(package)  # of the document that is being filled in
+        self._shown: set[str] = set()  # parts that may have images and links
         self._programs: dict[str, Program] = {}
         self._notes: dict[str, tuple[str, dict[str, Program], Any]] = {}  # by kind: part, programs by id, the tree
         kinds = {name: package.type_of(name) for name in package.names}
@@ -66,13 +73,20 @@ class WordTemplate:
     def parts(self, filling: Filling) -> Iterator[tuple[str, Iterator[bytes]]]:
         """Yield every part by name, with its pieces. Notes come behind what refers to them."""
         self._written = {part: [] for part, _, _ in self._notes.values()}
+        self._media = Media(self._package)
+        later = {CONTENT_TYPES, *[relations_of(part) for part in self._shown]} if self._shown else set()
         for name in self._package.names:
             if name in self._programs:
                 yield name, self._pieces(name, filling)
-            elif name not in self._written:
+            elif name not in self._written and name not in later:
                 yield name, iter((self._package.read(name),))
         for part, _, root in self._notes.values():
             yield part, self._noted(part, root)
+        if self._shown:
+            for part in sorted(self._shown):
+                yield relations_of(part), iter((self._media.relations(part),))
+            yield from [(name, iter((data,))) for name, data in self._media.files.items()]
+            yield CONTENT_TYPES, iter((self._media.content_types(),))
 
     def _pieces(self, name: str, filling: Filling) -> Iterator[bytes]:
         yield DECLARED.encode()
@@ -121,7 +135,8 @@ class WordTemplate:
 
     def _program(self, root: Any, dialect: Dialect, place: str) -> Program:
         marks = Marks()
-        isolating = Isolating(dialect, marks)
+        part = place.partition(", note ")[0]
+        isolating = Isolating(dialect, marks, partial(self._medium, part) if dialect is WORDS else None)
         for number, paragraph in enumerate(list(root.iter(dialect.paragraph)), 1):
             if isolating.paragraph(paragraph, f"{place}, paragraph {number}"):
                 _unbind(paragraph)
@@ -132,6 +147,23 @@ class WordTemplate:
         if self._notes:
             self._refer(root, marks)
         return marks.program(root)
+
+    def _medium(self, part: str, marker: Marker, run: Any) -> Callable[[Filling, Value], str]:
+        self._shown.add(part)
+        prefix = f"{run.prefix}:" if run.prefix else ""
+        properties = run.find(f"{WORD}rPr")
+        said = ""
+        if properties is not None:
+            properties = deepcopy(properties)
+            etree.cleanup_namespaces(properties)  # else each link would declare all that the part does
+            said = etree.tostring(properties, encoding="unicode", with_tail=False)
+
+        def write(filling: Filling, value: Value) -> str:
+            if marker.kind == "image":
+                return pictured(marker, value, filling, part, self._media, prefix)
+            return linked(marker, value, filling, part, self._media, (prefix, said))
+
+        return write
 
     def _refer(self, root: Any, marks: Marks) -> None:
         for tag, kind in _NOTES.items():

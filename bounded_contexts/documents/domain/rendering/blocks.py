@@ -25,6 +25,7 @@ from bounded_contexts.documents.domain.rendering.vectors import Vector
 from bounded_contexts.documents.domain.values import Value
 
 if TYPE_CHECKING:
+    from bounded_contexts.documents.domain.rendering.attachments import Attachment
     from bounded_contexts.documents.domain.rendering.letterheads import Letterhead
     from bounded_contexts.documents.domain.rendering.marks import Mark
     from bounded_contexts.documents.domain.rendering.properties import Property
@@ -386,6 +387,7 @@ class Resolved:
     body: Callable[[], Iterator[Block]]
     watermark: Watermark | None = None
     marks: "tuple[Mark, ...]" = ()  # what else pages have beside their blocks
+    attachments: "tuple[Attachment, ...]" = ()
     sheets: SheetsOf = "named"  # what begins one in a workbook
     entries: tuple[Anchor, ...] = ()  # all of them, where the body says what they are
     letterhead: "Letterhead | None" = None

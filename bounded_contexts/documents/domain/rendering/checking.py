@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from bounded_contexts.documents.domain.errors import TooLarge, Unwritable
 from bounded_contexts.documents.domain.rendering.assets import CONTENT, asset_problems, content_of
+from bounded_contexts.documents.domain.rendering.attachments import attachment_problems
 from bounded_contexts.documents.domain.rendering.blocks import Page
 from bounded_contexts.documents.domain.rendering.checking_graphics import drawn_problems
 from bounded_contexts.documents.domain.rendering.checking_layout import layout_problems
@@ -65,6 +66,7 @@ def problems_of(document: dict[str, Any], limits: RenderLimits) -> Iterator[Prob
     yield from checking.page(document.get("page", {}), "/page")
     yield from layout_problems(document)
     yield from problems_of_profile(document)
+    yield from attachment_problems(document)
 
 
 class _Checking:

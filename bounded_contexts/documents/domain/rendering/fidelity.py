@@ -72,6 +72,7 @@ FIDELITY: Final[dict[str, tuple[str, str, str, str]]] = {
     "stamp": (N, A, D, "DOCX: on the page that the text begins or ends on; a text box in the program's font"),
     "letterhead": (N, D, D, "pages of a PDF"),
     "fonts": (N, A, A, "DOCX, XLSX: named, not in the file"),
+    "attachments": (N, D, D, "PDF: such a document is tagged"),
     "metadata": (N, N, N, "PDF: as XMP too"),
     "custom properties": (N, N, N, "not in a PDF that is tagged"),
     "language": (N, N, A, "XLSX: a property of its own"),

@@ -26,6 +26,8 @@ from bounded_contexts.documents.domain.rendering.problems import BadExpression
 # Word puts these in while people type; each is one character, so places stay.
 _TYPED: Final = str.maketrans({"“": '"', "”": '"', "„": '"', "‟": '"', "\xa0": " "})
 _EACH = re.compile(r"#each\s+(\S.*?)\s+as\s+([^\W\d]\w*)(\s+across)?\s*\Z")
+_IMAGE = re.compile(r'#image\s+(\S.*?)(?:\s+(\d{1,4}(?:\.\d{1,4})?(?:mm|cm|in|pt)))?(?:\s+"([^"]*)")?\s*\Z', re.DOTALL)
+_LINK = re.compile(r"#link\s+(\S.*?)(?:\s+as\s+(\S.*?))?\s*\Z", re.DOTALL)
 _JOINED = re.compile(r'"[^"]*"|(?<![\w.-])(or|and)(?![\w-])')
 _COMPARED = re.compile(r'"[^"]*"|(==|!=|<=|>=|<|>)')
 _NOT = re.compile(r"\s*not(?![\w.-])(.*)\Z", re.DOTALL)
@@ -47,14 +49,18 @@ class Marker:
 
     start: int
     end: int
-    kind: Literal["field", "each", "if", "else", "/each", "/if", "brace"]
+    kind: Literal["field", "image", "link", "each", "if", "else", "/each", "/if", "brace"]
     text: str = ""
     value: Compiled | None = None  # of a field; of an if, whether it is so
     loop: Loop | None = None
+    options: tuple[str, str] = ("", "")  # of an image: its width as it is written, and what stands for it
+    shown: Compiled | None = None  # of a link, in place of its address
+    shown_text: str = ""
 
 
-def markers(text: str) -> Iterator[Marker]:
-    """Yield the markers of a text. Raise `BadExpression` for the first that is none of the language."""
+def markers(text: str, *, has_media: bool = False) -> Iterator[Marker]:
+    """Yield the markers of a text, those of images and links where it can have any. Raise `BadExpression` for the first that is
+    none of the language."""
     plain = text.translate(_TYPED)
     for match in FIELD.finditer(plain):
         if match[0].startswith("\\"):
@@ -62,7 +68,22 @@ def markers(text: str) -> Iterator[Marker]:
         elif match[1] is None:
             raise BadExpression("{{ without its }}; a {{ of your own is written \\{{")
         else:
-            yield _marker(match.start(), match.end(), match[1].strip())
+            found = match[1].strip()
+            if medium := _IMAGE.match(found) or _LINK.match(found):
+                if not has_media:
+                    raise BadExpression("images and links stand in texts of DOCX files")
+                yield _medium(match.start(), match.end(), medium)
+            else:
+                yield _marker(match.start(), match.end(), found)
+
+
+def _medium(start: int, end: int, match: "re.Match[str]") -> Marker:
+    if match.re is _IMAGE:
+        return Marker(start, end, "image", match[1], field(match[1]), options=(match[2] or "", match[3] or ""))
+    shown = match[2] or ""
+    return Marker(
+        start, end, "link", match[1], field(match[1]), shown=field(shown) if shown else None, shown_text=shown
+    )
 
 
 def _marker(start: int, end: int, text: str) -> Marker:
@@ -78,7 +99,7 @@ def _marker(start: int, end: int, text: str) -> Marker:
     if re.match(r"#if\s", text):
         return Marker(start, end, "if", text, condition(text[3:].strip()))
     if text.startswith(("#", "/")):
-        raise BadExpression("there are #each LIST as NAME, #if, else, /if and /each")
+        raise BadExpression("there are #each LIST as NAME, #if, else, /if, /each, #image and #link")
     return Marker(start, end, "field", text, field(text))
 
 

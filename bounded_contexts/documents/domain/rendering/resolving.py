@@ -7,6 +7,7 @@ from typing import Any
 
 from bounded_contexts.documents.domain.errors import TooLarge
 from bounded_contexts.documents.domain.rendering.anchoring import Anchors
+from bounded_contexts.documents.domain.rendering.attachments import attachments_of
 from bounded_contexts.documents.domain.rendering.blocks import (
     Anchor,
     Barcode,
@@ -48,6 +49,7 @@ from bounded_contexts.documents.domain.rendering.texts import Texts
 from bounded_contexts.documents.domain.values import Value
 
 BLOCK_STEPS = 10  # that a block takes, also one of which nothing comes
+PARTIAL_STEPS = 90  # that going into a partial takes beside
 DEPTH = 64  # of blocks in blocks and partials in partials
 _ROLES = {"paragraph": "paragraph", "quote": "quote", "code": "code"}
 
@@ -120,6 +122,7 @@ class _Resolving:
             self._body,
             self._watermark(),
             Marks(self._document, self._texts, self._telling, self._pictures).all(),
+            attachments_of(self._document, self._texts, self._telling),
             self._document.get("output", {}).get("xlsx", {}).get("sheets", "named"),
             letterhead=letterhead_of(self._document, self._context, self._telling),
         )
@@ -223,6 +226,7 @@ class _Resolving:
 
     def _included(self, block: dict[str, Any]) -> Iterator[Block]:
         name = block["partial"]
+        self._context.step(PARTIAL_STEPS)
         given = {each: expression(value)(self._context) for each, value in block.get("with", {}).items()}
         with self._deeper(), ExitStack() as names:
             for each, value in given.items():

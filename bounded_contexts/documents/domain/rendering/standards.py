@@ -5,12 +5,28 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bounded_contexts.documents.domain.rendering.problems import Problem
+from bounded_contexts.documents.domain.rendering.schema_parts import a_list, an_object, ref
 
 UA: Final = "ua-1"
 STANDARDS: Final = ("a-2b", "a-2u", "a-2a", "a-3b", "a-3u", "a-3a", UA)
 PDF_OUTPUT: Final = {
     "standard": {"type": "array", "items": {"enum": list(STANDARDS)}, "minItems": 1, "maxItems": 2},
     "tagged": {"type": "boolean"},
+    "attachments": a_list(
+        an_object(
+            {
+                "name": {"type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9_. -]{0,99}$"},
+                "mediaType": {"type": "string", "pattern": "^[a-z]+/[a-z0-9.+-]{1,100}$"},
+                "relationship": {"enum": ["source", "data", "alternative", "supplement"]},
+                "description": {"type": "string", "maxLength": 255},
+                "text": ref("expression"),
+                "data": {"type": "string", "description": "base64"},
+            },
+            "name",
+            "mediaType",
+        ),
+        20,
+    ),
 }
 
 
@@ -27,10 +43,10 @@ class Profile:
 
 
 def profile_of(document: Mapping[str, Any]) -> Profile | None:
-    """Return what the document asks for, None for neither a standard nor tags."""
+    """Return what the document asks for, None for neither a standard nor tags nor attachments."""
     given = document.get("output", {}).get("pdf", {})
     standards = tuple(dict.fromkeys(given.get("standard", ())))
-    return Profile(standards) if standards or given.get("tagged") else None
+    return Profile(standards) if standards or given.get("tagged") or given.get("attachments") else None
 
 
 def problems_of_profile(document: Mapping[str, Any]) -> Iterator[Problem]:

@@ -66,8 +66,10 @@ class Variables:
 
     def marker(self, marker: Marker, kind: str = "text") -> None:
         """Gather what a field, which stands where this kind of value does, or a condition uses. Loops are entered by `each`."""
-        if marker.kind == "field":
+        if marker.kind in ("field", "image", "link"):
             self._field(marker.text, kind)
+            if marker.shown_text:
+                self._field(marker.shown_text, kind)
         elif marker.kind == "if":
             for compared in terms(marker.text[3:]):
                 wanted = "boolean" if len(compared) == 1 else next(filter(None, map(_constant, compared)), "any")
