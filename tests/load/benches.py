@@ -36,6 +36,7 @@ class Scale:
     orders_s: float = 6.0
     converted: int = 100_000  # records, 29 MB of JSON; three tenths of them where a peer holds the document in memory
     invoices: int = 200
+    asked_invoices: int = 40  # over HTTP
     large: int = 350_000  # records of a document of 100 MB
     pdf_rows: int = 22_000  # on 1,049 pages
     docx_rows: int = 5_000

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from tests.load import rendering
 from tests.load.benches import Line, Scale, at_least
-from tests.load.field import Field, Figures
+from tests.load.field import Field, Figures, Side, medians
 
 PDF_MB = 128
 DOCX_MB = 64
 XLSX_MB = 64
+ALL_S = 300.0  # that all of them may take
+WAITED_MS = 1000.0  # from the request to the file, by way of the log
 SHEET = 1_048_576  # rows that one holds
 FEW = 20
 
@@ -59,4 +61,19 @@ def _memory(target: str, what: str, took: Figures, goal: float) -> Line:
     return Line(f"{target}, {what}: MB of memory", "none", used, None, used, goal, used < goal)
 
 
-BENCHES: Mapping[str, Callable[[Field, Scale], Awaitable[list[Line]]]] = {"render": render}
+async def invoice_http(field: Field, scale: Scale) -> list[Line]:
+    """Two pages through everything that `headwater up` runs, waited for."""
+    lines = []
+    async with field.stack() as port:
+        for what, tagged in (("quick engine", False), ("a-3b and ua-1", True)):
+            side = Side("rendering_http.waited_for", {"port": port, "count": scale.asked_invoices, "tagged": tagged})
+            took = medians([await field.turn(side, ALL_S) for _ in range(field.turns)])
+            p50, note = took["p50_ms"], f"p95 {took['p95_ms']:.0f} ms"
+            title = f"invoice of 2 pages over HTTP, {what}: p50 ms"
+            lines.append(Line(title, "none", p50, None, p50, WAITED_MS, p50 < WAITED_MS, note=note))
+    return lines
+
+
+BENCHES: Mapping[str, Callable[[Field, Scale], Awaitable[list[Line]]]] = {
+    each.__name__: each for each in (render, invoice_http)
+}

@@ -108,7 +108,7 @@ def test_without_a_command_the_commands_are_listed() -> None:
             "render",
             '{"version": "1.0", "body": [{"type": "paragraph", "text": "a"}]}',
             "out.pdf",
-            {"typst", "xlsxwriter", "svglib", "lxml", "pypdfium2", "segno", "http", "asyncio"},
+            {"typst", "xlsxwriter", "svglib", "lxml", "pypdfium2", "pypdf", "segno", "http", "asyncio"},
         ),
     ],
 )

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from reportlab import rl_config
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfbase.pdfdoc import xObjectName
 from reportlab.pdfgen.canvas import Canvas
@@ -18,11 +17,12 @@ from bounded_contexts.documents.adapters.engines import pdf_metadata, pdf_vector
 from bounded_contexts.documents.adapters.engines.fonts import Face
 from bounded_contexts.documents.adapters.engines.lines import Line, Piece
 from bounded_contexts.documents.adapters.engines.pdf_file import PdfFile
-from bounded_contexts.documents.adapters.engines.pdf_pages import ForeignPage, Importing
 from bounded_contexts.documents.domain.errors import Unwritable
 from bounded_contexts.documents.domain.rendering.blocks import Align, Anchor, Image, Meta, Page, Rule, Watermark
 
-rl_config.useA85 = 0  # packed streams as they are: a fifth less, and quicker
+if TYPE_CHECKING:  # reading PDFs takes 13 MB, which documents without a letterhead do without
+    from bounded_contexts.documents.adapters.engines.pdf_pages import ForeignPage, Importing
+
 UNDERLINE: Final = 0.12  # of the size, below the base line
 STRIKE: Final = 0.3
 _ESCAPED: Final = re.compile(r"[\\()]")
@@ -248,9 +248,11 @@ class Sheets:
         self._file.reserve(name)
         self._canvas.doForm(name)
 
-    def import_form(self, name: str, data: bytes, page: ForeignPage, matrix: tuple[float, ...]) -> None:
+    def import_form(self, name: str, data: bytes, page: "ForeignPage", matrix: tuple[float, ...]) -> None:
         """Let a page of another file be what `place_form` has put."""
         if data not in self._imports:
+            from bounded_contexts.documents.adapters.engines.pdf_pages import Importing
+
             self._imports[data] = Importing(self._file, data)
         self._file.Reference(self._imports[data].form(page, matrix), xObjectName(name))
         self._file.write_complete()

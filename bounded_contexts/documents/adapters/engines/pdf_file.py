@@ -4,8 +4,10 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any, Final
 
+from reportlab import rl_config
 from reportlab.pdfbase import pdfdoc
 
+rl_config.useA85 = 0  # packed streams as they are: a fifth less, and quicker
 CHUNK: Final = 256 * 1024
 IN_MEMORY: Final = 1 << 20  # bytes of a file that needs no disk
 VERSION: Final = (1, 7)
