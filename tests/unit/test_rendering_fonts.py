@@ -263,7 +263,7 @@ def test_a_font_that_may_not_be_embedded_is_refused(said: int) -> None:
         UBUNTU[:12] + b"\xff" * 400 + UBUNTU[412:],
         UBUNTU[:-5_000],
     ],
-    ids=["empty", "pdf", "collection", "wOF2", "cut", "tables", "no glyphs", "no characters", "noise", "places"],
+    ids=["empty", "pdf", "collection", "wOF2", "cut", "tables", "no glyphs", "no characters", "noise", "places", "end"],
 )
 def test_what_is_no_font_is_not_stored(data: bytes) -> None:
     with pytest.raises(Unwritable):
