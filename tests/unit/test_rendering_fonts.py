@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -10,11 +11,14 @@ import openpyxl
 import pymupdf_fonts
 import pypdf
 import pytest
+from docx.opc.part import Part
+from docx.oxml.ns import qn
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from fontTools.ttLib import TTFont
 from fontTools.ttLib.tables._g_l_y_f import Glyph, GlyphComponent
 from fontTools.ttLib.tables.DefaultTable import DefaultTable
+from lxml import etree
 
 from bounded_contexts.documents.adapters.engines.examining import examined
 from bounded_contexts.documents.adapters.engines.rendering import Rendering, check, render
@@ -87,13 +91,48 @@ def test_a_font_with_other_outlines_is_set_by_typst() -> None:
     assert any("Fira" in name and "/FontFile3" in each for name, each in fonts(data).items())
 
 
-def test_docx_and_xlsx_name_the_family() -> None:
-    word, told = made("docx")
-    book, _ = made("xlsx")
+def test_xlsx_names_the_family() -> None:
+    book, told = made("xlsx")
 
-    assert docx.Document(io.BytesIO(word)).paragraphs[0].runs[0].font.name == "House"
     assert openpyxl.load_workbook(io.BytesIO(book)).worksheets[0]["A1"].font.name == "House"
     assert [each.pointer for each in told.losses.to_be_told if "fonts" in each.detail] == ["/fonts"]
+
+
+def test_docx_carries_whole_fonts_under_the_name_of_their_family() -> None:
+    data, told = made("docx")
+
+    word = docx.Document(io.BytesIO(data))
+    assert word.paragraphs[0].runs[0].font.name == "House"
+    assert told.losses.total == 0
+    assert word.settings.element.find(qn("w:embedTrueTypeFonts")) is not None
+    listed = next(each.target_part for each in word.part.rels.values() if each.reltype.endswith("/fontTable"))
+    (font,) = etree.fromstring(listed.blob)
+    assert font.get(qn("w:name")) == "House"
+    cuts = {each.tag: carried(listed, each) for each in font}
+    assert {tag: (each["name"].getDebugName(1), each["name"].getDebugName(2)) for tag, each in cuts.items()} == {
+        qn("w:embedRegular"): ("House", "Regular"),
+        qn("w:embedBold"): ("House", "Bold"),
+    }
+    assert cuts[qn("w:embedRegular")].getGlyphOrder() == TTFont(io.BytesIO(UBUNTU)).getGlyphOrder()
+    assert made("docx")[0] == data
+
+
+def carried(listed: Part, embedded: etree._Element) -> TTFont:
+    """Return a font of a package as Word reads it: its first 32 bytes lie under a key, written from its last byte on."""
+    data = listed.rels[embedded.attrib[qn("r:id")]].target_part.blob
+    key = bytes.fromhex(str(embedded.get(qn("w:fontKey"))).strip("{}").replace("-", ""))[::-1]
+    return TTFont(io.BytesIO(bytes([byte ^ key[at % 16] for at, byte in enumerate(data[:32])]) + data[32:]))
+
+
+@pytest.mark.parametrize("font", ["outlines", "print"])
+def test_docx_names_fonts_that_others_cannot_or_may_not_write_with(font: str) -> None:
+    file = {"outlines": FIRA, "print": changed(lambda font: setattr(font["OS/2"], "fsType", 0x0004))}[font]
+    data, told = made("docx", text=file)
+
+    assert [(each.code, each.pointer) for each in told.losses.to_be_told] == [("font_not_embedded", "/fonts")]
+    assert "word/fontTable.xml" not in zipfile.ZipFile(io.BytesIO(data)).namelist()
+    with pytest.raises(Unwritable, match="House"):
+        made("docx", text=file, strictness="error")
 
 
 def test_a_list_of_contents_counts_pages_in_the_fonts_of_the_document() -> None:

@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape, quoteattr
 from bounded_contexts.documents.adapters.engines import (
     barcodes,
     docx_charts,
+    docx_fonts,
     docx_layout,
     docx_notes,
     docx_parts,
@@ -43,6 +44,7 @@ from bounded_contexts.documents.domain.rendering.blocks import (
     Table,
 )
 from bounded_contexts.documents.domain.rendering.charts import Chart
+from bounded_contexts.documents.domain.rendering.fonts import Family
 from bounded_contexts.documents.domain.rendering.numbering import NumberFormat
 
 TWENTIETHS: Final = 20  # of a point: lengths on paper
@@ -54,11 +56,11 @@ _CAPTIONS: Final = {"table": "caption", "image": "Figure Caption"}
 _FIELD: Final = '<w:r><w:fldChar w:fldCharType="{}"/></w:r>'
 
 
-def write_docx(resolved: Resolved) -> Iterator[bytes]:
-    """Yield the file. Raise what the blocks raise while they are taken."""
+def write_docx(resolved: Resolved, fonts: list[Family]) -> Iterator[bytes]:
+    """Yield the file, with the fonts in it. Raise what the blocks raise while they are taken."""
     sink = Sink()
     media: dict[str, bytes] = {}
-    document = _Document(resolved, media)
+    document = _Document(resolved, media, fonts)
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as package:  # type: ignore[call-overload]
         with package.open(entry("word/document.xml"), "w", force_zip64=True) as part:
             waiting: list[str] = []
@@ -79,8 +81,8 @@ def write_docx(resolved: Resolved) -> Iterator[bytes]:
 
 
 class _Document:
-    def __init__(self, resolved: Resolved, media: dict[str, bytes]) -> None:
-        self._resolved, self._media = resolved, media
+    def __init__(self, resolved: Resolved, media: dict[str, bytes], fonts: list[Family]) -> None:
+        self._resolved, self._media, self._fonts = resolved, media, fonts
         self._relations = Relations(media)
         self._lists: dict[int, tuple[NumberFormat | None, int, int]] = {}
         self._section = Section(resolved.page, resolved.header, resolved.footer)
@@ -90,7 +92,7 @@ class _Document:
         self._coming: list[Anchor] = []  # that the next heading has
         self._notes: dict[int, str] = {}
         self._note_relations = Relations(media)
-        for name in ("styles", "numbering", "settings"):
+        for name in ("styles", "numbering", "settings", *(("fontTable",) if fonts else ())):
             self._relations.to(name, f"{name}.xml")
 
     def xml(self) -> Iterator[str]:
@@ -116,7 +118,7 @@ class _Document:
         found = {
             "word/styles.xml": docx_parts.styles(self._resolved.meta.language),
             "word/numbering.xml": docx_parts.numbering(self._lists),
-            "word/settings.xml": docx_parts.settings(even=self._sections.has_even),
+            "word/settings.xml": docx_parts.settings(fonts=bool(self._fonts), even=self._sections.has_even),
             **docx_properties.parts(self._resolved.meta),
             "word/_rels/document.xml.rels": relations.xml,
         }
@@ -125,6 +127,10 @@ class _Document:
         if self._notes:
             written["footnotes"] = docx_notes.part(self._notes), self._note_relations
             kinds["footnotes"] = "footnotes"
+        if self._fonts:
+            own = Relations(self._media)
+            written["fontTable"] = docx_fonts.table(self._fonts, own), own
+            kinds["fontTable"] = "fontTable"
         for name, (xml, own) in written.items():
             found[f"word/{name}.xml"] = xml
             if own.rows:
@@ -133,7 +139,10 @@ class _Document:
         return found
 
     def _content_types(self) -> str:
-        return docx_charts.content_types(list(self._media)) + docx_properties.content_types(self._resolved.meta)
+        fonts = docx_fonts.CONTENT_TYPE if self._fonts else ""
+        return (
+            f"{docx_charts.content_types(list(self._media))}{fonts}{docx_properties.content_types(self._resolved.meta)}"
+        )
 
     @property
     def _room(self) -> float:

@@ -155,9 +155,9 @@ def _level(level: int, kind: str, text: str) -> str:
     )
 
 
-def settings(*, even: bool) -> str:
-    """Return the settings of a document of Word 2013 and later; whether even pages have headers of their own."""
-    own = "<w:evenAndOddHeaders/>" if even else ""
+def settings(*, fonts: bool, even: bool) -> str:
+    """Return the settings of a document of Word 2013 and later; whether fonts are in it, and even pages have their headers."""
+    own = ("<w:embedTrueTypeFonts/>" if fonts else "") + ("<w:evenAndOddHeaders/>" if even else "")
     return (
         f'{HEAD}<w:settings xmlns:w="{WORD}">{own}<w:compat><w:compatSetting w:name="compatibilityMode" '
         'w:uri="http://schemas.microsoft.com/office/word" w:val="15"/></w:compat></w:settings>'

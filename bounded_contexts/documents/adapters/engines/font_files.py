@@ -25,14 +25,14 @@ WEIGHT, SELECTION, MAC_STYLE = 4, 62, 44  # places in OS/2 and head
 CHARACTERS: Final = 200_000
 KEPT: Final = 40  # files: a document has no more
 # What a font says of embedding (OpenType, OS/2, fsType): one of the first three bits, the most permissive holds
-RESTRICTED, MILDER, WHOLE, BITMAPS = 0x0002, 0x000C, 0x0100, 0x0200
+RESTRICTED, MILDER, WHOLE, BITMAPS, EDITABLE, USES = 0x0002, 0x000C, 0x0100, 0x0200, 0x0008, 0x000E
 _MANY, _WORDS, _SCALE, _SCALES, _MATRIX, _MORE = -1, 0x0001, 0x0008, 0x0040, 0x0080, 0x0020
 
 
 @dataclass(frozen=True, slots=True)
 class FontFile:
     """What is known of a font. `middle` is what letters rise above the base line more than they fall below it, of the size;
-    `is_quick` says that the quick engine takes it."""
+    `is_quick` says that the quick engine takes it, `is_editable` that whoever opens what it is in may write with it."""
 
     family: str
     style: str
@@ -40,6 +40,7 @@ class FontFile:
     characters: frozenset[str]
     middle: float
     is_quick: bool
+    is_editable: bool
 
 
 @lru_cache(maxsize=KEPT)
@@ -116,6 +117,7 @@ def _looked_through(font: Any, data: bytes) -> FontFile:
         characters,
         (font["hhea"].ascent + font["hhea"].descent) / units,
         data[:4] in TRUETYPE and "glyf" in font,
+        not font["OS/2"].fsType & USES or bool(font["OS/2"].fsType & EDITABLE),
     )
 
 

@@ -226,10 +226,11 @@ def _typeset(document: dict[str, Any], telling: Telling, limits: RenderLimits) -
 
 
 def _docx(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:
-    from bounded_contexts.documents.adapters.engines import docx
+    from bounded_contexts.documents.adapters.engines import docx, docx_fonts
 
+    fonts = docx_fonts.embedded(families_of(document), telling)
     _, entries = _measured(document, limits, pages=False)
-    return docx.write_docx(_resolved(document, telling, limits, entries))
+    return docx.write_docx(_resolved(document, telling, limits, entries), fonts)
 
 
 def _xlsx(document: dict[str, Any], telling: Telling, limits: RenderLimits) -> Iterator[bytes]:

@@ -71,7 +71,7 @@ FIDELITY: Final[dict[str, tuple[str, str, str, str]]] = {
     "background": (N, N, D, "a colour or an image on the whole page"),
     "stamp": (N, A, D, "DOCX: on the page that the text begins or ends on; a text box in the program's font"),
     "letterhead": (N, D, D, "pages of a PDF"),
-    "fonts": (N, A, A, "DOCX, XLSX: named, not in the file"),
+    "fonts": (N, N, A, "DOCX: in the file where they are TrueType and may be edited with; XLSX: named"),
     "attachments": (N, D, D, "PDF: such a document is tagged"),
     "metadata": (N, N, N, "PDF: as XMP too"),
     "custom properties": (N, N, N, "not in a PDF that is tagged"),
