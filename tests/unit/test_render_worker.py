@@ -109,14 +109,14 @@ async def test_what_is_wrong_comes_back_whole(renderer: IsolatedRenderer) -> Non
 
 
 async def test_validating_tells_pages_and_what_each_target_would_do(renderer: IsolatedRenderer) -> None:
-    content = json.dumps(TWO_PAGES | {"watermark": {"text": "COPY"}}).encode()
+    content = json.dumps(TWO_PAGES | {"stamps": [{"text": "COPY"}]}).encode()
 
     kind = await renderer.findings(TARGETS, source(content))
     strict = await renderer.findings(TARGETS[2:], source(content.replace(b'"warn"', b'"error"')))
 
     assert (kind.problems, kind.pages) == ((), 2)
     assert {target: "dropped" in each.warnings for target, each in kind.targets.items()} == {
-        target: fidelity("watermark", target) == "dropped" for target in TARGETS
+        target: fidelity("stamp", target) == "dropped" for target in TARGETS
     }
     assert strict.targets["xlsx"].refusal
     assert strict.pages is None

@@ -139,11 +139,40 @@ def test_the_same_marks_give_the_same_bytes(target: Target) -> None:
     assert rendered(data, target)[0] == rendered(data, target)[0]
 
 
-def test_a_workbook_has_none_and_says_so() -> None:
+@pytest.mark.parametrize("mark", [{"text": "R&G COPY", "opacity": 0.5, "angle": 0}, {"data": uri(RED), "opacity": 0.5}])
+def test_a_workbook_has_its_watermark_in_the_header(mark: Any) -> None:
+    wide = {"type": "section", "page": {"orientation": "landscape"}, "body": [TEXT]}
+    header = {"default": [{"type": "paragraph", "text": "R&G", "style": {"align": "center"}}]}
+    data, rendering = rendered(source(TEXT, wide, TEXT, watermark=mark, header=header), "xlsx")
+
+    with zipfile.ZipFile(io.BytesIO(data)) as package:
+        papers = []
+        for number in (1, 2):
+            sheet = package.read(f"xl/worksheets/sheet{number}.xml").decode()
+            assert "<oddHeader>&amp;C&amp;GR&amp;&amp;G</oddHeader>" in sheet
+            assert "<legacyDrawingHF " in sheet
+            shape = package.read(f"xl/drawings/vmlDrawing{number}.vml").decode()
+            (width, height), *_ = re.findall(r"width:([\d.]+)pt;height:([\d.]+)pt", shape)
+            papers.append((float(width), float(height)))
+            image = Image.open(io.BytesIO(package.read(f"xl/media/image{number}.png")))
+            lit = image.getchannel("A").point(lambda each: 255 * (each > 60)).getbbox()
+            assert lit is not None
+            left, top, right, bottom = lit
+            assert (left + right) / 2 == pytest.approx(image.width / 2, abs=3)
+            assert (top + bottom) / 2 == pytest.approx(image.height / 2, abs=3)
+            assert right - left > 0.4 * image.width
+        assert image.getchannel("A").getextrema() == (0, 128)
+    height, width = PAPER[1], PAPER[0]
+    edges = 2 * 21.6  # what the header is away from the paper's edge, above and below
+    assert papers == [pytest.approx(each, abs=1) for each in ((width, height - edges), (height, width - edges))]
+    assert ("approximated", "/watermark") in [(each.code, each.pointer) for each in rendering.losses.first]
+
+
+def test_a_workbook_has_no_other_and_says_so() -> None:
     marks = {"background": {"color": "#FFF0C0"}, "watermark": {"data": uri(RED)}, "stamps": [{"text": "Paid"}]}
     told = [(each.pointer, each.code) for each in rendered(source(TEXT, **marks), "xlsx")[1].losses.first]
 
-    assert told[:3] == [("/background", "dropped"), ("/watermark", "dropped"), ("/stamps/0", "dropped")]
+    assert told[:3] == [("/background", "dropped"), ("/watermark", "approximated"), ("/stamps/0", "dropped")]
     with pytest.raises(Unwritable, match="/background"):
         rendered(source(TEXT, strictness="error", **marks), "xlsx")
 

@@ -15,6 +15,7 @@ import xlsxwriter
 from xlsxwriter.exceptions import XlsxWriterException
 from xlsxwriter.image import Image as Picture
 
+from bounded_contexts.documents.adapters.engines import xlsx_marks
 from bounded_contexts.documents.adapters.engines.barcodes import as_image
 from bounded_contexts.documents.adapters.engines.locales import BabelFormats
 from bounded_contexts.documents.adapters.engines.xlsx_cells import Cells
@@ -154,7 +155,11 @@ class _Workbook:
         self._sheet.set_paper(PAPERS.get((short[0], short[1]), 0))
         self._sheet.set_margins(page.left / 72, page.right / 72, page.top / 72, page.bottom / 72)
         # set_header and set_footer would take the && of an & for a code: R&G is no picture, and none of both is left out
-        self._sheet.header, self._sheet.footer = codes(self._section.header), codes(self._section.footer)
+        picture = xlsx_marks.picture(self._resolved, page)
+        if picture:
+            self._sheet.set_header("&C&G", picture)
+        self._sheet.header = codes(self._section.header, pictured=bool(picture))
+        self._sheet.footer = codes(self._section.footer)
         self._sheet.header_footer_changed = bool(self._sheet.header or self._sheet.footer)
 
     def _free(self, name: str | None) -> str:

@@ -37,14 +37,17 @@ def flat(blocks: Iterable[Block], style: Style) -> Runs:
     return tuple(runs)
 
 
-def codes(furniture: Furniture) -> str:
-    """Return a header or footer in the codes of workbooks."""
-    parts: dict[str, list[str]] = {}
+def codes(furniture: Furniture, *, pictured: bool = False) -> str:
+    """Return a header or footer in the codes of workbooks; one that is pictured has an image in its middle."""
+    parts: dict[str, list[str]] = {"&C": []} if pictured else {}
+    picture = {"&C": "&G"} if pictured else {}
     fields = {"page": "&P", "pages": "&N", None: ""}
     for side, block in _sided(furniture.get("default", ())):
         text = "".join([run.text.replace("&", "&&") + fields[run.field] for run in block.runs])
         parts.setdefault(side, []).append(text)
-    return fits("".join([side + "\n".join(parts[side]) for side in ("&L", "&C", "&R") if side in parts]))
+    return fits(
+        "".join([side + picture.get(side, "") + "\n".join(parts[side]) for side in ("&L", "&C", "&R") if side in parts])
+    )
 
 
 def _sided(blocks: Iterable[Block], column: str | None = None) -> Iterator[tuple[str, Paragraph]]:
