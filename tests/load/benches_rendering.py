@@ -28,12 +28,16 @@ def _measured(directory: Path, scale: Scale, turns: int) -> list[Line]:
     few, many = (rendering.document(directory, count) for count in (FEW, scale.pdf_rows))
     lines = [_beside(directory, "pdf", few, many, scale.pdf_rows, rendering.PDFMAKE_RIVAL, turns)]
     lines += [_pages(each) for each in (few, many, rendering.document(directory, scale.pdf_rows, 2))]
+    less = scale.pdf_rows // 10  # the peer takes half a minute for a hundred pages
+    short = rendering.document(directory, less)
+    lines.append(_beside(directory, "pdf", few, short, less, rendering.WEASYPRINT_RIVAL, turns))
     table = rendering.document(directory, scale.docx_rows)
     lines.append(_beside(directory, "docx", few, table, scale.docx_rows, rendering.DOCX_RIVAL, turns))
     long = rendering.document(directory, 10 * scale.docx_rows)
     lines.append(_memory("docx", f"{10 * scale.docx_rows} rows", rendering.ours("docx", long), DOCX_MB))
     small, large, whole = (rendering.cells(directory, count) for count in (FEW, scale.xlsx_rows, SHEET))
-    lines.append(_beside(directory, "xlsx", small, large, scale.xlsx_rows, rendering.EXCELIZE_RIVAL, turns))
+    for rival in (rendering.EXCELIZE_RIVAL, rendering.XLSXWRITER_RIVAL):
+        lines.append(_beside(directory, "xlsx", small, large, scale.xlsx_rows, rival, turns))
     lines.append(_memory("xlsx", f"{SHEET} rows of 10 cells", rendering.ours("xlsx", whole), XLSX_MB))
     return [line for line in lines if line is not None]
 

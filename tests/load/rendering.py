@@ -2,7 +2,6 @@
 
 Each run is a process of its own; what a file of few rows takes is left out of rates, since it is start-up."""
 
-import importlib.util
 import json
 import os
 import shutil
@@ -61,6 +60,34 @@ for row in [data["titles"], *data["rows"]]:
     for cell, text in zip(table.add_row()._tr.tc_lst, row):
         cell.p_lst[0].add_r().text = str(text)
 document.save(sys.argv[2])
+"""
+WEASYPRINT: Final = """
+import json, sys
+from html import escape
+from weasyprint import HTML
+data = json.load(open(sys.argv[1], encoding="utf-8"))
+def row(cells, tag):
+    return "<tr>" + "".join([f"<{tag}>{escape(str(each))}</{tag}>" for each in cells]) + "</tr>"
+style = (
+    "@page {size: A4; margin: 20mm 18mm; @bottom-left {content: 'Page ' counter(page)}}"
+    "body {font: 10pt sans-serif} table {width: 100%; table-layout: fixed; border-collapse: collapse}"
+    "td, th {border-bottom: 0.5pt solid grey; text-align: left; vertical-align: top}"
+)
+columns = "".join([f"<col style='width: {each}'>" for each in ("20mm", "auto", "15mm", "25mm", "25mm")])
+body = "".join([row(each, "td") for each in data["rows"]])
+HTML(string=f"<html lang=en><style>{style}</style><table><colgroup>{columns}</colgroup>"
+     f"<thead>{row(data['titles'], 'th')}</thead><tbody>{body}</tbody></table></html>").write_pdf(sys.argv[2])
+"""
+XLSXWRITER: Final = """
+import csv, sys
+import xlsxwriter
+book = xlsxwriter.Workbook(sys.argv[2], {"constant_memory": True})
+sheet = book.add_worksheet()
+with open(sys.argv[1], encoding="utf-8", newline="") as rows:
+    for number, row in enumerate(csv.reader(rows)):
+        for column, text in enumerate(row):
+            sheet.write_string(number, column, text)
+book.close()
 """
 EXCELIZE: Final = """package main
 
@@ -195,12 +222,13 @@ def pdfmake(directory: Path) -> tuple[str, ...] | None:
     return ("node", "--max-old-space-size=8192", str(directory / "pdfmake.js"))
 
 
-def python_docx(directory: Path) -> tuple[str, ...] | None:
-    """A program with python-docx that looks every cell up once."""
-    if importlib.util.find_spec("docx") is None:
+def library(name: str, program: str, directory: Path) -> tuple[str, ...] | None:
+    """A program with a library of Python, which may need others of the system."""
+    if subprocess.run([sys.executable, "-c", f"import {name}"], capture_output=True, check=False).returncode:
         return None
-    (directory / "table.py").write_text(PYTHON_DOCX)
-    return (sys.executable, str(directory / "table.py"))
+    path = directory / f"with_{name}.py"
+    path.write_text(program)
+    return (sys.executable, str(path))
 
 
 def excelize(directory: Path) -> tuple[str, ...] | None:
@@ -218,7 +246,9 @@ def excelize(directory: Path) -> tuple[str, ...] | None:
 
 
 PDFMAKE_RIVAL: Final = Rival("pdfmake", "pdfmake (npm, in NODE_PATH)", 4.0, pdfmake)
-DOCX_RIVAL: Final = Rival("python-docx", "python-docx", 4.0, python_docx)
+WEASYPRINT_RIVAL: Final = Rival("WeasyPrint", "weasyprint, with Pango", 4.0, partial(library, "weasyprint", WEASYPRINT))
+DOCX_RIVAL: Final = Rival("python-docx", "python-docx", 4.0, partial(library, "docx", PYTHON_DOCX))
+XLSXWRITER_RIVAL: Final = Rival("XlsxWriter", "xlsxwriter", 0.8, partial(library, "xlsxwriter", XLSXWRITER))
 EXCELIZE_RIVAL: Final = Rival("excelize", "github.com/xuri/excelize/v2 (Go)", 0.8, excelize)
 
 
