@@ -49,8 +49,9 @@ class Everything:
 
     async def _ask(self) -> Overview:
         is_ready, report = await self._health.ready()
-        asks = (self._groups, self._relay, self._gateways, self._upstreams)
-        asked = await asyncio.gather(*(_within(ask) for ask in asks))
+        asks = (self._groups, self._relay, self._gateways)
+        # Upstreams have a limit of their own: whoever falls silent is told of, even where the clock is late.
+        asked = await asyncio.gather(*(_within(ask) for ask in asks), self._upstreams())
         services = {"web": {"ok": not self._health.stopping}} | {
             name: each for some in asked if some for name, each in some.items()
         }
