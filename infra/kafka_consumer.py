@@ -146,16 +146,14 @@ class KafkaConsumer:
         while not self._closing:
             self._do_what_was_asked()
             self._look_at_ends()
-            try:
-                first = self._consumer.poll(POLL_S)
-                if self._in_transactions:  # asked for in any other thread while this one polls, it never came
-                    self.group_metadata = self._consumer.consumer_group_metadata()
-                if first is not None:
-                    self._gone.clear()
-                    rest = self._consumer.consume(BATCH - 1, 0)  # which may call back about a rebalance
-                    self._hand_over([first, *rest] if _home(first) not in self._gone else rest)
-            except (KafkaException, RuntimeError) as error:
-                log.warning("consumer.read_failed", error=str(error))
+            # What a callback raises takes with it what was just read, which nobody would read again: it ends the reading.
+            first = self._consumer.poll(POLL_S)
+            if self._in_transactions:  # asked for in any other thread while this one polls, it never came
+                self.group_metadata = self._consumer.consumer_group_metadata()
+            if first is not None:
+                self._gone.clear()
+                rest = self._consumer.consume(BATCH - 1, 0)  # which may call back about a rebalance
+                self._hand_over([first, *rest] if _home(first) not in self._gone else rest)
         with contextlib.suppress(KafkaException, RuntimeError):
             self._consumer.close()
 
