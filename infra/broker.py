@@ -18,15 +18,16 @@ class PositionLost(Exception):
 class Callbacks:
     """What a member does when the broker has something for it. They run on the loop, one after the other."""
 
-    deliver: Callable[[list[Record]], None]  # in the order of each partition
-    assigned: Callable[[list[Partition]], Awaitable[Mapping[Partition, int]]]  # returns where to begin in each
+    deliver: Callable[[list[Record]], None]  # in the order of each partition, each once, from where it was to begin
+    # Returns where to begin; what it does not name begins where the group has committed.
+    assigned: Callable[[list[Partition]], Awaitable[Mapping[Partition, int]]]
     revoked: Callable[[list[Partition]], Awaitable[Mapping[Partition, int]]]  # returns what to commit, work being done
 
 
 class GroupConsumer(Protocol):
     """One member of a group."""
 
-    ended: Exception | None  # what ended the reading, if it was not `close`
+    ended: Exception | None  # what ended the reading, if it was not `close`: `PositionLost`, or what a callback raised
 
     def start(self) -> None:
         """Join the group and begin to deliver."""
@@ -45,13 +46,6 @@ class GroupConsumer(Protocol):
 
     def end(self, partition: Partition) -> int | None:
         """Return the offset the next record of the partition will get, as far as that is known without asking."""
-
-    def doubt(self, partition: Partition, offset: int) -> None:
-        """End the reading with `PositionLost` if the broker, asked as soon as it answers, has less than `offset` records.
-
-        What lies before the place that was claimed is delivered when the broker does not have that place, and also,
-        now and then, by a library that reads some records twice amid quick rebalances.
-        """
 
     async def close(self) -> None:
         """Give the partitions back (`revoked` is called) and leave the group."""

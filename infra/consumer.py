@@ -13,7 +13,6 @@ from operator import attrgetter
 from uuid import uuid4
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING
 
 from infra.avro import Codec
 from infra.batches import BatchWorker
@@ -110,7 +109,7 @@ class GroupRunner(ABC):
         self._workers |= {key: self._worker(key, progress) for key, progress in claimed.items()}
         self._member.metrics.moved("assigned", len(claimed))
         log.info("consumer.assigned", group=self._member.group, partitions=len(partitions))
-        return {key: progress.next or OFFSET_BEGINNING for key, progress in claimed.items()}
+        return {key: progress.next for key, progress in claimed.items()}
 
     async def _claimed(self, partitions: list[Partition]) -> Mapping[Partition, Progress]:
         for pause in backoff():

@@ -11,10 +11,11 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError as FutureCancelled
 from concurrent.futures import Future
 from dataclasses import dataclass
-from operator import methodcaller
+from itertools import groupby
+from operator import attrgetter, methodcaller
 from queue import SimpleQueue
 from threading import Thread
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, overload
 
 import structlog
@@ -30,6 +31,7 @@ POLL_S = 0.1
 LOOK_S = 2.0  # how often the ends are looked at
 ASK_S = 0.5  # how long the broker has to name the end of a partition that is not fetched from
 HEADERS_OF = methodcaller("headers")
+HOME_OF = attrgetter("home")
 REVOKE_S = 30  # how long running handlers may take to finish when partitions move away
 
 log = structlog.get_logger()
@@ -47,6 +49,20 @@ class KafkaBroker:
 
     def consumer(self, group: str, topics: Sequence[str], callbacks: Callbacks) -> "KafkaConsumer":
         return KafkaConsumer(self.config, group, topics, callbacks)
+
+
+@dataclass(slots=True)
+class Place:
+    """Where a partition is read, which the library is told and not trusted with.
+
+    Amid quick rebalances librdkafka 2.16 delivers some records twice and, when a partition comes back, begins now and then with
+    what it had fetched for the assignment before, ahead of the place or behind it. So the first record has to be the one that
+    was asked for, or else the place is sought once more: what comes then is what there is (compaction, retention and the marks
+    of transactions leave gaps).
+    """
+
+    next: int
+    is_reached: bool = False
 
 
 class KafkaConsumer:
@@ -84,7 +100,8 @@ class KafkaConsumer:
         self._held: set[Partition] = set()  # what is not fetched from
         self._looked_at = 0.0
         self._doubted: dict[Partition, int] = {}  # offsets that are asked about
-        self._gone: set[Partition] = set()  # while a delivery was put together
+        self._places: dict[Partition, Place] = {}  # of what is assigned
+        self._astray: set[Partition] = set()  # what has to be sought before anything of it is handed over
         self.ended: Exception | None = None
         self._closing = False
         self._requests: SimpleQueue[Callable[[], object]] = SimpleQueue()
@@ -106,8 +123,9 @@ class KafkaConsumer:
 
     def seek(self, partition: Partition, offset: int, moved: Callable[[], None]) -> None:
         def move() -> None:
-            with contextlib.suppress(KafkaException):  # the partition has just gone, or the broker is away
-                self._consumer.seek(TopicPartition(*partition, offset))
+            if partition in self._places:
+                self._places[partition] = Place(offset)
+                self._astray.add(partition)
             # A callback, since whoever awaited this would run after what the loop already has of the next delivery.
             self._loop.call_soon_threadsafe(moved)
 
@@ -124,13 +142,6 @@ class KafkaConsumer:
     def end(self, partition: Partition) -> int | None:
         return self._ends.get(partition)
 
-    def doubt(self, partition: Partition, offset: int) -> None:
-        def note() -> None:
-            self._doubted[partition] = offset
-            self._looked_at = 0.0
-
-        self._requests.put(note)
-
     async def close(self) -> None:
         self._closing = True
         await asyncio.to_thread(self._thread.join)
@@ -145,15 +156,14 @@ class KafkaConsumer:
     def _read_on(self) -> None:
         while not self._closing:
             self._do_what_was_asked()
+            self._seek_again()
             self._look_at_ends()
             # What a callback raises takes with it what was just read, which nobody would read again: it ends the reading.
             first = self._consumer.poll(POLL_S)
             if self._in_transactions:  # asked for in any other thread while this one polls, it never came
                 self.group_metadata = self._consumer.consumer_group_metadata()
             if first is not None:
-                self._gone.clear()
-                rest = self._consumer.consume(BATCH - 1, 0)  # which may call back about a rebalance
-                self._hand_over([first, *rest] if _home(first) not in self._gone else rest)
+                self._hand_over([first, *self._consumer.consume(BATCH - 1, 0)])  # which may call back about a rebalance
         with contextlib.suppress(KafkaException, RuntimeError):
             self._consumer.close()
 
@@ -161,6 +171,13 @@ class KafkaConsumer:
         while not self._requests.empty():
             with contextlib.suppress(KafkaException):  # the partition has just moved, or the broker is away
                 self._requests.get()()
+
+    def _seek_again(self) -> None:
+        for partition in list(self._astray):
+            with contextlib.suppress(KafkaException):  # where its fetching has not begun yet, in the next round
+                self._consumer.seek(TopicPartition(*partition, self._places[partition].next))
+                self._places[partition].is_reached = True
+                self._astray.discard(partition)
 
     def _look_at_ends(self) -> None:
         """Note what the fetches told. The broker is asked only about what is not fetched from, where nothing tells."""
@@ -182,33 +199,69 @@ class KafkaConsumer:
         return int(marks[1]) if marks else -1
 
     def _hand_over(self, messages: list[Message]) -> None:
-        records = [_record(message) for message in messages if message.error() is None]
+        records: list[Record] = []
+        for partition, run in groupby([_record(each) for each in messages if each.error() is None], key=HOME_OF):
+            records += self._expected(partition, run)
         for message in messages:
             if error := message.error():
                 log.warning("consumer.broker_error", error=error.str())
         if records:
             self._loop.call_soon_threadsafe(self._callbacks.deliver, records)
 
+    def _expected(self, partition: Partition, records: Iterator[Record]) -> Iterator[Record]:
+        """Yield what follows what was handed over before, each record once."""
+        place = self._places.get(partition)
+        if place is None or partition in self._astray:
+            return
+        for record in records:
+            if not place.is_reached and record.offset != place.next:
+                self._astray.add(partition)
+                return
+            place.is_reached = True
+            if record.offset >= place.next:
+                place.next = record.offset + 1
+                yield record
+            else:
+                self._doubted[partition] = place.next
+                self._looked_at = 0.0
+
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Wait for as long as it takes: the library would begin by itself where the broker says, not where the group stands."""
-        self._held -= set(_keys(partitions))  # they may have gone while they were
-        self._doubted = {key: offset for key, offset in self._doubted.items() if key not in _keys(partitions)}
-        claiming = self._begin_to_ask(self._callbacks.assigned(_keys(partitions)))
+        keys = _keys(partitions)
+        self._held -= set(keys)  # they may have gone while they were
+        self._doubted = {key: offset for key, offset in self._doubted.items() if key not in keys}
+        claiming = self._begin_to_ask(self._callbacks.assigned(keys))
         while not self._closing:
             try:
-                consumer.incremental_assign(_partitions(claiming.result(POLL_S)))
-                consumer.resume(partitions)  # the library remembers those that were paused when they went away
-                return
+                begin = {**claiming.result(POLL_S)}
             except TimeoutError:
                 continue
             except FutureCancelled:
                 return
+            begin |= self._committed([key for key in keys if key not in begin])
+            if len(begin) == len(keys):
+                # Never a word like "the beginning": an answer about it that came too late has been seen to begin to fetch
+                # what was another member's by then, and to hand it over when the partition came back.
+                consumer.incremental_assign(_partitions(begin))
+                consumer.resume(partitions)  # the library remembers those that were paused when they went away
+                self._places |= {key: Place(offset) for key, offset in begin.items()}
+            return
         claiming.cancel()
 
+    def _committed(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        """Return where the group has committed, nothing if this closes. While a transaction is undecided nobody knows."""
+        while partitions and not self._closing:
+            with contextlib.suppress(KafkaException):  # the coordinator is away
+                found = self._consumer.committed([TopicPartition(*partition) for partition in partitions], ASK_S)
+                if not any(each.error for each in found):
+                    return {(each.topic, each.partition): max(each.offset, 0) for each in found}
+            sleep(POLL_S)
+        return {}
+
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._gone |= set(_keys(partitions))
         offsets = self._ask(self._callbacks.revoked(_keys(partitions)))
         self._do_what_was_asked()  # for these partitions: should they come back at once, it would be done to them again
+        self._forget(partitions)
         if offsets:
             with contextlib.suppress(KafkaException):
                 consumer.commit(offsets=_partitions(offsets), asynchronous=False)
@@ -216,10 +269,15 @@ class KafkaConsumer:
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Somebody else has them already: stop, commit nothing."""
-        self._gone |= set(_keys(partitions))
         self._ask(self._callbacks.revoked(_keys(partitions)))
         self._do_what_was_asked()
+        self._forget(partitions)
         consumer.incremental_unassign(partitions)
+
+    def _forget(self, partitions: list[TopicPartition]) -> None:
+        for partition in _keys(partitions):
+            self._places.pop(partition, None)
+            self._astray.discard(partition)
 
     def _begin_to_ask(self, call: Awaitable[Any]) -> "Future[Any]":
         async def awaited() -> Any:

@@ -144,10 +144,6 @@ class MemoryConsumer:
     def end(self, partition: Partition) -> int | None:
         return len(self._broker.log_of(partition))
 
-    def doubt(self, partition: Partition, offset: int) -> None:
-        if len(self._broker.log_of(partition)) < offset:
-            self.ended = PositionLost(f"the group is at {offset} of {partition}, beyond its end")
-
     async def close(self) -> None:
         self._closing = True
         self.recover()
@@ -207,7 +203,8 @@ class MemoryConsumer:
 
     async def _take(self, partitions: set[Partition]) -> None:
         self._group.owners |= dict.fromkeys(partitions, self)
-        self._next |= await self._callbacks.assigned(sorted(partitions))
+        committed = {partition: self._group.committed.get(partition, 0) for partition in partitions}
+        self._next |= committed | {**await self._callbacks.assigned(sorted(partitions))}
 
     async def _give_back(self, partitions: set[Partition]) -> None:
         offsets: Mapping[Partition, int] = {}
@@ -228,8 +225,8 @@ class MemoryConsumer:
         for partition in sorted(self._next.keys() - self._paused):
             lying = self._broker.log_of(partition)
             begin = self._next[partition]
-            if not 0 <= begin <= len(lying):  # the beginning was asked for, or what is not there
-                begin = 0
+            if begin > len(lying):
+                self.ended = PositionLost(f"the group is at {begin} of {partition}, beyond its end")
             records = lying[begin : begin + BATCH - len(batch)]
             self._next[partition] = begin + len(records)
             batch += records

@@ -81,15 +81,6 @@ class PartitionWorker(ABC):
         """Take what the broker delivered."""
         if self._is_seeking:  # it is from before the move
             return
-        expected = self._first_unfinished
-        if records[0].offset < expected:
-            self._member.kafka.doubt(self.key, expected)
-        if self._read:
-            expected = max(expected, self._read[-1][0] + 1)
-        if records[0].offset < expected:  # the library delivers it a second time
-            records = [record for record in records if record.offset >= expected]
-            if not records:
-                return
         self._waiting.extend(records)
         self._forget_done()
         self._read.append((records[-1].offset, records[0].timestamp_ms))

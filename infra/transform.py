@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 import structlog
-from confluent_kafka import OFFSET_STORED, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaException, Producer, TopicPartition
 
 from infra.avro import Codec, Undecodable
 from infra.broker import Callbacks
@@ -71,7 +71,6 @@ class TransformRunner:
         )
         self._metrics = GroupMetrics(transform.group, transform.topics, config.prefix)
         self._next: dict[Partition, int] = {}  # what is turned next, of partitions that something was read from
-        self._delivered: dict[Partition, int] = {}  # what is expected next of them
         self._heard: Counter[str] = Counter()  # of the batch that runs: events by topic that a handler listens to
         self._dead: Counter[str] = Counter()  # and how many of them failed for good
         self._producer: Producer | None = None
@@ -118,11 +117,8 @@ class TransformRunner:
     def _deliver(self, records: list[Record]) -> None:
         for record in records:
             if record.home in self._owned:
-                if record.offset < (next_ := self._next.setdefault(record.home, record.offset)):
-                    self._kafka.doubt(record.home, next_)
-                if record.offset >= self._delivered.get(record.home, 0):  # or the library delivers it a second time
-                    self._delivered[record.home] = record.offset + 1
-                    self._waiting.append(record)
+                self._next.setdefault(record.home, record.offset)
+                self._waiting.append(record)
         self._woken.set()
         if len(self._waiting) > QUEUE_BATCHES * self._transform.batch_size:
             for partition in self._owned - self._throttled:
@@ -132,7 +128,7 @@ class TransformRunner:
     async def _assigned(self, partitions: list[Partition]) -> Mapping[Partition, int]:
         self._owned |= set(partitions)
         self._metrics.moved("assigned", len(partitions))
-        return dict.fromkeys(partitions, OFFSET_STORED)
+        return {}  # they begin where the last transaction has left them
 
     async def _revoked(self, partitions: list[Partition]) -> Mapping[Partition, int]:
         self._metrics.moved("revoked", len(partitions))
@@ -141,7 +137,6 @@ class TransformRunner:
         async with self._working:
             self._waiting = deque(record for record in self._waiting if record.home in self._owned)
             self._next = {key: offset for key, offset in self._next.items() if key in self._owned}
-            self._delivered = {key: offset for key, offset in self._delivered.items() if key in self._owned}
         return {}  # positions are committed by the transactions
 
     async def _once(self) -> None:

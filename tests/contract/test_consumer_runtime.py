@@ -283,20 +283,6 @@ class MovesContract:
         assert await rig.effects() == done
 
     @BOTH
-    async def test_what_the_library_delivers_a_second_time_is_handled_once(self, rig: Rig) -> None:
-        names = rounds(0, 2)
-        positions = await rig.publish(*names)
-        async with rig.member(Handling(rig)) as member:
-            await rig.until(len(names))
-            await rig.stands(ends(positions, rig))
-
-            member._deliver([rig.record(name, position) for name, position in zip(names, positions, strict=True)])
-            await rig.publish(*rounds(2, 3))
-            await rig.until(3 * len(KEYS))
-
-        assert in_order(await rig.effects()) == in_order(rounds(0, 3))
-
-    @BOTH
     async def test_a_position_behind_the_end_of_a_topic_made_anew_ends_the_process(self, rig: Rig) -> None:
         positions = await rig.publish(*rounds(0, 2))
         async with rig.member(Handling(rig)):
