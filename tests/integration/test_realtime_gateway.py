@@ -322,7 +322,7 @@ async def test_a_packet_that_is_none_ends_the_connection(house: House, gateway: 
             await raw.recv()
             await raw.send(packet)
 
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await raw.wait_closed()
         assert (await other.ask("note", {}))["ok"]
 

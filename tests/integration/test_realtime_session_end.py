@@ -77,4 +77,4 @@ async def test_nothing_of_a_node_that_was_closed_goes_on(house: House) -> None:
         files = [each.cr_code.co_filename for each in coroutines if isinstance(each, CoroutineType)]
         return [name for name in files if "bounded_contexts" in name]
 
-    await eventually(left, within=10, until=lambda names: not names)
+    await eventually(left, until=lambda names: not names)

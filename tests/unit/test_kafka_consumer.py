@@ -168,7 +168,7 @@ async def seen(look: Callable[[], bool]) -> None:
     async def is_so() -> bool:
         return look()
 
-    await eventually(is_so, within=10)
+    await eventually(is_so)
 
 
 @asynccontextmanager
