@@ -106,14 +106,14 @@ class TestOverview:
         self, seconds: float, status: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         class Idle(Everything):
-            """A house in which all is well, as far as its upstreams let anybody know."""
+            """A house in which all is well, as far as its database lets anybody know."""
 
             async def _groups(self) -> dict[str, dict[str, Any]]:
                 return {"group": {"ok": True}}
 
-            _relay = _gateways = _groups
+            _gateways = _upstreams = _groups
 
-            async def _upstreams(self) -> dict[str, dict[str, Any]]:
+            async def _relay(self) -> dict[str, dict[str, Any]]:
                 await asyncio.sleep(seconds)
                 return {}
 
