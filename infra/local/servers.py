@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from infra.local import artifacts, java
 from infra.local.artifacts import Part, Progress
+from infra.local.java import Java
 from infra.local.kafka import Kafka
 from infra.local.postgres import Passwords, Postgres
 from infra.local.processes import Child, Command, Interrupted, wait_until
@@ -65,9 +66,10 @@ class LocalServers:
         with ThreadPoolExecutor() as pool:
             database = pool.submit(self._start_database)
             files = pool.submit(self._fetch, progress)
-            kafka = pool.submit(self._start_kafka, files)
-            registry = pool.submit(self._start_registry, files, database)
-            steps: tuple[Future[Any], ...] = (files, database, kafka, registry)
+            runtime = pool.submit(self._find_java)
+            kafka = pool.submit(self._start_kafka, files, runtime)
+            registry = pool.submit(self._start_registry, files, runtime, database)
+            steps: tuple[Future[Any], ...] = (files, database, runtime, kafka, registry)
             wait(steps, return_when=FIRST_EXCEPTION)
             if any(step.done() and step.exception() for step in steps):
                 self._stopping.set()  # so that the others give up
@@ -114,16 +116,24 @@ class LocalServers:
         self._start(server)
         return server.registry_url
 
-    def _start_kafka(self, files: "Future[None]") -> None:
-        if self._ports.kafka is not None:
-            files.result()
-            self._start(Kafka(self._home, self._ports.kafka, java.find(), artifacts.kafka_jars()))
+    def _find_java(self) -> Java | None:
+        """Look once for both: of two threads that import what cannot be imported, one is given half of it."""
+        return java.find() if self._ports.kafka is not None or self._ports.registry is not None else None
 
-    def _start_registry(self, files: "Future[None]", database: "Future[str | None]") -> None:
-        if self._ports.registry is not None:
+    def _start_kafka(self, files: "Future[None]", runtime: "Future[Java | None]") -> None:
+        found = runtime.result()
+        if self._ports.kafka is not None and found is not None:
+            files.result()
+            self._start(Kafka(self._home, self._ports.kafka, found, artifacts.kafka_jars()))
+
+    def _start_registry(
+        self, files: "Future[None]", runtime: "Future[Java | None]", database: "Future[str | None]"
+    ) -> None:
+        found = runtime.result()
+        if self._ports.registry is not None and found is not None:
             files.result()
             program = artifacts.registry_directory()
-            self._start(Registry(self._home, self._ports.registry, java.find(), program, database.result()))
+            self._start(Registry(self._home, self._ports.registry, found, program, database.result()))
 
     def _start(self, server: Server) -> None:
         if self._stopping.is_set():

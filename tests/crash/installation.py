@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from headwater.supervisor import answers
-from infra.local import artifacts, java
+from infra.local import artifacts
 from infra.local.java import Java
 from infra.local.kafka import Kafka
 from infra.local.ports import LOOPBACK, free_port
@@ -49,10 +49,12 @@ class ServersBehindProxies(LocalServers):
         super().__init__(home, ports, Passwords(*(secrets.token_urlsafe(24) for _ in "12")), threading.Event())
         self._kafka_proxy = kafka_proxy
 
-    def _start_kafka(self, files: "Future[None]") -> None:
+    def _start_kafka(self, files: "Future[None]", runtime: "Future[Java | None]") -> None:
         files.result()
+        found = runtime.result()
         assert self._ports.kafka
-        self._start(KafkaBehindProxy(self._home, self._ports.kafka, self._kafka_proxy, java.find()))
+        assert found
+        self._start(KafkaBehindProxy(self._home, self._ports.kafka, self._kafka_proxy, found))
 
 
 class Installation:
