@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from headwater.wiring import House
 from headwater.wiring_sagas import saga_operations
 from infra import tracing
 from infra.access_tokens import SharedKeyTokens
+from infra.broker_groups import BrokerGroups
 from infra.group_operations import GroupOperations
 from infra.health import Health
 from infra.kafka_consumer import KafkaConsumer
@@ -91,6 +92,35 @@ async def turned(house: House) -> list[UUID]:
     return [event.notification_ids[0] for event in events if isinstance(event, NotificationsRead)]
 
 
+async def all_turned(house: House, sent_ids: Mapping[UUID, Sequence[UUID]]) -> list[UUID]:
+    """Wait until all of them have been turned, and return what has; otherwise say where those lie that have not."""
+    wanted = {id_ for ids in sent_ids.values() for id_ in ids}
+    found: list[UUID] = []
+
+    async def are_turned() -> bool:
+        nonlocal found
+        found = await turned(house)
+        return wanted <= set(found)
+
+    try:
+        await eventually(are_turned)
+    except AssertionError:
+        raise AssertionError(await whereabouts(house, wanted - set(found))) from None
+    return found
+
+
+async def whereabouts(house: House, missing: set[UUID]) -> str:
+    """Return where the messages lie, where the group is, and how far readers of committed records see."""
+    raws = await records(house, "messages")
+    events = [(raw, house.codec.decode(raw.value)) for raw in raws]
+    lying = [(raw.partition, raw.offset) for raw, event in events if getattr(event, "message_id", None) in missing]
+    groups = BrokerGroups(house.kafka)
+    committed, members = groups.committed(GROUP), groups.members(GROUP)
+    async with KafkaReader(house.kafka).open(["messages", "notifications"]) as reader:
+        ends = await reader.ends()
+    return f"{len(missing)} of {len(raws)} are not turned: {lying}; {committed=}, {members=}, {ends=}"
+
+
 async def publish(house: House, keys: int, each: int, body: str = "hello") -> dict[UUID, list[UUID]]:
     """Publish to several conversations in turn; return the messages of each, in order."""
     log = KafkaLog(house.commands, house.codec)
@@ -123,7 +153,7 @@ async def test_members_that_die_leave_nothing_behind_and_nothing_out(own_house: 
             if lifetime_s != "0":
                 assert await process.wait() == -9
             else:
-                found = await eventually(lambda: turned(own_house), within=120, until=lambda ids: len(set(ids)) >= 4000)
+                found = await all_turned(own_house, sent_ids)
 
     assert len(found) == 4000
     for ids in sent_ids.values():
@@ -137,7 +167,7 @@ async def test_members_that_come_and_go_double_nothing(own_house: House) -> None
             async with running(own_house):
                 await asyncio.sleep(0.3)  # the length of a member's life, not a wait for something
         sent_ids = await publishing
-        found = await eventually(lambda: turned(own_house), until=lambda ids: len(set(ids)) >= 3000)
+        found = await all_turned(own_house, sent_ids)
 
     assert len(found) == 3000
     for ids in sent_ids.values():
@@ -269,7 +299,7 @@ def figure(name: str, **labels: str) -> float:
 @asynccontextmanager
 async def member(house: House, lifetime_s: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a member in a process of its own while the block lasts."""
-    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | environment(house)
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"} | environment(house)
     script = (sys.executable, "-m", "tests.integration.turner_that_dies", lifetime_s)
     process = await asyncio.create_subprocess_exec(*script, env=environ, cwd=ROOT)
     try:
