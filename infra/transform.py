@@ -137,17 +137,21 @@ class TransformRunner:
         async with self._working:
             self._waiting = deque(record for record in self._waiting if record.home in self._owned)
             self._next = {key: offset for key, offset in self._next.items() if key in self._owned}
+            self._make_room()  # what waited may have been theirs alone, and nothing else would let the others go on
         return {}  # positions are committed by the transactions
 
     async def _once(self) -> None:
         async with self._working:
             size = min(self._transform.batch_size, len(self._waiting))
             batch = [self._waiting.popleft() for _ in range(size)]
-            if len(self._waiting) < QUEUE_BATCHES * self._transform.batch_size // 2:
-                for partition in self._throttled:
-                    self._kafka.resume(partition)
-                self._throttled = set()
+            self._make_room()
             await self._work(batch)
+
+    def _make_room(self) -> None:
+        if len(self._waiting) < QUEUE_BATCHES * self._transform.batch_size // 2:
+            for partition in self._throttled:
+                self._kafka.resume(partition)
+            self._throttled = set()
 
     async def _work(self, batch: Sequence[Record]) -> None:
         products: list[Product] | None = None
