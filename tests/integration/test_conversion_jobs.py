@@ -73,6 +73,14 @@ class Desk:
     def files(self) -> list[Path]:
         return [Path(at, file) for at, _, files in os.walk(self.directory) for file in files]  # some go meanwhile
 
+    async def has_nothing_of(self, id_: str) -> None:
+        """Wait until no file of the job is left: they go after its end is recorded, which can be seen before."""
+
+        async def left() -> list[Path]:
+            return [path for path in self.files if UUID(id_).hex in path.parts]
+
+        await eventually(left, until=lambda paths: not paths)
+
     async def recorded(self, id_: str) -> list[str]:
         """Return the names of what has happened to the job."""
         query = "select type from documents.event where stream = $1 order by version"
@@ -245,7 +253,7 @@ async def test_bad_input_fails_with_its_place_and_leaves_nothing(desk: Desk) -> 
     assert (done["status"], done["code"], done["attempts"]) == ("failed", "bad_json", 1)
     assert done["error"]["place"]["line"] == 2
     assert told(result) == (409, "conversion_without_result")
-    assert [path for path in desk.files if UUID(done["id"]).hex in path.parts] == []
+    await desk.has_nothing_of(done["id"])
 
 
 async def test_what_cannot_be_asked_is_refused_before_anything_is_stored(desk: Desk) -> None:
@@ -375,7 +383,7 @@ async def test_deleting_leaves_no_file_and_no_job(desk: Desk) -> None:
 
     assert deleted.status_code == 204
     assert told(await api.get(f"{JOBS}/{done['id']}")) == (404, "conversion_not_found")
-    assert [path for path in desk.files if UUID(done["id"]).hex in path.parts] == []
+    await desk.has_nothing_of(done["id"])
     await eventually(listed, until=lambda jobs: not jobs)
 
 
@@ -392,7 +400,7 @@ async def test_of_somebody_who_is_erased_nothing_is_left(desk: Desk) -> None:
     await KafkaLog(desk.house.commands, desk.house.codec).publish(gone)
 
     await eventually(listed, until=lambda jobs: not jobs)
-    assert [path for path in desk.files if UUID(done["id"]).hex in path.parts] == []
+    await desk.has_nothing_of(done["id"])
 
 
 async def test_who_has_many_jobs_waiting_may_not_add_one(desk: Desk) -> None:
@@ -419,4 +427,4 @@ async def test_a_result_is_gone_after_its_time_with_its_file(desk: Desk) -> None
 
     assert told(await api.get(f"{JOBS}/{done['id']}/result")) == (410, "result_expired")
     assert (await job(api, done["id"]))["status"] == "expired"
-    assert [path for path in desk.files if UUID(done["id"]).hex in path.parts] == []
+    await desk.has_nothing_of(done["id"])
