@@ -31,7 +31,7 @@ MEGABYTE = 1_000_000
 NOBODYS_SCHEMA = 2**31 - 1
 PAIRS = 8
 ALONE_S = 3.0  # of good keys, for comparison
-LAG_S = 10.0  # on a busy machine; who waited behind what is tried again would wait for ever
+LAG_S = 1.0
 
 NAMED = "convert_from(header_values[array_position(header_names, 'poison')], 'UTF8')"
 LETTERS = " union all ".join(
