@@ -34,6 +34,15 @@ async def eventually(
     return answer
 
 
+async def seen(look: Callable[[], T], until: Callable[[T], bool] = bool) -> T:
+    """Return what is seen once it is as wanted."""
+
+    async def ask() -> T:
+        return look()
+
+    return await eventually(ask, until=until)
+
+
 @asynccontextmanager
 async def during(work: Coroutine[Any, Any, None]) -> AsyncIterator["asyncio.Task[None]"]:
     """Run what never ends while the block lasts; raise what ended it all the same."""

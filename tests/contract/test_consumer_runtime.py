@@ -3,10 +3,10 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -34,9 +34,7 @@ from tests.contract.consumer_rig import (
     key_of,
     replayed,
 )
-from tests.probes import eventually
-
-T = TypeVar("T")
+from tests.probes import eventually, seen
 
 KEYS = [f"k{number}" for number in range(20)]
 BOTH = pytest.mark.parametrize("lanes", [0, 8], ids=["batches", "lanes"])
@@ -60,15 +58,6 @@ def ends(positions: Sequence[Position], rig: Rig) -> dict[tuple[str, int], int]:
 def waiting(runner: consumer.ConsumerRunner) -> int:
     """Return how many records wait."""
     return sum(worker.waiting for worker in runner._workers.values())
-
-
-async def seen(look: Callable[[], T], until: Callable[[T], bool] = bool) -> T:
-    """Return what is seen once it is as wanted."""
-
-    async def ask() -> T:
-        return look()
-
-    return await eventually(ask, until=until)
 
 
 class MovesContract:

@@ -15,7 +15,7 @@ from infra.broker import Callbacks
 from infra.kafka_client import KafkaConfig
 from infra.kafka_consumer import KafkaConsumer
 from shared_kernel.records import Partition, Record
-from tests.probes import eventually
+from tests.probes import seen
 
 HOME = ("letters", 0)
 
@@ -162,15 +162,6 @@ class Group:
         assert self.library.told == [*what]
 
 
-async def seen(look: Callable[[], bool]) -> None:
-    """Wait until it is so."""
-
-    async def is_so() -> bool:
-        return look()
-
-    await eventually(is_so)
-
-
 @asynccontextmanager
 async def reading(monkeypatch: pytest.MonkeyPatch, begin: int | None) -> AsyncIterator[tuple[Group, KafkaConsumer]]:
     """Run a member to whom the partition comes, beginning there."""
@@ -236,6 +227,18 @@ async def test_of_a_partition_that_goes_and_comes_back_in_one_reading_nothing_is
         await group.is_told(("assign", 0), ("unassign", None), ("assign", 1), ("seek", 1))
         group.reads(1, 2, 3, 4)
         await group.hands_over(0, 1, 1, 2, 3, 4)
+
+
+async def test_of_a_partition_that_has_gone_nothing_is_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with reading(monkeypatch, begin=0) as (group, _):
+        group.reads(0, 1)
+        group.calls_back(group.library.goes)
+        group.reads(2, 3)
+        await group.is_told(("assign", 0), ("unassign", None))
+        group.begin = {HOME: 5}
+        group.calls_back(group.library.comes)
+        group.reads(5)
+        await group.hands_over(0, 1, 5)
 
 
 async def test_what_cannot_be_sought_yet_is_sought_again(monkeypatch: pytest.MonkeyPatch) -> None:
