@@ -6,18 +6,26 @@ from time import perf_counter
 import pytest
 from prometheus_client import REGISTRY
 
+from infra import circuit_breaker
 from infra.circuit_breaker import CircuitBreaker, Refusing
-from tests.probes import eventually
+from tests.virtual_time import Clock
 
-OPEN_S = 0.02
+OPEN_S = 60.0
 
 
 class Broken(Exception):
     """What the calls fail with."""
 
 
-def breaker(name: str, open_s: float = OPEN_S, concurrency: int = 8) -> CircuitBreaker:
-    return CircuitBreaker(name, failures=3, open_s=open_s, probes=2, concurrency=concurrency)
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(circuit_breaker, "monotonic", clock)
+    return clock
+
+
+def breaker(name: str, concurrency: int = 8) -> CircuitBreaker:
+    return CircuitBreaker(name, failures=3, open_s=OPEN_S, probes=2, concurrency=concurrency)
 
 
 async def fail(of: CircuitBreaker) -> None:
@@ -31,47 +39,49 @@ async def succeed(of: CircuitBreaker) -> None:
         pass
 
 
-async def state(of: CircuitBreaker) -> str:
+def state(of: CircuitBreaker) -> str:
+    """Return the state as something that may change from one line to the next."""
     return of.state
 
 
-async def test_it_opens_after_failures_in_a_row_and_not_after_others() -> None:
+async def test_it_opens_after_failures_in_a_row_and_not_after_others(clock: Clock) -> None:
     own = breaker("rows")
 
     for _ in range(5):
         await fail(own)
         await fail(own)
         await succeed(own)
-    assert await state(own) == "closed"
+    assert state(own) == "closed"
     for _ in range(3):
         await fail(own)
 
-    assert await state(own) == "open"
+    clock.now += OPEN_S - 1
+    assert state(own) == "open"
     with pytest.raises(Refusing):
         await succeed(own)
 
 
-async def test_it_fails_again_with_a_probe_and_closes_with_as_many_as_it_lets_through() -> None:
+async def test_it_fails_again_with_a_probe_and_closes_with_as_many_as_it_lets_through(clock: Clock) -> None:
     own = breaker("probes")
     for _ in range(3):
         await fail(own)
 
-    await eventually(lambda: state(own), until=lambda each: each == "half-open")
+    clock.now += OPEN_S
     await fail(own)
-    assert await state(own) == "open"
-    await eventually(lambda: state(own), until=lambda each: each == "half-open")
+    assert state(own) == "open"
+    clock.now += OPEN_S
     await succeed(own)
-    assert await state(own) == "half-open"
+    assert state(own) == "half-open"
     await succeed(own)
 
-    assert await state(own) == "closed"
+    assert state(own) == "closed"
 
 
-async def test_half_open_it_lets_only_so_many_through_at_once() -> None:
+async def test_half_open_it_lets_only_so_many_through_at_once(clock: Clock) -> None:
     own, release, inside = breaker("bound"), asyncio.Event(), asyncio.Semaphore(0)
     for _ in range(3):
         await fail(own)
-    await eventually(lambda: state(own), until=lambda each: each == "half-open")
+    clock.now += OPEN_S
 
     async def probe() -> None:
         async with own.call():
@@ -86,26 +96,26 @@ async def test_half_open_it_lets_only_so_many_through_at_once() -> None:
     release.set()
     await asyncio.gather(*probes)
 
-    assert await state(own) == "closed"
+    assert state(own) == "closed"
 
 
-async def test_however_often_it_flaps_it_ends_closed() -> None:
-    own = breaker("flapping", open_s=0.001)
+async def test_however_often_it_flaps_it_ends_closed(clock: Clock) -> None:
+    own = breaker("flapping")
 
     for _ in range(50):
         for _ in range(3):
             await fail(own)
-        assert await state(own) != "closed"
-        await eventually(lambda: state(own), until=lambda each: each == "half-open")
+        assert state(own) == "open"
+        clock.now += OPEN_S
         await succeed(own)
         await succeed(own)
 
-    assert await state(own) == "closed"
+    assert state(own) == "closed"
     assert REGISTRY.get_sample_value("headwater_circuit_breaker_opened_total", {"breaker": "flapping"}) == 50
 
 
-async def test_a_cancelled_probe_leaves_room_for_the_next() -> None:
-    own, inside = breaker("cancelled", open_s=0.001), asyncio.Event()
+async def test_a_cancelled_probe_leaves_room_for_the_next(clock: Clock) -> None:
+    own, inside = breaker("cancelled"), asyncio.Event()
     for _ in range(3):
         await fail(own)
 
@@ -115,17 +125,17 @@ async def test_a_cancelled_probe_leaves_room_for_the_next() -> None:
             await asyncio.Event().wait()
 
     for _ in range(5):
-        await eventually(lambda: state(own), until=lambda each: each == "half-open")
+        clock.now += OPEN_S
         inside.clear()
         task = asyncio.create_task(hanging())
         await inside.wait()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    await eventually(lambda: state(own), until=lambda each: each == "half-open")
+    clock.now += OPEN_S
     await succeed(own)
     await succeed(own)
 
-    assert await state(own) == "closed"
+    assert state(own) == "closed"
 
 
 async def test_no_more_calls_are_under_way_than_the_bulkhead_holds() -> None:
@@ -145,7 +155,7 @@ async def test_no_more_calls_are_under_way_than_the_bulkhead_holds() -> None:
 
 
 async def test_what_is_refused_costs_next_to_nothing_beside_a_call_that_times_out() -> None:
-    own, patience = breaker("fast", open_s=60), 0.2
+    own, patience = breaker("fast"), 0.2
 
     async def hang() -> None:
         async with own.call():
@@ -168,7 +178,7 @@ async def test_what_is_refused_costs_next_to_nothing_beside_a_call_that_times_ou
 
 
 async def test_its_state_is_a_figure() -> None:
-    own = breaker("figures", open_s=60)
+    own = breaker("figures")
     for _ in range(3):
         await fail(own)
 

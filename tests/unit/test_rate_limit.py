@@ -4,14 +4,7 @@ import pytest
 
 from infra.rate_limit import Allowance, Quota, RateLimited, TokenBuckets, network_of
 from tests.contract.test_rate_limit import passes
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.virtual_time import Clock
 
 
 async def test_ten_seconds_worth_passes_at_once_and_then_so_many_a_minute() -> None:
