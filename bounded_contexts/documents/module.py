@@ -21,9 +21,9 @@ from bounded_contexts.documents.adapters.http_taking_in import JOBS_PATH
 from bounded_contexts.documents.adapters.http_templates import TEMPLATES_PATH, template_routes
 from bounded_contexts.documents.application import assets, discarding, invoicing, templates
 from bounded_contexts.documents.application.asset_ports import AssetPorts
-from bounded_contexts.documents.application.attempting import Places
 from bounded_contexts.documents.application.document_ports import DocumentPorts
 from bounded_contexts.documents.application.job_ports import JobPorts
+from bounded_contexts.documents.application.places import Places
 from bounded_contexts.documents.application.removing import user_erased
 from bounded_contexts.documents.application.rendering import render_requested
 from bounded_contexts.documents.application.source_ports import SourcePorts

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from bounded_contexts.documents.application import removing
-from bounded_contexts.documents.application.attempting import LARGE, Places
+from bounded_contexts.documents.application.places import LARGE, Places
 from bounded_contexts.documents.application.ports import Task
 from bounded_contexts.documents.application.reading import job_for, result_for
 from bounded_contexts.documents.application.tidying import GRACE, tidy

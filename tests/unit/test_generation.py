@@ -11,9 +11,9 @@ from uuid import uuid4
 import pytest
 
 from bounded_contexts.documents.application import discarding
-from bounded_contexts.documents.application.attempting import Places
 from bounded_contexts.documents.application.delivering import document_for, file_for, linked_file
 from bounded_contexts.documents.application.job_ports import Usage
+from bounded_contexts.documents.application.places import Places
 from bounded_contexts.documents.application.rendering import render_requested
 from bounded_contexts.documents.domain.document import DEATHS
 from bounded_contexts.documents.domain.rendering.problems import Invalid, Problem

@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from bounded_contexts.documents.application.attempting import Places
 from bounded_contexts.documents.application.delivering import file_for
+from bounded_contexts.documents.application.places import Places
 from bounded_contexts.documents.application.rendering import render_requested
 from schemas.documents.events import DocumentRequested
 from shared_kernel.blobs import BlobName

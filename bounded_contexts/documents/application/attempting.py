@@ -1,37 +1,16 @@
 """Work on one document in a consumer's process: tried again where it is lost, ended when nobody wants it any more."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Protocol
 from uuid import UUID
 
 import structlog
 
-LARGE = 8 << 20  # bytes of input, from which on a document must not take the places of small ones
 LOOK_S = 1.0  # between looks at whether it is still wanted
 PAUSE_S = 1.0  # before what was lost is tried again, then twice as long each time
 
 log = structlog.get_logger()
-
-
-class Places:
-    """How many documents a process works on at once: large ones have half of the places at most, so that a small one never
-    waits for minutes behind others'."""
-
-    def __init__(self, count: int) -> None:
-        self._all = asyncio.Semaphore(count)
-        self._large = asyncio.Semaphore(max(count // 2, 1))
-
-    @asynccontextmanager
-    async def one(self, size: int) -> AsyncIterator[None]:
-        """Lend a place for an input of so many bytes, in the order of asking."""
-        if size < LARGE:
-            async with self._all:
-                yield
-        else:
-            async with self._large, self._all:
-                yield
 
 
 class Lost(Exception):

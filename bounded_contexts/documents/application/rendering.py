@@ -6,9 +6,10 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from bounded_contexts.documents.application.attempting import Lost, Places, until_over
+from bounded_contexts.documents.application.attempting import Lost, until_over
 from bounded_contexts.documents.application.commands import change_document
 from bounded_contexts.documents.application.document_ports import DocumentPorts, RenderReport
+from bounded_contexts.documents.application.places import Places
 from bounded_contexts.documents.application.reusing import copied
 from bounded_contexts.documents.domain import document
 from bounded_contexts.documents.domain.document import Document, File
@@ -33,7 +34,7 @@ async def render_requested(event: DocumentRequested, ports: DocumentPorts, place
         found = await _state(id_, ports)
         return _Attempt(id_, found, uuid4(), ports) if found and found.is_open else None
 
-    async with places.one(event.input_bytes):
+    async with places.one(event.user_id, event.input_bytes):
         await until_over(id_, begin)
         found = await _state(id_, ports)
         if found and found.file and found.status == "rendered":

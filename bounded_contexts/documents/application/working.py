@@ -4,9 +4,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from bounded_contexts.documents.application.attempting import Lost, Places, until_over
+from bounded_contexts.documents.application.attempting import Lost, until_over
 from bounded_contexts.documents.application.commands import change_conversion, tell_progress
 from bounded_contexts.documents.application.job_ports import JobPorts
+from bounded_contexts.documents.application.places import Places
 from bounded_contexts.documents.application.ports import Running, Task
 from bounded_contexts.documents.domain import conversion
 from bounded_contexts.documents.domain.commands import Begin, Complete, Fail
@@ -31,7 +32,7 @@ async def convert_requested(event: ConversionRequested, ports: JobPorts, places:
         job = await _open(id_, ports)
         return _Attempt(id_, job, uuid4(), ports) if job else None
 
-    async with places.one(event.input_bytes):
+    async with places.one(event.user_id, event.input_bytes):
         await until_over(id_, begin)
     job, _ = await state_of(conversion, ports.store, id_)
     if job is not None:
