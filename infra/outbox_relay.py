@@ -25,6 +25,8 @@ from infra.postgres import Database, is_transient
 BATCH = 1_000  # rows
 AHEAD = 1  # batches that are handed over while the broker still writes the one before
 NAP_S = 0.01  # while the outbox is empty
+DOZE_S = 0.05  # when it has been for long
+AWAKE_S = 30.0  # after the last row
 AGAIN_S = 0.5  # after a failure
 PATIENCE_S = 10 * 365 * 86_400  # with another relay: as long as it lives
 
@@ -99,6 +101,8 @@ class OutboxRelay:
         rows: Sequence[Any] = ()
         sent: Sequence[int] = ()  # ids of rows that are to be deleted
         under_way: deque[_Batch] = deque()
+        now = asyncio.get_running_loop().time
+        busy_at = now()
         while True:
             known = [*(row["id"] for row in rows), *(id_ for batch in under_way for id_ in batch.ids)]
             reading = asyncio.create_task(connection.fetch(self._next, sent, known, BATCH))
@@ -114,8 +118,10 @@ class OutboxRelay:
                 reading.cancel()
             if sent_before:
                 crash_point("relay.after-deletion")
-            if not (rows or sent or under_way):
-                await asyncio.sleep(NAP_S)
+            if rows or sent or under_way:
+                busy_at = now()
+            else:
+                await asyncio.sleep(NAP_S if now() - busy_at < AWAKE_S else DOZE_S)
 
     def _handed_over(self, rows: Sequence[Any]) -> _Batch:
         crash_point("relay.before-publish")
