@@ -17,7 +17,7 @@ from shared_kernel.causation import Cause, because
 from shared_kernel.events import Event, Recorded
 from shared_kernel.module import Feed
 from tests.orders import Told
-from tests.probes import during
+from tests.probes import during, seen
 
 COMMANDS: tuple[type[Event], ...] = (
     *(ReserveStock, ReleaseStock, CommitStock, ReturnStock),
@@ -132,6 +132,12 @@ class Participants:
         placed = Told(order_id).placed
         await self._log.publish(placed)
         return placed
+
+    async def asked(self, order_id: UUID, command: type[Event]) -> Any:
+        """Return the command once it has been heard: that a saga has asked is known before."""
+        key = order_id, command.__name__
+        await seen(lambda: key in self.causes)
+        return self.causes[key].event
 
     async def cancel(self, order_id: UUID) -> None:
         """Have them think better of it."""

@@ -174,7 +174,7 @@ async def test_what_is_being_confirmed_is_not_undone_and_what_ended_not_repaired
         await participants.place(order)
         saga = await stands_at(operator, order, "confirm order", "asked")
         refused = await operator.post(f"{SAGAS}/{saga['id']}:compensate")
-        await participants.do(participants.causes[order, ConfirmOrder.__name__].event)
+        await participants.do(await participants.asked(order, ConfirmOrder))
         await stands_at(operator, order, "confirm order", "answered")
     ended = [await operator.post(f"{SAGAS}/{saga['id']}:{repair}") for repair in ("retry", "compensate")]
     unknown = await operator.get(f"{SAGAS}/{uuid4()}")

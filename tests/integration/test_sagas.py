@@ -105,7 +105,7 @@ async def test_what_is_refused_is_undone(
 
     world = participants.worlds[order]
     assert (world.order, world.is_clean) == ("rejected", True)
-    reject: Any = participants.causes[order, RejectOrder.__name__].event
+    reject = await participants.asked(order, RejectOrder)
     assert reject.reason == "payment_declined"
 
 
@@ -117,7 +117,7 @@ async def test_a_silent_step_is_undone_and_what_it_does_late_is_refused(
     async with running_sagas(own.house):
         await participants.place(order)
         row = await eventually(saga(connection, order), until=is_in("undone"))
-        await participants.do(participants.causes[order, AuthorizePayment.__name__].event)
+        await participants.do(await participants.asked(order, AuthorizePayment))
         await own.caught_up(NAME)
 
     assert row
