@@ -94,9 +94,11 @@ async def test_what_expires_is_freed_once_by_two_processes(shop: Shop) -> None:
     for order in orders:
         await commands.reserve(reserve(order, line("CUP")), short_lived)
 
-    async with shop.listing(), shop.process(COMMANDS), shop.process(COMMANDS):
-        await shop.members(2)
-        await shop.listed("CUP", 100, 0, 0)
+    async with shop.listing():
+        await shop.listed("CUP", 80, 20, 0)
+        async with shop.process(COMMANDS), shop.process(COMMANDS):
+            await shop.members(2)
+            await shop.listed("CUP", 100, 0, 0)
 
     assert await shop.recorded(StockReleased) == await shop.recorded(UnitsReleased) == len(orders)
     assert {(await shop.state(order)).expired for order in orders} == {True}
