@@ -114,13 +114,13 @@ class Shop:
 
         await eventually(units, until=lambda found: found == (free, reserved, sold))
 
-    async def members(self, count: int) -> None:
-        """Return once so many processes take commands; a busy machine needs a while to start them."""
-        query = f"select count(*) from {NAME}.group_member where partitions > 0"
+    async def members(self, group: str, count: int) -> None:
+        """Return once so many processes of the group have partitions; a busy machine needs a while to start them."""
+        query = f"select count(*) from {NAME}.group_member where partitions > 0 and consumer like '%' || $1"
 
         async def working() -> int:
             async with self.owner.driver() as connection:
-                return int(await connection.fetchval(query))
+                return int(await connection.fetchval(query, group))
 
         await eventually(working, within=120, until=lambda found: found == count)
 

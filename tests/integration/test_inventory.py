@@ -56,7 +56,7 @@ async def test_64_buyers_of_the_last_10_get_exactly_10_between_two_processes(sho
     orders = [uuid4() for _ in range(BUYERS)]
 
     async with shop.process(COMMANDS), shop.process(COMMANDS):
-        await shop.members(2)
+        await shop.members(COMMANDS, 2)
         await shop.send(*(reserve(order, line("PLENTY", 2), line("LAST")) for order in orders))
         await eventually(lambda: shop.recorded(StockReserved, StockRefused), until=lambda count: count == BUYERS)
         assert await shop.recorded(StockReserved) == LAST
@@ -97,7 +97,7 @@ async def test_what_expires_is_freed_once_by_two_processes(shop: Shop) -> None:
     async with shop.listing():
         await shop.listed("CUP", 80, 20, 0)
         async with shop.process(COMMANDS), shop.process(COMMANDS):
-            await shop.members(2)
+            await shop.members(COMMANDS, 2)
             await shop.listed("CUP", 100, 0, 0)
 
     assert await shop.recorded(StockReleased) == await shop.recorded(UnitsReleased) == len(orders)
@@ -225,7 +225,7 @@ async def test_an_order_that_is_none_is_a_dead_letter_and_the_next_ones_go_on(sh
     bad, good = uuid4(), uuid4()
 
     async with shop.process(COMMANDS):
-        await shop.members(1)
+        await shop.members(COMMANDS, 1)
         await shop.send(reserve(bad, line("CUP", 0)), reserve(good, line("CUP")))
         letters = await eventually(lambda: shop.rows("dead_letter"))
         await shop.send(ReleaseStock(order_id=bad, asked_at=datetime.now(UTC)))
