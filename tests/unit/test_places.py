@@ -32,7 +32,8 @@ class Work:
     async def end(self, *names: str) -> None:
         for name in names:
             self._may_end[name].set()
-            await self._tasks[name]
+            async with asyncio.timeout(5):  # it may never have had its turn
+                await self._tasks[name]
             await settled()
 
     async def cancel(self, *names: str) -> None:
