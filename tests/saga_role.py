@@ -1,10 +1,13 @@
-"""The role `sagas` with another patience than the house has."""
+"""The role `sagas` with more patience than the house has."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
+
+import asyncpg
 
 from headwater.wiring import House
 from headwater.wiring_sagas import SAGAS
@@ -16,28 +19,34 @@ from infra.sagas.runner import SagaRunner
 from shared_kernel.saga import Definition, Step
 from tests.probes import during
 
-SOON = timedelta(seconds=1)
+NEVER = timedelta(hours=1)  # is anybody silent for so long
+WAITED = """
+update sagas.step set due_at = now()
+where saga in (select id from sagas.saga where key = any($1) order by id for update) and name = $2 and status = 'asked'"""
 
 
-def hastened(definition: Definition[Any], limit: timedelta, *names: str) -> Definition[Any]:
-    """Return the saga with so much patience at these steps, at every one if none is named."""
+def patient(definition: Definition[Any]) -> Definition[Any]:
+    """Return the saga with patience at every step, so that nothing is undone because a machine is slow."""
 
     def row(each: Step[Any] | tuple[Step[Any], ...]) -> Step[Any] | tuple[Step[Any], ...]:
-        if isinstance(each, tuple):
-            return tuple(map(step, each))
-        return step(each)
+        return tuple(map(step, each)) if isinstance(each, tuple) else step(each)
 
     def step(each: Step[Any]) -> Step[Any]:
-        return replace(each, limit=limit) if not names or each.name in names else each
+        return replace(each, limit=NEVER)
 
     return replace(definition, steps=tuple(map(row, definition.steps)))
 
 
+async def lose_patience(connection: "asyncpg.Connection[Any]", orders: Sequence[UUID], step: str) -> None:
+    """Have the sagas of these orders have waited for long enough for the step's answer, where it has been asked."""
+    await connection.execute(WAITED, orders, step)
+
+
 @asynccontextmanager
-async def running_sagas(house: House, limit: timedelta = SOON, *names: str) -> AsyncIterator[SagaRunner]:
-    """Run one member of the group and its timers while the block lasts."""
+async def running_sagas(house: House) -> AsyncIterator[SagaRunner]:
+    """Run one patient member of the group and its timers while the block lasts."""
     control = PostgresGroupControl(house.databases[NAME], NAME)
-    sagas = [hastened(each, limit, *names) for each in SAGAS]
+    sagas = [patient(each) for each in SAGAS]
     runner = SagaRunner(house.databases[NAME], house.codec, sagas, lambda: control.is_paused(house.kafka.topic(NAME)))
     module = module_of(runner)
     (consumer,) = module.consumers

@@ -1,7 +1,6 @@
 """Groups of kinds that no context declares yet, in a process that may die at a crash point. Started by a test.
 
-Arguments: `lanes` and the file in which it notes the messages it has handled, `transform`, or `sagas`: those of the house, but
-with little patience for payments.
+Arguments: `lanes` and the file in which it notes the messages it has handled, or `transform`.
 """
 
 import asyncio
@@ -16,7 +15,6 @@ from infra.transform import TransformRunner
 from schemas.messaging.events import MessageSent
 from shared_kernel.module import Consumer, on
 from tests.integration.test_transform import GROUP, echoing
-from tests.saga_role import SOON, running_sagas
 
 BATCH = 5  # so that there are several
 
@@ -29,10 +27,6 @@ async def main(kind: str, *noted: str) -> None:
     await house.start()
     if kind == "transform":
         await TransformRunner(echoing(GROUP, BATCH), house.kafka, house.codec).run()
-
-    if kind == "sagas":
-        async with running_sagas(house, SOON, "authorise payment"):
-            await asyncio.Event().wait()
 
     async def note(message: MessageSent) -> None:
         with Path(*noted).open("a") as file:

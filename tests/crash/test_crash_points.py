@@ -33,6 +33,7 @@ from tests.integration.test_crashes import running
 from tests.integration.test_transform import turned
 from tests.participants import Participants
 from tests.probes import eventually
+from tests.saga_role import lose_patience
 from tests.servers import Servers
 
 HISTORY, INBOX, LOG, SAGAS = "messaging.history", "notifications.inbox", "audit.log", "sagas"
@@ -217,13 +218,14 @@ async def sagas(own: Small, at: str) -> list[Violation]:
     """Some orders go well, some are refused, some payments are not answered: each order comes to one end, with nothing held
     for what is rejected, and what a saga's history says was asked for was heard so many times."""
     participants, orders = Participants(own.house), [uuid4() for _ in range(12)]
+    silent, member = orders[::3], ("headwater", "run", SAGAS, "--port", "0")
     relay = OutboxRelay(own.house.databases[SAGAS], SAGAS, own.house.bulk)
-    participants.muted |= {(order, AuthorizePayment) for order in orders[::3]}
-    async with participants.running(), going_on(relay.run()):
+    participants.muted |= {(order, AuthorizePayment) for order in silent}
+    async with participants.running(), going_on(relay.run()), going_on(waiting(own, silent)):
         for number, order in enumerate(orders):
             await participants.place(order, *(("CommitStock",) if number % 3 == 1 else ()))
-        await dies(own, "tests.crash.doomed", "sagas", at=at)
-        async with own.process("tests.crash.doomed", "sagas"):
+        await dies(own, *member, at=at)
+        async with own.process(*member):
             await eventually(
                 lambda: rows(own, ENDED, orders), until=lambda found: found[0][0] == len(orders), every=LOOK_S
             )
@@ -238,6 +240,17 @@ async def sagas(own: Small, at: str) -> list[Violation]:
             or world.is_clean != (world.order == "rejected")
         ),
     ]
+
+
+async def waiting(own: Small, orders: list[UUID]) -> None:
+    """Have the sagas of these orders have waited for their payment as soon as it is asked for."""
+    connection = await asyncpg.connect(own.sources.database_url)
+    try:
+        while True:
+            await lose_patience(connection, orders, "authorise payment")
+            await asyncio.sleep(LOOK_S)
+    finally:
+        await connection.close()
 
 
 async def rows(own: Small, query: str, orders: list[UUID]) -> list[asyncpg.Record]:

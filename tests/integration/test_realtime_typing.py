@@ -10,7 +10,7 @@ import pytest
 from bounded_contexts.messaging.application.commands import start_group
 from bounded_contexts.messaging.domain.commands import StartGroup
 from bounded_contexts.realtime.adapters.signals_postgres import PostgresSignals
-from bounded_contexts.realtime.application.signals import Signal, Typed
+from bounded_contexts.realtime.application.signals import PresenceChanged, Signal, Typed
 from headwater import wiring
 from headwater.wiring import House
 from infra.kafka_reader import KafkaReader
@@ -142,7 +142,7 @@ async def test_what_is_no_signal_of_ours_is_passed_by(house: House) -> None:
 
     async with during(signals.hear(got.append)):
         await eventually(is_heard, every=0.1)
-    assert set(got) == {said}
+    assert {signal for signal in got if not isinstance(signal, PresenceChanged)} == {said}  # devices of other tests go
 
 
 def _typed(number: int) -> Typed:

@@ -5,7 +5,6 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -30,7 +29,6 @@ from tests.saga_role import running_sagas
 from tests.servers import Servers
 
 SAGAS = "/admin/sagas"
-NEVER = timedelta(hours=1)  # is anybody silent for so long
 PARK = "update sagas.step set tries = 6, due_at = now() where status = 'undoing' and saga = $1"
 
 
@@ -83,7 +81,7 @@ async def test_a_saga_is_shown_with_its_steps_and_its_history(
     own: Small, participants: Participants, operator: httpx.AsyncClient
 ) -> None:
     order = uuid4()
-    async with running_sagas(own.house, NEVER):
+    async with running_sagas(own.house):
         await participants.place(order)
         saga = await stands_at(operator, order, "confirm order", "answered")
 
@@ -106,7 +104,7 @@ async def test_sagas_are_listed_by_state_order_and_page(
 ) -> None:
     orders = [uuid4() for _ in range(3)]
     participants.muted |= {(order, AuthorizePayment) for order in orders}
-    async with running_sagas(own.house, NEVER):
+    async with running_sagas(own.house):
         for order in orders:
             await participants.place(order)
             await stands_at(operator, order, "authorise payment", "asked")
@@ -127,7 +125,7 @@ async def test_a_parked_saga_is_stuck_until_an_operator_retries_it(
     order = uuid4()
     participants.muted.add((order, ReleaseStock))
     connection = await asyncpg.connect(own.sources.database_url)
-    async with running_sagas(own.house, NEVER) as runner:
+    async with running_sagas(own.house) as runner:
         await participants.place(order, "AuthorizePayment")
         saga = await stands_at(operator, order, "reserve stock", "undoing")
         await connection.execute(PARK, UUID(saga["id"]))
@@ -153,7 +151,7 @@ async def test_an_operator_undoes_a_running_saga_once(
 ) -> None:
     order = uuid4()
     participants.muted.add((order, AuthorizePayment))
-    async with running_sagas(own.house, NEVER):
+    async with running_sagas(own.house):
         await participants.place(order)
         saga = await stands_at(operator, order, "authorise payment", "asked")
 
@@ -170,7 +168,7 @@ async def test_what_is_being_confirmed_is_not_undone_and_what_ended_not_repaired
 ) -> None:
     order = uuid4()
     participants.muted.add((order, ConfirmOrder))
-    async with running_sagas(own.house, NEVER):
+    async with running_sagas(own.house):
         await participants.place(order)
         saga = await stands_at(operator, order, "confirm order", "asked")
         refused = await operator.post(f"{SAGAS}/{saga['id']}:compensate")
@@ -200,7 +198,7 @@ async def test_the_command_line_does_the_same(
 ) -> None:
     order = uuid4()
     participants.muted.add((order, AuthorizePayment))
-    async with running_sagas(own.house, NEVER):
+    async with running_sagas(own.house):
         await participants.place(order)
         saga = await stands_at(operator, order, "authorise payment", "asked")
         code, printed = await headwater(own, "list", "--order", str(order), "--json")

@@ -18,10 +18,8 @@ from tests.crash.small import Small, small
 from tests.orders import Told
 from tests.participants import Participants
 from tests.probes import during, eventually
-from tests.saga_role import running_sagas
+from tests.saga_role import lose_patience, running_sagas
 from tests.servers import Servers
-
-PATIENT = timedelta(minutes=10)  # the participants are slow
 
 
 @pytest.fixture(scope="module")
@@ -116,8 +114,10 @@ async def test_a_silent_step_is_undone_and_what_it_does_late_is_refused(
     participants.muted.add((order, AuthorizePayment))
     async with running_sagas(own.house):
         await participants.place(order)
+        command = await participants.asked(order, AuthorizePayment)
+        await lose_patience(connection, [order], "authorise payment")
         row = await eventually(saga(connection, order), until=is_in("undone"))
-        await participants.do(await participants.asked(order, AuthorizePayment))
+        await participants.do(command)
         await own.caught_up(NAME)
 
     assert row
@@ -173,7 +173,7 @@ async def test_many_orders_at_once_come_to_one_end_each_with_two_members(
     own: Small, participants: Participants, connection: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     orders = [uuid4() for _ in range(100)]
-    async with running_sagas(own.house, PATIENT), running_sagas(own.house, PATIENT):
+    async with running_sagas(own.house), running_sagas(own.house):
         await asyncio.gather(
             *(participants.place(order, *(("CommitStock",) if n % 5 == 0 else ())) for n, order in enumerate(orders))
         )
