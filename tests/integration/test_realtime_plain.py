@@ -221,7 +221,7 @@ async def test_a_flood_is_refused_and_then_ended(house: House, node: str) -> Non
 
 async def test_the_connection_ends_with_its_token(house: House, node: str) -> None:
     tokens = shared_key_tokens(house.settings)
-    short = tokens.issue(uuid4(), lifetime=timedelta(seconds=2) - LEEWAY)
+    short = tokens.issue(uuid4(), lifetime=timedelta(seconds=4) - LEEWAY)
     async with websockets.connect(f"{node.replace('http', 'ws')}/ws?token={short}") as ending:
         assert await take(ending) == {"type": "session.revoked", "reason": "token_expired"}
         assert await ended(ending) == 1008

@@ -144,7 +144,7 @@ async def test_a_channel_whose_token_is_over_is_not_recovered(house: House, brow
         given = {"transports": SOCKET, "recovery": True, "token": token(house, user)}
         browser.do("connect", "ui", url=at.url, namespace=UI, **given)
         await connected(browser, "ui", 1)
-        soon = sealed(OpaqueTokens(SECRET), user, granted, datetime.now(UTC) + timedelta(seconds=3))
+        soon = sealed(OpaqueTokens(SECRET), user, granted, datetime.now(UTC) + timedelta(seconds=4))
         asked = {"channels": [ours, granted], "tokens": {granted: soon}}
         assert (await browser.call("ui", "channel.subscribe", asked))["data"]["refused"] == {}
         closed = lambda told: told["what"] == "event" and told["name"] == "channel.closed"  # noqa: E731

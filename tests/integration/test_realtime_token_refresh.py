@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from bounded_contexts.realtime.adapters import token_expiry
 from headwater.configured import shared_key_tokens
 from headwater.wiring import House
 from infra.access_tokens import LEEWAY, User
@@ -16,11 +17,13 @@ from schemas.identity.events import UserBlocked
 from tests.integration.nodes import Device, Node, message, node, token
 from tests.probes import during, eventually
 
-LIFE = timedelta(seconds=3)  # in which the client is warned 0.6 s before the end
+LIFE = timedelta(seconds=5)
+NOTICE_PART = 0.8  # of it: most is left when the client is warned, for a client that is slow
 
 
 @pytest.fixture
-async def gateway(house: House) -> AsyncIterator[Node]:
+async def gateway(house: House, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Node]:
+    monkeypatch.setattr(token_expiry, "NOTICE_PART", NOTICE_PART)
     async with node(house) as running:
         yield running
 

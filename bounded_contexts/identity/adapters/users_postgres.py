@@ -98,8 +98,10 @@ class PostgresUsers:
         digest = self._digest(email)
         taken = insert(address).values(digest=digest, user_id=user)
         async with self._database.transaction() as connection:
-            # One change of a user's at a time: the version decides between them, not the index.
-            await connection.execute(sa.select(address).where(address.c.user_id == user).with_for_update())
+            # One change of a user's at a time: the version decides between them, not the index. The row is no lock for those who
+            # wait for it: another is in its place when their turn comes.
+            one_at_a_time = sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(str(user), 0))
+            await connection.execute(sa.select(one_at_a_time))
             former = sa.delete(address).where(address.c.user_id == user, address.c.digest != digest)
             await connection.execute(former)
             await connection.execute(taken.on_conflict_do_nothing(index_elements=["digest"]))
