@@ -115,7 +115,7 @@ def report(losses: "Losses", as_json: bool) -> None:
     """Print what was changed: the first ones, and how many."""
     if as_json:
         first = [{"code": each.code, "pointer": each.pointer, "detail": each.detail} for each in losses.first]
-        print_json({"losses": dict(losses.counts), "first": first, "notes": losses.notes})
+        print_json({"losses": dict(losses.counts), "first": first, "notes": losses.all_notes})
         return
     for each in losses.first:
         err.print(plain(f"{each.code} {each.pointer or '/'}: {each.detail}"), style="yellow", markup=False)

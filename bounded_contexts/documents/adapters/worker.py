@@ -72,7 +72,7 @@ def _converted(job: Job, given: Counted) -> Generator[bytes, None, Report]:
     return Report(
         dict(losses.counts),
         tuple(ToldLoss(each.code, each.pointer, each.detail) for each in losses.to_be_told),
-        {"from": read.name, **losses.notes},
+        {"from": read.name, **losses.all_notes},
         given.size,
         written,
     )

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from bounded_contexts.documents.domain.inferred_kinds import InferredKinds
+
 TOLD_CHARACTERS = 150_000  # of all that are told with their places: events and frames hold a megabyte
 TOLD = 20  # with their places, unless more are asked for; every further one is counted only
 
@@ -23,7 +25,8 @@ class Losses:
 
     counts: Counter[str] = field(default_factory=Counter)  # by code
     first: list[Loss] = field(default_factory=list)
-    notes: dict[str, str] = field(default_factory=dict)  # what was found out: dialect, charset, inferred types
+    notes: dict[str, str] = field(default_factory=dict)  # what was found out: dialect, charset
+    inferred: InferredKinds = field(default_factory=InferredKinds)
     _within: str = ""
     told: int = TOLD
 
@@ -35,7 +38,7 @@ class Losses:
 
     def within(self, pointer: str) -> "Losses":
         """Return the same losses for a part of the document: what is added there is counted and told here."""
-        return Losses(self.counts, self.first, self.notes, self._within + pointer, self.told)
+        return Losses(self.counts, self.first, self.notes, self.inferred, self._within + pointer, self.told)
 
     @property
     def are_told(self) -> bool:
@@ -46,6 +49,12 @@ class Losses:
     def total(self) -> int:
         """Return how many there were."""
         return self.counts.total()
+
+    @property
+    def all_notes(self) -> dict[str, str]:
+        """Return what was found out, what inference has made of texts included."""
+        inferred = self.inferred.told()
+        return self.notes | ({"inferred": inferred} if inferred else {})
 
     @property
     def to_be_told(self) -> Iterator[Loss]:

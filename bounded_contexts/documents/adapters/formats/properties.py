@@ -48,6 +48,8 @@ def read(source: BinaryIO, conversion: Conversion) -> Document:
             flat[name] = tokens[value]
         elif type(value) is str:
             flat[name] = as_kind(value, known[name], name) if name in known else inferred(value, options.inference)
+            if name not in known:
+                conversion.losses.inferred.add(name, [value], [flat[name]])
     if not options.nested:
         return Single(flat)
     return Single(unflattened(((steps(name), value) for name, value in flat.items()), conversion.limits.depth))

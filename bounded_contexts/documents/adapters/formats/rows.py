@@ -9,6 +9,7 @@ from bounded_contexts.documents.adapters.formats.tables import unguarded
 from bounded_contexts.documents.domain.errors import TooLarge, Unreadable
 from bounded_contexts.documents.domain.flattening import steps, unflattened
 from bounded_contexts.documents.domain.inference import as_kind, inferred, inferred_column, notation
+from bounded_contexts.documents.domain.inferred_kinds import InferredKinds
 from bounded_contexts.documents.domain.options import Inference, Options
 from bounded_contexts.documents.domain.values import Document, Records, Value
 
@@ -81,19 +82,21 @@ def _typed(batches: Iterator[list[dict[str, Value]]], conversion: Conversion) ->
     known, inference = dict(conversion.options.types), conversion.options.inference
     plain = notation(conversion.options.decimal_mark, conversion.options.thousands_mark)
     if plain is not None:
-        yield from _typed_with_marks(batches, known, inference, plain)
+        yield from _typed_with_marks(batches, conversion, plain)
         return
     before = 0
     for batch in batches:
         try:
-            yield _typed_batch(batch, known, inference)
+            yield _typed_batch(batch, known, inference, conversion.losses.inferred)
         except Unreadable:
             _typed_one_by_one(batch, known, before)
             raise
         before += len(batch)
 
 
-def _typed_batch(batch: list[dict[str, Value]], known: dict[str, str], inference: Inference) -> list[dict[str, Value]]:
+def _typed_batch(
+    batch: list[dict[str, Value]], known: dict[str, str], inference: Inference, kinds: InferredKinds
+) -> list[dict[str, Value]]:
     """Return the rows, which have the same names, with their texts as what they stand for."""
     names = tuple(batch[0]) if batch else ()
     columns = zip(*map(dict.values, batch), strict=True)
@@ -102,7 +105,8 @@ def _typed_batch(batch: list[dict[str, Value]], known: dict[str, str], inference
         if name in known:
             typed.append([as_kind(text, known[name], name) if type(text) is str else text for text in texts])
         else:
-            typed.append(inferred_column(texts, inference))
+            typed.append(values := inferred_column(texts, inference))
+            kinds.add(name, texts, values)
     return [dict(zip(names, row, strict=True)) for row in zip(*typed, strict=True)]
 
 
@@ -115,18 +119,20 @@ def _typed_one_by_one(batch: list[dict[str, Value]], known: dict[str, str], befo
 
 
 def _typed_with_marks(
-    batches: Iterator[list[dict[str, Value]]],
-    known: dict[str, str],
-    inference: Inference,
-    plain: Callable[[str], str | None],
+    batches: Iterator[list[dict[str, Value]]], conversion: Conversion, plain: Callable[[str], str | None]
 ) -> Iterator[list[dict[str, Value]]]:
+    known, inference = dict(conversion.options.types), conversion.options.inference
     before = 0
     for batch in batches:
         for number, row in enumerate(batch, before):
             for name, cell in row.items():
                 if type(cell) is not str or (text := plain(cell)) is None:
                     continue
-                value = as_kind(text, known[name], name, number) if name in known else inferred(text, inference)
+                if name in known:
+                    value = as_kind(text, known[name], name, number)
+                else:
+                    value = inferred(text, inference)
+                    conversion.losses.inferred.add(name, [cell], [value])
                 row[name] = cell if type(value) is str else value
         yield batch
         before += len(batch)

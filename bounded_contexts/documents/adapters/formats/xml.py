@@ -73,6 +73,13 @@ class _Pieces:
 
 def read(source: BinaryIO, conversion: Conversion) -> Document:
     """Read the root's elements as records, or the root as one value."""
+    document = _read(source, conversion)
+    options = conversion.options
+    is_inferred = options.inference != "off" and not options.restored
+    return conversion.losses.inferred.counted(document) if is_inferred else document
+
+
+def _read(source: BinaryIO, conversion: Conversion) -> Document:
     pieces = _Pieces(pieces_of(source, conversion.limits.input_bytes), conversion)
     root, row, said = _shape(pieces, conversion)
     pieces.rewind()
