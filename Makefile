@@ -38,7 +38,7 @@ test: lint  ## lint, and the whole suite on the real servers, with coverage
 
 fuzz: install  ## every operation with EXAMPLES=100 odd requests, every document reader with 10,000 (CONTRIBUTING.md), an hour
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),100) $(RUN) pytest -q tests/integration/test_openapi_fuzz.py
-	FUZZ_EXAMPLES=$(or $(EXAMPLES),100)00 $(RUN) pytest -q tests/unit/test_documents_fuzz.py
+	FUZZ_EXAMPLES=$(or $(EXAMPLES),100)00 $(RUN) pytest -q tests/unit/test_documents_fuzz.py tests/unit/test_documents_atheris.py
 
 crash: install  ## five seeds of the crash regime, within twenty minutes (docs/reliability.md)
 	$(RUN) python -m tests.crash.campaign --seeds 5 --seconds 90

@@ -34,7 +34,11 @@ FORMS: dict[str, tuple[Any, ...]] = {  # of each value: every way it may be writ
     "keys": ({5: 2, None: 3, True: 4, b"k": 5}, "8405 02 c003 c304 c4016b05"),
     "extension": (Tagged("msgpack:16", b"\x01"), "d41001", "c70110 01", "c8000110 01", "c90000000110 01"),
     "extensions": ([Tagged("msgpack:-128", b"ab"), Tagged("msgpack:127", b"")], "92d5806162c7007f"),
-    "time": (EPOCH.replace(second=1), "d6ff00000001", "d7ff0000000000000001", "c70cff000000000000000000000001"),
+    "time": (
+        EPOCH.replace(second=1),
+        *("d6ff00000001", "d7ff0000000000000001", "c70cff000000000000000000000001"),
+        *("c704ff00000001", "c708ff0000000000000001", "c80004ff00000001", "c900000008ff0000000000000001"),
+    ),
 }  # fmt: skip
 NOT_READ = (
     *("c1", "91", "9201", "81", "8101", "a2c3", "d902c3", "da00", "db000000", "c4", "c402ff", "ca3f0000", "cf00"),

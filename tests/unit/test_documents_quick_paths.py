@@ -122,6 +122,8 @@ def test_json_is_read_as_the_standard_library_reads_it(spacing: dict[str, Any]) 
 @example(["1\n"])
 @example(["1\n2"])
 @example(["0.5", "00.5"])
+@example(["1", ""])
+@example(["0.5", "1.5", ""])
 def test_column_is_inferred_as_its_cells_are(cells: list[Value]) -> None:
     one_by_one = [inferred(cell, "safe") if type(cell) is str else cell for cell in cells]
 

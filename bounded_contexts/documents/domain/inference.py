@@ -28,8 +28,8 @@ FULL: Final[dict[str, Value]] = {
 }
 # Of columns, a cell to a line: one that `safe` may take, and all of a kind, without signs.
 _CANDIDATE: Final = re.compile(r"^(?:-?[0-9][0-9.]*|true|false)$", re.MULTILINE)
-_INTEGERS: Final = re.compile(r"(?:(?:0|[1-9][0-9]{0,3999})(?:\n|\Z))+")
-_DECIMALS: Final = re.compile(r"(?:(?:0|[1-9][0-9]{0,3999})\.[0-9]{1,3999}(?:\n|\Z))+")
+_INTEGERS: Final = re.compile(r"(?:(?:0|[1-9][0-9]{0,3999})(?:\n(?!\Z)|\Z))+")
+_DECIMALS: Final = re.compile(r"(?:(?:0|[1-9][0-9]{0,3999})\.[0-9]{1,3999}(?:\n(?!\Z)|\Z))+")
 _FIRST: Final = frozenset("-0123456789tf")  # of every text that `safe` takes
 
 

@@ -41,7 +41,8 @@ BATCH: Final = 1_000
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Every byte that begins no list and no map: where few others are, not many stand in each other.
 _NO_HEADS: Final = bytes(set(range(256)) - {*range(0x80, 0xA0), *range(0xDC, 0xE0)})
-TIMESTAMPS: Final = re.compile(rb"[\xd6\xd7]\xff|\xc7\x0c\xff")  # how they begin
+# How they begin, also with a longer head than they need.
+TIMESTAMPS: Final = re.compile(rb"(?:[\xd6\xd7]|(?:\xc7|\xc8\0|\xc9\0\0\0)[\x04\x08\x0c])\xff")
 Pack = Callable[[Value, str], bytes]  # the string is the value's place: a JSON Pointer
 
 
