@@ -8,7 +8,7 @@ import pytest
 from bounded_contexts.documents.adapters.catalogue import FORMATS
 from bounded_contexts.documents.adapters.converting import convert
 from bounded_contexts.documents.adapters.formats.conversion import Conversion
-from bounded_contexts.documents.domain.inferred_kinds import COLUMNS, TOLD_CHARACTERS
+from bounded_contexts.documents.domain.inferred_kinds import COLUMNS, NAME_CHARACTERS, TOLD_CHARACTERS
 from bounded_contexts.documents.domain.options import options_of
 
 CSV = b"id,when,mixed,name,empty\n1,2026-01-02,1.5,a,\n2,2026-01-03,x,b,\n"
@@ -77,3 +77,11 @@ def test_as_many_columns_are_told_as_a_header_holds() -> None:
 
     assert list(found) == names[: len(found)]
     assert TOLD_CHARACTERS / 2 < len(json.dumps(found)) <= TOLD_CHARACTERS
+
+
+def test_a_name_that_is_long_is_not_counted() -> None:
+    long, deep = "a" * (NAME_CHARACTERS + 1), "b" * NAME_CHARACTERS
+    element = f"<r><i><{long}>1</{long}><{deep}><c>1</c></{deep}><d>1</d></i></r>"
+
+    assert told(f"{long},d\n1,1\n".encode(), "csv", inference="safe") == {"d": {"integer": 1}}
+    assert told(element.encode(), "xml", inference="safe") == {"r.i.d": {"integer": 1}}

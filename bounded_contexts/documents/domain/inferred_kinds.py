@@ -9,6 +9,7 @@ from typing import Final
 from bounded_contexts.documents.domain.values import KINDS, Document, Records, Value
 
 COLUMNS: Final = 1_000  # that are counted, the first ones
+NAME_CHARACTERS: Final = 200  # of those: names that stand in each other grow with what they stand in
 TOLD_CHARACTERS: Final = 2_000  # of the report, which a header is to hold
 
 
@@ -57,6 +58,8 @@ class InferredKinds:
             yield batch
 
     def _add_all(self, value: Value, name: str = "") -> None:
+        if len(name) > NAME_CHARACTERS:
+            return
         if isinstance(value, dict):
             for key, each in value.items():
                 self._add_all(each, f"{name}.{key}" if name else str(key))
@@ -68,6 +71,6 @@ class InferredKinds:
 
     def _of(self, column: str) -> Counter[type] | None:
         counts = self._columns.get(column)
-        if counts is None and len(self._columns) < COLUMNS:
+        if counts is None and len(self._columns) < COLUMNS and len(column) <= NAME_CHARACTERS:
             counts = self._columns[column] = Counter()
         return counts
