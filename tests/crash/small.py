@@ -4,10 +4,9 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -21,19 +20,17 @@ from headwater.web import application
 from headwater.wiring import House
 from infra.access_tokens import SharedKeyTokens
 from infra.health import Health
-from shared_kernel.records import Partition
 from tests.conftest import settings_for
 from tests.crash import evidence
 from tests.crash.checker import Violation, check
 from tests.crash.evidence import Evidence, Moment, Sources
 from tests.crash.history import History, operations
+from tests.groups import caught_up
 from tests.integration.conftest import client_of
-from tests.probes import eventually
 from tests.servers import Servers
 from tests.topics import delete_topics
 
 ROOT = Path(__file__).parents[2]
-LOOK_S = 0.2  # mostly one waits seconds, until a member that died is none any more
 
 _one_at_a_time = asyncio.Lock()
 
@@ -93,10 +90,7 @@ class Small:
 
     async def caught_up(self, *groups: str) -> None:
         """Wait until these groups have done what lies on their topics by now."""
-        for view in await self.house.group_operations.view(groups):
-            positions = self.house.groups[view.group.partition(".")[0]].positions
-            ends = {(self.settings.topic_prefix + each.topic, each.partition): each.end for each in view.partitions}
-            await eventually(partial(positions.load, view.group), until=partial(_is_past, ends), every=LOOK_S)
+        await caught_up(self.house, *groups)
 
     async def evidence(self) -> Evidence:
         """Return everything there is."""
@@ -146,10 +140,6 @@ async def small(servers: Servers, directory: Path) -> AsyncIterator[Small]:
 def _settings(servers: Servers, name: str) -> Settings:
     database_url = servers.database_url.rpartition("/")[0] + f"/{name}"
     return settings_for(servers, f"{name}.").model_copy(update={"database_url": SecretStr(database_url)})
-
-
-def _is_past(ends: Mapping[Partition, int], at: Mapping[Partition, int]) -> bool:
-    return all(at.get(partition, 0) >= end for partition, end in ends.items())
 
 
 def _secret(settings: Settings) -> str:

@@ -36,6 +36,7 @@ from schemas.inventory.events import CommitStock, ReleaseStock, ReserveStock, Re
 from shared_kernel.decider import state_of
 from shared_kernel.events import Event
 from tests.conftest import settings_for
+from tests.groups import caught_up
 from tests.integration.conftest import client_of, started
 from tests.integration.test_group_operations import environment
 from tests.probes import during, eventually
@@ -113,6 +114,15 @@ class Shop:
             return (found.free, found.reserved, found.sold) if found else None
 
         await eventually(units, until=lambda found: found == (free, reserved, sold))
+
+    async def caught_up(self) -> None:
+        """Return once the read model has all that has happened by now."""
+
+        async def is_relayed() -> bool:
+            return not await self.rows("outbox")
+
+        await eventually(is_relayed)
+        await caught_up(self.house, STOCK)
 
     async def members(self, group: str, count: int) -> None:
         """Return once so many processes of the group have partitions; a busy machine needs a while to start them."""

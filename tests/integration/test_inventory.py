@@ -196,6 +196,7 @@ async def test_a_rebuilt_list_equals_the_former(shop: Shop, monkeypatch: pytest.
 
     async with shop.listing():
         await fill(shop)
+        await shop.caught_up()
         before = {table: await shop.rows(table) for table in TABLES}
         result = await command("rebuild", STOCK)
 
