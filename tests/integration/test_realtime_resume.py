@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 from itertools import cycle
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from infra.kafka_log import KafkaLog
 from infra.opaque import OpaqueTokens
 from tests.conftest import SECRET
 from tests.integration.nodes import Device, Node, delete_records, device, erasure, message, node, own_topics
+from tests.probes import seen
 
 TOKENS = OpaqueTokens(SECRET)
 # So little is kept in memory that the topics have to be read again.
@@ -166,6 +168,10 @@ async def test_a_record_that_was_heard_and_comes_again_is_not_sent_when_one_come
         await phone.hears(*said)
 
 
+def types_of(phone: Device) -> list[str]:
+    return [event["type"] for event in phone.events]
+
+
 async def test_what_was_erased_meanwhile_comes_without_its_text(
     house: House, nodes: list[Node], talk: Talk, log: KafkaLog
 ) -> None:
@@ -174,13 +180,15 @@ async def test_what_was_erased_meanwhile_comes_without_its_text(
         position = phone.position
     await log.publish(secret)
     await talk.go_on(25)
-    await log.publish(erasure(secret, admin))
+    async with device(nodes[0], talk.bob, house) as here, device(nodes[-1], talk.bob, house) as there:
+        await log.publish(erasure(secret, admin))
+        for each in (here, there):
+            await seen(partial(types_of, each), until=lambda types: "message.erased" in types)
     await talk.go_on(1)
     for at in nodes:
         async with device(at, talk.bob, house, position=position) as phone:
             await phone.hears("", *talk.said)
-            types = [event["type"] for event in phone.events]
-            assert types == ["message.created"] * 26 + ["message.erased", "message.created"]
+            assert types_of(phone) == ["message.created"] * 26 + ["message.erased", "message.created"]
             assert phone.events[0]["data"]["id"] == str(secret.message_id)
 
 
